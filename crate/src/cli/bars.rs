@@ -1,0 +1,59 @@
+//! Progress bars on the terminal: phase, step, time left.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use styleid::{Phase, Progress};
+
+/// One bar that follows the run from phase to phase. Prints nothing where standard error is no terminal.
+pub struct Bars {
+    current: RefCell<Option<(Phase, ProgressBar)>>,
+}
+
+fn title(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Load => "Loading the model",
+        Phase::EncodeContent => "Encoding the content",
+        Phase::EncodeStyle => "Encoding the style",
+        Phase::InvertContent => "Inverting the content",
+        Phase::InvertStyle => "Inverting the style",
+        Phase::Stylize => "Stylizing",
+        Phase::Decode => "Decoding the result",
+    }
+}
+
+impl Bars {
+    /// No bar yet: the first report brings it.
+    pub fn new() -> Self {
+        Self { current: RefCell::new(None) }
+    }
+
+    /// Shows one report.
+    pub fn show(&self, Progress { phase, step, steps }: Progress) {
+        let mut current = self.current.borrow_mut();
+        if current.as_ref().is_none_or(|(shown, _)| *shown != phase) {
+            if let Some((_, bar)) = current.take() {
+                bar.finish();
+            }
+            *current = Some((phase, start(phase, steps)));
+        }
+        if let Some((_, bar)) = current.as_ref() {
+            bar.set_position(step as u64);
+            if step == steps {
+                bar.finish();
+            }
+        }
+    }
+}
+
+fn start(phase: Phase, steps: usize) -> ProgressBar {
+    let bar = ProgressBar::new(steps as u64);
+    // A template that cannot be read would be a mistake here, not a reason to stop a run: the default bar serves too.
+    if let Ok(style) = ProgressStyle::with_template("{prefix:<22} {bar:28} {pos:>2}/{len} {elapsed:>4} {msg}{eta} left") {
+        bar.set_style(style);
+    }
+    bar.set_prefix(title(phase));
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}

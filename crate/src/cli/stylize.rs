@@ -1,0 +1,157 @@
+//! `styleid stylize`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::ValueEnum;
+use styleid::model::StableDiffusion;
+use styleid::picture::{self, Size};
+use styleid::weights::source::Folder;
+use styleid::{Control, Error, Params, Pipeline, Preset, Result, Session, device, trace};
+
+use super::DeviceChoice;
+use super::bars::Bars;
+
+/// The underscored aliases are the flags of the authors' Python programs.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Model folder in the diffusers layout.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Picture whose content is kept.
+    #[arg(long, alias = "cnt_fn", value_name = "FILE")]
+    content: PathBuf,
+    /// Picture whose style is taken.
+    #[arg(long, alias = "sty_fn", value_name = "FILE")]
+    style: PathBuf,
+    /// Where the result goes, as PNG. Without it: CONTENT_in_STYLE.png in --save-dir.
+    #[arg(long, value_name = "FILE.png")]
+    out: Option<PathBuf>,
+    /// Folder for the result where --out is not given.
+    #[arg(long, alias = "save_dir", value_name = "DIR", default_value = "results")]
+    save_dir: PathBuf,
+    /// Which official implementation to follow exactly.
+    #[arg(long, value_enum, default_value_t = PresetChoice::Diffusers)]
+    preset: PresetChoice,
+    /// DDIM steps [default: 20 (diffusers), 50 (ldm)].
+    #[arg(long, alias = "ddim_steps", value_name = "N")]
+    steps: Option<usize>,
+    /// γ, how much of the query stays the content's: 0 (style) to 1 (content).
+    #[arg(long, default_value_t = 0.75)]
+    gamma: f32,
+    /// T, how much sharper attention to the style is.
+    #[arg(long, alias = "T", value_name = "T", default_value_t = 1.5)]
+    temperature: f32,
+    /// Decoder layers to inject, as 7,8,9 or 7 8 9 [default: 7-11 (diffusers), 6-11 (ldm)].
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',', num_args = 1..)]
+    layers: Option<Vec<usize>>,
+    /// "keep", or the side in pixels of a centre crop [default: the size the model was trained at].
+    #[arg(long)]
+    size: Option<Size>,
+    /// Do not give the content's noise the style's statistics.
+    #[arg(long, alias = "without_init_adain")]
+    without_init_adain: bool,
+    /// Do not inject the style's attention features.
+    #[arg(long, alias = "without_attn_injection")]
+    without_attn_injection: bool,
+    /// Sample the VAE's posterior with this seed instead of taking its mode.
+    #[arg(long, value_name = "SEED")]
+    vae_sample: Option<u32>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
+    /// Also write every intermediate tensor to this file.
+    #[arg(long, value_name = "FILE.safetensors")]
+    trace: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PresetChoice {
+    /// The authors' diffusers version: 20 steps.
+    Diffusers,
+    /// The paper's version on the LDM code: 50 steps.
+    Ldm,
+}
+
+impl Args {
+    fn params(&self) -> Params {
+        Params {
+            preset: match self.preset {
+                PresetChoice::Diffusers => Preset::Diffusers,
+                PresetChoice::Ldm => Preset::Ldm,
+            },
+            steps: self.steps,
+            gamma: self.gamma,
+            temperature: self.temperature,
+            layers: self.layers.clone(),
+            init_adain: !self.without_init_adain,
+            attn_injection: !self.without_attn_injection,
+            vae_sample: self.vae_sample,
+        }
+    }
+
+    fn target(&self) -> PathBuf {
+        let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        self.out
+            .clone()
+            .unwrap_or_else(|| self.save_dir.join(format!("{}_in_{}.png", stem(&self.content), stem(&self.style))))
+    }
+}
+
+fn read_picture(path: &Path) -> Result<image::RgbImage> {
+    let bytes = std::fs::read(path).map_err(|error| Error::File(format!("{} cannot be read: {error}.", path.display())))?;
+    picture::decode(&path.display().to_string(), &bytes)
+}
+
+/// Makes sure, before the long run, that its result can be written.
+fn prepare_folder(file: &Path) -> Result<()> {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder)
+            .map_err(|error| Error::File(format!("The folder {} cannot be made: {error}.", folder.display()))),
+        _ => Ok(()),
+    }
+}
+
+async fn open_device(choice: DeviceChoice) -> Result<burn::tensor::Device> {
+    match choice {
+        DeviceChoice::Cpu => Ok(device::cpu()),
+        DeviceChoice::Gpu => {
+            let (device, adapter) = device::gpu().await?;
+            eprintln!("GPU: {} ({})", adapter.name, adapter.backend);
+            Ok(device)
+        }
+    }
+}
+
+pub async fn run(args: Args) -> Result<()> {
+    let started = Instant::now();
+    let params = args.params();
+    params.check()?;
+    let content = read_picture(&args.content)?;
+    let style = read_picture(&args.style)?;
+    let target = args.target();
+    prepare_folder(&target)?;
+    if let Some(trace) = &args.trace {
+        prepare_folder(trace)?;
+    }
+
+    let bars = Bars::new();
+    let on_progress = |progress| bars.show(progress);
+    let control = Control::new(&on_progress, &|| false);
+    let device = open_device(args.device).await?;
+    let model = StableDiffusion::load(&Folder(args.model.clone()), &device, &control).await?;
+    let size = args.size.unwrap_or(Size::Square(model.info.native_size as u32));
+    let mut session = Session::new(Pipeline { model, device });
+    // The session lends its inversions to the outcome, so the trace gets a handle of the pipeline of its own.
+    let pipeline = session.pipeline.clone();
+    let outcome = session.run(&picture::fit(content, size), &picture::fit(style, size), &params, &control).await?;
+
+    let png = picture::to_png(&outcome.image)?;
+    std::fs::write(&target, png).map_err(|error| Error::File(format!("{} cannot be written: {error}.", target.display())))?;
+    if let Some(trace) = &args.trace {
+        trace::write(trace, &pipeline, &outcome).await?;
+    }
+    let (width, height) = outcome.image.dimensions();
+    println!("{} ({width} × {height}) in {:.1} s", target.display(), started.elapsed().as_secs_f32());
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! The one error type. Every message is a sentence for the person who sees it: what is wrong and what to do.
+
+use burn::tensor::ExecutionError;
+
+/// Result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, by the door it came in through. `Display` is one plain sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller asked to stop; nothing is wrong.
+    #[error("The run was cancelled.")]
+    Cancelled,
+    /// A picture cannot be read, or cannot be used.
+    #[error("{0}")]
+    Picture(String),
+    /// A model's files are missing, incomplete or not of a kind this crate runs.
+    #[error("{0}")]
+    Model(String),
+    /// A setting is outside what makes sense.
+    #[error("{0}")]
+    Settings(String),
+    /// There is no device to run on, or it failed while running.
+    #[error("{0}")]
+    Device(String),
+    /// A file cannot be read or written.
+    #[error("{0}")]
+    File(String),
+}
+
+impl Error {
+    /// The kind as one stable lowercase word, for callers that act on it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Picture(_) => "picture",
+            Self::Model(_) => "model",
+            Self::Settings(_) => "settings",
+            Self::Device(_) => "device",
+            Self::File(_) => "file",
+        }
+    }
+}
+
+impl From<ExecutionError> for Error {
+    fn from(error: ExecutionError) -> Self {
+        Self::Device(format!(
+            "The device stopped in the middle of the run ({error}); try a smaller size or restart."
+        ))
+    }
+}

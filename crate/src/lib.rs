@@ -1,0 +1,25 @@
+//! **StyleID**: repaints a photo in the style of a painting with Stable Diffusion, without any training.
+//!
+//! Both pictures are inverted to noise with DDIM while self-attention features are kept; the content's noise takes the
+//! style's statistics; the reverse pass then attends, in the late decoder layers, with the content's queries over the
+//! style's keys and values (Chung, Hyun and Heo, *Style Injection in Diffusion*, CVPR 2024).
+//!
+//! The same crate runs natively (CPU or GPU) and in the browser on WebGPU. Data flows one way:
+//! [`weights`] → [`model`] → [`diffusion`] → [`styleid`] → command line or page.
+
+pub mod control;
+pub mod device;
+pub mod diffusion;
+pub mod error;
+pub mod model;
+pub mod picture;
+pub mod styleid;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod trace;
+#[cfg(target_arch = "wasm32")]
+pub mod web;
+pub mod weights;
+
+pub use control::{Control, Phase, Progress};
+pub use error::{Error, Result};
+pub use styleid::{Inversion, Params, Pipeline, Preset, Session};

@@ -1,0 +1,265 @@
+//! Attention, transformer blocks and the one point at which `StyleID` looks in and reaches in.
+
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::{GroupNorm, LayerNorm, Linear};
+use burn::tensor::{Tensor, activation};
+
+use super::layers::Builder;
+use crate::Result;
+
+/// A score matrix larger than this is computed in bands of query rows: WebGPU's default limit for a binding is 128 MiB,
+/// and softmax keeps a few such bands alive at once.
+const SCORE_BYTES: usize = 64 << 20;
+
+/// Queries, keys and values of one self-attention, each `[batch, heads, tokens, head_dim]`: after projection and head
+/// split, before scaling.
+#[derive(Debug, Clone)]
+pub struct Qkv {
+    /// Queries.
+    pub q: Tensor<4>,
+    /// Keys; may have another number of tokens than the queries.
+    pub k: Tensor<4>,
+    /// Values, as many tokens as the keys.
+    pub v: Tensor<4>,
+    /// Multiplies the scores beside 1/√`head_dim`; 1 in the plain network.
+    pub temperature: f32,
+}
+
+/// What happens at the self-attention of a decoder layer. The network calls it and knows nothing else.
+pub trait SelfAttentionHook {
+    /// Sees what decoder layer `layer` would attend with, and returns what it attends with.
+    fn decoder_layer(&mut self, layer: usize, qkv: Qkv) -> Qkv;
+}
+
+/// Leaves every layer as it is.
+pub struct NoHook;
+
+impl SelfAttentionHook for NoHook {
+    fn decoder_layer(&mut self, _layer: usize, qkv: Qkv) -> Qkv {
+        qkv
+    }
+}
+
+/// A decoder layer's number and the hook to call there.
+pub type HookPoint<'a> = Option<(usize, &'a mut dyn SelfAttentionHook)>;
+
+/// softmax(temperature · qkᵀ/√d)·v, all `[batch, heads, tokens, head_dim]`.
+pub fn attend(Qkv { q, k, v, temperature }: Qkv) -> Tensor<4> {
+    let [batch, heads, tokens, head_dim] = q.dims();
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    let q = if temperature == 1.0 { q } else { q.mul_scalar(temperature) };
+    let keys = k.dims()[2];
+    let transposed = k.swap_dims(2, 3);
+    let band = |q: Tensor<4>| {
+        let scores = q.matmul(transposed.clone()).mul_scalar(scale);
+        activation::softmax(scores, 3).matmul(v.clone())
+    };
+    let rows = (SCORE_BYTES / (4 * batch * heads * keys)).clamp(1, tokens);
+    if rows == tokens {
+        return band(q);
+    }
+    Tensor::cat(q.split(rows, 2).into_iter().map(band).collect(), 2)
+}
+
+/// Splits `[batch, tokens, heads·d]` to `[batch, heads, tokens, d]`.
+fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
+    let [batch, tokens, width] = x.dims();
+    x.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)
+}
+
+/// Joins `[batch, heads, tokens, d]` to `[batch, tokens, heads·d]`.
+pub(super) fn join_heads(x: Tensor<4>) -> Tensor<3> {
+    let [batch, heads, tokens, head_dim] = x.dims();
+    x.swap_dims(1, 2).reshape([batch, tokens, heads * head_dim])
+}
+
+/// Multi-head attention over tokens (diffusers `Attention`).
+#[derive(Module, Debug)]
+pub struct Attention {
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: Linear,
+    heads: usize,
+}
+
+impl Attention {
+    /// Attention of `width` over a context of `context_width`; only the VAE's projections have biases (`qkv_bias`).
+    ///
+    /// # Errors
+    /// Names a missing or wrongly shaped tensor.
+    pub fn build(mut at: Builder, width: usize, context_width: usize, heads: usize, qkv_bias: bool) -> Result<Self> {
+        Ok(Self {
+            to_q: at.linear("to_q", [width, width], qkv_bias)?,
+            to_k: at.linear("to_k", [context_width, width], qkv_bias)?,
+            to_v: at.linear("to_v", [context_width, width], qkv_bias)?,
+            to_out: at.linear("to_out.0", [width, width], true)?,
+            heads,
+        })
+    }
+
+    /// `[batch, tokens, width]` over `context` (or itself) to the same shape.
+    pub fn forward(&self, x: Tensor<3>, context: Option<Tensor<3>>, hook: HookPoint) -> Tensor<3> {
+        let source = context.unwrap_or_else(|| x.clone());
+        let qkv = Qkv {
+            q: split_heads(self.to_q.forward(x), self.heads),
+            k: split_heads(self.to_k.forward(source.clone()), self.heads),
+            v: split_heads(self.to_v.forward(source), self.heads),
+            temperature: 1.0,
+        };
+        let qkv = match hook {
+            Some((layer, hook)) => hook.decoder_layer(layer, qkv),
+            None => qkv,
+        };
+        self.to_out.forward(join_heads(attend(qkv)))
+    }
+}
+
+/// GEGLU feed-forward: (x·W₁ + b₁)·gelu(x·W₂ + b₂), then back to the width (diffusers `FeedForward`).
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    proj: Linear,
+    out: Linear,
+}
+
+impl FeedForward {
+    fn build(mut at: Builder, width: usize) -> Result<Self> {
+        let inner = 4 * width;
+        Ok(Self { proj: at.linear("net.0.proj", [width, 2 * inner], true)?, out: at.linear("net.2", [inner, width], true)? })
+    }
+
+    /// `[batch, tokens, width]` to the same shape.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let mut halves = self.proj.forward(x).chunk(2, 2).into_iter();
+        let (Some(hidden), Some(gate)) = (halves.next(), halves.next()) else {
+            unreachable!("the projection is 8 · width wide, so it splits in two")
+        };
+        self.out.forward(hidden * activation::gelu(gate))
+    }
+}
+
+/// Self-attention, cross-attention and feed-forward, each after a layer norm and added to its input.
+#[derive(Module, Debug)]
+pub struct TransformerBlock {
+    pub(crate) norm1: LayerNorm,
+    pub(crate) attn1: Attention,
+    pub(crate) norm2: LayerNorm,
+    pub(crate) attn2: Attention,
+    pub(crate) norm3: LayerNorm,
+    pub(crate) ff: FeedForward,
+}
+
+impl TransformerBlock {
+    fn build(mut at: Builder, width: usize, context_width: usize, heads: usize) -> Result<Self> {
+        Ok(Self {
+            norm1: at.layer_norm("norm1", width, 1e-5)?,
+            attn1: Attention::build(at.at("attn1"), width, width, heads, false)?,
+            norm2: at.layer_norm("norm2", width, 1e-5)?,
+            attn2: Attention::build(at.at("attn2"), width, context_width, heads, false)?,
+            norm3: at.layer_norm("norm3", width, 1e-5)?,
+            ff: FeedForward::build(at.at("ff"), width)?,
+        })
+    }
+
+    /// `[batch, tokens, width]` with `context` `[batch, n, context_width]` to the same shape.
+    pub fn forward(&self, x: Tensor<3>, context: Tensor<3>, hook: HookPoint) -> Tensor<3> {
+        let x = x.clone() + self.attn1.forward(self.norm1.forward(x), None, hook);
+        let x = x.clone() + self.attn2.forward(self.norm2.forward(x), Some(context), None);
+        x.clone() + self.ff.forward(self.norm3.forward(x))
+    }
+}
+
+/// The projection around the transformer blocks: 1×1 convolution in 1.x, linear in 2.x.
+#[derive(Module, Debug)]
+enum Projection {
+    Conv(Conv2d),
+    Linear(Linear),
+}
+
+impl Projection {
+    fn build(at: &mut Builder, name: &str, channels: usize, linear: bool) -> Result<Self> {
+        Ok(if linear {
+            Self::Linear(at.linear(name, [channels, channels], true)?)
+        } else {
+            Self::Conv(at.conv(name, [channels, channels], 1, 1, 0)?)
+        })
+    }
+}
+
+/// A picture's pixels as tokens through transformer blocks, added to the picture (diffusers `Transformer2DModel`).
+#[derive(Module, Debug)]
+pub struct SpatialTransformer {
+    norm: GroupNorm,
+    proj_in: Projection,
+    pub(crate) blocks: Vec<TransformerBlock>,
+    proj_out: Projection,
+}
+
+/// The sizes of a [`SpatialTransformer`].
+#[derive(Debug, Clone, Copy)]
+pub struct TransformerShape {
+    /// Channels in and out.
+    pub channels: usize,
+    /// Width of the text context.
+    pub context_width: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Transformer blocks.
+    pub depth: usize,
+    /// Groups of the group norm.
+    pub groups: usize,
+    /// Linear projections (2.x) rather than 1×1 convolutions.
+    pub linear: bool,
+}
+
+impl SpatialTransformer {
+    /// # Errors
+    /// Names a missing or wrongly shaped tensor.
+    pub fn build(mut at: Builder, shape: TransformerShape) -> Result<Self> {
+        let TransformerShape { channels, context_width, heads, depth, groups, linear } = shape;
+        Ok(Self {
+            norm: at.group_norm("norm", groups, channels, 1e-6)?,
+            proj_in: Projection::build(&mut at, "proj_in", channels, linear)?,
+            blocks: (0..depth)
+                .map(|i| TransformerBlock::build(at.at(format_args!("transformer_blocks.{i}")), channels, context_width, heads))
+                .collect::<Result<_>>()?,
+            proj_out: Projection::build(&mut at, "proj_out", channels, linear)?,
+        })
+    }
+
+    /// The tokens that enter the first transformer block, `[batch, height·width, channels]`.
+    pub(crate) fn tokens(&self, x: Tensor<4>) -> Tensor<3> {
+        let x = self.norm.forward(x);
+        match &self.proj_in {
+            Projection::Conv(conv) => to_tokens(conv.forward(x)),
+            Projection::Linear(linear) => linear.forward(to_tokens(x)),
+        }
+    }
+
+    /// `[batch, channels, height, width]` with `context` to the same shape. A hook sees the first block's self-attention.
+    pub fn forward(&self, x: Tensor<4>, context: Tensor<3>, mut hook: HookPoint) -> Tensor<4> {
+        let [_, _, height, width] = x.dims();
+        let mut tokens = self.tokens(x.clone());
+        for block in &self.blocks {
+            tokens = block.forward(tokens, context.clone(), hook.take());
+        }
+        let out = match &self.proj_out {
+            Projection::Conv(conv) => conv.forward(to_picture(tokens, height, width)),
+            Projection::Linear(linear) => to_picture(linear.forward(tokens), height, width),
+        };
+        x + out
+    }
+}
+
+/// `[batch, channels, height, width]` to `[batch, height·width, channels]`.
+pub(super) fn to_tokens(x: Tensor<4>) -> Tensor<3> {
+    let [batch, channels, height, width] = x.dims();
+    x.reshape([batch, channels, height * width]).swap_dims(1, 2)
+}
+
+/// `[batch, height·width, channels]` to `[batch, channels, height, width]`.
+pub(super) fn to_picture(x: Tensor<3>, height: usize, width: usize) -> Tensor<4> {
+    let [batch, _, channels] = x.dims();
+    x.swap_dims(1, 2).reshape([batch, channels, height, width])
+}

@@ -1,0 +1,15 @@
+//! Stable Diffusion's networks in burn: UNet, VAE and text encoder, each shaped by its diffusers `config.json`.
+
+pub mod attention;
+pub mod clip;
+pub mod config;
+pub mod embeddings;
+pub mod layers;
+pub mod resnet;
+pub mod stable_diffusion;
+pub mod tokenizer;
+pub mod unet;
+pub mod unet_blocks;
+pub mod vae;
+
+pub use stable_diffusion::{ModelInfo, StableDiffusion};

@@ -1,0 +1,128 @@
+//! Residual blocks and the changes of resolution between levels.
+
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::{GroupNorm, Linear, PaddingConfig2d};
+use burn::tensor::module::interpolate;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::{Tensor, activation};
+
+use super::layers::Builder;
+use crate::Result;
+
+/// The sizes of a [`ResnetBlock`].
+#[derive(Debug, Clone, Copy)]
+pub struct ResnetShape {
+    /// Channels in.
+    pub input: usize,
+    /// Channels out.
+    pub output: usize,
+    /// Width of the timestep's embedding; none in the VAE.
+    pub time_width: Option<usize>,
+    /// Groups of both group norms.
+    pub groups: usize,
+    /// Epsilon of both group norms.
+    pub epsilon: f64,
+    /// Divides the sum of both branches.
+    pub scale: f64,
+}
+
+/// Norm, `SiLU`, conv, twice, with the timestep added in between (diffusers `ResnetBlock2D`).
+#[derive(Module, Debug)]
+pub struct ResnetBlock {
+    norm1: GroupNorm,
+    conv1: Conv2d,
+    time_emb_proj: Option<Linear>,
+    norm2: GroupNorm,
+    conv2: Conv2d,
+    conv_shortcut: Option<Conv2d>,
+    scale: f64,
+}
+
+impl ResnetBlock {
+    /// # Errors
+    /// Names a missing or wrongly shaped tensor.
+    pub fn build(mut at: Builder, shape: ResnetShape) -> Result<Self> {
+        let ResnetShape { input, output, time_width, groups, epsilon, scale } = shape;
+        Ok(Self {
+            norm1: at.group_norm("norm1", groups, input, epsilon)?,
+            conv1: at.conv("conv1", [input, output], 3, 1, 1)?,
+            time_emb_proj: time_width.map(|width| at.linear("time_emb_proj", [width, output], true)).transpose()?,
+            norm2: at.group_norm("norm2", groups, output, epsilon)?,
+            conv2: at.conv("conv2", [output, output], 3, 1, 1)?,
+            conv_shortcut: (input != output).then(|| at.conv("conv_shortcut", [input, output], 1, 1, 0)).transpose()?,
+            scale,
+        })
+    }
+
+    /// `[batch, input, height, width]` with `time` `[batch, time_width]` to `[batch, output, height, width]`.
+    pub fn forward(&self, x: Tensor<4>, time: Option<&Tensor<2>>) -> Tensor<4> {
+        let mut hidden = self.conv1.forward(activation::silu(self.norm1.forward(x.clone())));
+        if let (Some(proj), Some(time)) = (&self.time_emb_proj, time) {
+            let shift = proj.forward(activation::silu(time.clone()));
+            let [batch, channels] = shift.dims();
+            hidden = hidden + shift.reshape([batch, channels, 1, 1]);
+        }
+        let hidden = self.conv2.forward(activation::silu(self.norm2.forward(hidden)));
+        let shortcut = match &self.conv_shortcut {
+            Some(conv) => conv.forward(x),
+            None => x,
+        };
+        let sum = shortcut + hidden;
+        if self.scale == 1.0 { sum } else { sum.div_scalar(self.scale) }
+    }
+}
+
+/// Halves the resolution with a stride-2 convolution.
+#[derive(Module, Debug)]
+pub struct Downsample {
+    conv: Conv2d,
+}
+
+impl Downsample {
+    /// Symmetric padding, as in the UNet.
+    ///
+    /// # Errors
+    /// Names a missing or wrongly shaped tensor.
+    pub fn build(mut at: Builder, channels: usize, padding: usize) -> Result<Self> {
+        Ok(Self { conv: at.conv("conv", [channels; 2], 3, 2, padding)? })
+    }
+
+    /// One row and column of zeros at the bottom and the right only, as in the VAE's encoder.
+    ///
+    /// # Errors
+    /// Names a missing or wrongly shaped tensor.
+    pub fn build_asymmetric(mut at: Builder, channels: usize) -> Result<Self> {
+        Ok(Self { conv: at.conv_padded("conv", [channels; 2], 3, 2, PaddingConfig2d::Explicit(0, 0, 1, 1))? })
+    }
+
+    /// `[batch, channels, height, width]` to about half of both.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.conv.forward(x)
+    }
+}
+
+/// Doubles the resolution by repeating pixels, then convolves.
+#[derive(Module, Debug)]
+pub struct Upsample {
+    conv: Conv2d,
+}
+
+impl Upsample {
+    /// # Errors
+    /// Names a missing or wrongly shaped tensor.
+    pub fn build(mut at: Builder, channels: usize) -> Result<Self> {
+        Ok(Self { conv: at.conv("conv", [channels; 2], 3, 1, 1)? })
+    }
+
+    /// `[batch, channels, height, width]` to `size`, or to twice its own. Where the way down rounded an odd side up, the
+    /// target is one short of twice: nearest neighbour to 2n − 1 picks the same pixels as to 2n, less the last.
+    pub fn forward(&self, x: Tensor<4>, size: Option<[usize; 2]>) -> Tensor<4> {
+        let [_, _, height, width] = x.dims();
+        let doubled = [2 * height, 2 * width];
+        let x = interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(doubled));
+        let size = size.unwrap_or(doubled);
+        let x = if size == doubled { x } else { x.narrow(2, 0, size[0]).narrow(3, 0, size[1]) };
+        self.conv.forward(x)
+    }
+}

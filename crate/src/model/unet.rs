@@ -1,0 +1,94 @@
+//! The denoising UNet (diffusers `UNet2DConditionModel`; Rombach et al. 2022, section 3).
+
+use burn::module::Module;
+use burn::nn::GroupNorm;
+use burn::nn::conv::Conv2d;
+use burn::tensor::{Device, Tensor, activation};
+
+use super::attention::SelfAttentionHook;
+use super::config::UnetConfig;
+use super::embeddings::{TimestepEmbedding, sinusoids};
+use super::layers::Builder;
+use super::unet_blocks::{DownBlock, MidBlock, UpBlock, time_width};
+use crate::control::Control;
+use crate::weights::Tensors;
+use crate::Result;
+
+/// The network's layers.
+#[derive(Module, Debug)]
+pub struct UnetLayers {
+    pub(crate) conv_in: Conv2d,
+    pub(crate) time_embedding: TimestepEmbedding,
+    pub(crate) down_blocks: Vec<DownBlock>,
+    pub(crate) mid_block: MidBlock,
+    pub(crate) up_blocks: Vec<UpBlock>,
+    pub(crate) conv_norm_out: GroupNorm,
+    pub(crate) conv_out: Conv2d,
+}
+
+/// The UNet with the config that shaped it.
+#[derive(Debug, Clone)]
+pub struct Unet {
+    /// Its `config.json`.
+    pub config: UnetConfig,
+    pub(crate) layers: UnetLayers,
+}
+
+impl Unet {
+    /// Builds the network of `config` from its tensors, all of them.
+    ///
+    /// # Errors
+    /// Names a config key out of the family, or a missing, extra or wrongly shaped tensor.
+    pub fn build(config: UnetConfig, mut tensors: Tensors, device: &Device) -> Result<Self> {
+        config.check()?;
+        let channels = &config.block_out_channels;
+        let first = channels[0];
+        let mut at = Builder::new(&mut tensors, device);
+        let layers = UnetLayers {
+            conv_in: at.conv("conv_in", [config.in_channels, first], 3, 1, 1)?,
+            time_embedding: TimestepEmbedding::build(at.at("time_embedding"), first, time_width(&config))?,
+            down_blocks: (0..channels.len())
+                .map(|i| DownBlock::build(at.at(format_args!("down_blocks.{i}")), &config, i))
+                .collect::<Result<_>>()?,
+            mid_block: MidBlock::build(at.at("mid_block"), &config)?,
+            up_blocks: (0..channels.len())
+                .map(|i| UpBlock::build(at.at(format_args!("up_blocks.{i}")), &config, i))
+                .collect::<Result<_>>()?,
+            conv_norm_out: at.group_norm("conv_norm_out", config.norm_num_groups, first, config.norm_eps)?,
+            conv_out: at.conv("conv_out", [first, config.out_channels], 3, 1, 1)?,
+        };
+        tensors.finish()?;
+        Ok(Self { config, layers })
+    }
+
+    /// The prediction for `latents` `[batch, 4, h, w]` at `timestep` with `context` `[batch, n, width]`: the same shape
+    /// as the latents. Breathes between blocks, and calls `hook` at every self-attention of the decoder.
+    ///
+    /// # Errors
+    /// Only what `control` returns: a cancel.
+    pub async fn forward(
+        &self,
+        latents: Tensor<4>,
+        timestep: usize,
+        context: Tensor<3>,
+        hook: &mut dyn SelfAttentionHook,
+        control: &Control<'_>,
+    ) -> Result<Tensor<4>> {
+        let layers = &self.layers;
+        let time = layers.time_embedding.forward(sinusoids(timestep, &self.config, &latents.device()));
+        let latents = if self.config.center_input_sample { latents.mul_scalar(2.0).sub_scalar(1.0) } else { latents };
+        let mut x = layers.conv_in.forward(latents);
+        let mut skips = vec![x.clone()];
+        for block in &layers.down_blocks {
+            x = block.forward(x, &time, &context, &mut skips);
+            control.breathe().await?;
+        }
+        x = layers.mid_block.forward(x, &time, &context);
+        control.breathe().await?;
+        for block in &layers.up_blocks {
+            x = block.forward(x, &time, &context, &mut skips, hook);
+            control.breathe().await?;
+        }
+        Ok(layers.conv_out.forward(activation::silu(layers.conv_norm_out.forward(x))))
+    }
+}

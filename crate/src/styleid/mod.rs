@@ -1,0 +1,15 @@
+//! StyleID (Chung, Hyun and Heo, CVPR 2024): training-free style transfer by injecting the style's self-attention
+//! features into the content's reverse diffusion.
+
+pub mod adain;
+pub mod features;
+pub mod hooks;
+pub mod inversion;
+pub mod params;
+pub mod pipeline;
+pub mod session;
+
+pub use inversion::Inversion;
+pub use params::{Params, Preset};
+pub use pipeline::{Pipeline, Stylized};
+pub use session::Session;

@@ -1,0 +1,178 @@
+//! The whole method: encode, invert both, align the noise, denoise with injection, decode.
+
+use burn::tensor::{Device, Tensor};
+
+use super::adain::adain;
+use super::features::{Feature, KeyValue, Query};
+use super::hooks::Inject;
+use super::inversion::Inversion;
+use super::params::{Params, Preset};
+use crate::control::{Control, Phase};
+use crate::diffusion::{Schedule, ddim, randn};
+use crate::model::StableDiffusion;
+use crate::model::attention::{NoHook, SelfAttentionHook};
+use crate::model::config::Prediction;
+use crate::{Error, Result};
+
+/// A model on a device, ready to run.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// The model.
+    pub model: StableDiffusion,
+    /// Where it lives.
+    pub device: Device,
+}
+
+/// A run's settings made definite for one model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Which official implementation to follow.
+    pub preset: Preset,
+    /// ᾱ and timesteps.
+    pub schedule: Schedule,
+    /// What the UNet predicts.
+    pub prediction: Prediction,
+    /// Decoder layers to capture and inject; none without injection.
+    pub layers: Vec<usize>,
+}
+
+impl Plan {
+    /// The timesteps of the reverse pass, descending. The paper's preset skips the noisiest: it starts one step in.
+    pub fn reverse(&self) -> impl Iterator<Item = usize> {
+        let skipped = match self.preset {
+            Preset::Diffusers => 0,
+            Preset::Ldm => 1,
+        };
+        self.schedule.timesteps.iter().rev().skip(skipped).copied()
+    }
+}
+
+/// The result of the reverse pass, with what happened on the way.
+#[derive(Debug, Clone)]
+pub struct Stylized {
+    /// The latents that the reverse pass started from, `[1, 4, h, w]`.
+    pub initial: Tensor<4>,
+    /// Predicted clean latents of every step.
+    pub x0: Vec<Tensor<4>>,
+    /// Latents after every step.
+    pub previous: Vec<Tensor<4>>,
+    /// The latents to decode, `[1, 4, h, w]`.
+    pub latents: Tensor<4>,
+}
+
+/// Waits until the device has computed `x`, by reading one number of it. Without this, work would pile up unseen:
+/// progress would run ahead of the device, and in the browser nothing else bounds the queue.
+pub(super) async fn settle(x: &Tensor<4>) -> Result<()> {
+    let one = x.clone().slice([0..1, 0..1, 0..1, 0..1]).into_data_async().await?;
+    match one.iter::<f32>().next() {
+        Some(value) if value.is_finite() => Ok(()),
+        _ => Err(Error::Device(
+            "The latents are not numbers any more; the device computed wrongly or the model's weights are damaged.".into(),
+        )),
+    }
+}
+
+impl Pipeline {
+    /// Makes `params` definite for this model.
+    ///
+    /// # Errors
+    /// One sentence naming the setting that is out of range.
+    pub fn plan(&self, params: &Params) -> Result<Plan> {
+        params.check()?;
+        let layers = params.layers(&self.model.info.layers)?;
+        Ok(Plan {
+            preset: params.preset,
+            schedule: Schedule::new(&self.model.scheduler, params.preset, params.steps())?,
+            prediction: self.model.scheduler.prediction_type,
+            layers: if params.attn_injection { layers } else { Vec::new() },
+        })
+    }
+
+    /// One call of the UNet with the empty prompt, without guidance.
+    pub(super) async fn predict(
+        &self,
+        x: Tensor<4>,
+        timestep: usize,
+        hook: &mut dyn SelfAttentionHook,
+        control: &Control<'_>,
+    ) -> Result<Tensor<4>> {
+        self.model.unet.forward(x, timestep, self.model.null_embedding.clone(), hook, control).await
+    }
+
+    /// Pixels `[1, 3, height, width]` in −1…1 to scaled latents: the posterior's mode, or a sample of it from `seed`.
+    ///
+    /// # Errors
+    /// A cancel, or a device that stopped.
+    pub async fn encode<F: Feature>(&self, pixels: Tensor<4>, seed: Option<u32>, control: &Control<'_>) -> Result<Tensor<4>> {
+        control.report(F::ENCODE, 0, 1);
+        let posterior = self.model.vae.encode(pixels, control).await?;
+        let sample = match seed {
+            None => posterior.mean,
+            Some(seed) => {
+                let shape = posterior.mean.dims();
+                let noise = randn::randn(seed.wrapping_add(F::SEED_OFFSET), shape.iter().product());
+                let noise = Tensor::from_data(burn::tensor::TensorData::new(noise, shape), &self.device);
+                posterior.mean + posterior.log_variance.mul_scalar(0.5).exp() * noise
+            }
+        };
+        let latents = sample.mul_scalar(self.model.vae.config.scaling_factor);
+        settle(&latents).await?;
+        control.report(F::ENCODE, 1, 1);
+        Ok(latents)
+    }
+
+    /// The reverse pass from the content's noise with the style's statistics (paper, figure 3).
+    ///
+    /// # Errors
+    /// A cancel, a device that stopped, or inversions made with other settings.
+    pub async fn stylize(
+        &self,
+        content: &Inversion<Query>,
+        style: &Inversion<KeyValue>,
+        plan: &Plan,
+        params: &Params,
+        control: &Control<'_>,
+    ) -> Result<Stylized> {
+        let schedule = &plan.schedule;
+        let initial = if params.init_adain {
+            adain(content.noise().clone(), style.noise(), plan.preset.adain_epsilon())
+        } else {
+            content.noise().clone()
+        };
+        let mut x = initial.clone();
+        let (mut x0s, mut previous) = (Vec::new(), Vec::new());
+        let steps = plan.reverse().count();
+        control.report(Phase::Stylize, 0, steps);
+        for (i, t) in plan.reverse().enumerate() {
+            let output = if plan.layers.is_empty() {
+                self.predict(x.clone(), t, &mut NoHook, control).await?
+            } else {
+                let mut inject = Inject::new(&content.bank, &style.bank, &plan.layers, t, params.gamma, params.temperature)?;
+                self.predict(x.clone(), t, &mut inject, control).await?
+            };
+            let split = ddim::split(plan.prediction, &x, output, schedule.alpha(t));
+            x = ddim::step_to(&split, schedule.alpha_before(t));
+            settle(&x).await?;
+            x0s.push(split.x0);
+            previous.push(x.clone());
+            control.report(Phase::Stylize, i + 1, steps);
+        }
+        let latents = match (plan.preset, x0s.last()) {
+            (Preset::Diffusers, Some(x0)) => x0.clone(),
+            _ => x,
+        };
+        Ok(Stylized { initial, x0: x0s, previous, latents })
+    }
+
+    /// Scaled latents to pixels `[1, 3, height, width]`, about −1…1.
+    ///
+    /// # Errors
+    /// A cancel, or a device that stopped.
+    pub async fn decode(&self, latents: Tensor<4>, control: &Control<'_>) -> Result<Tensor<4>> {
+        control.report(Phase::Decode, 0, 1);
+        let scaling = self.model.vae.config.scaling_factor;
+        let pixels = self.model.vae.decode(latents.div_scalar(scaling), control).await?;
+        control.report(Phase::Decode, 1, 1);
+        Ok(pixels)
+    }
+}
