@@ -44,8 +44,6 @@ impl Error {
 
 impl From<ExecutionError> for Error {
     fn from(error: ExecutionError) -> Self {
-        Self::Device(format!(
-            "The device stopped in the middle of the run ({error}); try a smaller size or restart."
-        ))
+        Self::Device(format!("The device stopped in the middle of the run ({error}); try a smaller size or restart."))
     }
 }

@@ -11,6 +11,9 @@ pub mod control;
 pub mod device;
 pub mod diffusion;
 pub mod error;
+#[cfg(test)]
+#[path = "../../tests/native/golden.rs"]
+mod golden;
 pub mod model;
 pub mod picture;
 pub mod styleid;

@@ -2,11 +2,12 @@
 
 use std::io::Cursor;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::device::Place;
 use crate::styleid::params::Rounding;
 use crate::{Error, Result};
 
@@ -81,10 +82,14 @@ impl<'de> Deserialize<'de> for Size {
 /// One sentence if `bytes` are no picture, a damaged one, or of a kind that is not read here. `name` is the picture's.
 pub fn decode(name: &str, bytes: &[u8]) -> Result<RgbImage> {
     let unknown = || {
-        Error::Picture(format!("{name} is not a picture that can be read; use a JPEG, PNG, WebP, GIF, BMP or TIFF file."))
+        Error::Picture(format!(
+            "{name} is not a picture that can be read; use a JPEG, PNG, WebP, GIF, BMP or TIFF file."
+        ))
     };
     let damaged = |error: image::ImageError| match error {
-        image::ImageError::Limits(_) => Error::Picture(format!("{name} is too large to decode; make it smaller first.")),
+        image::ImageError::Limits(_) => {
+            Error::Picture(format!("{name} is too large to decode; make it smaller first."))
+        }
         image::ImageError::Unsupported(_) => unknown(),
         error => Error::Picture(format!("{name} is damaged and cannot be decoded ({error}); try another copy.")),
     };
@@ -117,42 +122,40 @@ fn over_white(picture: &DynamicImage) -> RgbImage {
     out
 }
 
-/// The picture at the size to run at (Lanczos, as in the reference).
-pub fn fit(picture: RgbImage, size: Size) -> RgbImage {
-    let Size::Square(side) = size else { return picture };
-    let (width, height) = picture.dimensions();
-    let short = width.min(height);
-    if (width, height) == (side, side) {
-        return picture;
-    }
-    let cropped = imageops::crop_imm(&picture, (width - short) / 2, (height - short) / 2, short, short).to_image();
-    imageops::resize(&cropped, side, side, FilterType::Lanczos3)
-}
-
-/// Checks that a picture has at least 2 × 2 latents of `factor` pixels: fewer have no standard deviation.
+/// The picture at the size to run at (Lanczos, as in the reference), at least 2 × 2 latents of `factor` pixels: fewer
+/// have no standard deviation.
 ///
 /// # Errors
 /// One sentence with the size and the least one.
-pub fn check_size(picture: &RgbImage, factor: usize) -> Result<()> {
+pub fn fit(picture: &RgbImage, size: Size, factor: usize) -> Result<RgbImage> {
     let (width, height) = picture.dimensions();
+    let short = width.min(height);
+    let fitted = match size {
+        Size::Square(side) if (width, height) != (side, side) => {
+            let cropped = imageops::crop_imm(picture, (width - short) / 2, (height - short) / 2, short, short);
+            imageops::resize(&*cropped, side, side, FilterType::Lanczos3)
+        }
+        _ => picture.clone(),
+    };
+    let (width, height) = fitted.dimensions();
     let least = 2 * factor as u32;
     if width < least || height < least {
         return Err(Error::Picture(format!(
             "The picture is {width} × {height} pixels; at least {least} × {least} are needed."
         )));
     }
-    Ok(())
+    Ok(fitted)
 }
 
 /// The picture as pixels `[1, 3, height, width]` in −1…1.
-pub fn to_pixels(picture: &RgbImage, device: &Device) -> Tensor<4> {
+pub fn to_pixels(picture: &RgbImage, place: &Place) -> Tensor<4> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let bytes = picture.as_raw();
     // Divided in f64 and rounded once, as the reference does.
     let values: Vec<f32> = (0..3)
         .flat_map(|channel| bytes.iter().skip(channel).step_by(3).map(|&byte| (f64::from(byte) / 127.5 - 1.0) as f32))
         .collect();
-    Tensor::from_data(TensorData::new(values, [1, 3, height, width]), device)
+    place.tensor(values, [1, 3, height, width])
 }
 
 /// Decoded pixels, 3 × `height` × `width`, about −1…1, as a picture.

@@ -47,9 +47,16 @@ pub async fn write(path: &Path, pipeline: &Pipeline, outcome: &Outcome<'_>) -> R
             shape: vec![1, 3, height, width],
             bytes: outcome.pixels.iter().flat_map(|value| value.to_le_bytes()).collect(),
         },
-        Named { name: "image_u8", dtype: Dtype::U8, shape: vec![height, width, 3], bytes: outcome.image.as_raw().clone() },
+        Named {
+            name: "image_u8",
+            dtype: Dtype::U8,
+            shape: vec![height, width, 3],
+            bytes: outcome.image.as_raw().clone(),
+        },
     ];
-    let failed = |error: &dyn std::fmt::Display| Error::File(format!("The trace {} cannot be written: {error}.", path.display()));
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::File(format!("The trace {} cannot be written: {error}.", path.display()))
+    };
     let views = tensors
         .iter()
         .map(|named| Ok((named.name, TensorView::new(named.dtype, named.shape.clone(), &named.bytes)?)))

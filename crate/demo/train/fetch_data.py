@@ -23,7 +23,7 @@ from PIL import Image
 import packages
 from drawings import draw
 
-LONGEST_SHORT_SIDE = 768
+LONGEST_SHORT_SIDE = 512
 SMALLEST_SHORT_SIDE = 180
 GCOMPRIS_PHOTOS = {  # resource bundles with photographs that a README describes, and their group
     "categorization": "object", "clickgame": "photo", "erase": "photo", "explore_farm_animals": "photo",
@@ -206,7 +206,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--list", type=Path, required=True)
     parser.add_argument("--clip-art", type=int, default=300)
-    parser.add_argument("--drawings", type=int, default=120)
+    parser.add_argument("--drawings", type=int, default=100)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
 
@@ -220,7 +220,7 @@ def main():
                 size = tuple(round(side * LONGEST_SHORT_SIDE / short) for side in image.size)
                 image = image.resize(size, Image.LANCZOS)
             buffer = io.BytesIO()
-            image.save(buffer, "JPEG", quality=92 if group in ("photo", "painting") else 88)
+            image.save(buffer, "JPEG", quality=92 if group == "painting" or split == "held" else 86)
             archive.writestr(f"{split}/{group}/{name}.jpg", buffer.getvalue())
             counts[f"{split}/{group}"] = counts.get(f"{split}/{group}", 0) + 1
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import nn
 
-LAYERS = [  # (in, out, kernel, stride, padding), and a 3 x 3 max pooling of stride 2 before it
+LAYERS = [  # (in, out, kernel, stride, padding), and whether a 3 x 3 max pooling of stride 2 comes before
     ((3, 64, 11, 4, 2), False), ((64, 192, 5, 1, 2), True), ((192, 384, 3, 1, 1), True),
     ((384, 256, 3, 1, 1), False), ((256, 256, 3, 1, 1), False),
 ]
@@ -23,14 +23,10 @@ class Lpips(nn.Module):
         self.requires_grad_(False)
 
     def load(self, tensors):
-        convs = sorted((k for k in tensors if k.endswith(".weight") and tensors[k].ndim == 4 and tensors[k].shape[0] > 1),
-                       key=lambda k: [int(n) for n in k.split(".") if n.isdigit()])
-        heads = sorted(k for k in tensors if k.endswith(".weight") and tensors[k].shape[0] == 1)
-        for conv, key in zip(self.convs, convs, strict=True):
-            conv.weight.data.copy_(tensors[key])
-            conv.bias.data.copy_(tensors[key.replace("weight", "bias")])
-        for head, key in zip(self.heads, heads, strict=True):
-            head.data.copy_(tensors[key].flatten())
+        for i, (conv, head) in enumerate(zip(self.convs, self.heads)):
+            conv.weight.data.copy_(tensors[f"AlexNet_0.Conv_{i}.weight"])
+            conv.bias.data.copy_(tensors[f"AlexNet_0.Conv_{i}.bias"])
+            head.data.copy_(tensors[f"NetLinLayer_{i}.Conv_0.weight"].flatten())
 
     def features(self, x):
         x = (x - self.mean) / self.std

@@ -50,7 +50,8 @@ impl Bars {
 fn start(phase: Phase, steps: usize) -> ProgressBar {
     let bar = ProgressBar::new(steps as u64);
     // A template that cannot be read would be a mistake here, not a reason to stop a run: the default bar serves too.
-    if let Ok(style) = ProgressStyle::with_template("{prefix:<22} {bar:28} {pos:>2}/{len} {elapsed:>4} {msg}{eta} left") {
+    if let Ok(style) = ProgressStyle::with_template("{prefix:<22} {bar:28} {pos:>2}/{len} {elapsed:>4} {msg}{eta} left")
+    {
         bar.set_style(style);
     }
     bar.set_prefix(title(phase));

@@ -30,8 +30,15 @@ pub async fn run(args: &Args) -> Result<()> {
     println!("parameters  {}", HumanCount(info.parameters));
     println!("bytes       {} ({})", HumanCount(info.bytes), HumanBytes(info.bytes));
     for part in &info.parts {
-        let dtypes: Vec<String> = part.census.dtypes.iter().map(|(dtype, count)| format!("{dtype} {}", HumanCount(*count))).collect();
-        println!("  {:<13} {} parameters, {} bytes, {}", part.name, HumanCount(part.census.parameters), HumanCount(part.census.bytes), dtypes.join(", "));
+        let dtypes: Vec<String> =
+            part.census.dtypes.iter().map(|(dtype, count)| format!("{dtype} {}", HumanCount(*count))).collect();
+        println!(
+            "  {:<13} {} parameters, {} bytes, {}",
+            part.name,
+            HumanCount(part.census.parameters),
+            HumanCount(part.census.bytes),
+            dtypes.join(", ")
+        );
     }
     Ok(())
 }

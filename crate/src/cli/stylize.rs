@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
+use styleid::device::Precision;
 use styleid::model::StableDiffusion;
 use styleid::picture::{self, Size};
 use styleid::weights::source::Folder;
@@ -60,6 +61,9 @@ pub struct Args {
     /// Where to compute.
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
+    /// Floating-point type to compute in; auto is f64 for small models on the processor, else f32.
+    #[arg(long, value_enum, default_value_t = PrecisionChoice::Auto)]
+    precision: PrecisionChoice,
     /// Also write every intermediate tensor to this file.
     #[arg(long, value_name = "FILE.safetensors")]
     trace: Option<PathBuf>,
@@ -71,6 +75,23 @@ enum PresetChoice {
     Diffusers,
     /// The paper's version on the LDM code: 50 steps.
     Ldm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PrecisionChoice {
+    Auto,
+    F32,
+    F64,
+}
+
+impl From<PrecisionChoice> for Precision {
+    fn from(choice: PrecisionChoice) -> Self {
+        match choice {
+            PrecisionChoice::Auto => Self::Auto,
+            PrecisionChoice::F32 => Self::F32,
+            PrecisionChoice::F64 => Self::F64,
+        }
+    }
 }
 
 impl Args {
@@ -87,6 +108,7 @@ impl Args {
             init_adain: !self.without_init_adain,
             attn_injection: !self.without_attn_injection,
             vae_sample: self.vae_sample,
+            size: self.size,
         }
     }
 
@@ -99,7 +121,8 @@ impl Args {
 }
 
 fn read_picture(path: &Path) -> Result<image::RgbImage> {
-    let bytes = std::fs::read(path).map_err(|error| Error::File(format!("{} cannot be read: {error}.", path.display())))?;
+    let bytes =
+        std::fs::read(path).map_err(|error| Error::File(format!("{} cannot be read: {error}.", path.display())))?;
     picture::decode(&path.display().to_string(), &bytes)
 }
 
@@ -139,15 +162,15 @@ pub async fn run(args: Args) -> Result<()> {
     let on_progress = |progress| bars.show(progress);
     let control = Control::new(&on_progress, &|| false);
     let device = open_device(args.device).await?;
-    let model = StableDiffusion::load(&Folder(args.model.clone()), &device, &control).await?;
-    let size = args.size.unwrap_or(Size::Square(model.info.native_size as u32));
-    let mut session = Session::new(Pipeline { model, device });
+    let model = StableDiffusion::load(&Folder(args.model.clone()), device, args.precision.into(), &control).await?;
+    let mut session = Session::new(Pipeline { model });
     // The session lends its inversions to the outcome, so the trace gets a handle of the pipeline of its own.
     let pipeline = session.pipeline.clone();
-    let outcome = session.run(&picture::fit(content, size), &picture::fit(style, size), &params, &control).await?;
+    let outcome = session.run(&content, &style, &params, &control).await?;
 
     let png = picture::to_png(&outcome.image)?;
-    std::fs::write(&target, png).map_err(|error| Error::File(format!("{} cannot be written: {error}.", target.display())))?;
+    std::fs::write(&target, png)
+        .map_err(|error| Error::File(format!("{} cannot be written: {error}.", target.display())))?;
     if let Some(trace) = &args.trace {
         trace::write(trace, &pipeline, &outcome).await?;
     }

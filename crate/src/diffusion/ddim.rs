@@ -17,10 +17,9 @@ pub struct Split {
 pub fn split(prediction: Prediction, latents: &Tensor<4>, output: Tensor<4>, alpha: f32) -> Split {
     let (signal, noise) = (alpha.sqrt(), (1.0 - alpha).sqrt());
     match prediction {
-        Prediction::Epsilon => Split {
-            x0: (latents.clone() - output.clone().mul_scalar(noise)).div_scalar(signal),
-            eps: output,
-        },
+        Prediction::Epsilon => {
+            Split { x0: (latents.clone() - output.clone().mul_scalar(noise)).div_scalar(signal), eps: output }
+        }
         Prediction::VPrediction => Split {
             x0: latents.clone().mul_scalar(signal) - output.clone().mul_scalar(noise),
             eps: output.mul_scalar(signal) + latents.clone().mul_scalar(noise),

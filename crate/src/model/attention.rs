@@ -126,7 +126,10 @@ pub struct FeedForward {
 impl FeedForward {
     fn build(mut at: Builder, width: usize) -> Result<Self> {
         let inner = 4 * width;
-        Ok(Self { proj: at.linear("net.0.proj", [width, 2 * inner], true)?, out: at.linear("net.2", [inner, width], true)? })
+        Ok(Self {
+            proj: at.linear("net.0.proj", [width, 2 * inner], true)?,
+            out: at.linear("net.2", [inner, width], true)?,
+        })
     }
 
     /// `[batch, tokens, width]` to the same shape.
@@ -222,7 +225,14 @@ impl SpatialTransformer {
             norm: at.group_norm("norm", groups, channels, 1e-6)?,
             proj_in: Projection::build(&mut at, "proj_in", channels, linear)?,
             blocks: (0..depth)
-                .map(|i| TransformerBlock::build(at.at(format_args!("transformer_blocks.{i}")), channels, context_width, heads))
+                .map(|i| {
+                    TransformerBlock::build(
+                        at.at(format_args!("transformer_blocks.{i}")),
+                        channels,
+                        context_width,
+                        heads,
+                    )
+                })
                 .collect::<Result<_>>()?,
             proj_out: Projection::build(&mut at, "proj_out", channels, linear)?,
         })

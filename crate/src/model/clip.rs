@@ -2,11 +2,12 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Int, Tensor, TensorData, activation};
 
 use super::attention::join_heads;
 use super::config::{TextActivation, TextConfig};
 use super::layers::Builder;
+use crate::device::Place;
 use crate::weights::Tensors;
 use crate::{Error, Result};
 
@@ -75,6 +76,7 @@ pub struct TextEncoder {
     /// Its `config.json`.
     pub config: TextConfig,
     layers: TextLayers,
+    place: Place,
 }
 
 impl TextEncoder {
@@ -82,9 +84,9 @@ impl TextEncoder {
     ///
     /// # Errors
     /// Names a missing, extra or wrongly shaped tensor.
-    pub fn build(config: TextConfig, mut tensors: Tensors, device: &Device) -> Result<Self> {
+    pub fn build(config: TextConfig, mut tensors: Tensors, place: &Place) -> Result<Self> {
         config.check()?;
-        let mut root = Builder::new(&mut tensors, device);
+        let mut root = Builder::new(&mut tensors, place);
         let mut at = root.at("text_model");
         let width = config.hidden_size;
         let layers = TextLayers {
@@ -97,7 +99,7 @@ impl TextEncoder {
             final_layer_norm: at.layer_norm("final_layer_norm", width, config.layer_norm_eps)?,
         };
         tensors.finish()?;
-        Ok(Self { config, layers })
+        Ok(Self { config, layers, place: place.clone() })
     }
 
     /// Token ids, at most `max_position_embeddings` of them, to `[1, tokens, hidden_size]`.
@@ -107,13 +109,13 @@ impl TextEncoder {
     pub fn forward(&self, ids: &[usize]) -> Result<Tensor<3>> {
         self.check_ids(ids)?;
         let layers = &self.layers;
-        let device = layers.token_embedding.device();
         let tokens = ids.len();
         let indices: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
-        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [tokens]), &device);
-        let embedded = layers.token_embedding.val().select(0, indices) + layers.position_embedding.val().narrow(0, 0, tokens);
+        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [tokens]), &self.place.device);
+        let embedded =
+            layers.token_embedding.val().select(0, indices) + layers.position_embedding.val().narrow(0, 0, tokens);
         let mask: Vec<f32> = (0..tokens * tokens).map(|i| if i % tokens > i / tokens { -1e9 } else { 0.0 }).collect();
-        let mask = Tensor::<4>::from_data(TensorData::new(mask, [1, 1, tokens, tokens]), &device);
+        let mask = self.place.tensor(mask, [1, 1, tokens, tokens]);
         let mut x = embedded.unsqueeze::<3>();
         for layer in &layers.layers {
             x = layer.forward(x, &mask, &self.config);

@@ -108,10 +108,7 @@ impl Default for UnetConfig {
 impl UnetConfig {
     /// Attention heads at `level`, outermost first.
     pub fn heads(&self, level: usize) -> usize {
-        self.num_attention_heads
-            .as_ref()
-            .unwrap_or(&self.attention_head_dim)
-            .at(level)
+        self.num_attention_heads.as_ref().unwrap_or(&self.attention_head_dim).at(level)
     }
 
     /// Whether `level` (outermost first) has attention on the way down.
@@ -167,8 +164,14 @@ impl UnetConfig {
             return fail("its mid block is not UNetMidBlock2DCrossAttn".into());
         }
         for key in [
-            "addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim", "num_class_embeds",
-            "timestep_post_act", "time_embedding_act_fn", "cross_attention_norm",
+            "addition_embed_type",
+            "class_embed_type",
+            "encoder_hid_dim_type",
+            "time_cond_proj_dim",
+            "num_class_embeds",
+            "timestep_post_act",
+            "time_embedding_act_fn",
+            "cross_attention_norm",
         ] {
             if self.rest.get(key).is_some_and(|value| !value.is_null()) {
                 return fail(format!("{key} is set, which Stable Diffusion 1.x and 2.x do not have"));
@@ -179,17 +182,19 @@ impl UnetConfig {
                 return fail(format!("{key} is true, which Stable Diffusion 1.x and 2.x do not have"));
             }
         }
-        for (key, expected) in [("act_fn", "silu"), ("resnet_time_scale_shift", "default"), ("time_embedding_type", "positional")] {
+        for (key, expected) in
+            [("act_fn", "silu"), ("resnet_time_scale_shift", "default"), ("time_embedding_type", "positional")]
+        {
             if self.rest.get(key).and_then(|value| value.as_str()).is_some_and(|value| value != expected) {
                 return fail(format!("{key} is not \"{expected}\""));
             }
         }
         for level in 0..levels {
             let (channels, heads) = (self.block_out_channels[level], self.heads(level));
-            if self.norm_num_groups == 0 || channels % self.norm_num_groups != 0 {
+            if self.norm_num_groups == 0 || !channels.is_multiple_of(self.norm_num_groups) {
                 return fail(format!("{channels} channels do not divide into {} norm groups", self.norm_num_groups));
             }
-            if heads == 0 || channels % heads != 0 {
+            if heads == 0 || !channels.is_multiple_of(heads) {
                 return fail(format!("{channels} channels do not divide into {heads} attention heads"));
             }
         }
@@ -265,7 +270,7 @@ impl VaeConfig {
             return fail("block_out_channels must have 1 to 8 levels".into());
         }
         for channels in &self.block_out_channels {
-            if self.norm_num_groups == 0 || channels % self.norm_num_groups != 0 {
+            if self.norm_num_groups == 0 || !channels.is_multiple_of(self.norm_num_groups) {
                 return fail(format!("{channels} channels do not divide into {} norm groups", self.norm_num_groups));
             }
         }
@@ -320,7 +325,7 @@ impl TextConfig {
     /// # Errors
     /// One sentence with the two numbers.
     pub fn check(&self) -> Result<()> {
-        if self.num_attention_heads == 0 || self.hidden_size % self.num_attention_heads != 0 {
+        if self.num_attention_heads == 0 || !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(Error::Model(format!(
                 "This text encoder cannot be run here: width {} does not divide into {} heads.",
                 self.hidden_size, self.num_attention_heads

@@ -2,15 +2,16 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Tensor, activation};
 
 use super::config::UnetConfig;
 use super::layers::Builder;
 use crate::Result;
+use crate::device::Place;
 
 /// Sinusoids of `timestep` at `width / 2` frequencies from 1 down to 1/10000, `[1, width]` (diffusers
 /// `get_timestep_embedding`). In f32 throughout, as the reference computes it: the phase at t = 999 feels the last bits.
-pub fn sinusoids(timestep: usize, config: &UnetConfig, device: &Device) -> Tensor<2> {
+pub fn sinusoids(timestep: usize, config: &UnetConfig, place: &Place) -> Tensor<2> {
     let width = config.block_out_channels[0];
     let half = width / 2;
     let log_period = -(10_000f64.ln()) as f32;
@@ -21,7 +22,7 @@ pub fn sinusoids(timestep: usize, config: &UnetConfig, device: &Device) -> Tenso
     let cos = phases.iter().map(|phase| phase.cos());
     let mut values: Vec<f32> = if config.flip_sin_to_cos { cos.chain(sin).collect() } else { sin.chain(cos).collect() };
     values.resize(width, 0.0);
-    Tensor::from_data(TensorData::new(values, [1, width]), device)
+    place.tensor(values, [1, width])
 }
 
 /// Two linear layers with `SiLU` in between over the sinusoids (diffusers `TimestepEmbedding`).

@@ -3,31 +3,27 @@
 use burn::module::{Param, ParamId};
 use burn::nn::conv::Conv2d;
 use burn::nn::{GroupNorm, LayerNorm, Linear, PaddingConfig2d};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
+use crate::device::Place;
 use crate::{Result, weights::Tensors};
 
 /// Hands out the tensors of one file under a growing prefix, as PyTorch's module paths do.
 pub struct Builder<'a> {
     tensors: &'a mut Tensors,
-    device: &'a Device,
+    place: &'a Place,
     prefix: String,
 }
 
 impl<'a> Builder<'a> {
     /// A builder over the whole file.
-    pub fn new(tensors: &'a mut Tensors, device: &'a Device) -> Self {
-        Self { tensors, device, prefix: String::new() }
+    pub fn new(tensors: &'a mut Tensors, place: &'a Place) -> Self {
+        Self { tensors, place, prefix: String::new() }
     }
 
     /// The same tensors below `name`: `builder.at("mid_block").at("resnets.0")`.
     pub fn at(&mut self, name: impl std::fmt::Display) -> Builder<'_> {
-        Builder { prefix: format!("{}{name}.", self.prefix), tensors: self.tensors, device: self.device }
-    }
-
-    /// The device that the network is built on.
-    pub fn device(&self) -> &Device {
-        self.device
+        Builder { prefix: format!("{}{name}.", self.prefix), tensors: self.tensors, place: self.place }
     }
 
     /// A parameter of exactly `shape`.
@@ -35,7 +31,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// Names the tensor if it is missing or wrongly shaped.
     pub fn parameter<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Param<Tensor<D>>> {
-        let tensor = self.tensors.take(&format!("{}{name}", self.prefix), shape, self.device)?;
+        let tensor = self.tensors.take(&format!("{}{name}", self.prefix), shape, self.place)?;
         Ok(Param::initialized(ParamId::new(), tensor))
     }
 
@@ -54,7 +50,14 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     /// As [`Builder::parameter`].
-    pub fn conv(&mut self, name: &str, channels: [usize; 2], kernel: usize, stride: usize, padding: usize) -> Result<Conv2d> {
+    pub fn conv(
+        &mut self,
+        name: &str,
+        channels: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Result<Conv2d> {
         self.conv_padded(name, channels, kernel, stride, PaddingConfig2d::Explicit(padding, padding, padding, padding))
     }
 
@@ -106,7 +109,7 @@ impl<'a> Builder<'a> {
         let mut at = self.at(name);
         // LayerNorm's epsilon is private in burn, so the layer is configured first and then given its weights; the
         // configured ones are lazy and never computed.
-        let mut norm = burn::nn::LayerNormConfig::new(width).with_epsilon(epsilon).init(at.device);
+        let mut norm = burn::nn::LayerNormConfig::new(width).with_epsilon(epsilon).init(&at.place.device);
         norm.gamma = at.parameter("weight", [width])?;
         norm.beta = Some(at.parameter("bias", [width])?);
         Ok(norm)

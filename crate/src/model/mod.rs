@@ -12,4 +12,7 @@ pub mod unet;
 pub mod unet_blocks;
 pub mod vae;
 
+#[cfg(test)]
+mod tests;
+
 pub use stable_diffusion::{ModelInfo, StableDiffusion};

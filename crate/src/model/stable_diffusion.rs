@@ -9,6 +9,7 @@ use super::tokenizer::SpecialTokens;
 use super::unet::Unet;
 use super::vae::Vae;
 use crate::control::{Control, Phase};
+use crate::device::{Place, Precision};
 use crate::weights::source::{Source, json, optional_json};
 use crate::weights::tensors::{Census, Tensors};
 use crate::{Error, Result};
@@ -32,6 +33,8 @@ pub struct StableDiffusion {
     pub null_embedding: Tensor<3>,
     /// What it is.
     pub info: ModelInfo,
+    /// Where it lives.
+    pub place: Place,
 }
 
 /// What a model is, for `styleid info` and the page.
@@ -46,6 +49,8 @@ pub struct ModelInfo {
     pub prediction: Prediction,
     /// Side in pixels of the pictures it was trained on.
     pub native_size: usize,
+    /// Pixels a latent along each side.
+    pub factor: usize,
     /// Decoder layers with self-attention.
     pub layers: Vec<usize>,
     /// Number of weights.
@@ -107,10 +112,14 @@ impl Configs {
         if let Some(text) = &configs.text {
             text.check()?;
         }
-        if configs.unet.in_channels != configs.vae.latent_channels || configs.unet.out_channels != configs.vae.latent_channels {
+        if configs.unet.in_channels != configs.vae.latent_channels
+            || configs.unet.out_channels != configs.vae.latent_channels
+        {
             return Err(Error::Model(format!(
                 "The UNet of {} works on {} channels and its VAE on {}; inpainting and other variants cannot be run here.",
-                source.name(), configs.unet.in_channels, configs.vae.latent_channels
+                source.name(),
+                configs.unet.in_channels,
+                configs.vae.latent_channels
             )));
         }
         Ok(configs)
@@ -129,6 +138,7 @@ impl Configs {
             version,
             prediction: self.scheduler.prediction_type,
             native_size: latents * self.vae.factor(),
+            factor: self.vae.factor(),
             layers: self.unet.decoder_layers(),
             parameters: parts.iter().map(|part| part.census.parameters).sum(),
             bytes: parts.iter().map(|part| part.census.bytes).sum(),
@@ -148,10 +158,7 @@ impl ModelInfo {
     /// As [`StableDiffusion::load`], less what only building shows.
     pub async fn load(source: &impl Source) -> Result<Self> {
         let configs = Configs::load(source).await?;
-        let mut parts = vec![
-            part("unet", &open(source, UNET).await?),
-            part("vae", &open(source, VAE).await?),
-        ];
+        let mut parts = vec![part("unet", &open(source, UNET).await?), part("vae", &open(source, VAE).await?)];
         if configs.text.is_some() {
             parts.push(part("text_encoder", &open(source, TEXT_ENCODER).await?));
         }
@@ -160,39 +167,49 @@ impl ModelInfo {
 }
 
 impl StableDiffusion {
-    /// Loads a model in the diffusers layout on `device`.
+    /// Loads a model in the diffusers layout on `device`, to compute in `precision`.
     ///
     /// # Errors
     /// One sentence naming the missing file, config key or tensor.
-    pub async fn load(source: &impl Source, device: &Device, control: &Control<'_>) -> Result<Self> {
+    pub async fn load(
+        source: &impl Source,
+        device: Device,
+        precision: Precision,
+        control: &Control<'_>,
+    ) -> Result<Self> {
         let configs = Configs::load(source).await?;
         let steps = 3;
         control.report(Phase::Load, 0, steps);
 
-        let (null_embedding, text) = null_embedding(source, &configs, device).await?;
+        let unet_tensors = open(source, UNET).await?;
+        let unet_part = part("unet", &unet_tensors);
+        let place = Place::new(device, precision, unet_part.census.parameters)?;
+        let (null_embedding, text) = null_embedding(source, &configs, &place).await?;
         control.report(Phase::Load, 1, steps);
         control.breathe().await?;
 
         let tensors = open(source, VAE).await?;
         let vae_part = part("vae", &tensors);
-        let vae = Vae::build(configs.vae.clone(), tensors, device)?;
+        let vae = Vae::build(configs.vae.clone(), tensors, &place)?;
         control.report(Phase::Load, 2, steps);
         control.breathe().await?;
 
-        let tensors = open(source, UNET).await?;
-        let unet_part = part("unet", &tensors);
-        let unet = Unet::build(configs.unet.clone(), tensors, device)?;
+        let unet = Unet::build(configs.unet.clone(), unet_tensors, &place)?;
         control.report(Phase::Load, 3, steps);
 
         let parts = [Some(unet_part), Some(vae_part), text].into_iter().flatten().collect();
         let info = configs.info(source.name(), parts);
-        Ok(Self { unet, vae, scheduler: configs.scheduler, null_embedding, info })
+        Ok(Self { unet, vae, scheduler: configs.scheduler, null_embedding, info, place })
     }
 }
 
 /// The empty prompt's embedding: from its own file if the model has one, else through the text encoder, which is
 /// dropped as soon as the embedding is known.
-async fn null_embedding(source: &impl Source, configs: &Configs, device: &Device) -> Result<(Tensor<3>, Option<PartInfo>)> {
+async fn null_embedding(
+    source: &impl Source,
+    configs: &Configs,
+    place: &Place,
+) -> Result<(Tensor<3>, Option<PartInfo>)> {
     let width = configs.unet.cross_attention_dim.at(0);
     let file = format!("{NULL_EMBEDDING}.safetensors");
     let Some(config) = &configs.text else {
@@ -205,18 +222,19 @@ async fn null_embedding(source: &impl Source, configs: &Configs, device: &Device
         let mut tensors = Tensors::from_safetensors(&file, bytes)?;
         let shape = tensors.shape(NULL_EMBEDDING).unwrap_or_default();
         let tokens = shape.get(1).copied().unwrap_or(1);
-        return Ok((tensors.take(NULL_EMBEDDING, [1, tokens, width], device)?, None));
+        return Ok((tensors.take(NULL_EMBEDDING, [1, tokens, width], place)?, None));
     };
     if config.hidden_size != width {
         return Err(Error::Model(format!(
             "The UNet of {} takes a context of width {width}, but its text encoder's is {}.",
-            source.name(), config.hidden_size
+            source.name(),
+            config.hidden_size
         )));
     }
     let tokens = SpecialTokens::load(source, config).await?;
     let tensors = open(source, TEXT_ENCODER).await?;
     let text_part = part("text_encoder", &tensors);
-    let encoder = TextEncoder::build(config.clone(), tensors, device)?;
+    let encoder = TextEncoder::build(config.clone(), tensors, place)?;
     let embedding = encoder.forward(&tokens.empty_prompt(config.max_position_embeddings))?;
     Ok((embedding, Some(text_part)))
 }

@@ -61,10 +61,9 @@ impl SpecialTokens {
     fn from_files(vocabulary: &HashMap<String, usize>, tokens: &TokenizerConfig) -> Result<Self> {
         let id = |token: Option<&Value>, default| {
             let text = content(token).unwrap_or(default);
-            vocabulary
-                .get(text)
-                .copied()
-                .ok_or_else(|| Error::Model(format!("tokenizer/vocab.json has no token {text}, which its config names.")))
+            vocabulary.get(text).copied().ok_or_else(|| {
+                Error::Model(format!("tokenizer/vocab.json has no token {text}, which its config names."))
+            })
         };
         let end = "<|endoftext|>";
         Ok(Self {
@@ -105,8 +104,9 @@ mod tests {
     #[test]
     fn files_name_the_tokens_as_text_or_as_objects() {
         let vocabulary = HashMap::from([("!".to_string(), 0), ("<s>".to_string(), 7), ("</s>".to_string(), 8)]);
-        let tokens = serde_json::from_str(r#"{"bos_token": {"content": "<s>"}, "eos_token": "</s>", "pad_token": "!"}"#)
-            .expect("valid JSON");
+        let tokens =
+            serde_json::from_str(r#"{"bos_token": {"content": "<s>"}, "eos_token": "</s>", "pad_token": "!"}"#)
+                .expect("valid JSON");
         let ids = SpecialTokens::from_files(&vocabulary, &tokens).expect("all three are in the vocabulary");
         assert_eq!(ids, SpecialTokens { bos: 7, eos: 8, pad: 0 });
     }

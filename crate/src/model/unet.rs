@@ -3,16 +3,17 @@
 use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 
 use super::attention::SelfAttentionHook;
 use super::config::UnetConfig;
 use super::embeddings::{TimestepEmbedding, sinusoids};
 use super::layers::Builder;
 use super::unet_blocks::{DownBlock, MidBlock, UpBlock, time_width};
-use crate::control::Control;
-use crate::weights::Tensors;
 use crate::Result;
+use crate::control::Control;
+use crate::device::Place;
+use crate::weights::Tensors;
 
 /// The network's layers.
 #[derive(Module, Debug)]
@@ -32,6 +33,7 @@ pub struct Unet {
     /// Its `config.json`.
     pub config: UnetConfig,
     pub(crate) layers: UnetLayers,
+    place: Place,
 }
 
 impl Unet {
@@ -39,11 +41,11 @@ impl Unet {
     ///
     /// # Errors
     /// Names a config key out of the family, or a missing, extra or wrongly shaped tensor.
-    pub fn build(config: UnetConfig, mut tensors: Tensors, device: &Device) -> Result<Self> {
+    pub fn build(config: UnetConfig, mut tensors: Tensors, place: &Place) -> Result<Self> {
         config.check()?;
         let channels = &config.block_out_channels;
         let first = channels[0];
-        let mut at = Builder::new(&mut tensors, device);
+        let mut at = Builder::new(&mut tensors, place);
         let layers = UnetLayers {
             conv_in: at.conv("conv_in", [config.in_channels, first], 3, 1, 1)?,
             time_embedding: TimestepEmbedding::build(at.at("time_embedding"), first, time_width(&config))?,
@@ -58,7 +60,7 @@ impl Unet {
             conv_out: at.conv("conv_out", [first, config.out_channels], 3, 1, 1)?,
         };
         tensors.finish()?;
-        Ok(Self { config, layers })
+        Ok(Self { config, layers, place: place.clone() })
     }
 
     /// The prediction for `latents` `[batch, 4, h, w]` at `timestep` with `context` `[batch, n, width]`: the same shape
@@ -75,7 +77,7 @@ impl Unet {
         control: &Control<'_>,
     ) -> Result<Tensor<4>> {
         let layers = &self.layers;
-        let time = layers.time_embedding.forward(sinusoids(timestep, &self.config, &latents.device()));
+        let time = layers.time_embedding.forward(sinusoids(timestep, &self.config, &self.place));
         let latents = if self.config.center_input_sample { latents.mul_scalar(2.0).sub_scalar(1.0) } else { latents };
         let mut x = layers.conv_in.forward(latents);
         let mut skips = vec![x.clone()];

@@ -66,7 +66,13 @@ impl DownBlock {
     }
 
     /// Pushes every intermediate picture on `skips` and returns the last.
-    pub(super) fn forward(&self, mut x: Tensor<4>, time: &Tensor<2>, context: &Tensor<3>, skips: &mut Vec<Tensor<4>>) -> Tensor<4> {
+    pub(super) fn forward(
+        &self,
+        mut x: Tensor<4>,
+        time: &Tensor<2>,
+        context: &Tensor<3>,
+        skips: &mut Vec<Tensor<4>>,
+    ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
             x = resnet.forward(x, Some(time));
             if let Some(attention) = self.attentions.get(i) {

@@ -3,19 +3,26 @@
 use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 
 use super::attention::{Attention, to_picture, to_tokens};
 use super::config::VaeConfig;
 use super::layers::Builder;
 use super::resnet::{Downsample, ResnetBlock, ResnetShape, Upsample};
-use crate::control::Control;
-use crate::weights::Tensors;
 use crate::Result;
+use crate::control::Control;
+use crate::device::Place;
+use crate::weights::Tensors;
 
 const EPSILON: f64 = 1e-6;
 
-fn resnets(at: &mut Builder, config: &VaeConfig, count: usize, input: usize, output: usize) -> Result<Vec<ResnetBlock>> {
+fn resnets(
+    at: &mut Builder,
+    config: &VaeConfig,
+    count: usize,
+    input: usize,
+    output: usize,
+) -> Result<Vec<ResnetBlock>> {
     (0..count)
         .map(|i| {
             let shape = ResnetShape {
@@ -137,10 +144,10 @@ impl Vae {
     ///
     /// # Errors
     /// Names a config key out of the family, or a missing, extra or wrongly shaped tensor.
-    pub fn build(config: VaeConfig, mut tensors: Tensors, device: &Device) -> Result<Self> {
+    pub fn build(config: VaeConfig, mut tensors: Tensors, place: &Place) -> Result<Self> {
         config.check()?;
         let latents = config.latent_channels;
-        let mut at = Builder::new(&mut tensors, device);
+        let mut at = Builder::new(&mut tensors, place);
         let quant = config.use_quant_conv;
         let post_quant = config.use_post_quant_conv;
         let quant_conv = quant.then(|| at.conv("quant_conv", [2 * latents; 2], 1, 1, 0)).transpose()?;

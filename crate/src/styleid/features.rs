@@ -93,7 +93,9 @@ impl<F: Feature> Bank<F> {
         self.features.get(&key).ok_or_else(|| {
             Error::Settings(format!(
                 "The {} was inverted without layer {} at timestep {}; invert it again with the settings of this run.",
-                F::ROLE, key.layer, key.timestep
+                F::ROLE,
+                key.layer,
+                key.timestep
             ))
         })
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::picture::Size;
 use crate::{Error, Result};
 
 /// The two official implementations, which are different algorithms.
@@ -78,6 +79,8 @@ pub struct Params {
     pub attn_injection: bool,
     /// Seed for sampling the VAE's posterior; its mode otherwise. The content uses seed + 1.
     pub vae_sample: Option<u32>,
+    /// Size of both pictures; the size the model was trained at where none is asked for.
+    pub size: Option<Size>,
 }
 
 impl Default for Params {
@@ -91,6 +94,7 @@ impl Default for Params {
             init_adain: true,
             attn_injection: true,
             vae_sample: None,
+            size: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The whole method: encode, invert both, align the noise, denoise with injection, decode.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
 use super::adain::adain;
 use super::features::{Feature, KeyValue, Query};
@@ -8,6 +8,7 @@ use super::hooks::Inject;
 use super::inversion::Inversion;
 use super::params::{Params, Preset};
 use crate::control::{Control, Phase};
+use crate::device;
 use crate::diffusion::{Schedule, ddim, randn};
 use crate::model::StableDiffusion;
 use crate::model::attention::{NoHook, SelfAttentionHook};
@@ -19,8 +20,6 @@ use crate::{Error, Result};
 pub struct Pipeline {
     /// The model.
     pub model: StableDiffusion,
-    /// Where it lives.
-    pub device: Device,
 }
 
 /// A run's settings made definite for one model.
@@ -64,10 +63,12 @@ pub struct Stylized {
 /// progress would run ahead of the device, and in the browser nothing else bounds the queue.
 pub(super) async fn settle(x: &Tensor<4>) -> Result<()> {
     let one = x.clone().slice([0..1, 0..1, 0..1, 0..1]).into_data_async().await?;
+    device::check_fault()?;
     match one.iter::<f32>().next() {
         Some(value) if value.is_finite() => Ok(()),
         _ => Err(Error::Device(
-            "The latents are not numbers any more; the device computed wrongly or the model's weights are damaged.".into(),
+            "The latents are not numbers any more; the device computed wrongly or the model's weights are damaged."
+                .into(),
         )),
     }
 }
@@ -103,7 +104,12 @@ impl Pipeline {
     ///
     /// # Errors
     /// A cancel, or a device that stopped.
-    pub async fn encode<F: Feature>(&self, pixels: Tensor<4>, seed: Option<u32>, control: &Control<'_>) -> Result<Tensor<4>> {
+    pub async fn encode<F: Feature>(
+        &self,
+        pixels: Tensor<4>,
+        seed: Option<u32>,
+        control: &Control<'_>,
+    ) -> Result<Tensor<4>> {
         control.report(F::ENCODE, 0, 1);
         let posterior = self.model.vae.encode(pixels, control).await?;
         let sample = match seed {
@@ -111,8 +117,8 @@ impl Pipeline {
             Some(seed) => {
                 let shape = posterior.mean.dims();
                 let noise = randn::randn(seed.wrapping_add(F::SEED_OFFSET), shape.iter().product());
-                let noise = Tensor::from_data(burn::tensor::TensorData::new(noise, shape), &self.device);
-                posterior.mean + posterior.log_variance.mul_scalar(0.5).exp() * noise
+                let deviation = posterior.log_variance.mul_scalar(0.5).exp();
+                posterior.mean + deviation * self.model.place.tensor(noise, shape)
             }
         };
         let latents = sample.mul_scalar(self.model.vae.config.scaling_factor);
@@ -147,7 +153,8 @@ impl Pipeline {
             let output = if plan.layers.is_empty() {
                 self.predict(x.clone(), t, &mut NoHook, control).await?
             } else {
-                let mut inject = Inject::new(&content.bank, &style.bank, &plan.layers, t, params.gamma, params.temperature)?;
+                let mut inject =
+                    Inject::new(&content.bank, &style.bank, &plan.layers, t, params.gamma, params.temperature)?;
                 self.predict(x.clone(), t, &mut inject, control).await?
             };
             let split = ddim::split(plan.prediction, &x, output, schedule.alpha(t));

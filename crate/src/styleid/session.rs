@@ -8,7 +8,7 @@ use super::params::{Params, Preset};
 use super::pipeline::{Pipeline, Plan, Stylized};
 use crate::Result;
 use crate::control::Control;
-use crate::picture;
+use crate::picture::{self, Size};
 
 /// A pipeline with the inversions of its last run.
 #[derive(Debug)]
@@ -60,16 +60,24 @@ impl Session {
         Self { pipeline, content: None, style: None }
     }
 
-    /// Repaints `content` in the style of `style`: one content and one style, already of the sizes to run at.
+    /// Repaints `content` in the style of `style`, both at the size that `params` asks for.
     ///
     /// # Errors
     /// One sentence naming a setting or picture that cannot be used; a cancel; a device that stopped. Inversions that
     /// were finished before are kept.
-    pub async fn run(&mut self, content: &RgbImage, style: &RgbImage, params: &Params, control: &Control<'_>) -> Result<Outcome<'_>> {
+    pub async fn run(
+        &mut self,
+        content: &RgbImage,
+        style: &RgbImage,
+        params: &Params,
+        control: &Control<'_>,
+    ) -> Result<Outcome<'_>> {
         let plan = self.pipeline.plan(params)?;
-        picture::check_size(content, self.pipeline.model.vae.config.factor())?;
-        picture::check_size(style, self.pipeline.model.vae.config.factor())?;
         let pipeline = &self.pipeline;
+        let info = &pipeline.model.info;
+        let size = params.size.unwrap_or(Size::Square(info.native_size as u32));
+        let content = picture::fit(content, size, info.factor)?;
+        let style = picture::fit(style, size, info.factor)?;
         let style = inverted(pipeline, &mut self.style, style, &plan, params, control).await?;
         let content = inverted(pipeline, &mut self.content, content, &plan, params, control).await?;
         let stylized = pipeline.stylize(content, style, &plan, params, control).await?;
@@ -85,20 +93,20 @@ impl Session {
 async fn inverted<'a, F: Feature>(
     pipeline: &Pipeline,
     slot: &'a mut Option<Kept<F>>,
-    picture: &RgbImage,
+    picture: RgbImage,
     plan: &Plan,
     params: &Params,
     control: &Control<'_>,
 ) -> Result<&'a Inversion<F>> {
     let kept = match slot.take() {
-        Some(kept) if kept.serves(picture, plan, params) => kept,
+        Some(kept) if kept.serves(&picture, plan, params) => kept,
         // The old one is dropped first: its features can be hundreds of megabytes.
         old => {
             drop(old);
-            let pixels = picture::to_pixels(picture, &pipeline.device);
+            let pixels = picture::to_pixels(&picture, &pipeline.model.place);
             let z0 = pipeline.encode::<F>(pixels, params.vae_sample, control).await?;
             Kept {
-                picture: picture.clone(),
+                picture,
                 preset: plan.preset,
                 steps: plan.schedule.timesteps.len(),
                 vae_sample: params.vae_sample,

@@ -1,2 +1,208 @@
-//! stub
-pub mod event_loop { pub async fn turn() {} }
+//! The wasm surface: what the page's worker calls. Small and typed; options and events are plain objects.
+//!
+//! One device, one model and one run at a time, kept here between calls. Every failure is a JavaScript `Error` whose
+//! `name` is its kind and whose `message` is one sentence.
+
+pub mod event_loop;
+mod source;
+
+use std::cell::{Cell, RefCell};
+
+use burn::tensor::Device;
+use js_sys::{Function, Reflect};
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use crate::device::{self, Adapter, Precision};
+use crate::model::{ModelInfo, StableDiffusion};
+use crate::{Control, Error, Params, Pipeline, Progress, Result, Session, picture};
+
+thread_local! {
+    static DEVICE: RefCell<Option<(Device, Adapter)>> = const { RefCell::new(None) };
+    static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
+    static BUSY: Cell<bool> = const { Cell::new(false) };
+    static CANCELLED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Hands a panic's text to `globalThis.styleidPanic` before the instance traps, so that the page can say a sentence.
+#[wasm_bindgen(start)]
+pub fn start() {
+    std::panic::set_hook(Box::new(|info| {
+        let message = JsValue::from_str(&info.to_string());
+        let global = js_sys::global();
+        if let Ok(hook) = Reflect::get(&global, &"styleidPanic".into())
+            && let Some(hook) = hook.dyn_ref::<Function>()
+        {
+            // Nothing is left to tell if telling fails.
+            let _ = hook.call1(&global, &message);
+        }
+    }));
+}
+
+impl From<Error> for JsValue {
+    fn from(error: Error) -> Self {
+        let js = js_sys::Error::new(&error.to_string());
+        js.set_name(error.kind());
+        js.into()
+    }
+}
+
+/// Marks this instance busy for as long as it lives.
+struct Flight;
+
+impl Flight {
+    fn begin() -> Result<Self> {
+        if BUSY.replace(true) {
+            return Err(Error::Settings("Something is still running here; cancel it or wait until it is done.".into()));
+        }
+        CANCELLED.set(false);
+        Ok(Self)
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        BUSY.set(false);
+    }
+}
+
+fn object(value: &impl Serialize) -> Result<JsValue> {
+    // Plain objects and numbers, as JSON would have them: u64s would become BigInts otherwise.
+    value
+        .serialize(&serde_wasm_bindgen::Serializer::json_compatible())
+        .map_err(|error| Error::Settings(format!("A value cannot be handed to the page ({error}).")))
+}
+
+fn reporter(on_event: Function) -> impl Fn(Progress) {
+    move |progress| {
+        if let Ok(event) = object(&progress) {
+            // A listener that throws is the page's mistake; the run goes on.
+            let _ = on_event.call1(&JsValue::NULL, &event);
+        }
+    }
+}
+
+/// Requests WebGPU and describes it: `{name, backend, software, shaderF16, maxBufferMiB}`. Later calls describe it again.
+///
+/// # Errors
+/// `device`: there is no WebGPU here.
+#[wasm_bindgen(js_name = openDevice)]
+pub async fn open_device() -> Result<JsValue, JsValue> {
+    let known = DEVICE.with_borrow(|device| device.as_ref().map(|(_, adapter)| adapter.clone()));
+    let adapter = match known {
+        Some(adapter) => adapter,
+        None => {
+            let _flight = Flight::begin()?;
+            let (device, adapter) = device::gpu().await?;
+            DEVICE.set(Some((device, adapter.clone())));
+            adapter
+        }
+    };
+    Ok(object(&adapter)?)
+}
+
+/// Loads the model in the diffusers layout at `url` in place of the one before, and describes it.
+///
+/// # Errors
+/// `model`: a file is missing or damaged; `device`: no device was opened; `cancelled`.
+#[wasm_bindgen(js_name = loadModel)]
+pub async fn load_model(url: String, on_event: Function) -> Result<JsValue, JsValue> {
+    let _flight = Flight::begin()?;
+    let device = DEVICE
+        .with_borrow(|device| device.as_ref().map(|(device, _)| device.clone()))
+        .ok_or_else(|| Error::Device("No device has been opened yet.".into()))?;
+    // The old model goes first: two would not fit everywhere.
+    SESSION.set(None);
+    device.memory_cleanup();
+    let info = load(url, device, on_event).await?;
+    Ok(object(&info)?)
+}
+
+async fn load(url: String, device: Device, on_event: Function) -> Result<ModelInfo> {
+    let report = reporter(on_event);
+    let control = Control::new(&report, &|| CANCELLED.get());
+    let source = source::UrlFolder(url.trim_end_matches('/').to_string());
+    let model = StableDiffusion::load(&source, device, Precision::F32, &control).await?;
+    let info = model.info.clone();
+    SESSION.set(Some(Session::new(Pipeline { model })));
+    Ok(info)
+}
+
+/// Decodes a picture and gives its upright size: `{width, height}`.
+///
+/// # Errors
+/// `picture`: it cannot be decoded.
+#[wasm_bindgen(js_name = checkPicture)]
+pub fn check_picture(bytes: &[u8]) -> Result<JsValue, JsValue> {
+    #[derive(Serialize)]
+    struct Size {
+        width: u32,
+        height: u32,
+    }
+    let (width, height) = picture::decode("This file", bytes)?.dimensions();
+    Ok(object(&Size { width, height })?)
+}
+
+/// A result on its way to the page.
+#[wasm_bindgen(getter_with_clone)]
+#[derive(Debug)]
+pub struct Styled {
+    /// The picture as a PNG file.
+    pub png: Vec<u8>,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Seconds that the run took.
+    pub seconds: f64,
+}
+
+/// Repaints `content` in the style of `style`, both files' bytes, with `options` ([`Params`] as an object). Inversions are
+/// kept: the same pictures with other settings do only what changed.
+///
+/// # Errors
+/// `picture`, `settings`, `model`, `device` or `cancelled`, with one sentence.
+#[wasm_bindgen]
+pub async fn stylize(
+    content: Vec<u8>,
+    style: Vec<u8>,
+    options: JsValue,
+    on_event: Function,
+) -> Result<Styled, JsValue> {
+    let _flight = Flight::begin()?;
+    let params: Params = serde_wasm_bindgen::from_value(options)
+        .map_err(|error| Error::Settings(format!("The settings cannot be understood: {error}.")))?;
+    let mut session = SESSION.take().ok_or_else(|| Error::Model("No model has been loaded yet.".into()))?;
+    let result = run(&mut session, &content, &style, &params, on_event).await;
+    // Put back before anything can return: a failed run keeps the model and the inversions it finished.
+    SESSION.set(Some(session));
+    Ok(result?)
+}
+
+async fn run(
+    session: &mut Session,
+    content: &[u8],
+    style: &[u8],
+    params: &Params,
+    on_event: Function,
+) -> Result<Styled> {
+    let started = js_sys::Date::now();
+    let report = reporter(on_event);
+    let control = Control::new(&report, &|| CANCELLED.get());
+    let content = picture::decode("The content picture", content)?;
+    let style = picture::decode("The style picture", style)?;
+    let outcome = session.run(&content, &style, params, &control).await?;
+    let (width, height) = outcome.image.dimensions();
+    Ok(Styled {
+        png: picture::to_png(&outcome.image)?,
+        width,
+        height,
+        seconds: (js_sys::Date::now() - started) / 1000.0,
+    })
+}
+
+/// Makes whatever runs stop at its next block with an error named `cancelled`.
+#[wasm_bindgen]
+pub fn cancel() {
+    CANCELLED.set(true);
+}

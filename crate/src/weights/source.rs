@@ -20,10 +20,7 @@ pub trait Source {
 /// Says which file is missing.
 pub async fn required(source: &impl Source, path: &str) -> Result<Vec<u8>> {
     source.read(path).await?.ok_or_else(|| {
-        Error::Model(format!(
-            "{} has no {path}; a model folder in the diffusers layout is needed.",
-            source.name()
-        ))
+        Error::Model(format!("{} has no {path}; a model folder in the diffusers layout is needed.", source.name()))
     })
 }
 

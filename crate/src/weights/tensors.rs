@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
 
 use super::names;
+use crate::device::Place;
 use crate::{Error, Result};
 
 /// Count, bytes and dtypes of a file's tensors.
@@ -42,7 +43,8 @@ impl Tensors {
     /// # Errors
     /// Names the file if it is damaged or not a safetensors file.
     pub fn from_safetensors(file: &str, bytes: Vec<u8>) -> Result<Self> {
-        let damaged = |error| Error::Model(format!("{file} is not a whole safetensors file ({error}); download it again."));
+        let damaged =
+            |error| Error::Model(format!("{file} is not a whole safetensors file ({error}); download it again."));
         let mut entries = BTreeMap::new();
         let mut census = Census::default();
         {
@@ -75,11 +77,11 @@ impl Tensors {
         self.entries.get(name).map(|entry| entry.shape.clone())
     }
 
-    /// Takes the tensor `name` of exactly `shape` as f32 (f16 and bf16 widen without loss).
+    /// Takes the tensor `name` of exactly `shape`, widened from f16, bf16 or f32 without loss.
     ///
     /// # Errors
     /// Names the tensor if it is missing, has another shape, or a dtype that is no weight's.
-    pub fn take<const D: usize>(&mut self, name: &str, shape: [usize; D], device: &Device) -> Result<Tensor<D>> {
+    pub fn take<const D: usize>(&mut self, name: &str, shape: [usize; D], place: &Place) -> Result<Tensor<D>> {
         let entry = self
             .entries
             .remove(name)
@@ -90,9 +92,10 @@ impl Tensors {
                 self.file, entry.shape
             )));
         }
-        let values = widen(entry.dtype, &self.bytes[entry.start..entry.end])
-            .ok_or_else(|| Error::Model(format!("Tensor {name} of {} is {:?}; f32, f16 or bf16 is needed.", self.file, entry.dtype)))?;
-        Ok(Tensor::from_data(TensorData::new(values, shape), device))
+        let values = widen(entry.dtype, &self.bytes[entry.start..entry.end]).ok_or_else(|| {
+            Error::Model(format!("Tensor {name} of {} is {:?}; f32, f16 or bf16 is needed.", self.file, entry.dtype))
+        })?;
+        Ok(place.tensor(values, shape))
     }
 
     /// Ends the reading of the file.
@@ -106,10 +109,7 @@ impl Tensors {
         let total = self.entries.len();
         let first = self.entries.into_keys().take(3).collect::<Vec<_>>().join(", ");
         let more = if total > 3 { format!(" and {} more", total - 3) } else { String::new() };
-        Err(Error::Model(format!(
-            "{} has tensors that its config does not account for: {first}{more}.",
-            self.file
-        )))
+        Err(Error::Model(format!("{} has tensors that its config does not account for: {first}{more}.", self.file)))
     }
 }
 

@@ -1,0 +1,222 @@
+//! Every block of every network against the reference's activations on the same input.
+
+use super::attention::NoHook;
+use super::clip::TextEncoder;
+use super::config::UnetConfig;
+use super::embeddings::sinusoids;
+use super::stable_diffusion::StableDiffusion;
+use super::tokenizer::SpecialTokens;
+use crate::control::silent;
+use crate::device::{self, Place, Precision};
+use crate::golden::{Golden, fixture};
+use crate::weights::Tensors;
+use crate::weights::source::Folder;
+use burn::tensor::activation::silu;
+
+/// Of the largest value of each activation: f32 rounding through up to a hundred layers.
+const TOLERANCE: f32 = 2e-5;
+
+fn model(name: &str) -> Folder {
+    Folder(fixture(&format!("models/{name}")))
+}
+
+/// f64, so that what is measured is the mathematics; `Precision::Auto` chooses it for these models too.
+fn place() -> Place {
+    Place::new(device::cpu(), Precision::F64, 0).expect("the processor computes in f64")
+}
+
+/// A golden as the input of a network.
+fn input<const D: usize>(golden: &Golden, name: &str) -> burn::tensor::Tensor<D> {
+    let (shape, values) = golden.values(name);
+    place().tensor(values, shape.try_into().expect("as many dimensions as the network takes"))
+}
+
+fn load(name: &str) -> (StableDiffusion, Golden) {
+    let model = pollster::block_on(StableDiffusion::load(&model(name), device::cpu(), Precision::Auto, &silent()))
+        .expect("a whole model");
+    (model, Golden::load(&format!("{name}.once")))
+}
+
+fn unet_blocks(name: &str) {
+    let (model, golden) = load(name);
+    let (config, layers) = (&model.unet.config, &model.unet.layers);
+    let same = |place: String, x: &burn::tensor::Tensor<4>| golden.assert_close(&format!("unet.{place}"), x, TOLERANCE);
+    let context = input::<3>(&golden, "unet.ctx");
+    let time = sinusoids(501, config, &place());
+    golden.assert_close("unet.time_proj", &time, TOLERANCE);
+    let time = layers.time_embedding.forward(time);
+    golden.assert_close("unet.time_embedding", &time, TOLERANCE);
+
+    let mut x = layers.conv_in.forward(input(&golden, "unet.x"));
+    same("conv_in".into(), &x);
+    let mut skips = vec![x.clone()];
+    for (i, block) in layers.down_blocks.iter().enumerate() {
+        for (j, resnet) in block.resnets.iter().enumerate() {
+            x = resnet.forward(x, Some(&time));
+            same(format!("down_blocks.{i}.resnets.{j}"), &x);
+            if let Some(attention) = block.attentions.get(j) {
+                if (i, j) == (0, 0) {
+                    let place = "unet.down_blocks.0.attentions.0.transformer_blocks.0";
+                    let (tokens, inner) = (attention.tokens(x.clone()), &attention.blocks[0]);
+                    let normed = inner.norm1.forward(tokens.clone());
+                    golden.assert_close(&format!("{place}.norm1"), &normed, TOLERANCE);
+                    let attended = inner.attn1.forward(normed, None, None);
+                    golden.assert_close(&format!("{place}.attn1"), &attended, TOLERANCE);
+                    let tokens = tokens + attended;
+                    let attended =
+                        inner.attn2.forward(inner.norm2.forward(tokens.clone()), Some(context.clone()), None);
+                    golden.assert_close(&format!("{place}.attn2"), &attended, TOLERANCE);
+                    let forwarded = inner.ff.forward(inner.norm3.forward(tokens + attended));
+                    golden.assert_close(&format!("{place}.ff"), &forwarded, TOLERANCE);
+                }
+                x = attention.forward(x, context.clone(), None);
+                same(format!("down_blocks.{i}.attentions.{j}"), &x);
+            }
+            skips.push(x.clone());
+        }
+        if let Some(downsample) = &block.downsample {
+            x = downsample.forward(x);
+            same(format!("down_blocks.{i}.downsamplers.0"), &x);
+            skips.push(x.clone());
+        }
+        same(format!("down_blocks.{i}"), &x);
+    }
+    x = layers.mid_block.resnets[0].forward(x, Some(&time));
+    same("mid_block.resnets.0".into(), &x);
+    x = layers.mid_block.attentions[0].forward(x, context.clone(), None);
+    same("mid_block.attentions.0".into(), &x);
+    x = layers.mid_block.resnets[1].forward(x, Some(&time));
+    same("mid_block.resnets.1".into(), &x);
+    same("mid_block".into(), &x);
+    for (i, block) in layers.up_blocks.iter().enumerate() {
+        assert_eq!(block.first_layer, 3 * i, "number of the first decoder layer of up block {i}");
+        for (j, resnet) in block.resnets.iter().enumerate() {
+            let skip = skips.pop().expect("as many skips as decoder resnets");
+            x = resnet.forward(burn::tensor::Tensor::cat(vec![x, skip], 1), Some(&time));
+            same(format!("up_blocks.{i}.resnets.{j}"), &x);
+            if let Some(attention) = block.attentions.get(j) {
+                x = attention.forward(x, context.clone(), None);
+                same(format!("up_blocks.{i}.attentions.{j}"), &x);
+            }
+        }
+        if let Some(upsample) = &block.upsample {
+            x = upsample.forward(x, None);
+            same(format!("up_blocks.{i}.upsamplers.0"), &x);
+        }
+        same(format!("up_blocks.{i}"), &x);
+    }
+    assert!(skips.is_empty());
+    x = layers.conv_norm_out.forward(x);
+    same("conv_norm_out".into(), &x);
+    same("conv_out".into(), &layers.conv_out.forward(silu(x)));
+    let whole = async { model.unet.forward(input(&golden, "unet.x"), 501, context, &mut NoHook, &silent()).await };
+    same("out".into(), &pollster::block_on(whole).expect("nothing cancels"));
+}
+
+#[test]
+fn unet_of_1x_block_by_block() {
+    unet_blocks("micro15");
+}
+
+#[test]
+fn unet_of_2x_block_by_block() {
+    unet_blocks("micro21b");
+}
+
+#[test]
+fn timesteps_are_embedded_as_in_the_reference() {
+    let (model, golden) = load("micro15");
+    for t in [0, 1, 501, 999] {
+        let time = sinusoids(t, &model.unet.config, &place());
+        golden.assert_close(&format!("temb.t{t}"), &model.unet.layers.time_embedding.forward(time), TOLERANCE);
+    }
+}
+
+#[test]
+fn vae_block_by_block() {
+    let (model, golden) = load("micro15");
+    let same = |place: &str, x: &burn::tensor::Tensor<4>| golden.assert_close(&format!("vae.{place}"), x, TOLERANCE);
+    let (encoder, decoder) = (&model.vae.encoder, &model.vae.decoder);
+    let mut x = encoder.conv_in.forward(input(&golden, "vae.px"));
+    same("encoder.conv_in", &x);
+    for (i, block) in encoder.down_blocks.iter().enumerate() {
+        for resnet in &block.resnets {
+            x = resnet.forward(x, None);
+        }
+        if let Some(downsample) = &block.downsample {
+            x = downsample.forward(x);
+        }
+        same(&format!("encoder.down_blocks.{i}"), &x);
+    }
+    let attention = encoder.mid_block.attention.as_ref().expect("this VAE attends");
+    same("encoder.mid_block.attentions.0", &attention.forward(encoder.mid_block.resnets[0].forward(x.clone(), None)));
+    x = encoder.mid_block.forward(x);
+    same("encoder.mid_block", &x);
+    x = encoder.conv_norm_out.forward(x);
+    same("encoder.conv_norm_out", &x);
+    x = encoder.conv_out.forward(silu(x));
+    same("encoder.conv_out", &x);
+    same("quant_conv", &encoder.quant_conv.as_ref().expect("this VAE has one").forward(x));
+    let posterior = pollster::block_on(model.vae.encode(input(&golden, "vae.px"), &silent())).expect("nothing cancels");
+    same("mean", &posterior.mean);
+    same("logvar", &posterior.log_variance);
+
+    x = decoder.post_quant_conv.as_ref().expect("this VAE has one").forward(input(&golden, "vae.mean"));
+    same("post_quant_conv", &x);
+    x = decoder.conv_in.forward(x);
+    same("decoder.conv_in", &x);
+    let attention = decoder.mid_block.attention.as_ref().expect("this VAE attends");
+    same("decoder.mid_block.attentions.0", &attention.forward(decoder.mid_block.resnets[0].forward(x.clone(), None)));
+    x = decoder.mid_block.forward(x);
+    same("decoder.mid_block", &x);
+    for (i, block) in decoder.up_blocks.iter().enumerate() {
+        for resnet in &block.resnets {
+            x = resnet.forward(x, None);
+        }
+        if let Some(upsample) = &block.upsample {
+            x = upsample.forward(x, None);
+        }
+        same(&format!("decoder.up_blocks.{i}"), &x);
+    }
+    same("decoder.conv_norm_out", &decoder.conv_norm_out.forward(x));
+    let decoded = pollster::block_on(model.vae.decode(input(&golden, "vae.mean"), &silent())).expect("nothing cancels");
+    same("out", &decoded);
+}
+
+fn text_encoder(name: &str) {
+    let golden = Golden::load(&format!("{name}.once"));
+    let folder = fixture(&format!("models/{name}/text_encoder"));
+    let config =
+        serde_json::from_slice(&std::fs::read(folder.join("config.json")).expect("a config")).expect("valid JSON");
+    let bytes = std::fs::read(folder.join("model.safetensors")).expect("weights");
+    let tensors = Tensors::from_safetensors("model.safetensors", bytes).expect("a whole file");
+    let encoder = TextEncoder::build(config, tensors, &place()).expect("a whole model");
+    let ids = |key| golden.values(key).1.iter().map(|&id| id as usize).collect::<Vec<_>>();
+    let special = pollster::block_on(SpecialTokens::load(&model(name), &encoder.config)).expect("a whole tokenizer");
+    assert_eq!(special.empty_prompt(77), ids("text.ids"), "ids of the empty prompt");
+    for (prompt, hidden) in [("text.ids", "text.last_hidden_state"), ("text2.ids", "text2.last_hidden_state")] {
+        golden.assert_close(hidden, &encoder.forward(&ids(prompt)).expect("ids of the vocabulary"), TOLERANCE);
+    }
+}
+
+#[test]
+fn text_encoder_of_1x() {
+    text_encoder("micro15");
+}
+
+#[test]
+fn text_encoder_of_2x() {
+    text_encoder("micro21b");
+}
+
+#[test]
+fn decoder_layers_follow_the_config() {
+    let config = UnetConfig::default();
+    assert_eq!(config.decoder_layers(), [3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    let mut shallow = UnetConfig::default();
+    shallow.block_out_channels.truncate(2);
+    shallow.down_block_types = vec!["CrossAttnDownBlock2D".into(), "DownBlock2D".into()];
+    shallow.up_block_types.truncate(2);
+    shallow.layers_per_block = super::config::PerLevel::One(1);
+    assert_eq!(shallow.decoder_layers(), [2, 3]);
+}

@@ -1,0 +1,28 @@
+//! A turn of the browser's event loop. Without one now and then the worker hears no cancel and the GPU's callbacks wait.
+
+use js_sys::Promise;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::MessageChannel;
+
+thread_local! {
+    /// A message to oneself comes back within microseconds; nested `setTimeout(0)`s are held up for 4 ms each.
+    static CHANNEL: Option<MessageChannel> = MessageChannel::new().ok();
+}
+
+/// Comes back after everything that waits in the event loop has run.
+pub async fn turn() {
+    let promise = CHANNEL.with(|channel| {
+        let channel = channel.as_ref()?;
+        let mut posted = false;
+        let promise = Promise::new(&mut |resolve, _| {
+            channel.port1().set_onmessage(Some(&resolve));
+            posted = channel.port2().post_message(&JsValue::NULL).is_ok();
+        });
+        posted.then_some(promise)
+    });
+    if let Some(promise) = promise {
+        // The promise is only ever resolved.
+        let _ = JsFuture::from(promise).await;
+    }
+}

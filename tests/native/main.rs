@@ -1,0 +1,9 @@
+//! Native tests of the library and of the command line, against the reference.
+
+mod cli;
+mod golden;
+mod gpu;
+mod pictures;
+mod reuse;
+mod support;
+mod whole_runs;

@@ -1,0 +1,75 @@
+//! What several topics need: a model in a session, the settings of a golden, a folder that goes away.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use burn::tensor::Device;
+use styleid::control::silent;
+use styleid::device::Precision;
+use styleid::model::StableDiffusion;
+use styleid::picture::Size;
+use styleid::weights::source::Folder;
+use styleid::{Control, Params, Phase, Pipeline, Preset, Progress, Result, Session};
+
+use crate::golden::{Golden, fixture};
+
+pub fn session(model: &str, device: Device) -> Session {
+    let folder = Folder(fixture(&format!("models/{model}")));
+    let model = pollster::block_on(StableDiffusion::load(&folder, device, Precision::Auto, &silent())).expect("a whole model");
+    Session::new(Pipeline { model })
+}
+
+/// The settings that a golden was made with, apart from what a test says: pictures as they are.
+pub fn params(preset: Preset, steps: usize) -> Params {
+    Params { preset, steps: Some(steps), size: Some(Size::Keep), ..Params::default() }
+}
+
+/// Runs a golden's own pictures, and gives the result with every phase's number of reported steps.
+pub fn run(session: &mut Session, golden: &Golden, params: &Params) -> Result<(image::RgbImage, Vec<Progress>)> {
+    run_pictures(session, &golden.picture("content_u8"), &golden.picture("style_u8"), params)
+}
+
+pub fn run_pictures(
+    session: &mut Session,
+    content: &image::RgbImage,
+    style: &image::RgbImage,
+    params: &Params,
+) -> Result<(image::RgbImage, Vec<Progress>)> {
+    let reports = RefCell::new(Vec::new());
+    let on_progress = |progress| reports.borrow_mut().push(progress);
+    let image = {
+        let control = Control::new(&on_progress, &|| false);
+        pollster::block_on(session.run(content, style, params, &control))?.image
+    };
+    Ok((image, reports.into_inner()))
+}
+
+/// How many UNet calls a run made in `phase`.
+pub fn steps_of(reports: &[Progress], phase: Phase) -> usize {
+    reports.iter().filter(|progress| progress.phase == phase && progress.step > 0).count()
+}
+
+/// A folder of its own for one test, removed at the end.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("styleid-test-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a temporary folder can be made");
+        Self(path)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is in the temporary folder anyway.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,113 @@
+//! Whole runs on the processor against the reference: every tensor that a trace holds, at the contract's tolerances.
+
+use burn::tensor::Tensor;
+use styleid::control::silent;
+use styleid::{Params, Preset, device};
+
+use crate::golden::{Golden, distance};
+use crate::support::{params, session};
+
+/// Absolute, in f32: the reference's own noise is a few times smaller, and every known mistake several times larger.
+const LATENTS: f32 = 5e-4;
+const IMAGE: f32 = 2e-4;
+
+fn whole_run(model: &str, golden: &str, params: &Params) {
+    let golden = Golden::load(golden);
+    let mut session = session(model, device::cpu());
+    let null_embedding = session.pipeline.model.null_embedding.clone();
+    let (content, style) = (golden.picture("content_u8"), golden.picture("style_u8"));
+    let outcome = pollster::block_on(session.run(&content, &style, params, &silent())).expect("a run");
+    let stack = |tensors: &[Tensor<4>]| Tensor::cat(tensors.to_vec(), 0);
+    assert!(golden.distance("null_embedding", &null_embedding) <= LATENTS);
+    for (name, ours) in [
+        ("content_z0", outcome.content.latents().clone()),
+        ("style_z0", outcome.style.latents().clone()),
+        ("content_inv", stack(&outcome.content.trajectory)),
+        ("style_inv", stack(&outcome.style.trajectory)),
+        ("adain", outcome.stylized.initial.clone()),
+        ("rev_x0", stack(&outcome.stylized.x0)),
+        ("rev_prev", stack(&outcome.stylized.previous)),
+        ("final_latent", outcome.stylized.latents.clone()),
+    ] {
+        // The trimmed goldens leave out what the contract does not compare.
+        if golden.has(name) {
+            let worst = golden.distance(name, &ours);
+            assert!(worst <= LATENTS, "{name} is {worst:e} off, more than {LATENTS:e}");
+        }
+    }
+    let worst = distance("image", &outcome.pixels, &golden.values("image").1);
+    assert!(worst <= IMAGE, "image is {worst:e} off, more than {IMAGE:e}");
+    let expected = golden.picture("image_u8");
+    assert_eq!(outcome.image.dimensions(), expected.dimensions());
+    let worst = outcome.image.iter().zip(expected.iter()).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(worst <= Some(1), "image_u8 is {worst:?} off");
+}
+
+#[test]
+fn diffusers_preset_on_1x() {
+    whole_run("micro15", "micro15.diffusers.n20", &params(Preset::Diffusers, 20));
+}
+
+#[test]
+fn diffusers_preset_on_2x() {
+    whole_run("micro21b", "micro21b.diffusers.n4", &params(Preset::Diffusers, 4));
+}
+
+#[test]
+fn diffusers_preset_with_v_prediction() {
+    whole_run("micro21v", "micro21v.diffusers.n4", &params(Preset::Diffusers, 4));
+}
+
+#[test]
+fn ldm_preset() {
+    whole_run("micro15", "micro15.ldm.n50", &params(Preset::Ldm, 50));
+}
+
+#[test]
+fn content_and_style_of_different_sizes() {
+    whole_run("micro15", "micro15.diffusers.n4.rect", &params(Preset::Diffusers, 4));
+}
+
+#[test]
+fn sizes_that_do_not_divide() {
+    whole_run("micro15", "micro15.ldm.n4.odd", &params(Preset::Ldm, 4));
+}
+
+#[test]
+fn without_adain() {
+    let params = Params { init_adain: false, ..params(Preset::Diffusers, 4) };
+    whole_run("micro15", "micro15.diffusers.n4.noadain", &params);
+}
+
+#[test]
+fn without_injection() {
+    let params = Params { attn_injection: false, ..params(Preset::Diffusers, 4) };
+    whole_run("micro15", "micro15.diffusers.n4.noinject", &params);
+}
+
+#[test]
+fn without_either() {
+    let params = Params { init_adain: false, attn_injection: false, ..params(Preset::Diffusers, 4) };
+    whole_run("micro15", "micro15.diffusers.n4.noadain.noinject", &params);
+}
+
+#[test]
+fn sampled_posterior_draws_the_reference_noise() {
+    let params = Params { vae_sample: Some(22), ..params(Preset::Ldm, 4) };
+    whole_run("micro15", "micro15.ldm.n4.sample", &params);
+}
+
+#[test]
+fn the_schedule_is_the_reference_s_to_the_last_bits() {
+    for (golden, preset, steps) in
+        [("micro15.diffusers.n20", Preset::Diffusers, 20), ("micro15.ldm.n50", Preset::Ldm, 50)]
+    {
+        let golden = Golden::load(golden);
+        let config = session("micro15", device::cpu()).pipeline.model.scheduler;
+        let schedule = styleid::diffusion::Schedule::new(&config, preset, steps).expect("a schedule");
+        let worst = distance("alphas_cumprod", &schedule.alphas_cumprod, &golden.values("alphas_cumprod").1);
+        assert!(worst <= f32::EPSILON, "alphas_cumprod is {worst:e} off");
+        let timesteps: Vec<usize> = golden.values("timesteps").1.iter().rev().map(|&t| t as usize).collect();
+        assert_eq!(schedule.timesteps, timesteps);
+    }
+}
