@@ -37,11 +37,13 @@ impl Place {
     /// # Errors
     /// Says so where the device cannot compute in the type asked for.
     pub fn new(device: Device, precision: Precision, parameters: u64) -> Result<Self> {
-        let wide = device.supports_dtype(DType::F64);
+        let wide = is_processor(&device);
         let dtype = match precision {
             Precision::Auto if wide && parameters < SMALL_UNET => DType::F64,
             Precision::F64 if wide => DType::F64,
-            Precision::F64 => return Err(Error::Settings("This device cannot compute in f64; use f32.".into())),
+            Precision::F64 => {
+                return Err(Error::Settings("Only the processor computes in f64; use f32 on a GPU.".into()));
+            }
             _ => DType::F32,
         };
         Ok(Self { device, dtype })
@@ -51,6 +53,17 @@ impl Place {
     pub fn tensor<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
         Tensor::from_data(TensorData::new(values, shape), (&self.device, self.dtype))
     }
+}
+
+/// Some GPUs say that they have f64, but shader languages have no f64 functions to speak of (exp, sin).
+#[cfg(not(target_arch = "wasm32"))]
+fn is_processor(device: &Device) -> bool {
+    *device == cpu()
+}
+
+#[cfg(target_arch = "wasm32")]
+fn is_processor(_: &Device) -> bool {
+    false
 }
 
 /// All cores of the processor.
@@ -83,11 +96,24 @@ pub struct Adapter {
 /// end here; without this they would only be logged, and the run would go on with garbage.
 static FAULT: Mutex<Option<String>> = Mutex::new(None);
 
-/// Fails if the GPU has reported an error since the last check.
+/// Waits until the device has computed `x`, by reading one number of it. Without this, work would pile up unseen: progress
+/// would run ahead of the device, and in the browser nothing else bounds the queue.
 ///
 /// # Errors
-/// One sentence with what it reported.
-pub fn check_fault() -> Result<()> {
+/// The device stopped or reported an error, or the number is none.
+pub async fn settle<const D: usize>(x: &Tensor<D>) -> Result<()> {
+    let one = x.clone().slice(std::array::from_fn::<_, D, _>(|_| 0..1)).into_data_async().await?;
+    check_fault()?;
+    match one.iter::<f32>().next() {
+        Some(value) if value.is_finite() => Ok(()),
+        _ => Err(Error::Device(
+            "The latents are not numbers any more; the device computed wrongly or the model's weights are damaged."
+                .into(),
+        )),
+    }
+}
+
+fn check_fault() -> Result<()> {
     // A poisoned lock means that a reporter panicked while writing; what it wrote is still worth reading.
     let fault = FAULT.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
     fault.map_or(Ok(()), |fault| {

@@ -13,6 +13,7 @@ pub mod diffusion;
 pub mod error;
 #[cfg(test)]
 #[path = "../../tests/native/golden.rs"]
+#[allow(dead_code, reason = "the integration tests use more of it")]
 mod golden;
 pub mod model;
 pub mod picture;

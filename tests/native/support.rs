@@ -16,7 +16,8 @@ use crate::golden::{Golden, fixture};
 
 pub fn session(model: &str, device: Device) -> Session {
     let folder = Folder(fixture(&format!("models/{model}")));
-    let model = pollster::block_on(StableDiffusion::load(&folder, device, Precision::Auto, &silent())).expect("a whole model");
+    let model =
+        pollster::block_on(StableDiffusion::load(&folder, device, Precision::Auto, &silent())).expect("a whole model");
     Session::new(Pipeline { model })
 }
 

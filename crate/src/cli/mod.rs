@@ -19,6 +19,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Repaint a photo in the style of a painting.
+    // A flag given twice means its last value, as in the Python programs, so that a command can be amended at its end.
+    #[command(args_override_self = true)]
     Stylize(stylize::Args),
     /// Say what a model is: version, prediction type, parameters, bytes, dtypes.
     Info(info::Args),

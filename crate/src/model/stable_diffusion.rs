@@ -9,7 +9,7 @@ use super::tokenizer::SpecialTokens;
 use super::unet::Unet;
 use super::vae::Vae;
 use crate::control::{Control, Phase};
-use crate::device::{Place, Precision};
+use crate::device::{Place, Precision, settle};
 use crate::weights::source::{Source, json, optional_json};
 use crate::weights::tensors::{Census, Tensors};
 use crate::{Error, Result};
@@ -220,8 +220,7 @@ async fn null_embedding(
             ))
         })?;
         let mut tensors = Tensors::from_safetensors(&file, bytes)?;
-        let shape = tensors.shape(NULL_EMBEDDING).unwrap_or_default();
-        let tokens = shape.get(1).copied().unwrap_or(1);
+        let tokens = tensors.shape(NULL_EMBEDDING).and_then(|shape| shape.get(1)).copied().unwrap_or(1);
         return Ok((tensors.take(NULL_EMBEDDING, [1, tokens, width], place)?, None));
     };
     if config.hidden_size != width {
@@ -236,5 +235,7 @@ async fn null_embedding(
     let text_part = part("text_encoder", &tensors);
     let encoder = TextEncoder::build(config.clone(), tensors, place)?;
     let embedding = encoder.forward(&tokens.empty_prompt(config.max_position_embeddings))?;
+    // The encoder's memory can go to the next network only when it is really done.
+    settle(&embedding).await?;
     Ok((embedding, Some(text_part)))
 }

@@ -5,9 +5,10 @@ use burn::tensor::Tensor;
 use super::features::{Bank, Feature};
 use super::hooks::Capture;
 use super::params::Preset;
-use super::pipeline::{Pipeline, Plan, settle};
+use super::pipeline::{Pipeline, Plan};
 use crate::Result;
 use crate::control::Control;
+use crate::device::settle;
 use crate::diffusion::ddim;
 
 /// A picture inverted: a value that can be kept and used in any number of runs with the same preset and steps.

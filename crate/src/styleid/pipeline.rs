@@ -7,13 +7,13 @@ use super::features::{Feature, KeyValue, Query};
 use super::hooks::Inject;
 use super::inversion::Inversion;
 use super::params::{Params, Preset};
+use crate::Result;
 use crate::control::{Control, Phase};
-use crate::device;
+use crate::device::settle;
 use crate::diffusion::{Schedule, ddim, randn};
 use crate::model::StableDiffusion;
 use crate::model::attention::{NoHook, SelfAttentionHook};
 use crate::model::config::Prediction;
-use crate::{Error, Result};
 
 /// A model on a device, ready to run.
 #[derive(Debug, Clone)]
@@ -57,20 +57,6 @@ pub struct Stylized {
     pub previous: Vec<Tensor<4>>,
     /// The latents to decode, `[1, 4, h, w]`.
     pub latents: Tensor<4>,
-}
-
-/// Waits until the device has computed `x`, by reading one number of it. Without this, work would pile up unseen:
-/// progress would run ahead of the device, and in the browser nothing else bounds the queue.
-pub(super) async fn settle(x: &Tensor<4>) -> Result<()> {
-    let one = x.clone().slice([0..1, 0..1, 0..1, 0..1]).into_data_async().await?;
-    device::check_fault()?;
-    match one.iter::<f32>().next() {
-        Some(value) if value.is_finite() => Ok(()),
-        _ => Err(Error::Device(
-            "The latents are not numbers any more; the device computed wrongly or the model's weights are damaged."
-                .into(),
-        )),
-    }
 }
 
 impl Pipeline {

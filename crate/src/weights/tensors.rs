@@ -32,10 +32,17 @@ struct Entry {
 /// The tensors of one safetensors file. Each can be taken once; what is left at the end does not belong to the model.
 pub struct Tensors {
     file: String,
-    bytes: Vec<u8>,
-    entries: BTreeMap<String, Entry>,
+    origin: Origin,
     census: Census,
 }
+
+enum Origin {
+    File { bytes: Vec<u8>, entries: BTreeMap<String, Entry> },
+    Formula(Formula),
+}
+
+/// Values of the tensor of a name and a shape.
+pub type Formula = Box<dyn FnMut(&str, &[usize]) -> Vec<f32>>;
 
 impl Tensors {
     /// Reads the header of a safetensors file; the tensors stay as bytes until they are taken.
@@ -64,7 +71,12 @@ impl Tensors {
                 entries.insert(names::current(name), Entry { dtype: tensor.dtype(), shape, start, end });
             }
         }
-        Ok(Self { file: file.to_string(), bytes, entries, census })
+        Ok(Self { file: file.to_string(), origin: Origin::File { bytes, entries }, census })
+    }
+
+    /// Tensors that a formula gives, of whatever name and shape is asked for: a model of true size without its file.
+    pub fn from_formula(name: &str, formula: Formula) -> Self {
+        Self { file: name.to_string(), origin: Origin::Formula(formula), census: Census::default() }
     }
 
     /// Count, bytes and dtypes of everything in the file.
@@ -73,8 +85,11 @@ impl Tensors {
     }
 
     /// The shape of a tensor that is still there.
-    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.entries.get(name).map(|entry| entry.shape.clone())
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        match &self.origin {
+            Origin::File { entries, .. } => entries.get(name).map(|entry| &entry.shape[..]),
+            Origin::Formula(_) => None,
+        }
     }
 
     /// Takes the tensor `name` of exactly `shape`, widened from f16, bf16 or f32 without loss.
@@ -82,18 +97,22 @@ impl Tensors {
     /// # Errors
     /// Names the tensor if it is missing, has another shape, or a dtype that is no weight's.
     pub fn take<const D: usize>(&mut self, name: &str, shape: [usize; D], place: &Place) -> Result<Tensor<D>> {
-        let entry = self
-            .entries
+        let file = &self.file;
+        let (bytes, entries) = match &mut self.origin {
+            Origin::File { bytes, entries } => (bytes, entries),
+            Origin::Formula(formula) => return Ok(place.tensor(formula(name, &shape), shape)),
+        };
+        let entry = entries
             .remove(name)
-            .ok_or_else(|| Error::Model(format!("{} has no tensor {name} of shape {shape:?}.", self.file)))?;
+            .ok_or_else(|| Error::Model(format!("{file} has no tensor {name} of shape {shape:?}.")))?;
         if entry.shape != shape {
             return Err(Error::Model(format!(
-                "Tensor {name} of {} has shape {:?}, but the model's config asks for {shape:?}.",
-                self.file, entry.shape
+                "Tensor {name} of {file} has shape {:?}, but the model's config asks for {shape:?}.",
+                entry.shape
             )));
         }
-        let values = widen(entry.dtype, &self.bytes[entry.start..entry.end]).ok_or_else(|| {
-            Error::Model(format!("Tensor {name} of {} is {:?}; f32, f16 or bf16 is needed.", self.file, entry.dtype))
+        let values = widen(entry.dtype, &bytes[entry.start..entry.end]).ok_or_else(|| {
+            Error::Model(format!("Tensor {name} of {file} is {:?}; f32, f16 or bf16 is needed.", entry.dtype))
         })?;
         Ok(place.tensor(values, shape))
     }
@@ -103,11 +122,12 @@ impl Tensors {
     /// # Errors
     /// Names the tensors that nothing took: the file belongs to another model than its config says.
     pub fn finish(self) -> Result<()> {
-        if self.entries.is_empty() {
+        let Origin::File { entries, .. } = self.origin else { return Ok(()) };
+        let total = entries.len();
+        if total == 0 {
             return Ok(());
         }
-        let total = self.entries.len();
-        let first = self.entries.into_keys().take(3).collect::<Vec<_>>().join(", ");
+        let first = entries.into_keys().take(3).collect::<Vec<_>>().join(", ");
         let more = if total > 3 { format!(" and {} more", total - 3) } else { String::new() };
         Err(Error::Model(format!("{} has tensors that its config does not account for: {first}{more}.", self.file)))
     }

@@ -1,0 +1,147 @@
+//! Stable Diffusion 1.5 at its true size and 256 px against the reference, without a download: the weights follow a
+//! formula that both sides compute. Text encoder, VAE, and three UNet calls: style and content captured, then injected.
+//!
+//! `./dev bench exact` runs it: some minutes and about 8 GiB of memory. Every figure is the largest difference relative to
+//! the largest value; more than 2e-3 fails.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+use styleid::control::silent;
+use styleid::device::{Place, Precision, cpu};
+use styleid::model::attention::{NoHook, SelfAttentionHook};
+use styleid::model::clip::TextEncoder;
+use styleid::model::config::{TextConfig, UnetConfig, VaeConfig};
+use styleid::model::unet::Unet;
+use styleid::model::vae::Vae;
+use styleid::styleid::features::Bank;
+use styleid::styleid::hooks::{Capture, Inject};
+use styleid::weights::Tensors;
+
+#[path = "../../tests/native/golden.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod golden;
+
+const TOLERANCE: f32 = 2e-3;
+const LAYERS: [usize; 6] = [6, 7, 8, 9, 10, 11];
+const TIMESTEP: usize = 501;
+
+/// `count` numbers in [−1, 1) of 24 bits: `SplitMix64` from the FNV-1a hash of `name`, as the reference's `hash_u`.
+fn uniform(name: &str, count: usize) -> Vec<f32> {
+    let seed = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    (0..count as u64)
+        .map(|i| {
+            let mut z = i.wrapping_add(seed).wrapping_add(0x9e37_79b9_7f4a_7c15);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((z ^ (z >> 31)) >> 40) as f32 * 2f32.powi(-23) - 1.0
+        })
+        .collect()
+}
+
+/// The reference's `hash_init`: weights of matrices and convolutions scaled by their fan-in, the rest around 0 or 1.
+fn formula(prefix: &'static str) -> Tensors {
+    let values = move |name: &str, shape: &[usize]| {
+        let mut values = uniform(&format!("{prefix}.{name}"), shape.iter().product());
+        let (scale, offset) = if name.contains("embedding.weight") && !name.contains("time") {
+            (0.5, 0.0)
+        } else if shape.len() >= 2 {
+            let gain = if name.contains("attn1.to_q") || name.contains("attn1.to_k") { 1.7 } else { 1.0 };
+            let fan_in: usize = shape[1..].iter().product();
+            ((3f64.sqrt() * gain / (fan_in as f64).sqrt()) as f32, 0.0)
+        } else if name.ends_with("weight") {
+            (0.2, 1.0)
+        } else {
+            (0.1, 0.0)
+        };
+        values.iter_mut().for_each(|value| *value = offset + *value * scale);
+        values
+    };
+    Tensors::from_formula(prefix, Box::new(values))
+}
+
+fn input(place: &Place, name: &str, shape: [usize; 4], scale: f32) -> Tensor<4> {
+    place.tensor(uniform(name, shape.iter().product()), shape).mul_scalar(scale)
+}
+
+struct Report {
+    golden: golden::Golden,
+    worst: f32,
+    started: Instant,
+}
+
+impl Report {
+    fn compare<const D: usize>(&mut self, name: &str, ours: &Tensor<D>) {
+        let scale = self.golden.values(name).1.into_iter().fold(0f32, |max, x| max.max(x.abs()));
+        let relative = self.golden.distance(name, ours) / scale;
+        self.worst = self.worst.max(relative);
+        println!("{name:<16} {relative:.2e} of {scale:.4}   {:.1} s", self.started.elapsed().as_secs_f32());
+    }
+}
+
+async fn compare(report: &mut Report, place: &Place) -> styleid::Result<()> {
+    let control = silent();
+    let text: TextConfig = serde_json::from_value(serde_json::json!({
+        "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_hidden_layers": 12,
+        "vocab_size": 49408, "hidden_act": "quick_gelu"
+    }))
+    .map_err(|error| styleid::Error::Model(error.to_string()))?;
+    let ids: Vec<usize> = report.golden.values("ids").1.iter().map(|&id| id as usize).collect();
+    let context = TextEncoder::build(text, formula("text_encoder"), place)?.forward(&ids)?;
+    report.compare("null_embedding", &context);
+
+    let vae = Vae::build(VaeConfig::default(), formula("vae"), place)?;
+    let posterior = vae.encode(input(place, "vae_px", [1, 3, 256, 256], 1.0), &control).await?;
+    report.compare("vae_mean", &posterior.mean);
+    report.compare("vae_logvar", &posterior.log_variance);
+    let decoded = vae.decode(input(place, "vae_lat", [1, 4, 32, 32], 2.0), &control).await?;
+    report.compare("vae_dec", &decoded);
+    drop(vae);
+
+    let config: UnetConfig = serde_json::from_value(serde_json::json!({ "cross_attention_dim": 768 }))
+        .map_err(|error| styleid::Error::Model(error.to_string()))?;
+    let unet = Unet::build(config, formula("unet"), place)?;
+    let shape = [1, 4, 32, 32];
+    let (style, content) = (input(place, "x_style", shape, 2.0), input(place, "x_content", shape, 2.0));
+    let (mut style_bank, mut content_bank) = (Bank::default(), Bank::default());
+    let call = async |x: &Tensor<4>, hook: &mut dyn SelfAttentionHook| {
+        unet.forward(x.clone(), TIMESTEP, context.clone(), hook, &control).await
+    };
+    let mut capture = Capture { layers: &LAYERS, timestep: TIMESTEP, bank: &mut style_bank };
+    report.compare("eps_style", &call(&style, &mut capture).await?);
+    let mut capture = Capture { layers: &LAYERS, timestep: TIMESTEP, bank: &mut content_bank };
+    report.compare("eps_content", &call(&content, &mut capture).await?);
+    let mixed = (content + style).div_scalar(2.0);
+    let mut inject = Inject::new(&content_bank, &style_bank, &LAYERS, TIMESTEP, 0.75, 1.5)?;
+    let injected = call(&mixed, &mut inject).await?;
+    report.compare("eps_injected", &injected);
+    let plain = call(&mixed, &mut NoHook).await?;
+    let effect = (plain - injected).abs().max().into_scalar::<f32>();
+    println!("injection moves the prediction by {effect:.3}");
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let parameters = 859_520_964; // of the UNet, which decides the precision
+    let golden = golden::Golden::load("full.sd15");
+    let mut report = Report { golden, worst: 0.0, started: Instant::now() };
+    let result = Place::new(cpu(), Precision::Auto, parameters)
+        .and_then(|place| pollster::block_on(compare(&mut report, &place)));
+    match result {
+        Ok(()) if report.worst <= TOLERANCE => {
+            println!("exact: at most {:.2e} relative, {TOLERANCE:.0e} allowed", report.worst);
+            ExitCode::SUCCESS
+        }
+        Ok(()) => {
+            eprintln!("error: {:.2e} relative is more than {TOLERANCE:.0e}", report.worst);
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

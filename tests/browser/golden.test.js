@@ -1,0 +1,47 @@
+// The whole job on the page equals the PyTorch reference: pictures dropped, a run on WebGPU, the PNG downloaded.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { decodePng, encodePng, largestDifference, readGolden, standardDeviation } from "./goldens.js";
+import { start } from "./page.js";
+
+/** Of 255: rounding of f32 that was summed in another order. */
+const TOLERANCE = 2;
+
+let browser;
+before(async () => (browser = await start()));
+after(() => browser?.close());
+
+for (const [model, golden] of [
+  ["micro15", "micro15.diffusers.n4.rect"],
+  ["micro21b", "micro21b.diffusers.n4"],
+]) {
+  test(`${golden}: the downloaded picture is the reference's`, async (t) => {
+    const { content, style, image } = await readGolden(golden);
+    const page = await browser.open(`?model=${model}`);
+    await page.drop(page.photo, encodePng(content), "content.png");
+    await page.drop(page.painting, encodePng(style), "style.png");
+    await page.waitForPicture(page.photo, `content.png · ${content.width} × ${content.height}`);
+    await page.waitForPicture(page.painting, `style.png · ${style.width} × ${style.height}`);
+    await page.set({ size: "keep", steps: 4 });
+    await page.go.click();
+    const end = await page.waitForEnd();
+    assert.match(end, /^Done in /);
+
+    const { name, bytes } = await page.download();
+    assert.equal(name, "content in the style of style.png");
+    const result = decodePng(bytes);
+    assert.deepEqual([result.width, result.height], [image.width, image.height]);
+    assert.ok(standardDeviation(result.rgb) > 20, "the picture is flat");
+    const difference = largestDifference(result.rgb, image.rgb);
+    t.diagnostic(`${golden}: largest difference ${difference} of 255; ${end}`);
+    assert.ok(difference <= TOLERANCE, `${difference} of 255 away from the reference`);
+
+    // The worker's requests are seen too, so that what assertClean says of "all" requests holds.
+    for (const file of ["styleid_bg.wasm", `models/${model}/unet/config.json`]) {
+      assert.ok(page.requests.includes(page.server.url + file), `${file} was not requested`);
+    }
+    page.assertClean();
+    await page.close();
+  });
+}

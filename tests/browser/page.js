@@ -1,0 +1,130 @@
+// Opens the built page in headless Chromium with WebGPU, and does on it what a person would, found by role and label.
+
+import assert from "node:assert/strict";
+import { access, readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { serve } from "./server.js";
+
+// Another folder can be tested, such as what was deployed.
+const dist = process.env.STYLEID_DIST ?? fileURLToPath(new URL("../../dist", import.meta.url));
+
+/** Nothing but the page's own traffic; WebGPU on the software adapter where there is no GPU. */
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-quic",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+  "--enable-unsafe-webgpu",
+];
+
+/** A run of four steps on the software adapter takes seconds; a loaded machine gets ten times that and more. */
+export const RUN_TIMEOUT_MS = 300_000;
+
+/**
+ * One browser and one server for a test file.
+ * @returns {Promise<{ open: (query?: string, options?: object) => Promise<PageUnderTest>, close: () => Promise<void> }>}
+ */
+export async function start() {
+  await access(`${dist}/index.html`).catch(() => assert.fail(`${dist} is empty: run ./dev build first`));
+  const server = await serve(dist, "/some/where/");
+  const browser = await chromium.launch({ executablePath: process.env.CHROME ?? "/usr/bin/chromium", args: FLAGS });
+  return {
+    async open(query = "", options = {}) {
+      const context = await browser.newContext(options);
+      const page = new PageUnderTest(await context.newPage(), server);
+      await page.goto(query);
+      return page;
+    },
+    async close() {
+      await browser.close();
+      server.close();
+    },
+  };
+}
+
+export class PageUnderTest {
+  /** Addresses of all requests, the worker's included. @type {string[]} */ requests = [];
+  /** What went wrong without the page saying so. @type {string[]} */ faults = [];
+
+  /** @param {import("playwright-core").Page} page @param {Awaited<ReturnType<typeof serve>>} server */
+  constructor(page, server) {
+    this.page = page;
+    this.server = server;
+    page.context().on("request", (request) => this.requests.push(request.url()));
+    page.on("pageerror", (error) => this.faults.push(String(error)));
+    page.on("console", (message) => {
+      if (message.type() === "error") this.faults.push(message.text());
+    });
+    this.photo = page.getByRole("region", { name: "Photo" });
+    this.painting = page.getByRole("region", { name: "Painting" });
+    this.status = page.getByRole("status", { name: "Status of the run" });
+    this.go = page.getByRole("button", { name: "Repaint the photo" });
+    this.cancel = page.getByRole("button", { name: "Cancel" });
+  }
+
+  /** @param {string} query */
+  async goto(query) {
+    await this.page.goto(this.server.url + query);
+    await this.page.getByLabel("Model").getByRole("option").first().waitFor({ state: "attached" });
+  }
+
+  /** Drops a file as a person would. @param {import("playwright-core").Locator} slot @param {Buffer} bytes @param {string} name @param {string} type */
+  async drop(slot, bytes, name, type = "image/png") {
+    const dataTransfer = await this.page.evaluateHandle(
+      ([base64, name, type]) => {
+        const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([bytes], name, { type }));
+        return transfer;
+      },
+      [bytes.toString("base64"), name, type],
+    );
+    await slot.dispatchEvent("dragover", { dataTransfer });
+    await slot.dispatchEvent("drop", { dataTransfer });
+  }
+
+  /** Waits until a slot shows this picture's name and size. @param {import("playwright-core").Locator} slot @param {string} facts */
+  async waitForPicture(slot, facts) {
+    await slot.getByText(facts).waitFor({ timeout: 60_000 }); // the first picture waits for the wasm to be compiled
+  }
+
+  /** @param {{ size?: string, steps?: number }} settings */
+  async set({ size, steps }) {
+    if (size) await this.page.getByLabel("Size").selectOption(size);
+    if (steps) {
+      const field = this.page.getByLabel("Steps");
+      if (!(await field.isVisible())) await this.page.getByText("More parameters").click();
+      await field.fill(String(steps));
+    }
+  }
+
+  /** Waits for the run's last word. @returns {Promise<string>} */
+  async waitForEnd() {
+    await this.cancel.waitFor({ state: "hidden", timeout: RUN_TIMEOUT_MS });
+    return this.status.innerText();
+  }
+
+  /** @returns {Promise<{ name: string, bytes: Buffer }>} */
+  async download() {
+    const [download] = await Promise.all([
+      this.page.waitForEvent("download"),
+      this.page.getByRole("link", { name: "Download PNG" }).click(),
+    ]);
+    return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
+  }
+
+  /** Nothing went elsewhere, nothing was missing, nothing failed unseen. */
+  assertClean() {
+    const elsewhere = this.requests.filter((url) => !/^(blob|data):/.test(url) && !url.startsWith(this.server.url));
+    assert.deepEqual(elsewhere, [], "requests that left the page's own folder");
+    assert.deepEqual(this.server.missing, [], "files that the page asked for and the site lacks");
+    assert.deepEqual(this.faults, [], "errors in the console");
+  }
+
+  async close() {
+    await this.page.context().close();
+  }
+}

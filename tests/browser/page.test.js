@@ -1,0 +1,169 @@
+// How the page behaves: cancelling, wrong input, no WebGPU, addresses.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { encodePng, readGolden } from "./goldens.js";
+import { start } from "./page.js";
+
+let browser;
+let pictures;
+before(async () => {
+  browser = await start();
+  const { content, style } = await readGolden("micro15.diffusers.n4.rect");
+  pictures = { content: encodePng(content), style: encodePng(style) };
+});
+after(() => browser?.close());
+
+async function openWithPictures(query) {
+  const page = await browser.open(query);
+  await page.drop(page.photo, pictures.content, "content.png");
+  await page.drop(page.painting, pictures.style, "style.png");
+  await page.waitForPicture(page.photo, "content.png · 128 × 64");
+  await page.waitForPicture(page.painting, "style.png · 64 × 96");
+  return page;
+}
+
+test("a run is cancelled promptly, and another one completes", async (t) => {
+  const page = await openWithPictures("?model=micro15");
+  await page.set({ size: "keep", steps: 100 });
+  await page.go.click();
+  await page.page.getByText(/step \d+ of 100/).waitFor({ timeout: 120_000 });
+  const began = performance.now();
+  await page.cancel.click();
+  assert.equal(await page.waitForEnd(), "Cancelled. Nothing was lost.");
+  const took = performance.now() - began;
+  t.diagnostic(`cancelled after ${Math.round(took)} ms`);
+  assert.ok(took < 9000, `cancelling took ${Math.round(took)} ms`);
+  assert.ok(await page.page.getByRole("link", { name: "Download PNG" }).isHidden());
+
+  await page.set({ steps: 2 });
+  await page.go.click();
+  assert.match(await page.waitForEnd(), /^Done in /);
+  assert.ok(await page.page.getByRole("link", { name: "Download PNG" }).isVisible());
+  page.assertClean();
+  await page.close();
+});
+
+test("a text file dropped as a picture gives its sentence and keeps the earlier picture", async (t) => {
+  const page = await openWithPictures("");
+  await page.drop(page.photo, Buffer.from("Dear diary, this is no picture.\n"), "diary.txt", "text/plain");
+  const alert = page.photo.getByRole("alert");
+  await alert.filter({ hasText: "." }).waitFor();
+  const sentence = await alert.innerText();
+  t.diagnostic(sentence);
+  assert.match(sentence, /The photo chosen before is kept\.$/);
+  assert.ok(await page.photo.getByText("content.png · 128 × 64").isVisible());
+  assert.ok(await page.photo.getByRole("img", { name: "The chosen photo: content.png" }).isVisible());
+
+  // A picture that is cut short is no picture either.
+  await page.drop(page.painting, pictures.style.subarray(0, 200), "cut.png");
+  await page.painting.getByText("The painting chosen before is kept.").waitFor();
+
+  // The next good picture takes the sentence away.
+  await page.drop(page.photo, pictures.style, "style.png");
+  await page.waitForPicture(page.photo, "style.png · 64 × 96");
+  assert.equal(await alert.innerText(), "");
+  page.assertClean();
+  await page.close();
+});
+
+test("missing pictures and wrong parameters each give one sentence", async () => {
+  const page = await browser.open();
+  await page.go.click();
+  assert.equal(
+    await page.status.innerText(),
+    "Choose a photo and a painting first: drop one on its slot, or take a sample.",
+  );
+  await page.page.getByRole("button", { name: "Cup of coffee" }).click();
+  await page.waitForPicture(page.photo, "Cup of coffee · 600 × 400");
+  await page.go.click();
+  assert.match(await page.status.innerText(), /^Choose a painting first/);
+  await page.page.getByRole("button", { name: "Van Gogh, Cottages at Auvers" }).click();
+  await page.waitForPicture(page.painting, "Van Gogh, Cottages at Auvers · 600 × 470");
+  await page.set({ steps: 5000 });
+  await page.go.click();
+  assert.match(await page.status.innerText(), /^Steps must be a whole number from 1 to 999/);
+  assert.ok(await page.page.getByLabel("Steps").evaluate((field) => field === document.activeElement));
+  page.assertClean();
+  await page.close();
+});
+
+test("presets bring their layers and steps along, and a reset brings the parameters back", async () => {
+  const page = await browser.open("?model=micro21b");
+  const layers = () =>
+    page.page
+      .getByRole("group", { name: "Layers" })
+      .getByRole("checkbox", { checked: true })
+      .evaluateAll((boxes) => boxes.map((box) => box.value).join());
+  const steps = page.page.getByLabel("Steps");
+  const gamma = page.page.getByLabel("Content kept");
+  await page.set({ steps: 7 });
+  assert.equal(await layers(), "7,8,9,10,11");
+  await page.page.getByLabel("Preset").selectOption("ldm");
+  assert.equal(await layers(), "6,7,8,9,10,11");
+  assert.equal(await steps.getAttribute("placeholder"), "50");
+  await page.page.getByRole("checkbox", { name: "3", exact: true }).check();
+  await page.page.getByLabel("Preset").selectOption("diffusers");
+  assert.equal(await layers(), "3,6,7,8,9,10,11", "own choices stay");
+  await gamma.fill("0.3");
+  assert.ok(await page.page.getByText("γ = 0.30").isVisible());
+
+  await page.page.getByRole("button", { name: "Reset the parameters" }).click();
+  await page.page.getByRole("checkbox", { name: "7", exact: true, checked: true }).waitFor();
+  assert.equal(await layers(), "7,8,9,10,11");
+  assert.ok(await page.page.getByText("γ = 0.75").isVisible());
+  assert.equal(await steps.inputValue(), "");
+  assert.equal(await steps.getAttribute("placeholder"), "20");
+  assert.match(await page.page.getByLabel("Model").locator("option:checked").innerText(), /SD 2\.x/);
+  await page.close();
+});
+
+test("a pasted picture and one from the file picker are taken", async () => {
+  const page = await browser.open();
+  await page.page
+    .getByLabel("Choose a painting")
+    .setInputFiles({ name: "a.png", mimeType: "image/png", buffer: pictures.style });
+  await page.waitForPicture(page.painting, "a.png · 64 × 96");
+  const base64 = pictures.content.toString("base64");
+  await page.page.evaluate((base64) => {
+    const clipboardData = new DataTransfer();
+    const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+    clipboardData.items.add(new File([bytes], "image.png", { type: "image/png" }));
+    document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+  }, base64);
+  await page.waitForPicture(page.photo, "Pasted picture · 128 × 64");
+  page.assertClean();
+  await page.close();
+});
+
+test("without WebGPU the page says what to do, and picking pictures works", async () => {
+  const page = await browser.open();
+  await page.page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, "gpu"));
+  await page.goto("");
+  await page.page.getByText("This browser has no WebGPU").waitFor();
+  await page.drop(page.photo, pictures.content, "content.png");
+  await page.waitForPicture(page.photo, "content.png · 128 × 64");
+  await page.close();
+});
+
+test("?model= selects by id and by address, and says so when it can do neither", async () => {
+  const page = await browser.open("?model=micro21b");
+  const selected = page.page.getByLabel("Model").locator("option:checked");
+  assert.match(await selected.innerText(), /SD 2\.x/);
+  await page.goto("?model=models/micro15");
+  assert.match(await selected.innerText(), /^Model at 127\.0\.0\.1:\d+\/some\/where\/models\/micro15$/);
+  await page.goto("?model=nonesuch");
+  assert.match(await page.status.innerText(), /neither one of micro15, micro21b nor a web address/);
+  assert.match(await selected.innerText(), /SD 1\.x/);
+  await page.close();
+});
+
+test("a model that is not there is named in the sentence", async (t) => {
+  const page = await openWithPictures("?model=models/nothing-here/");
+  await page.go.click();
+  const end = await page.waitForEnd();
+  t.diagnostic(end);
+  assert.match(end, /nothing-here/);
+  page.server.missing.length = 0; // these 404s are the point
+  await page.close();
+});

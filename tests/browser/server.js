@@ -1,0 +1,47 @@
+// A static file server for one folder, under a sub-path, as GitHub Pages serves a project's site.
+
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import path from "node:path";
+
+const TYPES = {
+  ".css": "text/css",
+  ".html": "text/html; charset=utf-8",
+  ".jpg": "image/jpeg",
+  ".js": "text/javascript",
+  ".json": "application/json",
+  ".md": "text/markdown; charset=utf-8",
+  ".wasm": "application/wasm",
+};
+
+/**
+ * @param {string} folder
+ * @param {string} base "/some/where/"
+ * @returns {Promise<{ url: string, origin: string, missing: string[], close: () => void }>} `missing`: paths asked for and not found
+ */
+export async function serve(folder, base) {
+  const missing = [];
+  const server = createServer(async (request, response) => {
+    const { pathname } = new URL(request.url, "http://localhost");
+    const file = path.join(folder, decodeURIComponent(pathname.slice(base.length)) || "index.html");
+    try {
+      if (!pathname.startsWith(base) || !file.startsWith(folder)) throw new Error("outside");
+      const body = await readFile(file);
+      response.writeHead(200, { "content-type": TYPES[path.extname(file)] ?? "application/octet-stream" }).end(body);
+    } catch {
+      missing.push(pathname);
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const origin = `http://127.0.0.1:${server.address().port}`;
+  return {
+    url: origin + base,
+    origin,
+    missing,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}

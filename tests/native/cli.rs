@@ -1,0 +1,253 @@
+//! The command line as a person uses it: what it writes, what it says, how it fails.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::golden::{Golden, fixture};
+use crate::support::Scratch;
+
+fn styleid(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_styleid")).args(args).output().expect("the program starts")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are UTF-8")
+}
+
+/// A scratch folder with the golden's pictures as PNG files.
+fn pictures(golden: &Golden) -> Scratch {
+    let scratch = Scratch::new();
+    for name in ["content", "style"] {
+        golden.picture(&format!("{name}_u8")).save(scratch.path(&format!("{name}.png"))).expect("a PNG file");
+    }
+    scratch
+}
+
+/// Runs a command that must fail, and gives its last line on standard error.
+fn failure(args: &[&str]) -> String {
+    let output = styleid(args);
+    assert!(!output.status.success(), "{args:?} succeeded");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!errors.contains("panicked"), "{errors}");
+    errors.lines().last().unwrap_or_default().to_string()
+}
+
+#[test]
+fn a_pasted_python_command_gives_the_reference_s_picture_and_trace() {
+    let golden = Golden::load("micro15.diffusers.n4.rect");
+    let scratch = pictures(&golden);
+    let (model, trace) = (fixture("models/micro15"), scratch.path("trace/run.safetensors"));
+    let (content, style, out) = (scratch.path("content.png"), scratch.path("style.png"), scratch.path("new/out.png"));
+    let output = styleid(&[
+        "stylize",
+        "--model",
+        text(&model),
+        "--cnt_fn",
+        text(&content),
+        "--sty_fn",
+        text(&style),
+        "--T",
+        "1.5",
+        "--gamma",
+        "0.75",
+        "--ddim_steps",
+        "4",
+        "--layers",
+        "7",
+        "8",
+        "9",
+        "10",
+        "11",
+        "--size",
+        "keep",
+        "--out",
+        text(&out),
+        "--trace",
+        text(&trace),
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("128 × 64"));
+    let picture = image::open(&out).expect("the result").to_rgb8();
+    let worst = picture.iter().zip(golden.picture("image_u8").iter()).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(worst <= Some(1), "image_u8 is {worst:?} off");
+
+    let trace = Golden::open(&trace);
+    assert_eq!(trace.picture("image_u8"), picture);
+    for name in [
+        "null_embedding",
+        "content_z0",
+        "style_z0",
+        "content_inv",
+        "style_inv",
+        "adain",
+        "rev_x0",
+        "rev_prev",
+        "final_latent",
+        "image",
+    ] {
+        let ((ours, _), (reference, _)) = (trace.values(name), golden.values(name));
+        assert_eq!(ours, reference, "shape of {name}");
+    }
+}
+
+#[test]
+fn without_out_the_result_goes_to_the_save_dir() {
+    let golden = Golden::load("micro15.diffusers.n4.rect");
+    let scratch = pictures(&golden);
+    let (model, results) = (fixture("models/micro15"), scratch.path("results"));
+    let (content, style) = (scratch.path("content.png"), scratch.path("style.png"));
+    let output = styleid(&[
+        "stylize",
+        "--model",
+        text(&model),
+        "--cnt_fn",
+        text(&content),
+        "--sty_fn",
+        text(&style),
+        "--steps",
+        "1",
+        "--layers",
+        "7,8",
+        "--without_init_adain",
+        "--without_attn_injection",
+        "--save_dir",
+        text(&results),
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let picture = image::open(results.join("content_in_style.png")).expect("the result");
+    assert_eq!((picture.width(), picture.height()), (128, 128), "the size that the model was trained at");
+}
+
+#[test]
+fn info_says_what_a_model_is() {
+    for (model, version, prediction) in
+        [("micro15", "1.x", "epsilon"), ("micro21b", "2.x", "epsilon"), ("micro21v", "2.x", "v_prediction")]
+    {
+        let output = styleid(&["info", "--model", text(&fixture(&format!("models/{model}")))]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success());
+        assert!(said.contains(&format!("Stable Diffusion {version}")), "{said}");
+        assert!(said.contains(prediction), "{said}");
+        assert!(said.contains("3, 4, 5, 6, 7, 8, 9, 10, 11"), "{said}");
+        assert!(said.contains("F32"), "{said}");
+    }
+    // Counted by the reference: parameters of unet, vae and text_encoder.
+    let said =
+        String::from_utf8_lossy(&styleid(&["info", "--model", text(&fixture("models/micro15"))]).stdout).into_owned();
+    for count in ["813,652", "111,839", "17,744"] {
+        assert!(said.contains(count), "{count} parameters in: {said}");
+    }
+}
+
+#[test]
+fn every_wrong_argument_gives_one_sentence() {
+    let golden = Golden::load("micro15.diffusers.n4.rect");
+    let scratch = pictures(&golden);
+    let (model, content, style) = (fixture("models/micro15"), scratch.path("content.png"), scratch.path("style.png"));
+    let (model, content, style) = (text(&model), text(&content), text(&style));
+    let notes = scratch.path("notes.txt");
+    std::fs::write(&notes, "no picture").expect("a file");
+    let out = scratch.path("out.png");
+    let base = |model, content, style| {
+        vec!["stylize", "--model", model, "--content", content, "--style", style, "--out", text(&out), "--size", "keep"]
+    };
+    let nowhere = scratch.path("nowhere");
+    for (args, part) in [
+        (base(text(&nowhere), content, style), "There is no folder"),
+        (base(text(&scratch.0), content, style), "has no unet/config.json"),
+        (base(model, text(&nowhere), style), "cannot be read"),
+        (base(model, text(&notes), style), "is not a picture that can be read"),
+        ([base(model, content, style), vec!["--layers", "12"]].concat(), "no self-attention in decoder layer 12"),
+        ([base(model, content, style), vec!["--gamma", "2"]].concat(), "Gamma must be between 0 and 1"),
+        ([base(model, content, style), vec!["--steps", "0"]].concat(), "Steps must be between"),
+    ] {
+        let said = failure(&args);
+        assert!(said.starts_with("error: ") && said.contains(part), "{args:?}: {said}");
+    }
+    assert!(!out.exists(), "nothing is written where nothing was made");
+}
+
+/// A copy of a model's folder in which one file is another.
+fn with_changed(file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Scratch {
+    let scratch = Scratch::new();
+    let model = fixture("models/micro15");
+    for part in ["unet", "vae", "text_encoder", "scheduler"] {
+        let folder = scratch.path(part);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for entry in std::fs::read_dir(model.join(part)).expect("a folder").flatten() {
+            std::fs::copy(entry.path(), folder.join(entry.file_name())).expect("a copy");
+        }
+    }
+    let path = scratch.path(file);
+    let changed = change(std::fs::read(&path).expect("the file"));
+    std::fs::write(path, changed).expect("the changed file");
+    scratch
+}
+
+/// Replaces text in a file of bytes by text of the same length, so that a safetensors header stays valid.
+fn replace(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).expect("the text is there");
+    let mut out = bytes.to_vec();
+    out[at..at + from.len()].copy_from_slice(to.as_bytes());
+    out
+}
+
+#[test]
+fn damaged_models_are_named_by_tensor_or_key() {
+    let golden = Golden::load("micro15.diffusers.n4.rect");
+    let scratch = pictures(&golden);
+    let (content, style, out) = (scratch.path("content.png"), scratch.path("style.png"), scratch.path("out.png"));
+    let unet = "unet/diffusion_pytorch_model.safetensors";
+    let config = "unet/config.json";
+    type Change = Box<dyn Fn(Vec<u8>) -> Vec<u8>>;
+    let cases: [(&str, Change, &[&str]); 6] = [
+        (unet, Box::new(|b| replace(&b, "\"conv_in.bias\"", "\"conv_xx.bias\"")), &["no tensor conv_in.bias", "[16]"]),
+        (
+            config,
+            Box::new(|b| replace(&b, "\"cross_attention_dim\": 16", "\"cross_attention_dim\": 24")),
+            &["width 24", "16"],
+        ),
+        (config, Box::new(|b| replace(&b, "\"layers_per_block\": 2", "\"layers_per_block\": 1")), &["shape"]),
+        (
+            config,
+            Box::new(|b| replace(&b, "\"class_embed_type\": null", "\"class_embed_type\": \"ab\"")),
+            &["class_embed_type"],
+        ),
+        (unet, Box::new(|b| b[..b.len() / 2].to_vec()), &["not a whole safetensors file"]),
+        ("vae/config.json", Box::new(|_| b"{".to_vec()), &["vae/config.json", "cannot be understood"]),
+    ];
+    for (file, change, parts) in cases {
+        let model = with_changed(file, change);
+        let said = failure(&[
+            "stylize",
+            "--model",
+            text(&model.0),
+            "--content",
+            text(&content),
+            "--style",
+            text(&style),
+            "--out",
+            text(&out),
+        ]);
+        for part in parts {
+            assert!(said.contains(part), "{part} in: {said}");
+        }
+    }
+    // An extra tensor: the config asks for one level of quantisation less than the file has.
+    let model = with_changed("vae/config.json", |bytes| {
+        replace(&bytes, "\"use_quant_conv\": true", "\"use_quant_conv\":false")
+    });
+    let said = failure(&[
+        "stylize",
+        "--model",
+        text(&model.0),
+        "--content",
+        text(&content),
+        "--style",
+        text(&style),
+        "--out",
+        text(&out),
+    ]);
+    assert!(said.contains("quant_conv.bias") && said.contains("does not account for"), "{said}");
+}

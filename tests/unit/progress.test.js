@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { RunProgress, formatBytes, formatDuration } from "../../www/progress.js";
+
+/** What a run of `steps` steps reports, a second apart; each phase says first that none of it is done. */
+function* events(steps) {
+  let now = 0;
+  for (const [phase, count] of [
+    ["encode-style", 1],
+    ["invert-style", steps],
+    ["encode-content", 1],
+    ["invert-content", steps],
+    ["stylize", steps],
+    ["decode", 1],
+  ]) {
+    for (let step = 0; step <= count; step++) yield [{ phase, step, steps: count }, (now += 1000)];
+  }
+}
+
+test("a run goes from nothing to all, and never back", () => {
+  const progress = new RunProgress();
+  const fractions = [...events(4)].map(([event, now]) => progress.update(event, now).fraction);
+  assert.equal(fractions[0], 0);
+  assert.equal(fractions.at(-1), 1);
+  assert.deepEqual(
+    fractions,
+    fractions.toSorted((a, b) => a - b),
+  );
+});
+
+test("the time left comes from the steps' median, so that a slow first step does not spoil it", () => {
+  const progress = new RunProgress();
+  const sampled = (step, now) => progress.update({ phase: "invert-style", step, steps: 4 }, now);
+  assert.equal(sampled(0, 0).secondsLeft, null);
+  assert.equal(sampled(0, 0).detail, "step 1 of 4");
+  sampled(1, 20_000);
+  sampled(2, 21_000);
+  const { secondsLeft, detail } = sampled(3, 22_000);
+  assert.equal(detail, "step 4 of 4");
+  assert.equal(secondsLeft, 1 + 1 + 4 + 4 + 2); // this phase's rest, the photo's two phases, repainting, the decoder as two
+});
+
+test("phases that a kept inversion skips count as done", () => {
+  const progress = new RunProgress();
+  const { fraction } = progress.update({ phase: "stylize", step: 10, steps: 20 }, 0);
+  assert.equal(fraction, (1 + 1 + 20 + 20 + 10) / (1 + 1 + 20 + 20 + 20 + 2));
+});
+
+test("loading has a bar of its own", () => {
+  const state = new RunProgress().update({ phase: "load", step: 1, steps: 3 }, 0);
+  assert.deepEqual(state, { label: "Loading the model", detail: "33 %", fraction: 1 / 3, secondsLeft: null });
+});
+
+test("durations and sizes read well", () => {
+  assert.deepEqual([0.4, 12.3, 89, 200, 6000].map(formatDuration), [
+    "less than a second",
+    "12 s",
+    "89 s",
+    "3 min",
+    "1.7 h",
+  ]);
+  assert.deepEqual([3.9e6, 45e6, 1.76e9].map(formatBytes), ["3.9 MB", "45 MB", "1.8 GB"]);
+});

@@ -1,0 +1,162 @@
+// The page's side of the worker: a small promise API. A worker whose wasm has trapped, or that does not let go when it is
+// cancelled, is thrown away; the next call starts a fresh one, so nothing on the page is ever stuck with a broken one.
+
+/**
+ * @typedef {import("./styleid.js").Adapter} Adapter
+ * @typedef {import("./styleid.js").ModelInfo} ModelInfo
+ * @typedef {import("./styleid.js").Options} Options
+ * @typedef {import("./styleid.js").PictureInfo} PictureInfo
+ * @typedef {import("./styleid.js").ProgressEvent} ProgressEvent
+ * @typedef {import("./styleid.js").Stylized} Stylized
+ * @typedef {import("./styleid.js").ErrorKind} ErrorKind
+ * @typedef {{ signal?: AbortSignal, onEvent?: (event: ProgressEvent) => void }} CallOptions
+ * @typedef {{ resolve: (value: any) => void, reject: (error: EngineError) => void, onEvent?: (event: ProgressEvent) => void }} Pending
+ */
+
+/** How long a cancelled call may take to reach its next stopping point before its worker is ended. */
+const CANCEL_GRACE_MS = 8000;
+
+/** An error whose message is one sentence for the person at the page. */
+export class EngineError extends Error {
+  /** @param {ErrorKind} kind @param {string} message */
+  constructor(kind, message) {
+    super(message);
+    this.name = "EngineError";
+    this.kind = kind;
+  }
+}
+
+const KINDS = ["cancelled", "picture", "model", "device", "settings", "internal"];
+
+/** @param {{ kind: string, message: string }} error */
+function fromReply({ kind, message }) {
+  if (KINDS.includes(kind)) return new EngineError(/** @type {ErrorKind} */ (kind), message);
+  // Not one of the crate's own errors: the browser's, while it fetched or compiled the wasm.
+  return new EngineError("internal", `The program could not be started: ${message}. Reload the page to try again.`);
+}
+
+const cancelled = () => new EngineError("cancelled", "Cancelled.");
+
+export class Engine {
+  /** @type {Worker | null} */ #worker = null;
+  /** @type {Map<number, Pending>} */ #pending = new Map();
+  #lastId = 0;
+  /** @type {Promise<Adapter> | null} */ #device = null;
+  /** @type {{ url: string, info: ModelInfo } | null} */ #model = null;
+  #createWorker;
+  #cancelGraceMs;
+
+  /** @param {{ createWorker?: () => Worker, cancelGraceMs?: number }} [options] for tests */
+  constructor({ createWorker, cancelGraceMs = CANCEL_GRACE_MS } = {}) {
+    this.#createWorker =
+      createWorker ?? (() => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
+    this.#cancelGraceMs = cancelGraceMs;
+  }
+
+  /** Opens the WebGPU device, once per worker. @returns {Promise<Adapter>} */
+  device() {
+    const device = (this.#device ??= this.#call({ operation: "openDevice" }));
+    // A refusal is not kept: the person may switch WebGPU on, or plug in a GPU, and try again.
+    device.catch(() => {
+      if (this.#device === device) this.#device = null;
+    });
+    return device;
+  }
+
+  /** @param {Uint8Array} bytes @returns {Promise<PictureInfo>} */
+  check(bytes) {
+    return this.#call({ operation: "checkPicture", bytes });
+  }
+
+  /**
+   * Loads a model folder, unless it is the one already loaded.
+   * @param {string} url absolute @param {CallOptions} [options] @returns {Promise<ModelInfo>}
+   */
+  async load(url, options = {}) {
+    await this.device();
+    if (this.#model?.url === url) return this.#model.info;
+    this.#model = null;
+    const info = await this.#call({ operation: "loadModel", url }, options);
+    this.#model = { url, info };
+    return info;
+  }
+
+  /**
+   * @param {Uint8Array} content @param {Uint8Array} style @param {Options} settings @param {CallOptions} [options]
+   * @returns {Promise<Stylized>}
+   */
+  stylize(content, style, settings, options = {}) {
+    return this.#call({ operation: "stylize", content, style, options: settings }, options);
+  }
+
+  /** @param {Record<string, unknown>} request @param {CallOptions} [options] @returns {Promise<any>} */
+  #call(request, { signal, onEvent } = {}) {
+    if (signal?.aborted) return Promise.reject(cancelled());
+    const worker = (this.#worker ??= this.#start());
+    const id = ++this.#lastId;
+    const result = new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject, onEvent });
+      worker.postMessage({ id, ...request });
+    });
+    if (!signal) return result;
+
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let grace;
+    const onAbort = () => {
+      worker.postMessage({ cancel: true });
+      grace = setTimeout(() => this.#stop(worker, cancelled()), this.#cancelGraceMs);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    return result.finally(() => {
+      clearTimeout(grace);
+      signal.removeEventListener("abort", onAbort);
+    });
+  }
+
+  #start() {
+    const worker = this.#createWorker();
+    worker.onmessage = ({ data }) => {
+      if ("panic" in data) {
+        const what = String(data.panic).split("\n")[0];
+        this.#stop(
+          worker,
+          new EngineError(
+            "internal",
+            `The program hit a fault of its own (${what}). Your choices are kept: try again.`,
+          ),
+        );
+        return;
+      }
+      const call = this.#pending.get(data.id);
+      if (!call) return;
+      if ("event" in data) {
+        call.onEvent?.(data.event);
+        return;
+      }
+      this.#pending.delete(data.id);
+      if ("error" in data) call.reject(fromReply(data.error));
+      else call.resolve(data.value);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      const why = event.message ? ` (${event.message})` : "";
+      this.#stop(
+        worker,
+        new EngineError("internal", `The program could not be loaded${why}. Check the connection and try again.`),
+      );
+    };
+    return worker;
+  }
+
+  /** Ends a worker and fails what it still owed. @param {Worker} worker @param {EngineError} error */
+  #stop(worker, error) {
+    if (worker !== this.#worker) return;
+    worker.terminate();
+    this.#worker = null;
+    this.#device = null;
+    this.#model = null;
+    const owed = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const call of owed) call.reject(error);
+  }
+}

@@ -1,0 +1,66 @@
+// The dedicated worker in which the wasm module lives, so that the page stays responsive while the model computes.
+// It answers the requests of engine.js one message each; the protocol is the types below.
+
+import init, { cancel, checkPicture, loadModel, openDevice, stylize } from "./styleid.js";
+
+/**
+ * @typedef {import("./styleid.js").Options} Options
+ * @typedef {{ id: number, operation: "openDevice" }
+ *   | { id: number, operation: "checkPicture", bytes: Uint8Array }
+ *   | { id: number, operation: "loadModel", url: string }
+ *   | { id: number, operation: "stylize", content: Uint8Array, style: Uint8Array, options: Options }} Call
+ * @typedef {Call | { cancel: true }} Request
+ * @typedef {{ id: number, value: unknown }
+ *   | { id: number, event: import("./styleid.js").ProgressEvent }
+ *   | { id: number, error: { kind: string, message: string } }
+ *   | { panic: string }} Reply
+ */
+
+const scope = /** @type {DedicatedWorkerGlobalScope & { styleidPanic?: (message: string) => void }} */ (
+  /** @type {unknown} */ (self)
+);
+
+/** @param {Reply} reply @param {Transferable[]} [transfer] */
+const send = (reply, transfer = []) => scope.postMessage(reply, transfer);
+
+// A panic inside an async function leaves its promise pending for ever: this hook is the only word of it.
+scope.styleidPanic = (message) => send({ panic: message });
+
+const ready = init();
+
+/** @param {Call} call */
+async function perform(call) {
+  await ready;
+  /** @param {import("./styleid.js").ProgressEvent} event */
+  const onEvent = (event) => send({ id: call.id, event });
+  switch (call.operation) {
+    case "openDevice":
+      return openDevice();
+    case "checkPicture":
+      return checkPicture(call.bytes);
+    case "loadModel":
+      return loadModel(call.url, onEvent);
+    case "stylize": {
+      // The result is an object of the wasm module's; only its values can leave the worker.
+      const { png, width, height, seconds } = await stylize(call.content, call.style, call.options, onEvent);
+      return { png, width, height, seconds };
+    }
+  }
+}
+
+scope.onmessage = async (/** @type {MessageEvent<Request>} */ { data }) => {
+  if ("cancel" in data) {
+    await ready;
+    cancel();
+    return;
+  }
+  try {
+    const value = await perform(data);
+    const png = /** @type {{ png?: Uint8Array<ArrayBuffer> } | undefined} */ (value)?.png;
+    send({ id: data.id, value }, png ? [png.buffer] : []);
+  } catch (error) {
+    const { name, message } = error instanceof Error ? error : { name: "internal", message: String(error) };
+    if (error instanceof WebAssembly.RuntimeError) send({ panic: message });
+    else send({ id: data.id, error: { kind: name, message } });
+  }
+};
