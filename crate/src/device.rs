@@ -21,7 +21,7 @@ pub enum Precision {
 }
 
 /// UNets of fewer weights than this run in f64 under [`Precision::Auto`].
-const SMALL_UNET: u64 = 50_000_000;
+const SMALL_UNET: u64 = 5_000_000;
 
 /// A device with the type that floats have on it. All tensors of a run are created here.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use crate::Result;
 
 /// A score matrix larger than this is computed in bands of query rows: WebGPU's default limit for a binding is 128 MiB,
 /// and softmax keeps a few such bands alive at once.
-const SCORE_BYTES: usize = 64 << 20;
+const SCORE_BYTES: usize = 16 << 20;
 
 /// Queries, keys and values of one self-attention, each `[batch, heads, tokens, head_dim]`: after projection and head
 /// split, before scaling.
