@@ -108,7 +108,8 @@ async function describeDevice() {
     const { name, software, shaderF16, maxBufferMiB } = await engine.device();
     const slow = software ? " It computes in software: expect minutes where a GPU takes seconds." : "";
     const facts = `${shaderF16 ? "f16" : "no f16"}, buffers up to ${maxBufferMiB} MiB`;
-    show(`Runs on ${name || "this computer's GPU"} (${facts}).${slow}`, "plain");
+    const where = name || (software ? "a software adapter" : "this computer's GPU");
+    show(`Runs on ${where} (${facts}).${slow}`, "plain");
   } catch (error) {
     show(sentence(error), "problem");
   }

@@ -134,10 +134,9 @@ impl FeedForward {
 
     /// `[batch, tokens, width]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let mut halves = self.proj.forward(x).chunk(2, 2).into_iter();
-        let (Some(hidden), Some(gate)) = (halves.next(), halves.next()) else {
-            unreachable!("the projection is 8 · width wide, so it splits in two")
-        };
+        let both = self.proj.forward(x);
+        let inner = both.dims()[2] / 2;
+        let (hidden, gate) = (both.clone().narrow(2, 0, inner), both.narrow(2, inner, inner));
         self.out.forward(hidden * activation::gelu(gate))
     }
 }
