@@ -15,7 +15,7 @@ export interface Adapter {
 
 export interface ModelInfo {
   name: string;
-  /** "1.x" or "2.x". */
+  /** "1.x", "2.x" or "unconditional". */
   version: string;
   prediction: "epsilon" | "v_prediction";
   parameters: number;

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Reading the model; steps are bytes.
+    /// Reading the model; steps are its parts.
     Load,
     /// The content picture to latents.
     EncodeContent,

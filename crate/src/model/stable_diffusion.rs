@@ -41,7 +41,7 @@ pub struct StableDiffusion {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelInfo {
-    /// Where it came from.
+    /// Name of its folder.
     pub name: String,
     /// `1.x`, `2.x`, or `unconditional` for a model without a text encoder.
     pub version: &'static str,
@@ -134,7 +134,7 @@ impl Configs {
         let levels = self.unet.block_out_channels.len();
         let latents = self.unet.sample_size.unwrap_or(8 << levels.saturating_sub(1));
         ModelInfo {
-            name,
+            name: name.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_string(),
             version,
             prediction: self.scheduler.prediction_type,
             native_size: latents * self.vae.factor(),

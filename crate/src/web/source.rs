@@ -19,7 +19,7 @@ impl UrlFolder {
 
 impl Source for UrlFolder {
     fn name(&self) -> String {
-        self.0.rsplit('/').next().unwrap_or(&self.0).to_string()
+        self.0.clone()
     }
 
     async fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
