@@ -82,9 +82,10 @@ function describeModel() {
 
 /** @param {import("./styleid.js").ModelInfo} info */
 function describeLoadedModel({ name, version, parameters, bytes, layers }) {
+  const kind = version === "unconditional" ? "without a text encoder" : `Stable Diffusion ${version}`;
   const millions = (parameters / 1e6).toFixed(parameters < 1e7 ? 1 : 0);
   element("model-note").textContent =
-    `${name}, Stable Diffusion ${version}: ${millions} million parameters, ${formatBytes(bytes)}, loaded.`;
+    `${name}, ${kind}: ${millions} million parameters, ${formatBytes(bytes)}, loaded.`;
   settings.setAvailableLayers(layers);
 }
 

@@ -60,7 +60,7 @@ export class Settings {
       gamma: this.#number("gamma") ?? 0.75,
       temperature: this.#number("temperature") ?? 1.5,
       layers: this.#ownLayers ? layers : null,
-      size: size === "keep" ? "keep" : Number(size),
+      size: size === "native" ? null : size === "keep" ? "keep" : Number(size),
       initAdain: /** @type {HTMLInputElement} */ (this.#field("initAdain")).checked,
       attnInjection: /** @type {HTMLInputElement} */ (this.#field("attnInjection")).checked,
       vaeSample: this.#number("vaeSample"),

@@ -36,8 +36,8 @@ export interface Options {
   gamma: number;
   temperature: number;
   layers: number[] | null;
-  /** Pixels of the square that both pictures are cropped and scaled to, or "keep". */
-  size: number | "keep";
+  /** Pixels of the square that both pictures are cropped and scaled to, "keep", or null for the model's own. */
+  size: number | "keep" | null;
   initAdain: boolean;
   attnInjection: boolean;
   /** Seed of the VAE's posterior sample. */

@@ -153,8 +153,8 @@ test("?model= selects by id and by address, and says so when it can do neither",
   await page.goto("?model=models/micro15");
   assert.match(await selected.innerText(), /^Model at 127\.0\.0\.1:\d+\/some\/where\/models\/micro15$/);
   await page.goto("?model=nonesuch");
-  assert.match(await page.status.innerText(), /neither one of micro15, micro21b nor a web address/);
-  assert.match(await selected.innerText(), /SD 1\.x/);
+  assert.match(await page.status.innerText(), /neither one of demo, micro15, micro21b nor a web address/);
+  assert.match(await selected.innerText(), /Demonstration/);
   await page.close();
 });
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
+SAVE_EVERY = 500  # steps between checkpoints
 NULL_TOKENS, CROSS_ATTENTION_DIM = 4, 32  # the constant context: the model is unconditional
 
 

@@ -1,5 +1,4 @@
 """StyleID (Chung et al., 2024) on this model, as its diffusers version does it: enough to look at results."""
-import json
 from pathlib import Path
 
 import torch
@@ -72,17 +71,3 @@ class StyleId:
         latents = ddim.sample(self.predict, noise, steps)
         self.mode = "off"
         return self.decode(latents)
-
-
-def write_pipeline(folder: Path, tokens: int, width: int):
-    """The files beside the weights: the index, the schedule, and the context that stands for 'no text'."""
-    from safetensors.torch import save_file
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({"null_embedding": torch.zeros(1, tokens, width)}, folder / "null_embedding.safetensors")
-    index = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.35.2",
-             "feature_extractor": [None, None], "requires_safety_checker": False, "safety_checker": [None, None],
-             "scheduler": ["diffusers", ddim.SCHEDULER_CONFIG["_class_name"]], "text_encoder": [None, None],
-             "tokenizer": [None, None], "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"]}
-    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
-    (folder / "scheduler").mkdir(exist_ok=True)
-    (folder / "scheduler/scheduler_config.json").write_text(json.dumps(ddim.SCHEDULER_CONFIG, indent=2) + "\n")

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
-from common import (CROSS_ATTENTION_DIM, NULL_TOKENS, Average, Clock, build_unet, load_checkpoint, rate,
-                    save_checkpoint, save_half)
+from common import (CROSS_ATTENTION_DIM, NULL_TOKENS, SAVE_EVERY, Average, Clock, build_unet, load_checkpoint,
+                    rate, save_checkpoint, save_half)
 from ddim import TRAIN_STEPS, alphas_cumprod, move
 from pictures import CropBank
 
@@ -144,6 +144,8 @@ def main():
                 torch.cuda.synchronize()
             print(f"first steps took {time.monotonic() - started:.1f} s", flush=True)
             clock.begin()
+        if step % SAVE_EVERY == 0:
+            save_checkpoint(args.checkpoint, unet, optimizer, average, step, clock)
         if step % 250 == 0:
             plain, back = (sums[:, 0] / sums[:, 1].clamp(min=1)).tolist()
             sums.zero_()

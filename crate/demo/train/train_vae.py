@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from common import Average, Clock, build_vae, load_checkpoint, rate, save_checkpoint, save_half
+from common import SAVE_EVERY, Average, Clock, build_vae, load_checkpoint, rate, save_checkpoint, save_half
 from lpips import Lpips
 from pictures import CropBank, held_out
 
@@ -107,6 +107,8 @@ def main():
                 torch.cuda.synchronize()
             print(f"first steps took {time.monotonic() - started:.1f} s", flush=True)
             clock.begin()
+        if step % SAVE_EVERY == 0:
+            save_checkpoint(args.checkpoint, vae, optimizer, average, step, clock)
         if step % 250 == 0:
             print(f"{step:6} {clock.elapsed:5.0f} s  pixel {pixel:.4f} colour {colour:.4f} lpips {perceptual:.4f} kl {kl:.3f}",
                   flush=True)

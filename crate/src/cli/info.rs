@@ -23,7 +23,10 @@ pub async fn run(args: &Args) -> Result<()> {
     };
     let layers: Vec<String> = info.layers.iter().map(ToString::to_string).collect();
     println!("model       {}", info.name);
-    println!("version     Stable Diffusion {}", info.version);
+    match info.version {
+        "unconditional" => println!("version     unconditional, without a text encoder"),
+        version => println!("version     Stable Diffusion {version}"),
+    }
     println!("prediction  {prediction}");
     println!("size        {0} × {0} pixels", info.native_size);
     println!("layers      {}", layers.join(", "));
