@@ -127,11 +127,27 @@ fn remember(error: &wgpu::Error) {
     fault.get_or_insert_with(|| error.to_string().lines().next().unwrap_or_default().to_string());
 }
 
+/// cubecl takes timestamps on every stream, and panics without them in the browser. Asked before the device is opened,
+/// which can be done only once.
+#[cfg(target_arch = "wasm32")]
+async fn check_timestamps() -> Result<()> {
+    match wgpu::Instance::default().request_adapter(&Default::default()).await {
+        Ok(adapter) if !adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY) => Err(Error::Device(
+            "This browser's WebGPU has no timestamp queries, which are needed for now; use Chrome, Edge or Safari 26."
+                .into(),
+        )),
+        // That there is no adapter at all is said where one is opened.
+        _ => Ok(()),
+    }
+}
+
 /// Opens the best GPU that there is. Can be done once in a process; clone the device afterwards.
 ///
 /// # Errors
 /// One sentence where there is no GPU to use.
 pub async fn gpu() -> Result<(Device, Adapter)> {
+    #[cfg(target_arch = "wasm32")]
+    check_timestamps().await?;
     let (device, setup) = Device::wgpu_options()
         .tasks_max(TASKS_MAX)
         .init_with_setup_async()
@@ -142,13 +158,6 @@ pub async fn gpu() -> Result<(Device, Adapter)> {
     let software = info.device_type == wgpu::DeviceType::Cpu
         || ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|name| info.name.to_lowercase().contains(name));
     let features = setup.device.features();
-    // cubecl takes timestamps on every stream and panics without them in the browser.
-    if cfg!(target_arch = "wasm32") && !features.contains(wgpu::Features::TIMESTAMP_QUERY) {
-        return Err(Error::Device(
-            "This browser's WebGPU has no timestamp queries, which are needed for now; use Chrome, Edge or Safari 26."
-                .into(),
-        ));
-    }
     let adapter = Adapter {
         backend: format!("{:?}", info.backend),
         software,
