@@ -1,11 +1,15 @@
 // The page: connects the slots, the form, the engine and the result.
 
+import { Consent } from "./consent.js";
 import { Engine, EngineError } from "./engine.js";
-import { fetchModels, selectModel } from "./models.js";
+import { ModelForm } from "./model-form.js";
+import { fetchModels, needsConsent, readQuery, selectModel } from "./models.js";
+import { droppedFiles, isModelDrop } from "./picked.js";
 import { PictureSlot, pastedPicture } from "./picture-slot.js";
-import { RunProgress, formatBytes, formatDuration, formatTimeLeft } from "./progress.js";
+import { RunProgress, formatDuration, formatTimeLeft } from "./progress.js";
 import { ResultView } from "./result-view.js";
 import { Settings } from "./settings.js";
+import { StoragePanel } from "./storage.js";
 
 /** @template {HTMLElement} [T=HTMLElement] @param {string} id @returns {T} */
 const element = (id) => /** @type {T} */ (document.getElementById(id));
@@ -40,10 +44,26 @@ const result = new ResultView(element("result"));
 const go = /** @type {HTMLButtonElement} */ (element("go"));
 const cancel = /** @type {HTMLButtonElement} */ (element("cancel"));
 const bar = /** @type {HTMLProgressElement} */ (element("bar"));
-const modelSelect = /** @type {HTMLSelectElement} */ (element("model"));
+const query = new URLSearchParams(location.search);
+const { weights, hub, problems } = readQuery(query);
+const modelForm = new ModelForm(element("models"), {
+  hub,
+  weights,
+  onSelect: (name) => say(`The model ${name} is selected.`),
+});
+const consent = new Consent(/** @type {HTMLDialogElement} */ (element("consent")));
+const storage = new StoragePanel(element("storage"), {
+  async purge(folder, name) {
+    await engine.purge(folder);
+    await refreshKept();
+    say(folder ? `${name} was removed from this computer.` : "All models were removed from this computer.");
+  },
+});
 
-/** @type {import("./models.js").Model[]} */
-let models = [];
+/** Downloads that the person has said go to on this visit. @type {Set<string>} */
+const agreed = new Set();
+/** How many notices are shown; the oldest go first. */
+const NOTICES = 4;
 /** @type {AbortController | null} */
 let running = null;
 
@@ -54,39 +74,57 @@ function say(text, tone = "plain") {
   status.dataset.tone = tone;
 }
 
+/** Shows something unusual that is no failure; being a log, the place is read out once per line. @param {string} sentence */
+function notice(sentence) {
+  const log = element("notices");
+  if ([...log.children].some(({ textContent }) => textContent === sentence)) return;
+  const line = document.createElement("p");
+  line.textContent = sentence;
+  log.append(line);
+  if (log.children.length > NOTICES) log.children[0].remove();
+}
+
 // ---- models
 
 async function offerModels() {
   try {
     const listed = await fetchModels(new URL("./models.json", import.meta.url));
-    const wanted = new URLSearchParams(location.search).get("model");
-    const choice = selectModel(listed, wanted, document.baseURI);
-    models = choice.models;
-    modelSelect.replaceChildren(
-      ...models.map(({ id, name }) => new Option(name, id, false, id === choice.selected.id)),
-    );
-    describeModel();
-    if (choice.problem) say(choice.problem, "problem");
+    const { models, selected, problem } = selectModel(listed, query.get("model"), document.baseURI);
+    modelForm.offer(models, selected);
+    const all = [problem, ...problems].filter(Boolean).join(" ");
+    if (all) say(all, "problem");
   } catch (error) {
     say(sentence(error), "problem");
   }
 }
 
-const selectedModel = () => models.find(({ id }) => id === modelSelect.value);
-
-function describeModel() {
-  // "Reset the parameters" is not about the model: it resets to the option that was chosen last.
-  for (const option of modelSelect.options) option.defaultSelected = option.selected;
-  element("model-note").textContent = selectedModel()?.note ?? "";
+/** Looks up what is on the disk. @returns {Promise<import("./consent.js").Room>} what room there is */
+async function refreshKept() {
+  try {
+    const kept = await engine.kept();
+    modelForm.setKept(kept.models);
+    storage.show(kept, modelForm.models);
+    return kept;
+  } catch (error) {
+    storage.complain(sentence(error));
+    return { usage: null, quota: null, available: true };
+  }
 }
 
-/** @param {import("./styleid.js").ModelInfo} info */
-function describeLoadedModel({ name, version, parameters, bytes, layers }) {
-  const kind = version === "unconditional" ? "without a text encoder" : `Stable Diffusion ${version}`;
-  const millions = (parameters / 1e6).toFixed(parameters < 1e7 ? 1 : 0);
-  element("model-note").textContent =
-    `${name}, ${kind}: ${millions} million parameters, ${formatBytes(bytes)}, loaded.`;
-  settings.setAvailableLayers(layers);
+/**
+ * Whether the model may be loaded: nothing large is fetched before the person says go.
+ * @param {import("./models.js").Model} model @param {import("./styleid.js").WeightType} weights
+ */
+async function mayLoad(model, weights) {
+  const room = await refreshKept();
+  const partial = modelForm.copyOf(model, weights);
+  const download = [hub, model.source, weights].join(" ");
+  if (!needsConsent(model, partial) || agreed.has(download)) return true;
+  if (!(await consent.ask(model, { weights, hub, partial, room }))) return false;
+  agreed.add(download);
+  // Only a window may ask. Whatever the answer is, and whenever it comes, the download need not wait for it.
+  void navigator.storage?.persist?.().catch(() => false);
+  return true;
 }
 
 // ---- device
@@ -126,11 +164,12 @@ function setRunning(isRunning) {
   element("progress").hidden = !isRunning;
   element("detail").textContent = "";
   bar.removeAttribute("value");
+  storage.setLoading(isRunning);
 }
 
 async function run() {
   if (running) return;
-  const model = selectedModel();
+  const model = modelForm.selected;
   const [content, style] = [photo.picture, painting.picture];
   const missing = !content && !style ? "a photo and a painting" : !content ? "a photo" : !style ? "a painting" : null;
   if (missing) return say(`Choose ${missing} first: drop one on its slot, or take a sample.`, "problem");
@@ -141,30 +180,42 @@ async function run() {
 
   running = new AbortController();
   const { signal } = running;
-  const progress = new RunProgress();
-  /** @param {import("./styleid.js").ProgressEvent} event */
-  const onEvent = (event) => {
-    if (signal.aborted) return;
-    const { label, detail, fraction, secondsLeft } = progress.update(event, performance.now());
-    const left = secondsLeft === null ? "" : formatTimeLeft(secondsLeft);
-    say(`${label}.`);
-    // Not in the live region: a screen reader would read every step aloud.
-    element("detail").textContent = [detail, left].filter(Boolean).join(" · ");
-    bar.value = fraction;
-  };
-
+  element("notices").replaceChildren();
   setRunning(true);
   say("Starting.");
   try {
     const options = settings.read();
-    const info = await engine.load(model.url, { signal, onEvent });
-    if (selectedModel() === model) describeLoadedModel(info);
+    const loading = modelForm.options(model);
+    await engine.device(); // without one, nobody needs to be asked
+    if (!(await mayLoad(model, loading.weights))) return say("Nothing was downloaded.");
+    const isKept = modelForm.copyOf(model, loading.weights)?.complete;
+    const progress = new RunProgress({ isLocal: model.place === "files" || isKept });
+    /** @param {import("./styleid.js").ProgressEvent} event */
+    const onEvent = (event) => {
+      if (signal.aborted) return;
+      const { label, detail, fraction, secondsLeft } = progress.update(event, performance.now());
+      const left = secondsLeft === null ? "" : formatTimeLeft(secondsLeft);
+      say(`${label}.`);
+      // Not in the live region: a screen reader would read every step aloud.
+      element("detail").textContent = [detail, left].filter(Boolean).join(" · ");
+      if (fraction === null) bar.removeAttribute("value");
+      else bar.value = fraction;
+    };
+    const onNotice = (/** @type {string} */ text) => {
+      progress.notLocal();
+      notice(text);
+    };
+    const info = await engine.load(loading, model.picked ?? [], { signal, onEvent, onNotice });
+    settings.setAvailableLayers(info.layers);
+    void refreshKept();
+    modelForm.showLoaded(model, info);
     const stylized = await engine.stylize(content.bytes, style.bytes, options, { signal, onEvent });
     result.show(stylized, content, style);
     say(`Done in ${formatDuration(stylized.seconds)}.`);
   } catch (error) {
     if (error instanceof EngineError && error.kind === "cancelled") say("Cancelled. Nothing was lost.");
     else say(sentence(error), "problem");
+    void refreshKept();
   } finally {
     running = null;
     setRunning(false);
@@ -180,9 +231,8 @@ cancel.addEventListener("click", () => {
   say("Cancelling.");
   running?.abort();
 });
-modelSelect.addEventListener("change", describeModel);
 
-// ---- pictures from elsewhere
+// ---- pictures and models from elsewhere
 
 document.addEventListener("paste", (event) => {
   const picture = pastedPicture(event);
@@ -192,12 +242,16 @@ document.addEventListener("paste", (event) => {
   const slot = focused ?? (photo.picture && !painting.picture ? painting : photo);
   void slot.offer(picture, "Pasted picture");
 });
-// A picture that misses its slot must not replace the page, which is what browsers do with a dropped file.
-for (const type of ["dragover", "drop"]) document.addEventListener(type, (event) => event.preventDefault());
+// A file that misses its slot must not replace the page, which is what browsers do with a dropped file.
+document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  if (event.dataTransfer && isModelDrop(event.dataTransfer)) void modelForm.take(droppedFiles(event.dataTransfer));
+});
 
 addEventListener("beforeunload", (event) => {
   if (running) event.preventDefault();
 });
 
-void offerModels();
+void offerModels().then(refreshKept);
 void describeDevice();

@@ -3,14 +3,18 @@
 
 /**
  * @typedef {import("./styleid.js").Adapter} Adapter
+ * @typedef {import("./styleid.js").KeptModels} KeptModels
  * @typedef {import("./styleid.js").ModelInfo} ModelInfo
+ * @typedef {import("./styleid.js").ModelOptions} ModelOptions
+ * @typedef {import("./styleid.js").Notice} Notice
  * @typedef {import("./styleid.js").Options} Options
+ * @typedef {import("./styleid.js").PickedFile} PickedFile
  * @typedef {import("./styleid.js").PictureInfo} PictureInfo
  * @typedef {import("./styleid.js").ProgressEvent} ProgressEvent
  * @typedef {import("./styleid.js").Stylized} Stylized
  * @typedef {import("./styleid.js").ErrorKind} ErrorKind
- * @typedef {{ signal?: AbortSignal, onEvent?: (event: ProgressEvent) => void }} CallOptions
- * @typedef {{ resolve: (value: any) => void, reject: (error: EngineError) => void, onEvent?: (event: ProgressEvent) => void }} Pending
+ * @typedef {{ signal?: AbortSignal, onEvent?: (event: ProgressEvent) => void, onNotice?: (sentence: string) => void }} CallOptions
+ * @typedef {Omit<CallOptions, "signal"> & { resolve: (value: any) => void, reject: (error: EngineError) => void }} Pending
  */
 
 /** How long a cancelled call may take to reach its next stopping point before its worker is ended. */
@@ -26,7 +30,7 @@ export class EngineError extends Error {
   }
 }
 
-const KINDS = ["cancelled", "picture", "model", "device", "settings", "internal"];
+const KINDS = ["cancelled", "picture", "model", "device", "settings", "file", "internal"];
 
 /** @param {{ kind: string, message: string }} error */
 function fromReply({ kind, message }) {
@@ -37,12 +41,18 @@ function fromReply({ kind, message }) {
 
 const cancelled = () => new EngineError("cancelled", "Cancelled.");
 
+/** What tells one model from another that could be loaded. @param {ModelOptions} model @param {PickedFile[]} files */
+function identify({ source, weights, prediction, hub }, files) {
+  const marks = files.map(({ path, file }) => [path, file.size, file.lastModified]);
+  return JSON.stringify([source, weights, prediction, hub, marks]);
+}
+
 export class Engine {
   /** @type {Worker | null} */ #worker = null;
   /** @type {Map<number, Pending>} */ #pending = new Map();
   #lastId = 0;
   /** @type {Promise<Adapter> | null} */ #device = null;
-  /** @type {{ url: string, info: ModelInfo } | null} */ #model = null;
+  /** @type {{ identity: string, info: ModelInfo } | null} */ #model = null;
   #createWorker;
   #cancelGraceMs;
 
@@ -69,16 +79,28 @@ export class Engine {
   }
 
   /**
-   * Loads a model folder, unless it is the one already loaded.
-   * @param {string} url absolute @param {CallOptions} [options] @returns {Promise<ModelInfo>}
+   * Loads a model, unless it is the one already loaded.
+   * @param {ModelOptions} model @param {PickedFile[]} files read instead of the model's source where there are any
+   * @param {CallOptions} [options] @returns {Promise<ModelInfo>}
    */
-  async load(url, options = {}) {
+  async load(model, files, options = {}) {
     await this.device();
-    if (this.#model?.url === url) return this.#model.info;
+    const identity = identify(model, files);
+    if (this.#model?.identity === identity) return this.#model.info;
     this.#model = null;
-    const info = await this.#call({ operation: "loadModel", url }, options);
-    this.#model = { url, info };
+    const info = await this.#call({ operation: "loadModel", options: model, files }, options);
+    this.#model = { identity, info };
     return info;
+  }
+
+  /** The models on this computer's disk. @returns {Promise<KeptModels>} */
+  kept() {
+    return this.#call({ operation: "listKept" });
+  }
+
+  /** Removes one of them, or all where `folder` is empty. @param {string} folder @returns {Promise<void>} */
+  purge(folder) {
+    return this.#call({ operation: "purgeKept", folder });
   }
 
   /**
@@ -90,12 +112,12 @@ export class Engine {
   }
 
   /** @param {Record<string, unknown>} request @param {CallOptions} [options] @returns {Promise<any>} */
-  #call(request, { signal, onEvent } = {}) {
+  #call(request, { signal, onEvent, onNotice } = {}) {
     if (signal?.aborted) return Promise.reject(cancelled());
     const worker = (this.#worker ??= this.#start());
     const id = ++this.#lastId;
     const result = new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject, onEvent });
+      this.#pending.set(id, { resolve, reject, onEvent, onNotice });
       worker.postMessage({ id, ...request });
     });
     if (!signal) return result;
@@ -130,7 +152,8 @@ export class Engine {
       const call = this.#pending.get(data.id);
       if (!call) return;
       if ("event" in data) {
-        call.onEvent?.(data.event);
+        if ("notice" in data.event) call.onNotice?.(data.event.notice);
+        else call.onEvent?.(data.event);
         return;
       }
       this.#pending.delete(data.id);

@@ -1,6 +1,8 @@
 // One of the two picture slots: drop, file picker, samples, and (from app.js) paste. A picture that does not pass the
 // check leaves its sentence here and the picture chosen before untouched.
 
+import { isModelDrop } from "./picked.js";
+
 /**
  * @typedef {{ bytes: Uint8Array, name: string, url: string, width: number, height: number }} Picture
  * @typedef {{ file: string, title: string }} Sample
@@ -94,6 +96,7 @@ export class PictureSlot {
     root.addEventListener("drop", (event) => {
       event.preventDefault();
       root.removeAttribute("data-over");
+      if (isModelDrop(event.dataTransfer)) return; // the page takes it from here
       const file = event.dataTransfer?.files[0];
       if (file) void this.offer(file);
       else this.complain("What was dropped is not a file: save the picture first, then drop the file here.");

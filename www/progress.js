@@ -48,26 +48,52 @@ export function formatBytes(bytes) {
   return `${size.toFixed(unit === "GB" || size < 10 ? 1 : 0)} ${unit}`;
 }
 
+/** Two sizes in one unit: "123 of 560 MB". @param {number} done @param {number} total */
+export function formatBytesOf(done, total) {
+  const [unit, size, digits] = total < 1e9 ? ["MB", 1e6, total < 1e7 ? 1 : 0] : ["GB", 1e9, 2];
+  return `${(done / size).toFixed(digits)} of ${(total / size).toFixed(digits)} ${unit}`;
+}
+
 /** @param {number[]} values at least one */
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
+/** Loading's pace is that of the last so many milliseconds, and is not told before it was watched for the shorter time. */
+const PACE_MS = 15_000;
+const PACE_FROM_MS = 2000;
+
 /** How far one run is. A fresh one per run: it measures the time per step itself. */
 export class RunProgress {
+  #isLocal;
+  /** @type {{ bytes: number, at: number }[]} what was loaded by when, of the last few seconds */ #arrivals = [];
   /** @type {Map<Phase, number>} share of each phase that is done */ #done = new Map();
   /** @type {number | null} */ #stepsPerPhase = null;
   /** @type {{ phase: Phase, step: number, at: number } | null} */ #last = null;
   /** @type {number[]} */ #stepMs = [];
 
+  /** @param {{ isLocal?: boolean }} [options] whether the model is read from this computer's disk */
+  constructor({ isLocal = false } = {}) {
+    this.#isLocal = isLocal;
+  }
+
+  /** The copy on the disk turned out to be of no use. */
+  notLocal() {
+    this.#isLocal = false;
+  }
+
   /**
    * @param {ProgressEvent} event @param {number} now milliseconds, from any origin
-   * @returns {{ label: string, detail: string, fraction: number, secondsLeft: number | null }}
+   * @returns {{ label: string, detail: string, fraction: number | null, secondsLeft: number | null }} `fraction` is null
+   *   where nobody can say
    */
   update(event, now) {
     const { phase, step, steps } = event;
     const label = LABELS[phase];
     const share = steps > 0 ? Math.min(1, step / steps) : 0;
     if (phase === "load") {
-      return { label, detail: `${Math.round(100 * share)} %`, fraction: share, secondsLeft: null };
+      if (steps === 0) return { label, detail: "", fraction: null, secondsLeft: null };
+      const secondsLeft = this.#secondsToLoad(step, steps, now);
+      const where = this.#isLocal ? " from this computer's disk" : "";
+      return { label: label + where, detail: formatBytesOf(step, steps), fraction: share, secondsLeft };
     }
     this.#advance(phase, share);
     for (const earlier of BEFORE[phase]) this.#advance(earlier, 1);
@@ -86,6 +112,17 @@ export class RunProgress {
     // Steps are reported as they are finished; a person wants to know the one that is under way.
     const detail = isSampling(phase) ? `step ${Math.min(step + 1, steps)} of ${steps}` : "";
     return { label, detail, fraction: done / total, secondsLeft };
+  }
+
+  /** @param {number} bytes @param {number} total @param {number} now @returns {number | null} */
+  #secondsToLoad(bytes, total, now) {
+    const arrivals = this.#arrivals;
+    if (arrivals.length > 0 && bytes < arrivals[arrivals.length - 1].bytes) arrivals.length = 0; // it began anew
+    arrivals.push({ bytes, at: now });
+    while (arrivals.length > 2 && now - arrivals[1].at > PACE_MS) arrivals.shift();
+    const took = now - arrivals[0].at;
+    const came = bytes - arrivals[0].bytes;
+    return took < PACE_FROM_MS || came === 0 || bytes === total ? null : (((total - bytes) / came) * took) / 1000;
   }
 
   /** @param {Phase} phase @param {number} share */

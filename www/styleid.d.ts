@@ -15,9 +15,13 @@ export interface Adapter {
 
 export interface ModelInfo {
   name: string;
+  /** How its files are laid out, for people. */
+  layout: string;
   /** "1.x", "2.x" or "unconditional". */
   version: string;
   prediction: "epsilon" | "v_prediction";
+  /** Who says what the UNet predicts, as the end of a sentence. */
+  predictionBy: string;
   parameters: number;
   bytes: number;
   /** Decoder layers with self-attention, at which features can be injected. */
@@ -47,7 +51,54 @@ export interface Options {
 export type Phase =
   "load" | "encode-content" | "encode-style" | "invert-content" | "invert-style" | "stylize" | "decode";
 
-/** `step` of `steps` are done; a phase begins with none. */
+/** What weights are kept as; "exact" is the file's own values. */
+export type WeightType = "exact" | "f32" | "f16" | "q8" | "q4";
+
+export interface ModelOptions {
+  /** `owner/repo[@revision][/file]` of the Hugging Face Hub, or an absolute http(s) address of a file or folder. */
+  source: string | null;
+  weights: WeightType;
+  /** What the UNet predicts, where the files do not say; null leaves it to them. */
+  prediction: "epsilon" | "v_prediction" | null;
+  /** Another address for the Hub, such as a mirror's; null for the Hub itself. */
+  hub: string | null;
+}
+
+/** A file that the visitor picked or dropped, with its path in the dropped folder, or its name. */
+export interface PickedFile {
+  path: string;
+  file: File;
+}
+
+/** A model kept on the visitor's disk. */
+export interface KeptModel {
+  /** What `purgeKept` takes. */
+  folder: string;
+  /** Which model: absent where nothing says so any more. */
+  origin?: string;
+  revision?: string;
+  file?: string;
+  weights?: WeightType;
+  bytes: number;
+  /** False where a visit ended in mid-download; loading goes on from there. */
+  complete: boolean;
+}
+
+export interface KeptModels {
+  models: KeptModel[];
+  /** Bytes used and allowed, as the browser estimates; null where it does not say. */
+  usage: number | null;
+  quota: number | null;
+  /** False where the browser gives no storage (a private window): loading works, but nothing is kept. */
+  available: boolean;
+}
+
+/** A sentence for the person: something unusual happened that is no failure. */
+export interface Notice {
+  notice: string;
+}
+
+/** `step` of `steps` are done, in bytes while a model is loaded; a phase begins with none, and `steps` may be 0 until it is known. */
 export interface ProgressEvent {
   phase: Phase;
   step: number;
@@ -62,7 +113,7 @@ export interface Stylized {
 }
 
 /** Every function throws or rejects with an `Error` whose `name` is one of these and whose `message` is one sentence. */
-export type ErrorKind = "cancelled" | "picture" | "model" | "device" | "settings" | "internal";
+export type ErrorKind = "cancelled" | "picture" | "model" | "device" | "settings" | "file" | "internal";
 
 /** Instantiates the wasm module. Comes first. */
 export default function init(): Promise<unknown>;
@@ -70,8 +121,18 @@ export default function init(): Promise<unknown>;
 /** Asks for a WebGPU device. */
 export function openDevice(): Promise<Adapter>;
 
-/** Loads a folder in diffusers layout; `url` is absolute. */
-export function loadModel(url: string, onEvent: (event: ProgressEvent) => void): Promise<ModelInfo>;
+/** Loads a model: `files` if there are any, else `options.source`. From the visitor's disk if it is kept there. */
+export function loadModel(
+  options: ModelOptions,
+  files: PickedFile[],
+  onEvent: (event: ProgressEvent | Notice) => void,
+): Promise<ModelInfo>;
+
+/** The models on the visitor's disk. */
+export function listKept(): Promise<KeptModels>;
+
+/** Removes one of them, or all where `folder` is empty. */
+export function purgeKept(folder: string): Promise<void>;
 
 /** Decodes a picture, EXIF orientation applied, and forgets it. */
 export function checkPicture(bytes: Uint8Array): PictureInfo;

@@ -1,17 +1,23 @@
 // The dedicated worker in which the wasm module lives, so that the page stays responsive while the model computes.
 // It answers the requests of engine.js one message each; the protocol is the types below.
 
-import init, { cancel, checkPicture, loadModel, openDevice, stylize } from "./styleid.js";
+import init, { cancel, checkPicture, listKept, loadModel, openDevice, purgeKept, stylize } from "./styleid.js";
 
 /**
+ * @typedef {import("./styleid.js").ModelOptions} ModelOptions
+ * @typedef {import("./styleid.js").Notice} Notice
  * @typedef {import("./styleid.js").Options} Options
+ * @typedef {import("./styleid.js").PickedFile} PickedFile
+ * @typedef {import("./styleid.js").ProgressEvent} ProgressEvent
  * @typedef {{ id: number, operation: "openDevice" }
  *   | { id: number, operation: "checkPicture", bytes: Uint8Array }
- *   | { id: number, operation: "loadModel", url: string }
+ *   | { id: number, operation: "loadModel", options: ModelOptions, files: PickedFile[] }
+ *   | { id: number, operation: "listKept" }
+ *   | { id: number, operation: "purgeKept", folder: string }
  *   | { id: number, operation: "stylize", content: Uint8Array, style: Uint8Array, options: Options }} Call
  * @typedef {Call | { cancel: true }} Request
  * @typedef {{ id: number, value: unknown }
- *   | { id: number, event: import("./styleid.js").ProgressEvent }
+ *   | { id: number, event: ProgressEvent | Notice }
  *   | { id: number, error: { kind: string, message: string } }
  *   | { panic: string }} Reply
  */
@@ -31,7 +37,7 @@ const ready = init();
 /** @param {Call} call */
 async function perform(call) {
   await ready;
-  /** @param {import("./styleid.js").ProgressEvent} event */
+  /** @param {ProgressEvent | Notice} event */
   const onEvent = (event) => send({ id: call.id, event });
   switch (call.operation) {
     case "openDevice":
@@ -39,7 +45,11 @@ async function perform(call) {
     case "checkPicture":
       return checkPicture(call.bytes);
     case "loadModel":
-      return loadModel(call.url, onEvent);
+      return loadModel(call.options, call.files, onEvent);
+    case "listKept":
+      return listKept();
+    case "purgeKept":
+      return purgeKept(call.folder);
     case "stylize": {
       // The result is an object of the wasm module's; only its values can leave the worker.
       const { png, width, height, seconds } = await stylize(call.content, call.style, call.options, onEvent);

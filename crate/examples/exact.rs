@@ -17,7 +17,7 @@ use styleid::model::unet::Unet;
 use styleid::model::vae::Vae;
 use styleid::styleid::features::Bank;
 use styleid::styleid::hooks::{Capture, Inject};
-use styleid::weights::Tensors;
+use styleid::weights::{Tensors, WeightType};
 
 #[path = "../../tests/native/golden.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -60,7 +60,7 @@ fn formula(prefix: &'static str) -> Tensors {
         values.iter_mut().for_each(|value| *value = offset + *value * scale);
         values
     };
-    Tensors::from_formula(prefix, Box::new(values))
+    Tensors::from_formula(prefix, WeightType::Exact, Box::new(values))
 }
 
 fn input(place: &Place, name: &str, shape: [usize; 4], scale: f32) -> Tensor<4> {
@@ -90,7 +90,7 @@ async fn compare(report: &mut Report, place: &Place) -> styleid::Result<()> {
     }))
     .map_err(|error| styleid::Error::Model(error.to_string()))?;
     let ids: Vec<usize> = report.golden.values("ids").1.iter().map(|&id| id as usize).collect();
-    let context = TextEncoder::build(text, formula("text_encoder"), place)?.forward(&ids)?;
+    let context = TextEncoder::build(text, &ids, formula("text_encoder"), place)?.forward(&ids)?;
     report.compare("null_embedding", &context);
 
     let vae = Vae::build(VaeConfig::default(), formula("vae"), place)?;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::wgpu::wgpu;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, ExecutionError, Tensor, TensorData};
 
 use crate::{Error, Result};
 
@@ -49,6 +49,16 @@ impl Place {
         Ok(Self { device, dtype })
     }
 
+    /// The type of floats here.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Whether this is the processor.
+    pub fn is_processor(&self) -> bool {
+        is_processor(&self.device)
+    }
+
     /// A tensor of `values` in this place's type.
     pub fn tensor<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
         Tensor::from_data(TensorData::new(values, shape), (&self.device, self.dtype))
@@ -70,6 +80,12 @@ fn is_processor(_: &Device) -> bool {
 #[cfg(not(target_arch = "wasm32"))]
 pub fn cpu() -> Device {
     Device::flex()
+}
+
+impl From<ExecutionError> for Error {
+    fn from(error: ExecutionError) -> Self {
+        Self::Device(format!("The device stopped in the middle of the run ({error}); try a smaller size or restart."))
+    }
 }
 
 /// Kernels queued before they are submitted: enough to amortise a submission, few enough to stay responsive.

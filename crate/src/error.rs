@@ -1,7 +1,5 @@
 //! The one error type. Every message is a sentence for the person who sees it: what is wrong and what to do.
 
-use burn::tensor::ExecutionError;
-
 /// Result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -17,6 +15,9 @@ pub enum Error {
     /// A model's files are missing, incomplete or not of a kind this crate runs.
     #[error("{0}")]
     Model(String),
+    /// A file became another one while it was being read; whatever came from it so far is void.
+    #[error("{0}")]
+    Changed(String),
     /// A setting is outside what makes sense.
     #[error("{0}")]
     Settings(String),
@@ -34,16 +35,10 @@ impl Error {
         match self {
             Self::Cancelled => "cancelled",
             Self::Picture(_) => "picture",
-            Self::Model(_) => "model",
+            Self::Model(_) | Self::Changed(_) => "model",
             Self::Settings(_) => "settings",
             Self::Device(_) => "device",
             Self::File(_) => "file",
         }
-    }
-}
-
-impl From<ExecutionError> for Error {
-    fn from(error: ExecutionError) -> Self {
-        Self::Device(format!("The device stopped in the middle of the run ({error}); try a smaller size or restart."))
     }
 }

@@ -1,7 +1,9 @@
 // Opens the built page in headless Chromium with WebGPU, and does on it what a person would, found by role and label.
 
 import assert from "node:assert/strict";
-import { access, readFile } from "node:fs/promises";
+import { access, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { serve } from "./server.js";
@@ -24,16 +26,20 @@ const FLAGS = [
 export const RUN_TIMEOUT_MS = 300_000;
 
 /**
- * One browser and one server for a test file.
+ * One browser and one server for a test file. Each opened page has a private window of its own, or else all share a
+ * profile on the disk, where browsers store files in another way.
+ * @param {{ isPrivate?: boolean }} [options]
  * @returns {Promise<{ open: (query?: string, options?: object) => Promise<PageUnderTest>, close: () => Promise<void> }>}
  */
-export async function start() {
+export async function start({ isPrivate = true } = {}) {
   await access(`${dist}/index.html`).catch(() => assert.fail(`${dist} is empty: run ./dev build first`));
   const server = await serve(dist, "/some/where/");
-  const browser = await chromium.launch({ executablePath: process.env.CHROME ?? "/usr/bin/chromium", args: FLAGS });
+  const launch = { executablePath: process.env.CHROME ?? "/usr/bin/chromium", args: FLAGS };
+  const profile = isPrivate ? null : await mkdtemp(path.join(tmpdir(), "styleid-profile-"));
+  const browser = profile ? await chromium.launchPersistentContext(profile, launch) : await chromium.launch(launch);
   return {
     async open(query = "", options = {}) {
-      const context = await browser.newContext(options);
+      const context = "newContext" in browser ? await browser.newContext(options) : browser;
       const page = new PageUnderTest(await context.newPage(), server);
       await page.goto(query);
       return page;
@@ -41,6 +47,7 @@ export async function start() {
     async close() {
       await browser.close();
       server.close();
+      if (profile) await rm(profile, { recursive: true, force: true });
     },
   };
 }
@@ -63,12 +70,29 @@ export class PageUnderTest {
     this.status = page.getByRole("status", { name: "Status of the run" });
     this.go = page.getByRole("button", { name: "Repaint the photo" });
     this.cancel = page.getByRole("button", { name: "Cancel" });
+    this.model = page.getByLabel("Model", { exact: true });
+    this.facts = page.locator("#model-facts");
+    this.notices = page.getByRole("log", { name: "Notices" });
+    this.consent = page.getByRole("dialog");
   }
 
   /** @param {string} query */
   async goto(query) {
     await this.page.goto(this.server.url + query);
-    await this.page.getByLabel("Model").getByRole("option").first().waitFor({ state: "attached" });
+    await this.model.getByRole("option").first().waitFor({ state: "attached" });
+  }
+
+  /** Another visit: a new page in the same window's profile. @param {string} query @returns {Promise<PageUnderTest>} */
+  async again(query) {
+    const next = new PageUnderTest(await this.page.context().newPage(), this.server);
+    await this.page.close();
+    await next.goto(query);
+    return next;
+  }
+
+  /** Says go to a download. */
+  async agree() {
+    await this.consent.getByRole("button", { name: /^Download/ }).click();
   }
 
   /** Drops a file as a person would. @param {import("playwright-core").Locator} slot @param {Buffer} bytes @param {string} name @param {string} type */
@@ -116,9 +140,10 @@ export class PageUnderTest {
     return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
   }
 
-  /** Nothing went elsewhere, nothing was missing, nothing failed unseen. */
-  assertClean() {
-    const elsewhere = this.requests.filter((url) => !/^(blob|data):/.test(url) && !url.startsWith(this.server.url));
+  /** Nothing went elsewhere, nothing was missing, nothing failed unseen. @param {string[]} [origins] where a model may come from */
+  assertClean(origins = []) {
+    const allowed = [this.server.url, "blob:", "data:", ...origins.map((origin) => `${origin}/`)];
+    const elsewhere = this.requests.filter((url) => !allowed.some((prefix) => url.startsWith(prefix)));
     assert.deepEqual(elsewhere, [], "requests that left the page's own folder");
     assert.deepEqual(this.server.missing, [], "files that the page asked for and the site lacks");
     assert.deepEqual(this.faults, [], "errors in the console");

@@ -114,7 +114,7 @@ test("presets bring their layers and steps along, and a reset brings the paramet
   assert.ok(await page.page.getByText("γ = 0.75").isVisible());
   assert.equal(await steps.inputValue(), "");
   assert.equal(await steps.getAttribute("placeholder"), "20");
-  assert.match(await page.page.getByLabel("Model").locator("option:checked").innerText(), /SD 2\.x/);
+  assert.match(await page.model.locator("option:checked").innerText(), /SD 2\.x/);
   await page.close();
 });
 
@@ -148,19 +148,26 @@ test("without WebGPU the page says what to do, and picking pictures works", asyn
 
 test("?model= selects by id and by address, and says so when it can do neither", async () => {
   const page = await browser.open("?model=micro21b");
-  const selected = page.page.getByLabel("Model").locator("option:checked");
+  const selected = page.model.locator("option:checked");
   assert.match(await selected.innerText(), /SD 2\.x/);
-  await page.goto("?model=models/micro15");
+  await page.goto("?model=./models/micro15");
   assert.match(await selected.innerText(), /^Model at 127\.0\.0\.1:\d+\/some\/where\/models\/micro15$/);
+  await page.goto("?model=models/micro15");
+  assert.equal(await selected.innerText(), "models/micro15");
+  assert.equal(await page.facts.innerText(), "Size not known yet, fetched once from huggingface.co.");
   await page.goto("?model=nonesuch");
-  assert.match(await page.status.innerText(), /neither one of demo, micro15, micro21b nor a web address/);
+  assert.match(await page.status.innerText(), /neither one of demo, sd15-q8, .*, micro21b nor the name of one/);
   assert.match(await selected.innerText(), /Demonstration/);
+  await page.goto("?model=micro21b&weights=q8&hub=nowhere");
+  assert.equal(await page.page.getByLabel("Weights").inputValue(), "q8");
+  assert.match(await page.status.innerText(), /“nowhere” in place of the Hugging Face Hub/);
   await page.close();
 });
 
 test("a model that is not there is named in the sentence", async (t) => {
-  const page = await openWithPictures("?model=models/nothing-here/");
+  const page = await openWithPictures("?model=./models/nothing-here/");
   await page.go.click();
+  await page.agree();
   const end = await page.waitForEnd();
   t.diagnostic(end);
   assert.match(end, /nothing-here/);

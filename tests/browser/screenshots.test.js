@@ -33,6 +33,10 @@ test("the page fits its window, light and dark, wide and narrow", async () => {
     }
   };
   await look("empty");
+  for (const details of ["A model of your own", "Models on this computer", "More parameters"]) {
+    await page.page.getByText(details, { exact: true }).click();
+  }
+  await look("open");
 
   await page.page.getByRole("button", { name: "Astronaut" }).click();
   await page.page.getByRole("button", { name: "Hokusai, The Great Wave" }).click();
@@ -40,6 +44,13 @@ test("the page fits its window, light and dark, wide and narrow", async () => {
   await page.waitForPicture(page.painting, "Hokusai, The Great Wave · 640 × 433");
   await page.drop(page.painting, Buffer.from("no picture"), "notes.txt", "text/plain");
   await page.painting.getByText("is kept.").waitFor();
+  await page.model.selectOption("sd15-q8");
+  await page.go.click();
+  await page.consent.waitFor();
+  await look("asking");
+  await page.consent.getByRole("button", { name: "Not now" }).click();
+  assert.equal(await page.waitForEnd(), "Nothing was downloaded.");
+  await page.model.selectOption("micro15");
   await page.set({ size: "256", steps: 1 });
   await page.go.click();
   await page.page.getByText(/step 1 of 1/).waitFor({ timeout: 120_000 });

@@ -3,7 +3,9 @@
 mod cli;
 mod golden;
 mod gpu;
+mod http;
 mod pictures;
 mod reuse;
 mod support;
+mod weights;
 mod whole_runs;

@@ -6,18 +6,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::Device;
 use styleid::control::silent;
-use styleid::device::Precision;
-use styleid::model::StableDiffusion;
+use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::picture::Size;
-use styleid::weights::source::Folder;
+use styleid::weights::{Origin, WeightType};
 use styleid::{Control, Params, Phase, Pipeline, Preset, Progress, Result, Session};
 
 use crate::golden::{Golden, fixture};
 
 pub fn session(model: &str, device: Device) -> Session {
-    let folder = Folder(fixture(&format!("models/{model}")));
-    let model =
-        pollster::block_on(StableDiffusion::load(&folder, device, Precision::Auto, &silent())).expect("a whole model");
+    session_of(&Origin::local(&fixture(&format!("models/{model}")), None).expect("a folder"), device, WeightType::Exact)
+}
+
+pub fn session_of(origin: &Origin, device: Device, weights: WeightType) -> Session {
+    let options = LoadOptions { weights, ..LoadOptions::default() };
+    let model = pollster::block_on(StableDiffusion::load(origin, device, options, &silent())).expect("a whole model");
     Session::new(Pipeline { model })
 }
 

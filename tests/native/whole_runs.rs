@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use styleid::control::silent;
-use styleid::{Params, Preset, device};
+use styleid::{Params, Preset, Session, device};
 
 use crate::golden::{Golden, distance};
 use crate::support::{params, session};
@@ -12,8 +12,11 @@ const LATENTS: f32 = 5e-4;
 const IMAGE: f32 = 2e-4;
 
 fn whole_run(model: &str, golden: &str, params: &Params) {
+    whole_run_of(session(model, device::cpu()), golden, params);
+}
+
+pub fn whole_run_of(mut session: Session, golden: &str, params: &Params) {
     let golden = Golden::load(golden);
-    let mut session = session(model, device::cpu());
     let null_embedding = session.pipeline.model.null_embedding.clone();
     let (content, style) = (golden.picture("content_u8"), golden.picture("style_u8"));
     let outcome = pollster::block_on(session.run(&content, &style, params, &silent())).expect("a run");

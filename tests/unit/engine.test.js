@@ -33,8 +33,10 @@ function start(options = {}) {
 
 /** Answers everything at once, and loads any model. @param {FakeWorker} worker */
 const obliging = (worker) =>
-  (worker.answer = ({ id, operation, url }) =>
-    queueMicrotask(() => worker.reply({ id, value: operation === "loadModel" ? { name: url } : {} })));
+  (worker.answer = ({ id, operation, options }) =>
+    queueMicrotask(() => worker.reply({ id, value: operation === "loadModel" ? { name: options.source } : {} })));
+
+const model = (source, changes = {}) => ({ source, weights: "exact", prediction: null, hub: null, ...changes });
 
 test("answers reach their own callers, events theirs", async () => {
   const { engine, workers } = start();
@@ -80,18 +82,74 @@ test("a model is loaded once, and again by a fresh worker", async () => {
   void engine.device();
   obliging(workers[0]);
   workers[0].reply({ id: 1, value: {} });
-  await engine.load("https://example.org/a/");
-  await engine.load("https://example.org/a/");
+  await engine.load(model("https://example.org/a/"), []);
+  await engine.load(model("https://example.org/a/"), []);
   assert.equal(loads(workers[0]), 1);
-  await engine.load("https://example.org/b/");
+  await engine.load(model("https://example.org/b/"), []);
   assert.equal(loads(workers[0]), 2);
 
   workers[0].reply({ panic: "gone" });
-  const load = engine.load("https://example.org/b/");
+  const load = engine.load(model("https://example.org/b/"), []);
   obliging(workers[1]);
   workers[1].reply({ id: workers[1].received[0].id, value: {} });
   await load;
   assert.equal(loads(workers[1]), 1);
+});
+
+test("what a model is kept as, and which files it is read from, makes it another one", async () => {
+  const { engine, workers } = start();
+  void engine.device();
+  obliging(workers[0]);
+  workers[0].reply({ id: 1, value: {} });
+  const file = (bytes, lastModified) => ({ path: "a.gguf", file: new File([bytes], "a.gguf", { lastModified }) });
+  const different = [
+    [model("o/r"), []],
+    [model("o/r", { weights: "q8" }), []],
+    [model("o/r", { prediction: "epsilon" }), []],
+    [model("o/r", { hub: "https://mirror.example" }), []],
+    [model("o/r"), [file("one", 1)]],
+    [model("o/r"), [file("other", 1)]],
+    [model("o/r"), [file("one", 2)]],
+  ];
+  for (const [options, files] of different) {
+    for (let time = 0; time < 2; time++) await engine.load({ ...options }, [...files]);
+  }
+  const loads = workers[0].received.filter(({ operation }) => operation === "loadModel");
+  assert.deepEqual(
+    loads.map(({ options, files }) => [options, files]),
+    different,
+    "each once, as it was asked for",
+  );
+});
+
+test("notices are told apart from progress", async () => {
+  const { engine, workers } = start();
+  void engine.device();
+  workers[0].reply({ id: 1, value: {} });
+  const [events, notices] = [[], []];
+  const load = engine.load(model("o/r"), [], {
+    onEvent: (event) => events.push(event),
+    onNotice: (sentence) => notices.push(sentence),
+  });
+  await new Promise(setImmediate);
+  workers[0].reply({ id: 2, event: { phase: "load", step: 0, steps: 0 } });
+  workers[0].reply({ id: 2, event: { notice: "The connection broke." } });
+  workers[0].reply({ id: 2, value: { name: "r" } });
+  assert.deepEqual(await load, { name: "r" });
+  assert.deepEqual([events, notices], [[{ phase: "load", step: 0, steps: 0 }], ["The connection broke."]]);
+});
+
+test("kept models are listed and removed without a device", async () => {
+  const { engine, workers } = start();
+  const [kept, purge] = [engine.kept(), engine.purge("folder")];
+  assert.deepEqual(workers[0].received, [
+    { id: 1, operation: "listKept" },
+    { id: 2, operation: "purgeKept", folder: "folder" },
+  ]);
+  workers[0].reply({ id: 1, value: { models: [] } });
+  workers[0].reply({ id: 2, error: { kind: "file", message: "It is in use." } });
+  assert.deepEqual(await kept, { models: [] });
+  await assert.rejects(purge, { kind: "file", message: "It is in use." });
 });
 
 test("aborting asks the worker to cancel, and ends one that does not", async () => {

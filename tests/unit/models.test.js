@@ -1,34 +1,282 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { selectModel } from "../../www/models.js";
+import { keepingSentence } from "../../www/consent.js";
+import { modelFacts } from "../../www/model-form.js";
+import {
+  bytesKept,
+  fetchModels,
+  hostOf,
+  keptCopy,
+  namedModel,
+  needsConsent,
+  pageOf,
+  parseReference,
+  pickedModel,
+  readQuery,
+  selectModel,
+} from "../../www/models.js";
+import { keptName } from "../../www/storage.js";
 
 const base = "https://example.org/styleid/?model=x";
-const models = ["a", "b"].map((id) => ({
-  id,
-  name: `Model ${id}`,
+const model = (changes) => ({
+  id: "m",
+  name: "Model",
   note: "",
-  url: `https://example.org/styleid/${id}/`,
-}));
+  licence: "A licence",
+  bytes: 2e9,
+  prediction: null,
+  weights: "q8",
+  source: "o/r",
+  place: "hub",
+  ...changes,
+});
+const models = ["a", "b"].map((id) =>
+  model({ id, name: `Model ${id}`, source: `https://example.org/styleid/${id}/`, place: "page", bytes: 4e6 }),
+);
 const select = (wanted) => selectModel(models, wanted, base);
+
+test("the list of models is complete and consistent", async () => {
+  const text = await readFile(new URL("../../www/models.json", import.meta.url), "utf8");
+  const [real, url] = [globalThis.fetch, "https://example.org/styleid/models.json"];
+  globalThis.fetch = async () => Object.defineProperty(new Response(text), "url", { value: url });
+  const listed = await fetchModels(url).finally(() => (globalThis.fetch = real));
+  assert.equal(listed[0].id, "demo", "the page starts with what comes with it");
+  assert.equal(new Set(listed.map(({ id }) => id)).size, listed.length);
+  for (const [i, { url: address, source, files = [] }] of JSON.parse(text).entries()) {
+    const { id, name, note, licence, bytes, prediction, weights, place } = listed[i];
+    assert.ok(name && note && licence, id);
+    assert.ok(Number.isSafeInteger(bytes) && bytes > 1e6, id);
+    assert.ok(["epsilon", "v_prediction"].includes(prediction), id);
+    assert.ok(["exact", "f32", "f16", "q8", "q4"].includes(weights), id);
+    assert.equal(Boolean(address), !source, `${id} has either a url or a source`);
+    if (source) {
+      const reference = parseReference(source);
+      assert.ok(reference?.repo, `${id}: ${source}`);
+      assert.equal(place, "hub");
+      if (reference.path)
+        assert.deepEqual(
+          files.map((file) => file.name),
+          [reference.path],
+          id,
+        );
+      const total = files.reduce((sum, file) => sum + file.bytes, 0);
+      // Less the tokens' table, which is not fetched.
+      if (total) assert.ok(bytes < total && bytes > 0.94 * total, `${id}: ${bytes} of ${total}`);
+    } else {
+      assert.equal(place, "page");
+      assert.ok(bytes < 50e6, `${id} comes with the page`);
+    }
+  }
+  const hub = listed.filter(({ place }) => place === "hub");
+  const eightBits = hub.filter(({ weights }) => weights !== "q4");
+  assert.equal(hub[0], eightBits.toSorted((a, b) => a.bytes - b.bytes)[0], "the smallest of full quality comes first");
+});
 
 test("an id selects its model, nothing selects the first", () => {
   assert.equal(select("b").selected, models[1]);
   assert.equal(select(null).selected, models[0]);
 });
 
-test("an address is offered as one more model, its folder ending in a slash", () => {
-  const { models: offered, selected, problem } = select("https://elsewhere.example/sd/v1");
-  assert.equal(selected.url, "https://elsewhere.example/sd/v1/");
+test("an address is offered as one more model, its folder ending in a slash where it is relative", () => {
+  const { models: offered, selected, problem } = select("https://elsewhere.example/sd/v1/");
+  assert.equal(selected.source, "https://elsewhere.example/sd/v1/");
+  assert.equal(selected.place, "web");
+  assert.equal(selected.name, "Model at elsewhere.example/sd/v1");
   assert.equal(offered.length, 3);
   assert.equal(problem, null);
-  assert.equal(select("models/c/").selected.url, "https://example.org/styleid/models/c/");
+  assert.equal(select("./models/c").selected.source, "https://example.org/styleid/models/c/");
+  assert.equal(select("/c/x.gguf").selected.source, "https://example.org/c/x.gguf");
 });
 
-test("what is neither gets a sentence, and the first model", () => {
-  for (const wanted of ["nonesuch", "javascript:alert(1)", "file:///etc/passwd"]) {
+test("a name on the Hub is offered as one more model", () => {
+  const { selected, problem } = select("models/c");
+  assert.deepEqual([selected.source, selected.place, selected.name], ["models/c", "hub", "models/c"]);
+  assert.equal(problem, null);
+  assert.equal(select("o/r@v1/a/x-Q8_0.gguf").selected.name, "x-Q8_0.gguf of o/r @ v1");
+  assert.equal(select("https://huggingface.co/o/r").selected.place, "hub");
+  const weights = (name) => namedModel(name, base).weights;
+  assert.deepEqual(["o/r", "o/r/x-Q8_0.gguf", "o/r/x.q4_0.gguf"].map(weights), ["f16", "q8", "q4"]);
+});
+
+test("what is none of these gets a sentence, and the first model", () => {
+  for (const wanted of ["nonesuch", "javascript:alert(1)", "file:///etc/passwd", "o/r@", "o/r/../x", "https://"]) {
     const { models: offered, selected, problem } = select(wanted);
-    assert.equal(selected, models[0]);
+    assert.equal(selected, models[0], wanted);
     assert.equal(offered.length, 2);
     assert.ok(problem?.includes(wanted));
   }
+});
+
+// The crate's own cases: what the page shows of a model on the disk depends on reading names as the crate does.
+test("names are taken apart as the crate does", () => {
+  const hub = (repo, revision, path = "") => ({ repo, revision, path });
+  const sd = "stable-diffusion-v1-5/stable-diffusion-v1-5";
+  for (const [text, expected] of [
+    [sd, hub(sd, "main")],
+    ["o/r@v1.0", hub("o/r", "v1.0")],
+    ["o/r@refs/pr/7", hub("o/r", "refs/pr/7")],
+    ["o/r@refs/pr/7/unet/a.safetensors", hub("o/r", "refs/pr/7", "unet/a.safetensors")],
+    ["o/r/a b/c.gguf", hub("o/r", "main", "a b/c.gguf")],
+    ["o/r@main/x.gguf", hub("o/r", "main", "x.gguf")],
+    ["o/r/", hub("o/r", "main")],
+    ["http://HuggingFace.co/o/r/", hub("o/r", "main")],
+    ["huggingface.co/o/r", hub("o/r", "main")],
+    ["https://hf.co/o/r/tree/fp16", hub("o/r", "fp16")],
+    ["https://huggingface.co/o/r/tree/main/unet", hub("o/r", "main", "unet")],
+    ["https://huggingface.co/o/r/resolve/main/a%20b.gguf?download=true", hub("o/r", "main", "a b.gguf")],
+    ["https://huggingface.co/o/r/tree/refs%2Fpr%2F7/vae", hub("o/r", "refs/pr/7", "vae")],
+    ["https://example.org/m/x.GGUF?k=1#top", { url: "https://example.org/m/x.GGUF?k=1" }],
+    ["https://example.org", { url: "https://example.org" }],
+    ["", null],
+    ["model", null],
+    ["./models/sd15", null],
+    ["../o/r", null],
+    ["/home/me/model", null],
+    ["C:\\models\\sd15", null],
+    ["o/r@refs/pr", null],
+    ["o//r", null],
+    ["o r/x", null],
+    ["ftp://example.org/x.gguf", null],
+    ["https:///x.gguf", null],
+    ["https://huggingface.co/o", null],
+    ["https://huggingface.co/datasets/o/r", null],
+    ["https://huggingface.co/o/r/discussions/1", null],
+    ["https://huggingface.co/o/r/tree", null],
+    ["https://huggingface.co/o/r/blob/main/%2e%2e/x", null],
+  ]) {
+    assert.deepEqual(parseReference(text), expected, text);
+  }
+});
+
+test("the address may set the weights and another Hub, and what it sets wrongly is said", () => {
+  const read = (query) => readQuery(new URLSearchParams(query));
+  assert.deepEqual(read(""), { weights: null, hub: null, problems: [] });
+  assert.deepEqual(read("weights=q4&hub=http://127.0.0.1:8000/"), {
+    weights: "q4",
+    hub: "http://127.0.0.1:8000",
+    problems: [],
+  });
+  for (const wrong of [
+    "weights=q3",
+    "weights=toString",
+    "hub=mirror",
+    "hub=ftp://a.example",
+    "hub=https://a.example/x",
+  ]) {
+    const { weights, hub, problems } = read(wrong);
+    assert.deepEqual([weights, hub, problems.length], [null, null, 1], wrong);
+    assert.ok(problems[0].includes(`“${wrong.split(/=(.*)/)[1]}”`), problems[0]);
+  }
+});
+
+test("picked files are a model where there are weights among them", () => {
+  const file = (path, size = 1) => ({ path, file: new File(["x".repeat(size)], path.split("/").at(-1)) });
+  const one = pickedModel([file("sd-Q4_0.gguf", 5)]);
+  assert.deepEqual(
+    [one.name, one.source, one.bytes, one.weights, one.picked.length],
+    ["sd-Q4_0.gguf", "sd-Q4_0.gguf", 5, "q4", 1],
+  );
+  const folder = pickedModel([
+    file("sd/unet/config.json", 7),
+    file("sd/unet/a.safetensors", 2),
+    file("sd/vae/b.safetensors", 3),
+    file("sd/tokenizer/merges.txt"),
+    file("sd/look.png"),
+  ]);
+  assert.deepEqual([folder.name, folder.bytes, folder.picked.length], ["sd", 5, 4]);
+  assert.throws(
+    () => pickedModel([file("sd/look.png")]),
+    /^Error: There is no model in the folder “sd”: choose a \.gguf/,
+  );
+  assert.throws(() => pickedModel([file("x.ckpt")]), /no model in “x\.ckpt”/);
+  assert.throws(() => pickedModel([]), /no model in what you chose/);
+});
+
+test("a model on the disk is found by what it is kept under", () => {
+  const kept = (changes) => ({
+    folder: "f",
+    origin: "o/r",
+    revision: "main",
+    file: "",
+    weights: "q8",
+    bytes: 1,
+    complete: true,
+    ...changes,
+  });
+  const all = [
+    kept({ weights: "q4" }),
+    kept({ file: "x.gguf" }),
+    kept({ revision: "v1" }),
+    kept({ origin: "https://example.org/m/", revision: "", weights: "f16" }),
+    { folder: "g", bytes: 5, complete: false },
+    kept({}),
+  ];
+  const find = (source, weights, place = "hub") => all.indexOf(keptCopy(model({ source, place }), weights, all));
+  assert.equal(find("o/r", "q8"), 5);
+  assert.equal(find("o/r", "q4"), 0);
+  assert.equal(find("o/r/x.gguf", "q8"), 1);
+  assert.equal(find("https://huggingface.co/o/r/tree/v1", "q8"), 2);
+  assert.equal(find("https://example.org/m/", "f16", "web"), 3);
+  assert.equal(find("o/r", "f32"), -1);
+  assert.equal(find("o/r", "q8", "files"), -1);
+
+  const listed = [model({ name: "Known", source: "o/r@v1" })];
+  assert.deepEqual(
+    all.map((one) => keptName(one, listed)),
+    ["o/r", "o/r/x.gguf", "Known", "https://example.org/m/", "A model of which only a part can be read", "o/r"],
+  );
+});
+
+test("nothing large or of unknown size is fetched without asking, and nothing is asked where nothing is fetched", () => {
+  const complete = { folder: "f", bytes: 1e9, complete: true };
+  assert.ok(needsConsent(model({}), null));
+  assert.ok(needsConsent(model({}), { ...complete, complete: false }));
+  assert.ok(needsConsent(model({ bytes: null, place: "web", source: "https://example.org/" }), null));
+  assert.ok(!needsConsent(model({}), complete));
+  assert.ok(!needsConsent(models[0], null));
+  assert.ok(!needsConsent(model({ place: "files" }), null));
+});
+
+test("the person is told where a model comes from and whether it stays", () => {
+  const web = model({ place: "web", source: "https://example.org/m/" });
+  assert.equal(hostOf(model({}), null), "huggingface.co");
+  assert.equal(hostOf(model({}), "http://127.0.0.1:8000"), "127.0.0.1:8000");
+  assert.equal(hostOf(web, null), "example.org");
+  assert.equal(pageOf(model({ source: "o/r@v1/x.gguf" }), null), "https://huggingface.co/o/r");
+  assert.equal(pageOf(web, null), null);
+
+  // Published sizes of Stable Diffusion 1.5's UNet and VAE in f16: 1.719 and 0.167 GB.
+  assert.ok(Math.abs(bytesKept(model({}), "f16") - 1.886e9) < 0.05e9);
+  assert.equal(bytesKept(model({}), "exact"), 2e9);
+  assert.equal(bytesKept(model({ bytes: null }), "exact"), null);
+  assert.equal(bytesKept(models[0], "f32"), 4e6);
+
+  const room = { usage: 1e9, quota: 10e9, available: true };
+  assert.match(keepingSentence(1.9e9, room), /^On this computer, about 1\.9 GB, so that it is fetched only once\./);
+  assert.match(
+    keepingSentence(9.1e9, room),
+    /^Probably not: it takes about 9\.1 GB, and this page may store 9\.0 GB more\./,
+  );
+  assert.match(keepingSentence(null, { ...room, usage: null }), /^On this computer, so that/);
+  assert.match(keepingSentence(1, { ...room, available: false }), /^Not on this computer: .* private windows/);
+});
+
+test("what is known of a model before it is loaded", () => {
+  const copy = { folder: "f", bytes: 1.01e9, complete: true };
+  assert.equal(modelFacts(model({}), null, null), "2.0 GB, fetched once from huggingface.co. Licence: A licence.");
+  assert.equal(modelFacts(model({}), copy, null), "On this computer, 1.0 GB: nothing is fetched. Licence: A licence.");
+  assert.equal(
+    modelFacts(model({}), { ...copy, complete: false, bytes: 0.5e9 }, "https://mirror.example"),
+    "2.0 GB, fetched once from mirror.example. Partly on this computer, 500 MB: loading goes on from there. Licence: A licence.",
+  );
+  assert.equal(modelFacts(models[0], null, null), "4.0 MB, comes with this page. Licence: A licence.");
+  assert.equal(
+    modelFacts(model({ bytes: null, licence: null }), null, null),
+    "Size not known yet, fetched once from huggingface.co.",
+  );
+  assert.equal(
+    modelFacts(model({ place: "files", licence: null }), null, null),
+    "2.0 GB, read from where it is; nothing is fetched.",
+  );
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { RunProgress, formatBytes, formatDuration } from "../../www/progress.js";
+import { RunProgress, formatBytes, formatBytesOf, formatDuration } from "../../www/progress.js";
 
 /** What a run of `steps` steps reports, a second apart; each phase says first that none of it is done. */
 function* events(steps) {
@@ -46,9 +46,31 @@ test("phases that a kept inversion skips count as done", () => {
   assert.equal(fraction, (1 + 1 + 20 + 20 + 10) / (1 + 1 + 20 + 20 + 20 + 2));
 });
 
-test("loading has a bar of its own", () => {
-  const state = new RunProgress().update({ phase: "load", step: 1, steps: 3 }, 0);
-  assert.deepEqual(state, { label: "Loading the model", detail: "33 %", fraction: 1 / 3, secondsLeft: null });
+test("loading has a bar of its own, in bytes, and is indeterminate until they are known", () => {
+  const load = (step, steps) => ({ phase: "load", step, steps });
+  const label = "Loading the model";
+  const progress = new RunProgress();
+  assert.deepEqual(progress.update(load(0, 0), 0), { label, detail: "", fraction: null, secondsLeft: null });
+  const state = progress.update(load(123e6, 560e6), 1000);
+  assert.deepEqual(state, { label, detail: "123 of 560 MB", fraction: 123 / 560, secondsLeft: null });
+  const local = new RunProgress({ isLocal: true });
+  assert.equal(local.update(load(1, 2), 0).label, "Loading the model from this computer's disk");
+  local.notLocal();
+  assert.equal(local.update(load(1, 2), 0).label, label);
+});
+
+test("the time that loading takes comes from the last seconds, and begins anew with the loading", () => {
+  const progress = new RunProgress();
+  const left = (megabytes, seconds) =>
+    progress.update({ phase: "load", step: 1e6 * megabytes, steps: 1000e6 }, 1000 * seconds).secondsLeft;
+  assert.equal(left(0, 0), null);
+  assert.equal(left(10, 1), null, "too early to tell");
+  assert.equal(left(20, 2), 98); // 10 MB a second
+  for (let second = 3; second < 30; second++) left(20 + 2 * second, second);
+  assert.equal(left(80, 30), 460, "2 MB a second by now");
+  assert.equal(left(0, 31), null, "begun again");
+  assert.equal(left(300, 34), 7);
+  assert.equal(left(1000, 41), null, "all is there");
 });
 
 test("durations and sizes read well", () => {
@@ -60,4 +82,12 @@ test("durations and sizes read well", () => {
     "1.7 h",
   ]);
   assert.deepEqual([3.9e6, 45e6, 1.76e9].map(formatBytes), ["3.9 MB", "45 MB", "1.8 GB"]);
+  assert.deepEqual(
+    [
+      [1.2e6, 3.9e6],
+      [123e6, 560e6],
+      [0.4e9, 1.72e9],
+    ].map(([done, total]) => formatBytesOf(done, total)),
+    ["1.2 of 3.9 MB", "123 of 560 MB", "0.40 of 1.72 GB"],
+  );
 });

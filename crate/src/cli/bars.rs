@@ -29,6 +29,14 @@ impl Bars {
         Self { current: RefCell::new(None) }
     }
 
+    /// Prints a sentence above the bar.
+    pub fn say(&self, sentence: &str) {
+        match self.current.borrow().as_ref() {
+            Some((_, bar)) if !bar.is_hidden() => bar.println(sentence),
+            _ => eprintln!("{sentence}"),
+        }
+    }
+
     /// Shows one report.
     pub fn show(&self, Progress { phase, step, steps }: Progress) {
         let mut current = self.current.borrow_mut();
@@ -39,19 +47,22 @@ impl Bars {
             *current = Some((phase, start(phase, steps)));
         }
         if let Some((_, bar)) = current.as_ref() {
-            bar.set_position(step as u64);
-            if step == steps {
+            bar.set_length(steps);
+            bar.set_position(step);
+            if step == steps && steps > 0 {
                 bar.finish();
             }
         }
     }
 }
 
-fn start(phase: Phase, steps: usize) -> ProgressBar {
-    let bar = ProgressBar::new(steps as u64);
+const STEPS: &str = "{prefix:<22} {bar:28} {pos:>2}/{len} {elapsed:>4} {msg}{eta} left";
+const BYTES: &str = "{prefix:<22} {bar:28} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+
+fn start(phase: Phase, steps: u64) -> ProgressBar {
+    let bar = ProgressBar::new(steps);
     // A template that cannot be read would be a mistake here, not a reason to stop a run: the default bar serves too.
-    if let Ok(style) = ProgressStyle::with_template("{prefix:<22} {bar:28} {pos:>2}/{len} {elapsed:>4} {msg}{eta} left")
-    {
+    if let Ok(style) = ProgressStyle::with_template(if phase == Phase::Load { BYTES } else { STEPS }) {
         bar.set_style(style);
     }
     bar.set_prefix(title(phase));

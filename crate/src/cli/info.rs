@@ -1,33 +1,43 @@
-//! `styleid info`.
-
-use std::path::PathBuf;
+//! `styleid info` and `styleid models`.
 
 use indicatif::{HumanBytes, HumanCount};
-use styleid::Result;
+use serde_json::Value;
 use styleid::model::ModelInfo;
 use styleid::model::config::Prediction;
-use styleid::weights::source::Folder;
+use styleid::weights::WeightType;
+use styleid::{Error, Result};
+
+use super::model::{DEFAULT_MODEL, ModelArgs, catalogue};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Model folder in the diffusers layout.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
 }
 
-pub async fn run(args: &Args) -> Result<()> {
-    let info = ModelInfo::load(&Folder(args.model.clone())).await?;
-    let prediction = match info.prediction {
+fn name_of(prediction: Prediction) -> &'static str {
+    match prediction {
         Prediction::Epsilon => "epsilon",
         Prediction::VPrediction => "v_prediction",
-    };
+    }
+}
+
+/// Describes a model from its headers and configs alone.
+///
+/// # Errors
+/// What is wrong with the model.
+pub async fn run(args: &Args) -> Result<()> {
+    let origin = args.model.origin(WeightType::Exact, false)?;
+    let checkpoint = (origin.open)().await?;
+    let info = ModelInfo::of(&checkpoint)?;
     let layers: Vec<String> = info.layers.iter().map(ToString::to_string).collect();
     println!("model       {}", info.name);
+    println!("layout      {}", info.layout);
     match info.version {
         "unconditional" => println!("version     unconditional, without a text encoder"),
         version => println!("version     Stable Diffusion {version}"),
     }
-    println!("prediction  {prediction}");
+    println!("prediction  {} ({})", name_of(info.prediction), info.prediction_by);
     println!("size        {0} × {0} pixels", info.native_size);
     println!("layers      {}", layers.join(", "));
     println!("parameters  {}", HumanCount(info.parameters));
@@ -36,12 +46,32 @@ pub async fn run(args: &Args) -> Result<()> {
         let dtypes: Vec<String> =
             part.census.dtypes.iter().map(|(dtype, count)| format!("{dtype} {}", HumanCount(*count))).collect();
         println!(
-            "  {:<13} {} parameters, {} bytes, {}",
+            "  {:<14} {} parameters, {} bytes, {}",
             part.name,
             HumanCount(part.census.parameters),
             HumanCount(part.census.bytes),
             dtypes.join(", ")
         );
+    }
+    if let Some(Value::Object(provenance)) = &checkpoint.provenance {
+        for (key, value) in provenance {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
+            println!("{key:<11} {text}");
+        }
+    }
+    Ok(())
+}
+
+/// Lists the catalogue.
+///
+/// # Errors
+/// As [`catalogue`].
+pub fn list() -> Result<()> {
+    for known in catalogue()? {
+        let default = if known.id == DEFAULT_MODEL { ", the default" } else { "" };
+        let source = known.source.ok_or_else(|| Error::Model("This model has no source.".into()))?;
+        println!("{:<12} {} ({} to fetch{default})", known.id, known.name, HumanBytes(known.bytes));
+        println!("{:<12} {source}, {}, {}", "", name_of(known.prediction), known.licence);
     }
     Ok(())
 }

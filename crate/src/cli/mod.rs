@@ -2,6 +2,9 @@
 
 mod bars;
 mod info;
+mod keep;
+mod model;
+mod pack;
 mod stylize;
 
 use std::process::ExitCode;
@@ -24,6 +27,13 @@ enum Command {
     Stylize(stylize::Args),
     /// Say what a model is: version, prediction type, parameters, bytes, dtypes.
     Info(info::Args),
+    /// List the models that are known by name.
+    Models,
+    /// Write a model as a pack: one small file with exactly what StyleID needs.
+    Pack(pack::Args),
+    /// The models that came over the network and are kept on disk.
+    #[command(subcommand)]
+    Cache(keep::Command),
 }
 
 /// Where to compute.
@@ -40,6 +50,9 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Stylize(args) => pollster::block_on(stylize::run(args)),
         Command::Info(args) => pollster::block_on(info::run(&args)),
+        Command::Models => info::list(),
+        Command::Pack(args) => pollster::block_on(pack::run(args)),
+        Command::Cache(command) => pollster::block_on(keep::run(command)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

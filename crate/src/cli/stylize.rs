@@ -5,20 +5,21 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use styleid::device::Precision;
-use styleid::model::StableDiffusion;
+use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::picture::{self, Size};
-use styleid::weights::source::Folder;
 use styleid::{Control, Error, Params, Pipeline, Preset, Result, Session, device, trace};
 
 use super::DeviceChoice;
 use super::bars::Bars;
+use super::model::{KeepArgs, ModelArgs};
 
 /// The underscored aliases are the flags of the authors' Python programs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Model folder in the diffusers layout.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    keep: KeepArgs,
     /// Picture whose content is kept.
     #[arg(long, alias = "cnt_fn", value_name = "FILE")]
     content: PathBuf,
@@ -160,9 +161,16 @@ pub async fn run(args: Args) -> Result<()> {
 
     let bars = Bars::new();
     let on_progress = |progress| bars.show(progress);
-    let control = Control::new(&on_progress, &|| false);
+    let on_notice = |notice: &str| bars.say(notice);
+    let control = Control::new(&on_progress, &|| false).with_notices(&on_notice);
+    let options = LoadOptions {
+        precision: args.precision.into(),
+        weights: args.keep.weights.into(),
+        prediction: args.model.prediction(),
+    };
+    let origin = args.model.origin(options.weights, !args.keep.no_cache)?;
     let device = open_device(args.device).await?;
-    let model = StableDiffusion::load(&Folder(args.model.clone()), device, args.precision.into(), &control).await?;
+    let model = StableDiffusion::load(&origin, device, options, &control).await?;
     let mut session = Session::new(Pipeline { model });
     // The session lends its inversions to the outcome, so the trace gets a handle of the pipeline of its own.
     let pipeline = session.pipeline.clone();

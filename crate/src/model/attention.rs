@@ -1,11 +1,10 @@
 //! Attention, transformer blocks and the one point at which `StyleID` looks in and reaches in.
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
-use burn::nn::{GroupNorm, LayerNorm, Linear};
+use burn::nn::{GroupNorm, LayerNorm};
 use burn::tensor::{Tensor, activation};
 
-use super::layers::Builder;
+use super::layers::{Builder, Conv, Linear};
 use crate::Result;
 
 /// A score matrix larger than this is computed in bands of query rows: WebGPU's default limit for a binding is 128 MiB,
@@ -175,7 +174,7 @@ impl TransformerBlock {
 /// The projection around the transformer blocks: 1×1 convolution in 1.x, linear in 2.x.
 #[derive(Module, Debug)]
 enum Projection {
-    Conv(Conv2d),
+    Conv(Conv),
     Linear(Linear),
 }
 

@@ -1,12 +1,12 @@
 //! CLIP's text encoder (transformers `CLIPTextModel`), up to the last hidden state after the final layer norm.
 
 use burn::module::{Module, Param};
-use burn::nn::{LayerNorm, Linear};
+use burn::nn::LayerNorm;
 use burn::tensor::{Int, Tensor, TensorData, activation};
 
 use super::attention::join_heads;
 use super::config::{TextActivation, TextConfig};
-use super::layers::Builder;
+use super::layers::{Builder, Linear};
 use crate::device::Place;
 use crate::weights::Tensors;
 use crate::{Error, Result};
@@ -76,21 +76,26 @@ pub struct TextEncoder {
     /// Its `config.json`.
     pub config: TextConfig,
     layers: TextLayers,
+    /// Which tokens the table has a row of, ascending.
+    tokens: Vec<usize>,
     place: Place,
 }
 
 impl TextEncoder {
-    /// Builds the encoder of `config` from its tensors, all of them.
+    /// Builds the encoder of `config` from its tensors, all of them; of the token table, only the rows of `tokens`.
     ///
     /// # Errors
     /// Names a missing, extra or wrongly shaped tensor.
-    pub fn build(config: TextConfig, mut tensors: Tensors, place: &Place) -> Result<Self> {
+    pub fn build(config: TextConfig, tokens: &[usize], mut tensors: Tensors, place: &Place) -> Result<Self> {
         config.check()?;
+        let mut tokens = tokens.to_vec();
+        tokens.sort_unstable();
+        tokens.dedup();
         let mut root = Builder::new(&mut tensors, place);
         let mut at = root.at("text_model");
         let width = config.hidden_size;
         let layers = TextLayers {
-            token_embedding: at.parameter("embeddings.token_embedding.weight", [config.vocab_size, width])?,
+            token_embedding: at.rows("embeddings.token_embedding.weight", [config.vocab_size, width], &tokens)?,
             position_embedding: at
                 .parameter("embeddings.position_embedding.weight", [config.max_position_embeddings, width])?,
             layers: (0..config.num_hidden_layers)
@@ -99,7 +104,7 @@ impl TextEncoder {
             final_layer_norm: at.layer_norm("final_layer_norm", width, config.layer_norm_eps)?,
         };
         tensors.finish()?;
-        Ok(Self { config, layers, place: place.clone() })
+        Ok(Self { config, layers, tokens, place: place.clone() })
     }
 
     /// Token ids, at most `max_position_embeddings` of them, to `[1, tokens, hidden_size]`.
@@ -107,10 +112,9 @@ impl TextEncoder {
     /// # Errors
     /// Names an id outside the vocabulary, or the number of ids if there are too many.
     pub fn forward(&self, ids: &[usize]) -> Result<Tensor<3>> {
-        self.check_ids(ids)?;
+        let indices = self.rows(ids)?;
         let layers = &self.layers;
         let tokens = ids.len();
-        let indices: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
         let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [tokens]), &self.place.device);
         let embedded =
             layers.token_embedding.val().select(0, indices) + layers.position_embedding.val().narrow(0, 0, tokens);
@@ -123,17 +127,20 @@ impl TextEncoder {
         Ok(layers.final_layer_norm.forward(x))
     }
 
-    fn check_ids(&self, ids: &[usize]) -> Result<()> {
+    /// The rows of the table that hold `ids`.
+    fn rows(&self, ids: &[usize]) -> Result<Vec<i32>> {
         let (vocabulary, positions) = (self.config.vocab_size, self.config.max_position_embeddings);
         if ids.is_empty() || ids.len() > positions {
             return Err(Error::Model(format!("The text encoder takes 1 to {positions} tokens, not {}.", ids.len())));
         }
-        match ids.iter().find(|&&id| id >= vocabulary) {
-            Some(id) => Err(Error::Model(format!(
-                "Token {id} of the empty prompt is outside the text encoder's vocabulary of {vocabulary}; \
-                 tokenizer and text encoder belong to different models."
-            ))),
-            None => Ok(()),
-        }
+        let row = |id: &usize| {
+            let row = self.tokens.binary_search(id).ok().filter(|_| *id < vocabulary);
+            row.and_then(|row| i32::try_from(row).ok()).ok_or_else(|| {
+                Error::Model(format!(
+                    "The text encoder was built without token {id} of its vocabulary of {vocabulary}."
+                ))
+            })
+        };
+        ids.iter().map(row).collect()
     }
 }

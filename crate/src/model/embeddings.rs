@@ -1,11 +1,10 @@
 //! The timestep as a vector.
 
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::{Tensor, activation};
 
 use super::config::UnetConfig;
-use super::layers::Builder;
+use super::layers::{Builder, Linear};
 use crate::Result;
 use crate::device::Place;
 

@@ -1,12 +1,65 @@
-//! burn's layers, built from named tensors in PyTorch's layouts.
+//! The layers with weights, built from named tensors in PyTorch's layouts.
 
-use burn::module::{Param, ParamId};
-use burn::nn::conv::Conv2d;
-use burn::nn::{GroupNorm, LayerNorm, Linear, PaddingConfig2d};
-use burn::tensor::Tensor;
+use burn::module::{Module, Param, ParamId};
+use burn::nn::{GroupNorm, LayerNorm};
+use burn::tensor::{Tensor, module, ops::ConvOptions};
 
+use super::weight::Weight;
 use crate::device::Place;
 use crate::{Result, weights::Tensors};
+
+/// x·Wᵀ + b.
+#[derive(Module, Debug)]
+pub struct Linear {
+    weight: Weight,
+    bias: Option<Param<Tensor<1>>>,
+}
+
+impl Linear {
+    /// `[…, in]` to `[…, out]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        module::linear(x, self.weight.values().transpose(), self.bias.as_ref().map(Param::val))
+    }
+}
+
+/// A convolution with a square kernel.
+#[derive(Module, Debug)]
+pub struct Conv {
+    weight: Weight,
+    bias: Option<Param<Tensor<1>>>,
+    input: usize,
+    kernel: usize,
+    stride: usize,
+    /// Rows and columns of zeros before the picture.
+    before: usize,
+    /// Rows and columns of zeros after it.
+    after: usize,
+}
+
+/// The sizes of a [`Conv`].
+#[derive(Debug, Clone, Copy)]
+pub struct ConvShape {
+    /// Channels in and out.
+    pub channels: [usize; 2],
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step of the kernel.
+    pub stride: usize,
+    /// Zeros before and after the picture, along both sides.
+    pub padding: [usize; 2],
+}
+
+impl Conv {
+    /// `[batch, in, height, width]` to `[batch, out, …]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let weight = self.weight.values();
+        let output = weight.dims()[0];
+        let weight = weight.reshape([output, self.input, self.kernel, self.kernel]);
+        let padding = [(self.before, self.after); 2];
+        let options = ConvOptions::new_with_padding([self.stride; 2], padding, [1; 2], 1);
+        module::conv2d(x, weight, self.bias.as_ref().map(Param::val), options)
+    }
+}
 
 /// Hands out the tensors of one file under a growing prefix, as PyTorch's module paths do.
 pub struct Builder<'a> {
@@ -16,7 +69,7 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// A builder over the whole file.
+    /// A builder over all tensors.
     pub fn new(tensors: &'a mut Tensors, place: &'a Place) -> Self {
         Self { tensors, place, prefix: String::new() }
     }
@@ -26,7 +79,7 @@ impl<'a> Builder<'a> {
         Builder { prefix: format!("{}{name}.", self.prefix), tensors: self.tensors, place: self.place }
     }
 
-    /// A parameter of exactly `shape`.
+    /// A parameter of exactly `shape`, as floats.
     ///
     /// # Errors
     /// Names the tensor if it is missing or wrongly shaped.
@@ -35,18 +88,32 @@ impl<'a> Builder<'a> {
         Ok(Param::initialized(ParamId::new(), tensor))
     }
 
-    /// `nn.Linear`: PyTorch keeps `[out, in]`, burn `[in, out]`; the transpose is a view.
+    /// Rows of a table of exactly `shape`.
+    ///
+    /// # Errors
+    /// As [`Builder::parameter`].
+    pub fn rows(&mut self, name: &str, shape: [usize; 2], rows: &[usize]) -> Result<Param<Tensor<2>>> {
+        let tensor = self.tensors.take_rows(&format!("{}{name}", self.prefix), shape, rows, self.place)?;
+        Ok(Param::initialized(ParamId::new(), tensor))
+    }
+
+    /// A weight in whatever form it is kept in.
+    fn weight(&mut self, shape: &[usize]) -> Result<Weight> {
+        self.tensors.take_weight(&format!("{}weight", self.prefix), shape, self.place)
+    }
+
+    /// `nn.Linear`.
     ///
     /// # Errors
     /// As [`Builder::parameter`].
     pub fn linear(&mut self, name: &str, [input, output]: [usize; 2], bias: bool) -> Result<Linear> {
         let mut at = self.at(name);
-        let weight = at.parameter("weight", [output, input])?.map(|weight| weight.transpose());
+        let weight = at.weight(&[output, input])?;
         let bias = bias.then(|| at.parameter("bias", [output])).transpose()?;
         Ok(Linear { weight, bias })
     }
 
-    /// `nn.Conv2d` with a square kernel and symmetric padding.
+    /// `nn.Conv2d` with symmetric padding.
     ///
     /// # Errors
     /// As [`Builder::parameter`].
@@ -57,32 +124,20 @@ impl<'a> Builder<'a> {
         kernel: usize,
         stride: usize,
         padding: usize,
-    ) -> Result<Conv2d> {
-        self.conv_padded(name, channels, kernel, stride, PaddingConfig2d::Explicit(padding, padding, padding, padding))
+    ) -> Result<Conv> {
+        self.conv_of(name, ConvShape { channels, kernel, stride, padding: [padding; 2] })
     }
 
-    /// `nn.Conv2d` with any padding.
+    /// `nn.Conv2d` of any shape.
     ///
     /// # Errors
     /// As [`Builder::parameter`].
-    pub fn conv_padded(
-        &mut self,
-        name: &str,
-        [input, output]: [usize; 2],
-        kernel: usize,
-        stride: usize,
-        padding: PaddingConfig2d,
-    ) -> Result<Conv2d> {
+    pub fn conv_of(&mut self, name: &str, shape: ConvShape) -> Result<Conv> {
+        let ConvShape { channels: [input, output], kernel, stride, padding: [before, after] } = shape;
         let mut at = self.at(name);
-        Ok(Conv2d {
-            weight: at.parameter("weight", [output, input, kernel, kernel])?,
-            bias: Some(at.parameter("bias", [output])?),
-            stride: [stride; 2],
-            kernel_size: [kernel; 2],
-            dilation: [1; 2],
-            groups: 1,
-            padding,
-        })
+        let weight = at.weight(&[output, input, kernel, kernel])?;
+        let bias = Some(at.parameter("bias", [output])?);
+        Ok(Conv { weight, bias, input, kernel, stride, before, after })
     }
 
     /// `nn.GroupNorm`.

@@ -5,14 +5,19 @@ pub mod clip;
 pub mod config;
 pub mod embeddings;
 pub mod layers;
+pub mod loading;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod packing;
 pub mod resnet;
 pub mod stable_diffusion;
 pub mod tokenizer;
 pub mod unet;
 pub mod unet_blocks;
 pub mod vae;
+pub mod weight;
 
 #[cfg(test)]
 mod tests;
 
+pub use loading::LoadOptions;
 pub use stable_diffusion::{ModelInfo, StableDiffusion};

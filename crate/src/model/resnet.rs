@@ -1,13 +1,12 @@
 //! Residual blocks and the changes of resolution between levels.
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
-use burn::nn::{GroupNorm, Linear, PaddingConfig2d};
+use burn::nn::GroupNorm;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, activation};
 
-use super::layers::Builder;
+use super::layers::{Builder, Conv, ConvShape, Linear};
 use crate::Result;
 
 /// The sizes of a [`ResnetBlock`].
@@ -31,11 +30,11 @@ pub struct ResnetShape {
 #[derive(Module, Debug)]
 pub struct ResnetBlock {
     norm1: GroupNorm,
-    conv1: Conv2d,
+    conv1: Conv,
     time_emb_proj: Option<Linear>,
     norm2: GroupNorm,
-    conv2: Conv2d,
-    conv_shortcut: Option<Conv2d>,
+    conv2: Conv,
+    conv_shortcut: Option<Conv>,
     scale: f64,
 }
 
@@ -76,7 +75,7 @@ impl ResnetBlock {
 /// Halves the resolution with a stride-2 convolution.
 #[derive(Module, Debug)]
 pub struct Downsample {
-    conv: Conv2d,
+    conv: Conv,
 }
 
 impl Downsample {
@@ -93,7 +92,9 @@ impl Downsample {
     /// # Errors
     /// Names a missing or wrongly shaped tensor.
     pub fn build_asymmetric(mut at: Builder, channels: usize) -> Result<Self> {
-        Ok(Self { conv: at.conv_padded("conv", [channels; 2], 3, 2, PaddingConfig2d::Explicit(0, 0, 1, 1))? })
+        Ok(Self {
+            conv: at.conv_of("conv", ConvShape { channels: [channels; 2], kernel: 3, stride: 2, padding: [0, 1] })?,
+        })
     }
 
     /// `[batch, channels, height, width]` to about half of both.
@@ -105,7 +106,7 @@ impl Downsample {
 /// Doubles the resolution by repeating pixels, then convolves.
 #[derive(Module, Debug)]
 pub struct Upsample {
-    conv: Conv2d,
+    conv: Conv,
 }
 
 impl Upsample {

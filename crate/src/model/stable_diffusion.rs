@@ -1,24 +1,19 @@
-//! A whole model: networks, schedule and the empty prompt's embedding, loaded from a folder in the diffusers layout.
+//! A whole model: networks, schedule and the empty prompt's embedding.
 
-use burn::tensor::{Device, Tensor};
-use serde::Serialize;
+use std::collections::BTreeMap;
 
-use super::clip::TextEncoder;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use super::config::{Prediction, SchedulerConfig, TextConfig, UnetConfig, VaeConfig};
+use super::loading::Facts;
 use super::tokenizer::SpecialTokens;
 use super::unet::Unet;
 use super::vae::Vae;
-use crate::control::{Control, Phase};
-use crate::device::{Place, Precision, settle};
-use crate::weights::source::{Source, json, optional_json};
-use crate::weights::tensors::{Census, Tensors};
+use crate::device::Place;
+use crate::weights::tensors::Census;
 use crate::{Error, Result};
-
-const UNET: &str = "unet/diffusion_pytorch_model";
-const VAE: &str = "vae/diffusion_pytorch_model";
-const TEXT_ENCODER: &str = "text_encoder/model";
-/// The empty prompt's embedding by itself, for models that come without a text encoder.
-const NULL_EMBEDDING: &str = "null_embedding";
 
 /// Everything that a run needs, on one device.
 #[derive(Debug, Clone)]
@@ -41,12 +36,16 @@ pub struct StableDiffusion {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelInfo {
-    /// Name of its folder.
+    /// Name of its file or folder.
     pub name: String,
+    /// How its files are laid out, for people.
+    pub layout: String,
     /// `1.x`, `2.x`, or `unconditional` for a model without a text encoder.
     pub version: &'static str,
     /// What the UNet predicts.
     pub prediction: Prediction,
+    /// Who says so, as the end of a sentence.
+    pub prediction_by: String,
     /// Side in pixels of the pictures it was trained on.
     pub native_size: usize,
     /// Pixels a latent along each side.
@@ -64,68 +63,62 @@ pub struct ModelInfo {
 /// Figures of one part of a model.
 #[derive(Debug, Clone, Serialize)]
 pub struct PartInfo {
-    /// Name of the part's folder.
-    pub name: &'static str,
-    /// What is in its file.
+    /// Name of the network.
+    pub name: String,
+    /// Its tensors.
     #[serde(flatten)]
     pub census: Census,
 }
 
-/// Opens `stem.safetensors`, or `stem.fp16.safetensors` where only that is there.
-async fn open(source: &impl Source, stem: &str) -> Result<Tensors> {
-    for file in [format!("{stem}.safetensors"), format!("{stem}.fp16.safetensors")] {
-        if let Some(bytes) = source.read(&file).await? {
-            return Tensors::from_safetensors(&format!("{file} of {}", source.name()), bytes);
-        }
-    }
-    if source.read(&format!("{stem}.safetensors.index.json")).await?.is_some() {
-        return Err(Error::Model(format!(
-            "{stem} of {} is split into several files, which cannot be read yet; use the variant in one file.",
-            source.name()
-        )));
-    }
-    Err(Error::Model(format!(
-        "{} has no {stem}.safetensors; weights as safetensors in the diffusers layout are needed.",
-        source.name()
-    )))
-}
-
-/// The parts that are read before any network is built.
-struct Configs {
-    unet: UnetConfig,
-    vae: VaeConfig,
-    scheduler: SchedulerConfig,
+/// The configs of a model's networks.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Configs {
+    pub(super) unet: UnetConfig,
+    pub(super) vae: VaeConfig,
+    pub(super) scheduler: SchedulerConfig,
+    #[serde(rename = "text_encoder")]
     text: Option<TextConfig>,
+    tokens: Option<SpecialTokens>,
 }
 
 impl Configs {
-    async fn load(source: &impl Source) -> Result<Self> {
-        let configs = Self {
-            unet: json(source, "unet/config.json").await?,
-            vae: json(source, "vae/config.json").await?,
-            scheduler: json(source, "scheduler/scheduler_config.json").await?,
-            text: optional_json(source, "text_encoder/config.json").await?,
-        };
+    /// Reads and checks diffusers' configs of the model `name`.
+    pub(super) fn parse(name: &str, value: Value) -> Result<Self> {
+        let configs: Self = serde_json::from_value(value)
+            .map_err(|error| Error::Model(format!("The configs of {name} cannot be understood: {error}.")))?;
         configs.unet.check()?;
         configs.vae.check()?;
         configs.scheduler.check()?;
+        let (latents, width) = (configs.vae.latent_channels, configs.unet.cross_attention_dim.at(0));
+        if configs.unet.in_channels != latents || configs.unet.out_channels != latents {
+            return Err(Error::Model(format!(
+                "The UNet of {name} works on {} channels and its VAE on {latents}; inpainting and other variants cannot \
+                 be run here.",
+                configs.unet.in_channels
+            )));
+        }
         if let Some(text) = &configs.text {
             text.check()?;
-        }
-        if configs.unet.in_channels != configs.vae.latent_channels
-            || configs.unet.out_channels != configs.vae.latent_channels
-        {
-            return Err(Error::Model(format!(
-                "The UNet of {} works on {} channels and its VAE on {}; inpainting and other variants cannot be run here.",
-                source.name(),
-                configs.unet.in_channels,
-                configs.vae.latent_channels
-            )));
+            if text.hidden_size != width {
+                return Err(Error::Model(format!(
+                    "The UNet of {name} takes a context of width {width}, but its text encoder's is {}.",
+                    text.hidden_size
+                )));
+            }
         }
         Ok(configs)
     }
 
-    fn info(&self, name: String, parts: Vec<PartInfo>) -> ModelInfo {
+    /// The text encoder's config, and the empty prompt's token ids.
+    pub(super) fn prompt(&self) -> Result<(TextConfig, Vec<usize>)> {
+        let missing = || Error::Model("The model has neither a text encoder nor the empty prompt's embedding.".into());
+        let text = self.text.clone().ok_or_else(missing)?;
+        let ids = self.tokens.ok_or_else(missing)?.empty_prompt(text.max_position_embeddings);
+        Ok((text, ids))
+    }
+
+    pub(super) fn info(&self, facts: &Facts, parts: BTreeMap<String, Census>) -> ModelInfo {
+        // A pack of a model with a text encoder keeps its config, though not its weights.
         let version = match &self.text {
             None => "unconditional",
             Some(_) if self.unet.use_linear_projection => "2.x",
@@ -133,109 +126,19 @@ impl Configs {
         };
         let levels = self.unet.block_out_channels.len();
         let latents = self.unet.sample_size.unwrap_or(8 << levels.saturating_sub(1));
+        let name = facts.name.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default();
         ModelInfo {
-            name: name.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_string(),
+            name: name.to_string(),
+            layout: facts.layout.clone(),
             version,
             prediction: self.scheduler.prediction_type,
+            prediction_by: facts.prediction_by.clone(),
             native_size: latents * self.vae.factor(),
             factor: self.vae.factor(),
             layers: self.unet.decoder_layers(),
-            parameters: parts.iter().map(|part| part.census.parameters).sum(),
-            bytes: parts.iter().map(|part| part.census.bytes).sum(),
-            parts,
+            parameters: parts.values().map(|census| census.parameters).sum(),
+            bytes: parts.values().map(|census| census.bytes).sum(),
+            parts: parts.into_iter().map(|(name, census)| PartInfo { name, census }).collect(),
         }
     }
-}
-
-fn part(name: &'static str, tensors: &Tensors) -> PartInfo {
-    PartInfo { name, census: tensors.census().clone() }
-}
-
-impl ModelInfo {
-    /// Reads what a model is without building it.
-    ///
-    /// # Errors
-    /// As [`StableDiffusion::load`], less what only building shows.
-    pub async fn load(source: &impl Source) -> Result<Self> {
-        let configs = Configs::load(source).await?;
-        let mut parts = vec![part("unet", &open(source, UNET).await?), part("vae", &open(source, VAE).await?)];
-        if configs.text.is_some() {
-            parts.push(part("text_encoder", &open(source, TEXT_ENCODER).await?));
-        }
-        Ok(configs.info(source.name(), parts))
-    }
-}
-
-impl StableDiffusion {
-    /// Loads a model in the diffusers layout on `device`, to compute in `precision`.
-    ///
-    /// # Errors
-    /// One sentence naming the missing file, config key or tensor.
-    pub async fn load(
-        source: &impl Source,
-        device: Device,
-        precision: Precision,
-        control: &Control<'_>,
-    ) -> Result<Self> {
-        let configs = Configs::load(source).await?;
-        let steps = 3;
-        control.report(Phase::Load, 0, steps);
-
-        let unet_tensors = open(source, UNET).await?;
-        let unet_part = part("unet", &unet_tensors);
-        let place = Place::new(device, precision, unet_part.census.parameters)?;
-        let (null_embedding, text) = null_embedding(source, &configs, &place).await?;
-        control.report(Phase::Load, 1, steps);
-        control.breathe().await?;
-
-        let tensors = open(source, VAE).await?;
-        let vae_part = part("vae", &tensors);
-        let vae = Vae::build(configs.vae.clone(), tensors, &place)?;
-        control.report(Phase::Load, 2, steps);
-        control.breathe().await?;
-
-        let unet = Unet::build(configs.unet.clone(), unet_tensors, &place)?;
-        control.report(Phase::Load, 3, steps);
-
-        let parts = [Some(unet_part), Some(vae_part), text].into_iter().flatten().collect();
-        let info = configs.info(source.name(), parts);
-        Ok(Self { unet, vae, scheduler: configs.scheduler, null_embedding, info, place })
-    }
-}
-
-/// The empty prompt's embedding: from its own file if the model has one, else through the text encoder, which is
-/// dropped as soon as the embedding is known.
-async fn null_embedding(
-    source: &impl Source,
-    configs: &Configs,
-    place: &Place,
-) -> Result<(Tensor<3>, Option<PartInfo>)> {
-    let width = configs.unet.cross_attention_dim.at(0);
-    let file = format!("{NULL_EMBEDDING}.safetensors");
-    let Some(config) = &configs.text else {
-        let bytes = source.read(&file).await?.ok_or_else(|| {
-            Error::Model(format!(
-                "{} has neither text_encoder/config.json nor {file}; one of them is needed for the empty prompt.",
-                source.name()
-            ))
-        })?;
-        let mut tensors = Tensors::from_safetensors(&file, bytes)?;
-        let tokens = tensors.shape(NULL_EMBEDDING).and_then(|shape| shape.get(1)).copied().unwrap_or(1);
-        return Ok((tensors.take(NULL_EMBEDDING, [1, tokens, width], place)?, None));
-    };
-    if config.hidden_size != width {
-        return Err(Error::Model(format!(
-            "The UNet of {} takes a context of width {width}, but its text encoder's is {}.",
-            source.name(),
-            config.hidden_size
-        )));
-    }
-    let tokens = SpecialTokens::load(source, config).await?;
-    let tensors = open(source, TEXT_ENCODER).await?;
-    let text_part = part("text_encoder", &tensors);
-    let encoder = TextEncoder::build(config.clone(), tensors, place)?;
-    let embedding = encoder.forward(&tokens.empty_prompt(config.max_position_embeddings))?;
-    // The encoder's memory can go to the next network only when it is really done.
-    settle(&embedding).await?;
-    Ok((embedding, Some(text_part)))
 }

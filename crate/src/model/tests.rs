@@ -2,22 +2,26 @@
 
 use super::attention::NoHook;
 use super::clip::TextEncoder;
-use super::config::UnetConfig;
+use super::config::{TextConfig, UnetConfig};
 use super::embeddings::sinusoids;
+use super::loading::LoadOptions;
 use super::stable_diffusion::StableDiffusion;
 use super::tokenizer::SpecialTokens;
 use crate::control::silent;
 use crate::device::{self, Place, Precision};
 use crate::golden::{Golden, fixture};
-use crate::weights::Tensors;
-use crate::weights::source::Folder;
+use crate::weights::compact::Compact;
+use crate::weights::format::Dtype;
+use crate::weights::local::Folder;
+use crate::weights::tensors::Ready;
+use crate::weights::{Origin, Tensors};
 use burn::tensor::activation::silu;
 
 /// Of the largest value of each activation: f32 rounding through up to a hundred layers.
 const TOLERANCE: f32 = 2e-5;
 
-fn model(name: &str) -> Folder {
-    Folder(fixture(&format!("models/{name}")))
+fn model(name: &str) -> Origin {
+    Origin::local(&fixture(&format!("models/{name}")), None).expect("a folder")
 }
 
 /// f64, so that what is measured is the mathematics; `Precision::Auto` chooses it for these models too.
@@ -32,8 +36,8 @@ fn input<const D: usize>(golden: &Golden, name: &str) -> burn::tensor::Tensor<D>
 }
 
 fn load(name: &str) -> (StableDiffusion, Golden) {
-    let model = pollster::block_on(StableDiffusion::load(&model(name), device::cpu(), Precision::Auto, &silent()))
-        .expect("a whole model");
+    let loading = StableDiffusion::load(&model(name), device::cpu(), LoadOptions::default(), &silent());
+    let model = pollster::block_on(loading).expect("a whole model");
     (model, Golden::load(&format!("{name}.once")))
 }
 
@@ -186,13 +190,20 @@ fn vae_block_by_block() {
 fn text_encoder(name: &str) {
     let golden = Golden::load(&format!("{name}.once"));
     let folder = fixture(&format!("models/{name}/text_encoder"));
-    let config =
+    let config: TextConfig =
         serde_json::from_slice(&std::fs::read(folder.join("config.json")).expect("a config")).expect("valid JSON");
     let bytes = std::fs::read(folder.join("model.safetensors")).expect("weights");
-    let tensors = Tensors::from_safetensors("model.safetensors", bytes).expect("a whole file");
-    let encoder = TextEncoder::build(config, tensors, &place()).expect("a whole model");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("a whole file");
+    let ready = |(name, tensor): (&str, safetensors::tensor::TensorView)| {
+        let (shape, bytes) = (tensor.shape().to_vec(), tensor.data().to_vec());
+        (name.to_string(), Ready::Small(Compact { name: name.into(), dtype: Dtype::F32, shape, bytes }))
+    };
+    let tensors = Tensors::loaded("The text encoder", file.iter().map(ready).collect());
+    let all: Vec<usize> = (0..config.vocab_size).collect();
+    let encoder = TextEncoder::build(config, &all, tensors, &place()).expect("a whole model");
     let ids = |key| golden.values(key).1.iter().map(|&id| id as usize).collect::<Vec<_>>();
-    let special = pollster::block_on(SpecialTokens::load(&model(name), &encoder.config)).expect("a whole tokenizer");
+    let source = Folder::new(fixture(&format!("models/{name}")));
+    let special = pollster::block_on(SpecialTokens::load(&source, &encoder.config)).expect("a whole tokenizer");
     assert_eq!(special.empty_prompt(77), ids("text.ids"), "ids of the empty prompt");
     for (prompt, hidden) in [("text.ids", "text.last_hidden_state"), ("text2.ids", "text2.last_hidden_state")] {
         golden.assert_close(hidden, &encoder.forward(&ids(prompt)).expect("ids of the vocabulary"), TOLERANCE);

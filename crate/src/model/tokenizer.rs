@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config::{TextActivation, TextConfig};
-use crate::weights::source::{Source, optional_json};
+use crate::weights::file::Source;
+use crate::weights::source::optional_json;
 use crate::{Error, Result};
 
+/// Number of tokens of CLIP's tokenizer, which every Stable Diffusion 1.x and 2.x has.
+const CLIP_VOCABULARY: usize = 49408;
+
 /// Ids of the special tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpecialTokens {
     /// Begin of sequence.
     pub bos: usize,
@@ -38,16 +42,28 @@ impl SpecialTokens {
     ///
     /// # Errors
     /// Names a special token that the vocabulary lacks, or a file that cannot be understood.
-    pub async fn load(source: &impl Source, config: &TextConfig) -> Result<Self> {
-        let vocabulary: Option<HashMap<String, usize>> = optional_json(source, "tokenizer/vocab.json").await?;
+    pub async fn load(source: &dyn Source, config: &TextConfig) -> Result<Self> {
+        // CLIP's own vocabulary is a megabyte that says what is known; only its padding differs between models.
+        let vocabulary: Option<HashMap<String, usize>> = match config.vocab_size {
+            CLIP_VOCABULARY => Some(HashMap::from([
+                ("<|startoftext|>".into(), CLIP_VOCABULARY - 2),
+                ("<|endoftext|>".into(), CLIP_VOCABULARY - 1),
+                ("!".into(), 0),
+            ])),
+            _ => optional_json(source, "tokenizer/vocab.json").await?,
+        };
         let tokens: Option<TokenizerConfig> = optional_json(source, "tokenizer/special_tokens_map.json").await?;
         match (vocabulary, tokens) {
             (Some(vocabulary), Some(tokens)) => Self::from_files(&vocabulary, &tokens),
-            _ => Self::of_clip(config),
+            _ => Self::of_config(config),
         }
     }
 
-    fn of_clip(config: &TextConfig) -> Result<Self> {
+    /// Those of CLIP, for a model without a tokenizer.
+    ///
+    /// # Errors
+    /// The vocabulary has no room for them.
+    pub fn of_config(config: &TextConfig) -> Result<Self> {
         let (Some(bos), Some(eos)) = (config.vocab_size.checked_sub(2), config.vocab_size.checked_sub(1)) else {
             return Err(Error::Model("The text encoder's vocabulary is too small for a prompt.".into()));
         };
@@ -95,9 +111,9 @@ mod tests {
 
     #[test]
     fn without_files_padding_is_eos_for_1x_and_0_for_2x() {
-        let one = SpecialTokens::of_clip(&config("quick_gelu")).expect("a vocabulary of 49408 has a last token");
+        let one = SpecialTokens::of_config(&config("quick_gelu")).expect("a vocabulary of 49408 has a last token");
         assert_eq!(one.empty_prompt(4), [49406, 49407, 49407, 49407]);
-        let two = SpecialTokens::of_clip(&config("gelu")).expect("a vocabulary of 49408 has a last token");
+        let two = SpecialTokens::of_config(&config("gelu")).expect("a vocabulary of 49408 has a last token");
         assert_eq!(two.empty_prompt(4), [49406, 49407, 0, 0]);
     }
 

@@ -2,13 +2,12 @@
 
 use burn::module::Module;
 use burn::nn::GroupNorm;
-use burn::nn::conv::Conv2d;
 use burn::tensor::{Tensor, activation};
 
 use super::attention::SelfAttentionHook;
 use super::config::UnetConfig;
 use super::embeddings::{TimestepEmbedding, sinusoids};
-use super::layers::Builder;
+use super::layers::{Builder, Conv};
 use super::unet_blocks::{DownBlock, MidBlock, UpBlock, time_width};
 use crate::Result;
 use crate::control::Control;
@@ -18,13 +17,13 @@ use crate::weights::Tensors;
 /// The network's layers.
 #[derive(Module, Debug)]
 pub struct UnetLayers {
-    pub(crate) conv_in: Conv2d,
+    pub(crate) conv_in: Conv,
     pub(crate) time_embedding: TimestepEmbedding,
     pub(crate) down_blocks: Vec<DownBlock>,
     pub(crate) mid_block: MidBlock,
     pub(crate) up_blocks: Vec<UpBlock>,
     pub(crate) conv_norm_out: GroupNorm,
-    pub(crate) conv_out: Conv2d,
+    pub(crate) conv_out: Conv,
 }
 
 /// The UNet with the config that shaped it.

@@ -2,12 +2,11 @@
 
 use burn::module::Module;
 use burn::nn::GroupNorm;
-use burn::nn::conv::Conv2d;
 use burn::tensor::{Tensor, activation};
 
 use super::attention::{Attention, to_picture, to_tokens};
 use super::config::VaeConfig;
-use super::layers::Builder;
+use super::layers::{Builder, Conv};
 use super::resnet::{Downsample, ResnetBlock, ResnetShape, Upsample};
 use crate::Result;
 use crate::control::Control;
@@ -102,23 +101,23 @@ pub struct DecoderBlock {
 /// Picture to moments of the posterior.
 #[derive(Module, Debug)]
 pub struct Encoder {
-    pub(crate) conv_in: Conv2d,
+    pub(crate) conv_in: Conv,
     pub(crate) down_blocks: Vec<EncoderBlock>,
     pub(crate) mid_block: VaeMidBlock,
     pub(crate) conv_norm_out: GroupNorm,
-    pub(crate) conv_out: Conv2d,
-    pub(crate) quant_conv: Option<Conv2d>,
+    pub(crate) conv_out: Conv,
+    pub(crate) quant_conv: Option<Conv>,
 }
 
 /// Latents to picture.
 #[derive(Module, Debug)]
 pub struct Decoder {
-    pub(crate) post_quant_conv: Option<Conv2d>,
-    pub(crate) conv_in: Conv2d,
+    pub(crate) post_quant_conv: Option<Conv>,
+    pub(crate) conv_in: Conv,
     pub(crate) mid_block: VaeMidBlock,
     pub(crate) up_blocks: Vec<DecoderBlock>,
     pub(crate) conv_norm_out: GroupNorm,
-    pub(crate) conv_out: Conv2d,
+    pub(crate) conv_out: Conv,
 }
 
 /// The autoencoder with the config that shaped it.
@@ -158,7 +157,7 @@ impl Vae {
         Ok(Self { config, encoder, decoder })
     }
 
-    fn build_encoder(mut at: Builder, config: &VaeConfig, quant_conv: Option<Conv2d>) -> Result<Encoder> {
+    fn build_encoder(mut at: Builder, config: &VaeConfig, quant_conv: Option<Conv>) -> Result<Encoder> {
         let channels = &config.block_out_channels;
         let (first, last) = (channels[0], channels[channels.len() - 1]);
         let down_blocks = (0..channels.len())
@@ -183,7 +182,7 @@ impl Vae {
         })
     }
 
-    fn build_decoder(mut at: Builder, config: &VaeConfig, post_quant_conv: Option<Conv2d>) -> Result<Decoder> {
+    fn build_decoder(mut at: Builder, config: &VaeConfig, post_quant_conv: Option<Conv>) -> Result<Decoder> {
         let channels: Vec<usize> = config.block_out_channels.iter().rev().copied().collect();
         let (first, last) = (channels[0], channels[channels.len() - 1]);
         let up_blocks = (0..channels.len())

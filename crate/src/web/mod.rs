@@ -4,17 +4,26 @@
 //! `name` is its kind and whose `message` is one sentence.
 
 pub mod event_loop;
-mod source;
+mod opfs;
+mod picked;
+mod transport;
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use burn::tensor::Device;
 use js_sys::{Function, Reflect};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
 use crate::device::{self, Adapter, Precision};
-use crate::model::{ModelInfo, StableDiffusion};
+use crate::model::config::Prediction;
+use crate::model::{LoadOptions, ModelInfo, StableDiffusion};
+use crate::weights::WeightType;
+use crate::weights::cache::{Cache, Key};
+use crate::weights::http::Web;
+use crate::weights::hub::{ENDPOINT, Reference};
+use crate::weights::origin::{Origin, open_source};
 use crate::{Control, Error, Params, Pipeline, Progress, Result, Session, picture};
 
 thread_local! {
@@ -82,6 +91,16 @@ fn reporter(on_event: Function) -> impl Fn(Progress) {
     }
 }
 
+/// Hands sentences to the page as events of their own.
+fn notifier(on_event: Function) -> Rc<dyn Fn(&str)> {
+    Rc::new(move |sentence| {
+        let event = js_sys::Object::new();
+        // Setting a field of a new object cannot fail.
+        let _ = Reflect::set(&event, &"notice".into(), &sentence.into());
+        let _ = on_event.call1(&JsValue::NULL, &event);
+    })
+}
+
 /// Requests WebGPU and describes it: `{name, backend, software, shaderF16, maxBufferMiB}`. Later calls describe it again.
 ///
 /// # Errors
@@ -101,31 +120,136 @@ pub async fn open_device() -> Result<JsValue, JsValue> {
     Ok(object(&adapter)?)
 }
 
-/// Loads the model in the diffusers layout at `url` in place of the one before, and describes it.
+/// Which model to load, and how.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ModelOptions {
+    /// A repository of the Hub, or an address; none where files are given.
+    source: Option<String>,
+    /// What the weights are kept as.
+    weights: WeightType,
+    /// What the UNet predicts, where the files do not say.
+    prediction: Option<Prediction>,
+    /// Another address for the Hub, such as a mirror's.
+    hub: Option<String>,
+}
+
+/// Loads a model in place of the one before, and describes it. `files` is an array of `{path, file}` that a visitor picked
+/// or dropped, which are read instead of `options.source`. Events are `{phase: "load", step, steps}` in bytes and
+/// `{notice}`, a sentence.
 ///
 /// # Errors
 /// `model`: a file is missing or damaged; `device`: no device was opened; `cancelled`.
 #[wasm_bindgen(js_name = loadModel)]
-pub async fn load_model(url: String, on_event: Function) -> Result<JsValue, JsValue> {
+pub async fn load_model(options: JsValue, files: JsValue, on_event: Function) -> Result<JsValue, JsValue> {
     let _flight = Flight::begin()?;
     let device = DEVICE
         .with_borrow(|device| device.as_ref().map(|(device, _)| device.clone()))
         .ok_or_else(|| Error::Device("No device has been opened yet.".into()))?;
+    let options: ModelOptions = serde_wasm_bindgen::from_value(options)
+        .map_err(|error| Error::Settings(format!("The model's options cannot be understood: {error}.")))?;
     // The old model goes first: two would not fit everywhere.
     SESSION.set(None);
     device.memory_cleanup();
-    let info = load(url, device, on_event).await?;
+    let info = load(options, files, device, on_event).await?;
     Ok(object(&info)?)
 }
 
-async fn load(url: String, device: Device, on_event: Function) -> Result<ModelInfo> {
+async fn load(options: ModelOptions, files: JsValue, device: Device, on_event: Function) -> Result<ModelInfo> {
+    let notices = notifier(on_event.clone());
     let report = reporter(on_event);
-    let control = Control::new(&report, &|| CANCELLED.get());
-    let source = source::UrlFolder(url.trim_end_matches('/').to_string());
-    let model = StableDiffusion::load(&source, device, Precision::F32, &control).await?;
+    let control = Control::new(&report, &|| CANCELLED.get()).with_notices(&*notices);
+    let origin = origin(&options, files, notices.clone()).await?;
+    let how = LoadOptions { precision: Precision::F32, weights: options.weights, prediction: options.prediction };
+    let model = StableDiffusion::load(&origin, device, how, &control).await?;
     let info = model.info.clone();
     SESSION.set(Some(Session::new(Pipeline { model })));
     Ok(info)
+}
+
+async fn cache() -> Option<Cache> {
+    opfs::Opfs::open().await.map(|storage| Cache::new(Rc::new(storage)))
+}
+
+async fn origin(options: &ModelOptions, files: JsValue, notices: Rc<dyn Fn(&str)>) -> Result<Origin> {
+    let cache = cache().await;
+    if let Some(files) = files.dyn_ref::<js_sys::Array>().filter(|files| files.length() > 0) {
+        return picked_origin(files, options, cache);
+    }
+    let source = options.source.as_deref().unwrap_or_default();
+    let reference = Reference::parse(source)?;
+    let web = Web::new(Rc::new(transport::Fetch::new()?), notices);
+    let hub = options.hub.as_deref().unwrap_or(ENDPOINT).trim_end_matches('/');
+    Ok(Origin::remote(reference, &web, hub, options.weights, options.prediction, cache))
+}
+
+/// A model among picked files: kept like any other, so that they need not be picked again.
+fn picked_origin(files: &js_sys::Array, options: &ModelOptions, cache: Option<Cache>) -> Result<Origin> {
+    let unknown = || Error::Model("What was dropped cannot be read as files; drop a model's file or folder.".into());
+    let mut picked = Vec::new();
+    let mut marks = Vec::new();
+    for entry in files.iter() {
+        let path = Reflect::get(&entry, &"path".into()).ok().and_then(|path| path.as_string()).ok_or_else(unknown)?;
+        let file: web_sys::File =
+            Reflect::get(&entry, &"file".into()).ok().and_then(|file| file.dyn_into().ok()).ok_or_else(unknown)?;
+        marks.push(format!("{path}:{}:{}", file.size(), file.last_modified()));
+        picked.push((path, file));
+    }
+    marks.sort();
+    let name = options.source.clone().unwrap_or_else(|| "Your files".into());
+    let key = Key { origin: name.clone(), revision: marks.join("|"), file: String::new(), weights: options.weights };
+    let open = open_source(Rc::new(picked::Picked::new(name, picked)), None, options.prediction);
+    Ok(Origin { open, keep: cache.map(|cache| (cache, key)) })
+}
+
+/// The models that are kept on this visitor's disk: `[{folder, origin, revision, file, weights, bytes, complete}]`, and
+/// what the browser says about room: `{models, usage, quota}`.
+///
+/// # Errors
+/// None that a visitor could meet.
+#[wasm_bindgen(js_name = listKept)]
+pub async fn list_kept() -> Result<JsValue, JsValue> {
+    #[derive(Serialize)]
+    struct Kept {
+        folder: String,
+        #[serde(flatten)]
+        key: Option<Key>,
+        bytes: u64,
+        complete: bool,
+    }
+    #[derive(Serialize)]
+    struct Room {
+        models: Vec<Kept>,
+        usage: Option<u64>,
+        quota: Option<u64>,
+        available: bool,
+    }
+    let cache = cache().await;
+    let listed = match &cache {
+        Some(cache) => cache.list().await,
+        None => Vec::new(),
+    };
+    let models = listed
+        .into_iter()
+        .map(|kept| Kept { folder: kept.folder, key: kept.key, bytes: kept.bytes, complete: kept.complete })
+        .collect();
+    let (usage, quota) = opfs::estimate().await.unzip();
+    Ok(object(&Room { models, usage, quota, available: cache.is_some() })?)
+}
+
+/// Removes a kept model by its folder, or all of them where `folder` is empty.
+///
+/// # Errors
+/// `file`: it is in use, for instance by another tab.
+#[wasm_bindgen(js_name = purgeKept)]
+pub async fn purge_kept(folder: String) -> Result<(), JsValue> {
+    let Some(cache) = cache().await else { return Ok(()) };
+    if folder.is_empty() {
+        cache.purge_all().await?
+    } else {
+        cache.purge(&folder).await?
+    }
+    Ok(())
 }
 
 /// Decodes a picture and gives its upright size: `{width, height}`.

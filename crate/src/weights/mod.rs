@@ -1,9 +1,25 @@
-//! Weights: where the files come from ([`source`]) and the named tensors in them ([`tensors`]).
-//! Data flows one way from here: source → tensors → model → pipeline.
+//! Weights: from files, wherever they are, to tensors in the form in which the device holds them.
+//!
+//! Data flows one way: [`file`] (bytes by range) → [`format`] (which tensors a file holds) → [`checkpoint`] (which tensors a
+//! model has, by diffusers name) → [`stream`] (converted one by one as they arrive) → [`cache`] and [`tensors`] → model.
 
+pub mod cache;
+pub mod checkpoint;
+pub mod compact;
+pub mod family;
+pub mod file;
+pub mod format;
+pub mod http;
+pub mod hub;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod local;
 pub mod names;
+pub mod origin;
+pub mod pack;
 pub mod source;
+pub mod stream;
 pub mod tensors;
 
-pub use source::Source;
+pub use compact::{Compact, WeightType};
+pub use origin::Origin;
 pub use tensors::Tensors;

@@ -1,17 +1,19 @@
-//! The named tensors of one file, taken one by one while a network is built.
+//! The named tensors of one network, taken one by one while it is built: first to learn what it needs, then for real.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use burn::tensor::Tensor;
-use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
 
-use super::names;
+use super::compact::{Compact, WeightType, convert};
+use super::format::{Dtype, blocks};
 use crate::device::Place;
+use crate::model::weight::Weight;
 use crate::{Error, Result};
 
-/// Count, bytes and dtypes of a file's tensors.
+/// Count, bytes and dtypes of tensors.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Census {
     /// Number of weights.
@@ -22,124 +24,206 @@ pub struct Census {
     pub dtypes: BTreeMap<String, u64>,
 }
 
-struct Entry {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    start: usize,
-    end: usize,
+impl Census {
+    /// Counts one tensor more.
+    pub fn add(&mut self, dtype: Dtype, parameters: u64) {
+        self.parameters += parameters;
+        self.bytes += dtype.bytes(parameters).unwrap_or_default();
+        *self.dtypes.entry(dtype.name().to_string()).or_default() += parameters;
+    }
 }
 
-/// The tensors of one safetensors file. Each can be taken once; what is left at the end does not belong to the model.
-pub struct Tensors {
-    file: String,
-    origin: Origin,
-    census: Census,
+/// A tensor that a network needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// Its diffusers name in the network.
+    pub name: String,
+    /// Its shape in the network, which may differ from the file's in dimensions of 1.
+    pub shape: Vec<usize>,
+    /// Which rows of it: all where this is `None`.
+    pub rows: Option<Vec<usize>>,
+    /// Whether it is a matrix that may be kept quantised, not a vector or a table.
+    pub is_weight: bool,
 }
 
+/// A tensor that is ready to be built in.
+#[derive(Debug)]
+pub enum Ready {
+    /// A matrix, on its device already.
+    Weight(Weight),
+    /// Anything else.
+    Small(Compact),
+}
+
+impl Ready {
+    /// A tensor as `need` says, taken to `place` if it is a matrix.
+    ///
+    /// # Errors
+    /// Names a tensor whose bytes do not fit its shape.
+    pub fn new(compact: Compact, need: &Need, place: &Place) -> Result<Self> {
+        Ok(if need.is_weight { Self::Weight(Weight::new(compact, place)?) } else { Self::Small(compact) })
+    }
+}
+
+/// Where tensors come from.
 enum Origin {
-    File { bytes: Vec<u8>, entries: BTreeMap<String, Entry> },
-    Formula(Formula),
+    /// They are here.
+    Loaded(BTreeMap<String, Ready>),
+    /// Only their shapes are known; what is taken is noted, and single zeros stand in for it.
+    Planned { shapes: BTreeMap<String, Vec<usize>>, needs: Rc<RefCell<Vec<Need>>> },
+    /// A formula gives any tensor that is asked for.
+    Formula(Formula, WeightType),
 }
 
 /// Values of the tensor of a name and a shape.
 pub type Formula = Box<dyn FnMut(&str, &[usize]) -> Vec<f32>>;
 
+/// The tensors of one network. Each can be taken once; what is left at the end does not belong to the model.
+pub struct Tensors {
+    network: String,
+    origin: Origin,
+}
+
+/// Same rows, same number of values: dimensions of 1 come and go between formats, and packs flatten convolutions.
+pub(super) fn fits(stored: &[usize], wanted: &[usize]) -> bool {
+    stored.first() == wanted.first() && stored.iter().product::<usize>() == wanted.iter().product::<usize>()
+}
+
 impl Tensors {
-    /// Reads the header of a safetensors file; the tensors stay as bytes until they are taken.
+    /// Tensors that are here. `network` is what messages call it.
+    pub fn loaded(network: &str, tensors: BTreeMap<String, Ready>) -> Self {
+        Self { network: network.to_string(), origin: Origin::Loaded(tensors) }
+    }
+
+    /// A rehearsal with shapes alone, which gathers in `needs` what the network takes.
+    pub fn planned(network: &str, shapes: BTreeMap<String, Vec<usize>>, needs: Rc<RefCell<Vec<Need>>>) -> Self {
+        Self { network: network.to_string(), origin: Origin::Planned { shapes, needs } }
+    }
+
+    /// Tensors that a formula gives, kept as `weights`: a model of true size without its file.
+    pub fn from_formula(network: &str, weights: WeightType, formula: Formula) -> Self {
+        Self { network: network.to_string(), origin: Origin::Formula(formula, weights) }
+    }
+
+    /// Takes the tensor `name` of `shape` as floats.
     ///
     /// # Errors
-    /// Names the file if it is damaged or not a safetensors file.
-    pub fn from_safetensors(file: &str, bytes: Vec<u8>) -> Result<Self> {
-        let damaged =
-            |error| Error::Model(format!("{file} is not a whole safetensors file ({error}); download it again."));
-        let mut entries = BTreeMap::new();
-        let mut census = Census::default();
-        {
-            let view = SafeTensors::deserialize(&bytes).map_err(damaged)?;
-            let base = bytes.as_ptr() as usize;
-            for (name, tensor) in view.iter() {
-                if names::is_buffer(name) {
-                    continue;
-                }
-                let start = tensor.data().as_ptr() as usize - base;
-                let end = start + tensor.data().len();
-                let shape = tensor.shape().to_vec();
-                let parameters = shape.iter().product::<usize>() as u64;
-                census.parameters += parameters;
-                census.bytes += (end - start) as u64;
-                *census.dtypes.entry(format!("{:?}", tensor.dtype())).or_default() += parameters;
-                entries.insert(names::current(name), Entry { dtype: tensor.dtype(), shape, start, end });
-            }
-        }
-        Ok(Self { file: file.to_string(), origin: Origin::File { bytes, entries }, census })
-    }
-
-    /// Tensors that a formula gives, of whatever name and shape is asked for: a model of true size without its file.
-    pub fn from_formula(name: &str, formula: Formula) -> Self {
-        Self { file: name.to_string(), origin: Origin::Formula(formula), census: Census::default() }
-    }
-
-    /// Count, bytes and dtypes of everything in the file.
-    pub fn census(&self) -> &Census {
-        &self.census
-    }
-
-    /// The shape of a tensor that is still there.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        match &self.origin {
-            Origin::File { entries, .. } => entries.get(name).map(|entry| &entry.shape[..]),
-            Origin::Formula(_) => None,
-        }
-    }
-
-    /// Takes the tensor `name` of exactly `shape`, widened from f16, bf16 or f32 without loss.
-    ///
-    /// # Errors
-    /// Names the tensor if it is missing, has another shape, or a dtype that is no weight's.
+    /// Names the tensor if it is missing, has another shape, or is damaged.
     pub fn take<const D: usize>(&mut self, name: &str, shape: [usize; D], place: &Place) -> Result<Tensor<D>> {
-        let file = &self.file;
-        let (bytes, entries) = match &mut self.origin {
-            Origin::File { bytes, entries } => (bytes, entries),
-            Origin::Formula(formula) => return Ok(place.tensor(formula(name, &shape), shape)),
-        };
-        let entry = entries
-            .remove(name)
-            .ok_or_else(|| Error::Model(format!("{file} has no tensor {name} of shape {shape:?}.")))?;
-        if entry.shape != shape {
-            return Err(Error::Model(format!(
-                "Tensor {name} of {file} has shape {:?}, but the model's config asks for {shape:?}.",
-                entry.shape
-            )));
-        }
-        let values = widen(entry.dtype, &bytes[entry.start..entry.end]).ok_or_else(|| {
-            Error::Model(format!("Tensor {name} of {file} is {:?}; f32, f16 or bf16 is needed.", entry.dtype))
-        })?;
-        Ok(place.tensor(values, shape))
+        self.take_any(name, &shape, None, place)
+            .map(|values| values.map_or_else(|| place.tensor(vec![0.0], [1; D]), |values| place.tensor(values, shape)))
     }
 
-    /// Ends the reading of the file.
+    /// Takes `rows` of the table `name` of `shape`.
     ///
     /// # Errors
-    /// Names the tensors that nothing took: the file belongs to another model than its config says.
+    /// As [`Tensors::take`].
+    pub fn take_rows(&mut self, name: &str, shape: [usize; 2], rows: &[usize], place: &Place) -> Result<Tensor<2>> {
+        let values = self.take_any(name, &shape, Some(rows), place)?;
+        let taken = [rows.len(), shape[1]];
+        Ok(values.map_or_else(|| place.tensor(vec![0.0], [1; 2]), |values| place.tensor(values, taken)))
+    }
+
+    /// Takes the matrix or convolution `name` of `shape` in the form that it is kept in.
+    ///
+    /// # Errors
+    /// As [`Tensors::take`].
+    pub fn take_weight(&mut self, name: &str, shape: &[usize], place: &Place) -> Result<Weight> {
+        let network = &self.network;
+        match &mut self.origin {
+            Origin::Planned { shapes, needs } => {
+                plan(network, shapes, needs, name, shape, None, true)?;
+                Ok(Weight::dense(place.tensor(vec![0.0], [1; 2])))
+            }
+            Origin::Formula(formula, weights) => {
+                let compact = convert(name, shape, &formula(name, shape), *weights);
+                Weight::new(compact, place)
+            }
+            Origin::Loaded(tensors) => match tensors.remove(name) {
+                Some(Ready::Weight(weight)) => Ok(weight),
+                Some(Ready::Small(compact)) => Weight::new(compact, place),
+                None => Err(missing(network, name, shape)),
+            },
+        }
+    }
+
+    /// The values, or `None` in a rehearsal.
+    fn take_any(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        rows: Option<&[usize]>,
+        _place: &Place,
+    ) -> Result<Option<Vec<f32>>> {
+        let network = &self.network;
+        match &mut self.origin {
+            Origin::Planned { shapes, needs } => {
+                plan(network, shapes, needs, name, shape, rows, false)?;
+                Ok(None)
+            }
+            Origin::Formula(formula, _) => {
+                let values = formula(name, shape);
+                let width = shape.iter().skip(1).product::<usize>();
+                Ok(Some(match rows {
+                    Some(rows) => rows.iter().flat_map(|row| values[row * width..][..width].to_vec()).collect(),
+                    None => values,
+                }))
+            }
+            Origin::Loaded(tensors) => match tensors.remove(name) {
+                Some(Ready::Small(compact)) => {
+                    let mut values = Vec::new();
+                    blocks::dequantise(compact.dtype, &compact.bytes, &mut values);
+                    let count = rows.map_or(shape.first().copied().unwrap_or(1), <[usize]>::len)
+                        * shape.iter().skip(1).product::<usize>();
+                    if values.len() != count {
+                        return Err(Error::Model(format!("Tensor {name} of {network} is damaged; load it again.")));
+                    }
+                    Ok(Some(values))
+                }
+                _ => Err(missing(network, name, shape)),
+            },
+        }
+    }
+
+    /// Ends the building of the network.
+    ///
+    /// # Errors
+    /// Names the tensors that nothing took: they belong to another model than the config says.
     pub fn finish(self) -> Result<()> {
-        let Origin::File { entries, .. } = self.origin else { return Ok(()) };
-        let total = entries.len();
-        if total == 0 {
+        let left: Vec<String> = match self.origin {
+            Origin::Loaded(tensors) => tensors.into_keys().collect(),
+            Origin::Planned { shapes, .. } => shapes.into_keys().collect(),
+            Origin::Formula(..) => return Ok(()),
+        };
+        if left.is_empty() {
             return Ok(());
         }
-        let first = entries.into_keys().take(3).collect::<Vec<_>>().join(", ");
-        let more = if total > 3 { format!(" and {} more", total - 3) } else { String::new() };
-        Err(Error::Model(format!("{} has tensors that its config does not account for: {first}{more}.", self.file)))
+        let more = if left.len() > 3 { format!(" and {} more", left.len() - 3) } else { String::new() };
+        let first = left.into_iter().take(3).collect::<Vec<_>>().join(", ");
+        Err(Error::Model(format!("{} has tensors that its config does not account for: {first}{more}.", self.network)))
     }
 }
 
-/// Little-endian bytes as f32, or `None` for a dtype that weights do not come in.
-fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    let pairs = || bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
-    Some(match dtype {
-        Dtype::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::F16 => pairs().map(|b| f16::from_le_bytes(b).to_f32()).collect(),
-        Dtype::BF16 => pairs().map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
-        _ => return None,
-    })
+fn missing(network: &str, name: &str, shape: &[usize]) -> Error {
+    Error::Model(format!("{network} has no tensor {name} of shape {shape:?}."))
+}
+
+fn plan(
+    network: &str,
+    shapes: &mut BTreeMap<String, Vec<usize>>,
+    needs: &RefCell<Vec<Need>>,
+    name: &str,
+    shape: &[usize],
+    rows: Option<&[usize]>,
+    is_weight: bool,
+) -> Result<()> {
+    let stored = shapes.remove(name).ok_or_else(|| missing(network, name, shape))?;
+    if !fits(&stored, shape) {
+        return Err(Error::Model(format!(
+            "Tensor {name} of {network} has shape {stored:?}, but the model's config asks for {shape:?}."
+        )));
+    }
+    let need = Need { name: name.into(), shape: shape.into(), rows: rows.map(<[usize]>::to_vec), is_weight };
+    needs.borrow_mut().push(need);
+    Ok(())
 }

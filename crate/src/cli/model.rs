@@ -1,0 +1,154 @@
+//! Which model a command runs: the arguments that name it, and how they are resolved.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use clap::ValueEnum;
+use indicatif::HumanBytes;
+use serde::Deserialize;
+use styleid::model::config::Prediction;
+use styleid::weights::cache::Cache;
+use styleid::weights::cache::disk::Disk;
+use styleid::weights::http::{Web, native::Native};
+use styleid::weights::hub::{ENDPOINT, Reference};
+use styleid::weights::{Origin, WeightType};
+use styleid::{Error, Result};
+
+/// The models that the page and the command line offer.
+const CATALOGUE: &str = include_str!("../../../www/models.json");
+
+/// What the Python program runs.
+pub const DEFAULT_MODEL: &str = "sd21-base";
+
+/// A model of the catalogue.
+#[derive(Debug, Deserialize)]
+pub struct Known {
+    /// What to call it on the command line.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Repository and file on the Hub; models that come with the page have none.
+    pub source: Option<String>,
+    /// Bytes that loading it fetches.
+    pub bytes: u64,
+    /// Under which terms its weights are.
+    pub licence: String,
+    /// What its UNet predicts.
+    pub prediction: Prediction,
+}
+
+/// The models of the catalogue that are on the Hub.
+///
+/// # Errors
+/// The catalogue is not what this program was built with.
+pub fn catalogue() -> Result<Vec<Known>> {
+    let known: Vec<Known> = serde_json::from_str(CATALOGUE)
+        .map_err(|error| Error::Model(format!("The list of models cannot be understood: {error}.")))?;
+    Ok(known.into_iter().filter(|known| known.source.is_some()).collect())
+}
+
+/// Arguments that name a model.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ModelArgs {
+    /// A model's folder or file, owner/repo[@revision][/file] on the Hugging Face Hub, a URL, or an id that
+    /// `styleid models` lists.
+    #[arg(long, value_name = "MODEL", default_value = DEFAULT_MODEL)]
+    pub model: String,
+    /// What the UNet predicts, where neither a config nor the file's name says it.
+    #[arg(long, value_enum)]
+    pub prediction: Option<PredictionChoice>,
+}
+
+/// Arguments that say how its weights are kept.
+#[derive(Debug, Clone, clap::Args)]
+pub struct KeepArgs {
+    /// What weights are kept as, in memory and on disk: exact is the file's own values.
+    #[arg(long, value_enum, default_value_t = WeightChoice::Exact)]
+    pub weights: WeightChoice,
+    /// Neither read nor write the cache of models that came over the network.
+    #[arg(long)]
+    pub no_cache: bool,
+}
+
+/// What weights are kept as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WeightChoice {
+    Exact,
+    F32,
+    F16,
+    Q8,
+    Q4,
+}
+
+impl From<WeightChoice> for WeightType {
+    fn from(choice: WeightChoice) -> Self {
+        match choice {
+            WeightChoice::Exact => Self::Exact,
+            WeightChoice::F32 => Self::F32,
+            WeightChoice::F16 => Self::F16,
+            WeightChoice::Q8 => Self::Q8,
+            WeightChoice::Q4 => Self::Q4,
+        }
+    }
+}
+
+/// What a UNet predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PredictionChoice {
+    /// ε, the noise.
+    Epsilon,
+    /// v, the velocity.
+    #[value(name = "v_prediction", alias = "v-prediction", alias = "v")]
+    VPrediction,
+}
+
+impl From<PredictionChoice> for Prediction {
+    fn from(choice: PredictionChoice) -> Self {
+        match choice {
+            PredictionChoice::Epsilon => Self::Epsilon,
+            PredictionChoice::VPrediction => Self::VPrediction,
+        }
+    }
+}
+
+/// The cache of this user, if the environment says where it is.
+pub fn cache() -> Option<Cache> {
+    Disk::of_this_user().map(|disk| Cache::new(Rc::new(disk)))
+}
+
+impl ModelArgs {
+    /// The prediction type that was asked for.
+    pub fn prediction(&self) -> Option<Prediction> {
+        self.prediction.map(Into::into)
+    }
+
+    /// What `--model` names: a path that is there, then an id of the catalogue, then anything on the Hub or the web.
+    ///
+    /// # Errors
+    /// Says how to name a model where this names none.
+    pub fn origin(&self, weights: WeightType, with_cache: bool) -> Result<Origin> {
+        let prediction = self.prediction();
+        let path = Path::new(&self.model);
+        if path.exists() {
+            return Origin::local(path, prediction);
+        }
+        let known = catalogue()?.into_iter().find(|known| known.id == self.model);
+        let prediction = prediction.or(known.as_ref().map(|known| known.prediction));
+        if let Some(known) = &known {
+            eprintln!("{}: {} to fetch once, licence {}", known.name, HumanBytes(known.bytes), known.licence);
+        }
+        let named = known.and_then(|known| known.source).unwrap_or_else(|| self.model.clone());
+        let looks_like_path = named.starts_with(['.', '/', '~', '\\']) || !named.contains('/');
+        if looks_like_path {
+            let message =
+                format!("There is nothing at {named}, and no model of that name: `styleid models` lists them.");
+            return Err(Error::Model(message));
+        }
+        let reference = Reference::parse(&named)?;
+        let endpoint = std::env::var("HF_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty());
+        let endpoint = endpoint.unwrap_or_else(|| ENDPOINT.into());
+        let web = Web::new(Rc::new(Native::new()), Rc::new(|notice: &str| eprintln!("{notice}")));
+        let cache = with_cache.then(cache).flatten();
+        Ok(Origin::remote(reference, &web, endpoint.trim_end_matches('/'), weights, prediction, cache))
+    }
+}

@@ -1,0 +1,63 @@
+//! `styleid pack`.
+
+use std::path::PathBuf;
+
+use indicatif::HumanBytes;
+use styleid::model::packing::{Packing, write};
+use styleid::{Control, Result};
+
+use super::bars::Bars;
+use super::model::{ModelArgs, WeightChoice};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// What the UNet's and the VAE's weights become.
+    #[arg(long, value_enum, default_value_t = WeightChoice::Q8)]
+    weights: WeightChoice,
+    /// The pack's name: `.styleid.gguf` is added to it.
+    #[arg(long, value_name = "NAME")]
+    out: PathBuf,
+    /// Write parts of at most this size, such as 90MB, for hosts that take no large files.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    shard: Option<u64>,
+    /// Under which terms the weights are; is written into the pack.
+    #[arg(long, value_name = "NAME")]
+    licence: Option<String>,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 1,
+        "KB" => 1000,
+        "MB" | "M" => 1_000_000,
+        "MIB" => 1 << 20,
+        "GB" | "G" => 1_000_000_000,
+        other => return Err(format!("{other} is no unit; use MB or GB")),
+    };
+    let number: u64 = digits.trim().parse().map_err(|_| format!("{text} is no size; give one like 90MB"))?;
+    number.checked_mul(unit).filter(|&bytes| bytes >= 1_000_000).ok_or_else(|| "a part must have 1 MB or more".into())
+}
+
+/// # Errors
+/// What is wrong with the model, or why the pack cannot be written.
+pub async fn run(args: Args) -> Result<()> {
+    let bars = Bars::new();
+    let on_progress = |progress| bars.show(progress);
+    let on_notice = |notice: &str| bars.say(notice);
+    let control = Control::new(&on_progress, &|| false).with_notices(&on_notice);
+    let origin = args.model.origin(args.weights.into(), false)?;
+    let packing = Packing {
+        source: args.model.model.clone(),
+        weights: args.weights.into(),
+        part_bytes: args.shard,
+        licence: args.licence,
+        prediction: args.model.prediction(),
+    };
+    for (path, bytes) in write(&origin, &packing, &args.out, &control).await? {
+        println!("{} ({})", path.display(), HumanBytes(bytes));
+    }
+    Ok(())
+}

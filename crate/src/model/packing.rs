@@ -1,0 +1,271 @@
+//! Writes a model as a pack (`docs/packs.md`): UNet and VAE as they are kept, the empty prompt's embedding, the configs,
+//! where all of it came from.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::config::Prediction;
+use super::loading::{Assembly, Facts, Needs, embed, plan};
+use crate::control::Control;
+use crate::device::{self, Place, Precision};
+use crate::weights::checkpoint::{Checkpoint, NULL_EMBEDDING};
+use crate::weights::compact::kept_as;
+use crate::weights::file::Pending;
+use crate::weights::format::{Dtype, gguf_writer};
+use crate::weights::stream::{Meter, Receiver, Wanted, hex, spans, stream};
+use crate::weights::tensors::Need;
+use crate::weights::{Compact, Origin, WeightType, pack};
+use crate::{Error, Result};
+
+/// How a pack is made.
+#[derive(Debug, Clone)]
+pub struct Packing {
+    /// What the person called the model; written into the pack.
+    pub source: String,
+    /// What weights become.
+    pub weights: WeightType,
+    /// Largest size of a part, or one file.
+    pub part_bytes: Option<u64>,
+    /// Terms of the weights; written into the pack.
+    pub licence: Option<String>,
+    /// Overrules what the files say about the UNet's output.
+    pub prediction: Option<Prediction>,
+}
+
+/// A tensor of the pack.
+struct Packed {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: u64,
+}
+
+/// A part that is being written.
+struct Part {
+    target: PathBuf,
+    /// Its name until it is whole.
+    temporary: PathBuf,
+    file: File,
+    plan: gguf_writer::Plan,
+    tensors: Vec<Packed>,
+    hashes: BTreeMap<String, String>,
+}
+
+fn cannot(path: &Path, error: &std::io::Error) -> Error {
+    Error::File(format!("{} cannot be written: {error}.", path.display()))
+}
+
+/// Writes the model as `out.styleid.gguf`, or in parts, and gives the files with their sizes.
+///
+/// # Errors
+/// What is wrong with the model, or why a file cannot be written.
+pub async fn write(
+    origin: &Origin,
+    packing: &Packing,
+    out: &Path,
+    control: &Control<'_>,
+) -> Result<Vec<(PathBuf, u64)>> {
+    let checkpoint = (origin.open)().await?;
+    let facts = Facts::of(&checkpoint);
+    let configs = facts.configs(packing.prediction)?;
+    let place = Place::new(device::cpu(), Precision::F32, 0)?;
+    let with_text = !checkpoint.tensors.contains_key(NULL_EMBEDDING);
+    let shapes = checkpoint.tensors.iter().map(|(name, located)| (name, &located.shape));
+    let needs = plan(&configs, shapes, with_text, &place)?;
+    let (text, rest): (Vec<_>, Vec<_>) = needs
+        .iter()
+        .map(|(name, need)| Wanted { name: name.clone(), need })
+        .partition(|wanted| wanted.name.starts_with("text_encoder."));
+    let mut meter = Meter::default();
+    for Wanted { name, need } in text.iter().chain(&rest) {
+        if let Some(located) = checkpoint.tensors.get(name) {
+            meter.total += spans(name, need, located)?.iter().map(|span| span.end - span.start).sum::<u64>();
+        }
+    }
+    let embedding = if with_text {
+        let mut assembly = Assembly::new(&place, control);
+        stream(&checkpoint, &text, WeightType::Exact, &mut assembly, &mut meter, control).await?;
+        Some(embed(&configs, assembly.take("text_encoder"), &place).await?)
+    } else {
+        None
+    };
+
+    let tensors = tensors(&checkpoint, &needs, packing.weights, embedding.as_ref())?;
+    let mut parts = Parts::begin(tensors, &facts, &checkpoint, packing, out)?;
+    if let Some(embedding) = embedding {
+        parts.put(&embedding)?;
+    }
+    stream(&checkpoint, &rest, packing.weights, &mut parts, &mut meter, control).await?;
+    parts.finish()
+}
+
+/// What the pack will hold, in the order of the names.
+fn tensors(
+    checkpoint: &Checkpoint,
+    needs: &Needs,
+    weights: WeightType,
+    embedding: Option<&Compact>,
+) -> Result<Vec<Packed>> {
+    let mut tensors = Vec::new();
+    for (name, need) in needs.iter().filter(|(name, _)| !name.starts_with("text_encoder.")) {
+        let Some(located) = checkpoint.tensors.get(name) else { continue };
+        let dtype = if need.is_weight { kept_as(weights, name, located.dtype, &need.shape) } else { Dtype::F32 };
+        // Blocks of a GGUF file may not run over the end of a row, so a quantised convolution goes in flat.
+        let shape = match dtype.block() {
+            1 => need.shape.clone(),
+            _ => vec![need.shape[0], need.shape[1..].iter().product()],
+        };
+        tensors.push((name.clone(), dtype, shape));
+    }
+    tensors.extend(embedding.map(|embedding| (embedding.name.clone(), embedding.dtype, embedding.shape.clone())));
+    tensors
+        .into_iter()
+        .map(|(name, dtype, shape)| {
+            let values = shape.iter().map(|&side| side as u64).product();
+            let too_large = || Error::Model(format!("Tensor {name} does not fit a pack."));
+            let bytes = dtype.bytes(values).ok_or_else(too_large)?;
+            Ok(Packed { name, dtype, shape, bytes })
+        })
+        .collect()
+}
+
+/// The files of a pack on their way.
+struct Parts {
+    parts: Vec<Part>,
+    facts: pack::Facts,
+    name: String,
+}
+
+impl Parts {
+    fn begin(
+        tensors: Vec<Packed>,
+        facts: &Facts,
+        checkpoint: &Checkpoint,
+        packing: &Packing,
+        out: &Path,
+    ) -> Result<Self> {
+        // The header's share: configs once, and about 200 bytes for each tensor.
+        let overhead = 32 << 10;
+        let limit = packing.part_bytes.unwrap_or(u64::MAX).saturating_sub(overhead);
+        let mut groups: Vec<Vec<Packed>> = vec![Vec::new()];
+        let mut size = 0;
+        for tensor in tensors {
+            let bytes = tensor.bytes + 256;
+            if bytes > limit {
+                return Err(Error::Settings(format!(
+                    "A part must have room for the largest tensor, {} ({} MB); use larger parts or smaller weights.",
+                    tensor.name,
+                    tensor.bytes.div_ceil(1_000_000)
+                )));
+            }
+            if size + bytes > limit {
+                groups.push(Vec::new());
+                size = 0;
+            }
+            size += bytes;
+            if let Some(group) = groups.last_mut() {
+                group.push(tensor);
+            }
+        }
+        let stem = out.to_string_lossy();
+        let stem = stem.trim_end_matches(".gguf").trim_end_matches(".styleid").to_string();
+        let name = Path::new(&stem).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let files: Vec<Value> = checkpoint.files.iter().map(|file| json!(file.name())).collect();
+        let mut parts = Self {
+            parts: Vec::new(),
+            facts: pack::Facts {
+                configs: facts.kept_configs(packing.prediction),
+                provenance: json!({
+                    "source": packing.source, "files": files, "weights": packing.weights.name(),
+                    "licence": packing.licence.as_deref().unwrap_or("as the source's"),
+                    "made by": concat!("styleid ", env!("CARGO_PKG_VERSION")),
+                }),
+                hashes: BTreeMap::new(),
+                parts: groups.len(),
+            },
+            name,
+        };
+        for (i, tensors) in groups.into_iter().enumerate() {
+            let count = parts.facts.parts;
+            let target = match count {
+                1 => PathBuf::from(format!("{stem}.styleid.gguf")),
+                _ => PathBuf::from(format!("{stem}.styleid-{:05}-of-{count:05}.gguf", i + 1)),
+            };
+            let temporary = target.with_extension("gguf.unfinished");
+            if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
+            }
+            let file = File::create(&temporary).map_err(|error| cannot(&temporary, &error))?;
+            // Hashes have one length, so that the header with the real ones will fill the same place.
+            let hashes = tensors.iter().map(|tensor| (tensor.name.clone(), "0".repeat(64))).collect();
+            let plan = parts.plan(&tensors, &hashes, i)?;
+            file.set_len(plan.bytes).map_err(|error| cannot(&temporary, &error))?;
+            parts.parts.push(Part { target, temporary, file, plan, tensors, hashes });
+        }
+        Ok(parts)
+    }
+
+    fn plan(&self, tensors: &[Packed], hashes: &BTreeMap<String, String>, part: usize) -> Result<gguf_writer::Plan> {
+        let facts = pack::Facts { hashes: hashes.clone(), ..self.facts.clone() };
+        let entries: Vec<_> = tensors
+            .iter()
+            .map(|Packed { name, dtype, shape, .. }| gguf_writer::Tensor { name, dtype: *dtype, shape })
+            .collect();
+        gguf_writer::Plan::new(&facts.write(&self.name, part), &entries)
+    }
+
+    fn put(&mut self, tensor: &Compact) -> Result<()> {
+        let unplanned = || Error::Model(format!("Tensor {} is not planned for this pack.", tensor.name));
+        let found = self.parts.iter_mut().find_map(|part| {
+            let index = part.tensors.iter().position(|packed| packed.name == tensor.name)?;
+            Some((part, index))
+        });
+        let (part, index) = found.ok_or_else(unplanned)?;
+        if part.tensors[index].bytes != tensor.bytes.len() as u64 {
+            return Err(unplanned());
+        }
+        let start = part.plan.spans[index].start;
+        let written = part.file.seek(SeekFrom::Start(start)).and_then(|_| part.file.write_all(&tensor.bytes));
+        written.map_err(|error| cannot(&part.temporary, &error))?;
+        part.hashes.insert(tensor.name.clone(), hex(&Sha256::digest(&tensor.bytes)));
+        Ok(())
+    }
+
+    /// Writes the headers, which know the hashes now, and gives the files their names.
+    fn finish(mut self) -> Result<Vec<(PathBuf, u64)>> {
+        let mut files = Vec::new();
+        let mut parts = std::mem::take(&mut self.parts);
+        for (i, part) in parts.iter_mut().enumerate() {
+            let plan = self.plan(&part.tensors, &part.hashes, i)?;
+            if plan.spans != part.plan.spans {
+                return Err(Error::File(format!("The header of {} changed its size.", part.target.display())));
+            }
+            let start = part.file.seek(SeekFrom::Start(0));
+            let written = start.and_then(|_| part.file.write_all(&plan.header)).and_then(|()| part.file.sync_all());
+            written.map_err(|error| cannot(&part.temporary, &error))?;
+            std::fs::rename(&part.temporary, &part.target).map_err(|error| cannot(&part.target, &error))?;
+            files.push((part.target.clone(), plan.bytes));
+        }
+        Ok(files)
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        for part in &self.parts {
+            // Whatever stopped the writing has been said; a file that cannot be removed either is named .unfinished.
+            let _ = std::fs::remove_file(&part.temporary);
+        }
+    }
+}
+
+impl Receiver for Parts {
+    fn receive<'a>(&'a mut self, tensor: Compact, _: &'a Need) -> Pending<'a, Result<()>> {
+        Box::pin(async move { self.put(&tensor) })
+    }
+}

@@ -1,0 +1,198 @@
+//! One weight matrix on its device, in the compact form that it is kept in, and as floats when a layer needs it.
+
+use std::sync::Arc;
+
+use burn::module::{Module, Param, ParamId};
+use burn::tensor::{DType, Int, Tensor, TensorData};
+
+use crate::device::Place;
+use crate::weights::compact::Compact;
+use crate::weights::format::{Dtype, blocks};
+use crate::{Error, Result};
+
+/// A weight `[rows, columns]`: PyTorch's `[out, in]`, a convolution's `[out, in·kh·kw]`.
+#[derive(Module, Debug)]
+pub struct Weight {
+    rows: usize,
+    columns: usize,
+    values: Values,
+}
+
+/// How a weight's values are held.
+#[derive(Module, Debug)]
+enum Values {
+    /// Floats of the run's own type.
+    Dense(Param<Tensor<2>>),
+    /// On the processor: as in the file, widened by plain code.
+    Host(Host),
+    /// On a GPU: words that a kernel can read.
+    Packed(Packed),
+}
+
+/// Compact bytes in main memory.
+#[derive(Module, Debug)]
+struct Host {
+    #[module(skip)]
+    compact: Arc<Compact>,
+    #[module(skip)]
+    place: Place,
+}
+
+/// Compact values on a GPU: 32-bit words of little-endian codes, and the scales apart, two f16 a word.
+#[derive(Module, Debug)]
+pub(crate) struct Packed {
+    #[module(skip)]
+    pub(crate) dtype: Dtype,
+    /// Four 8-bit codes, eight 4-bit codes or two f16 a word.
+    pub(crate) codes: Param<Tensor<1, Int>>,
+    /// One f16 for every 32 codes, two a word; none for f16 values.
+    pub(crate) scales: Option<Param<Tensor<1, Int>>>,
+}
+
+fn words(bytes: &[u8], place: &Place) -> Param<Tensor<1, Int>> {
+    let words: Vec<i32> = bytes
+        .chunks(4)
+        .map(|chunk| {
+            let mut word = [0; 4];
+            word[..chunk.len()].copy_from_slice(chunk);
+            i32::from_le_bytes(word)
+        })
+        .collect();
+    let length = words.len();
+    let tensor = Tensor::from_data(TensorData::new(words, [length]), (&place.device, DType::I32));
+    Param::initialized(ParamId::new(), tensor)
+}
+
+impl Weight {
+    /// A weight of plain floats.
+    pub fn dense(values: Tensor<2>) -> Self {
+        let [rows, columns] = values.dims();
+        Self { rows, columns, values: Values::Dense(Param::initialized(ParamId::new(), values)) }
+    }
+
+    /// Takes a tensor in its compact form to `place`, as a matrix of its first dimension by the others.
+    ///
+    /// # Errors
+    /// Names a tensor whose bytes do not fit its shape.
+    pub fn new(compact: Compact, place: &Place) -> Result<Self> {
+        let rows = compact.shape.first().copied().unwrap_or(1);
+        let columns = compact.shape.iter().skip(1).product();
+        let values = match compact.dtype {
+            Dtype::F32 => {
+                let values = Tensor::<1>::from_data(floats(&compact)?, (&place.device, place.dtype()));
+                Values::Dense(Param::initialized(ParamId::new(), values.reshape([rows, columns])))
+            }
+            _ if place.is_processor() => Values::Host(Host { compact: Arc::new(compact), place: place.clone() }),
+            _ => Values::Packed(Packed::new(&compact, place)?),
+        };
+        Ok(Self { rows, columns, values })
+    }
+
+    /// The values as floats of the run's own type, `[rows, columns]`.
+    pub fn values(&self) -> Tensor<2> {
+        match &self.values {
+            Values::Dense(values) => values.val(),
+            Values::Host(host) => host.values([self.rows, self.columns]),
+            Values::Packed(packed) => packed.values().reshape([self.rows, self.columns]),
+        }
+    }
+}
+
+/// The values as f32.
+fn floats(compact: &Compact) -> Result<TensorData> {
+    let mut values = Vec::with_capacity(compact.shape.iter().product());
+    blocks::dequantise(compact.dtype, &compact.bytes, &mut values)
+        .filter(|()| values.len() == compact.shape.iter().product::<usize>())
+        .ok_or_else(|| {
+            Error::Model(format!("Tensor {} is damaged; remove the model and load it again.", compact.name))
+        })?;
+    let length = values.len();
+    Ok(TensorData::new(values, [length]))
+}
+
+impl Host {
+    fn values(&self, shape: [usize; 2]) -> Tensor<2> {
+        let mut values = Vec::with_capacity(shape[0] * shape[1]);
+        // What `Weight::new` was given has been checked against its shape by whoever read or made it.
+        let _ = blocks::dequantise(self.compact.dtype, &self.compact.bytes, &mut values);
+        values.resize(shape[0] * shape[1], 0.0);
+        self.place.tensor(values, shape)
+    }
+}
+
+impl Packed {
+    fn new(compact: &Compact, place: &Place) -> Result<Self> {
+        let Compact { name, dtype, bytes, .. } = compact;
+        let scale_bytes = match dtype {
+            Dtype::F16 => 0,
+            Dtype::Q8_0 | Dtype::Q4_0 => 2,
+            _ => {
+                return Err(Error::Model(format!("Tensor {name} is {}, which is never kept like this.", dtype.name())));
+            }
+        };
+        if scale_bytes == 0 {
+            return Ok(Self { dtype: *dtype, codes: words(bytes, place), scales: None });
+        }
+        let block = dtype.block_bytes();
+        let mut codes = Vec::with_capacity(bytes.len() / block * (block - scale_bytes));
+        let mut scales = Vec::with_capacity(bytes.len() / block * scale_bytes);
+        for block in bytes.chunks_exact(block) {
+            scales.extend_from_slice(&block[..scale_bytes]);
+            codes.extend_from_slice(&block[scale_bytes..]);
+        }
+        Ok(Self { dtype: *dtype, codes: words(&codes, place), scales: Some(words(&scales, place)) })
+    }
+
+    /// All values in a row, in f32. Plain burn operations: the reference for kernels that read the words themselves.
+    fn values(&self) -> Tensor<1> {
+        let codes = self.codes.val();
+        let Some(scales) = &self.scales else { return halves(codes) };
+        let values = match self.dtype {
+            Dtype::Q4_0 => {
+                // A group is four words; the low halves of its bytes come before the high halves.
+                let nibbles = |shift: i32| {
+                    let parts = (0..4).map(|byte| {
+                        let shifted = codes.clone().bitwise_right_shift_scalar(8 * byte + shift);
+                        shifted.bitwise_and_scalar(15)
+                    });
+                    let stacked: Tensor<2, Int> = Tensor::stack(parts.collect(), 1);
+                    let groups = stacked.dims()[0] / 4;
+                    stacked.reshape([groups, 16])
+                };
+                Tensor::cat(vec![nibbles(0), nibbles(4)], 1).sub_scalar(8)
+            }
+            _ => {
+                // Shifting left, then arithmetically right, takes a byte out with its sign.
+                let parts = (0..4).map(|byte| {
+                    let shifted = codes.clone().bitwise_left_shift_scalar(24 - 8 * byte);
+                    shifted.bitwise_right_shift_scalar(24)
+                });
+                let stacked: Tensor<2, Int> = Tensor::stack(parts.collect(), 1);
+                let groups = stacked.dims()[0] / 8;
+                stacked.reshape([groups, 32])
+            }
+        };
+        let [groups, group] = values.dims();
+        // An odd number of scales fills half of the last word.
+        let scales = halves(scales.val()).narrow(0, 0, groups).reshape([groups, 1]);
+        (values.float() * scales).reshape([groups * group])
+    }
+}
+
+/// Two f16 a word as f32, exactly, on any GPU: without f16 in shaders, from the bits.
+fn halves(words: Tensor<1, Int>) -> Tensor<1> {
+    let low = words.clone().bitwise_and_scalar(0xffff);
+    let high = words.bitwise_right_shift_scalar(16).bitwise_and_scalar(0xffff);
+    let stacked: Tensor<2, Int> = Tensor::stack(vec![low, high], 1);
+    let length = 2 * stacked.dims()[0];
+    let bits: Tensor<1, Int> = stacked.reshape([length]);
+    let exponent = bits.clone().bitwise_right_shift_scalar(10).bitwise_and_scalar(31);
+    // 2^(e − 25) for every exponent from a table: a GPU's exp2 need not be exact. Subnormal numbers have exponent 1.
+    let powers: Vec<f32> = (0..32).map(|e: i32| 2f32.powi(e.max(1) - 25)).collect();
+    let device = bits.device();
+    let powers = Tensor::<1>::from_data(TensorData::new(powers, [32]), (&device, DType::F32));
+    let hidden = exponent.clone().clamp(0, 1).mul_scalar(1024);
+    let mantissa = bits.clone().bitwise_and_scalar(1023) + hidden;
+    let sign = bits.bitwise_right_shift_scalar(15).bitwise_and_scalar(1).mul_scalar(-2).add_scalar(1);
+    (mantissa * sign).float() * powers.select(0, exponent)
+}

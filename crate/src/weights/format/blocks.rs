@@ -1,0 +1,206 @@
+//! Stored weights as f32, value for value as ggml computes them: the order of operations decides the last bit.
+
+use super::Dtype;
+
+/// Appends the values of `bytes`, which are whole values or blocks of `dtype`, to `out`. F64 is rounded to f32.
+///
+/// `None`, with `out` as it was, where `bytes` are not whole blocks or `dtype` is none that weights come in (integers).
+pub fn dequantise(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) -> Option<()> {
+    match dtype {
+        Dtype::F64 => plain(bytes, out, |value| f64::from_le_bytes(*value) as f32),
+        Dtype::F32 => plain(bytes, out, |value| f32::from_le_bytes(*value)),
+        Dtype::F16 => plain(bytes, out, |value| widen(u16::from_le_bytes(*value))),
+        Dtype::BF16 => plain(bytes, out, |value| f32::from_bits(u32::from(u16::from_le_bytes(*value)) << 16)),
+        Dtype::Q8_0 => quantised(bytes, out, q8_0),
+        Dtype::Q4_0 => quantised(bytes, out, q4_0),
+        Dtype::Q4_1 => quantised(bytes, out, q4_1),
+        Dtype::Q5_0 => quantised(bytes, out, q5_0),
+        Dtype::Q5_1 => quantised(bytes, out, q5_1),
+        Dtype::Q2_K => quantised(bytes, out, q2_k),
+        Dtype::Q3_K => quantised(bytes, out, q3_k),
+        Dtype::Q4_K => quantised(bytes, out, q4_k),
+        Dtype::Q5_K => quantised(bytes, out, q5_k),
+        Dtype::Q6_K => quantised(bytes, out, q6_k),
+        Dtype::I64 | Dtype::I32 | Dtype::I16 | Dtype::I8 | Dtype::U8 | Dtype::Bool => None,
+    }
+}
+
+/// Numbers of `N` bytes each.
+fn plain<const N: usize>(bytes: &[u8], out: &mut Vec<f32>, value: impl Fn(&[u8; N]) -> f32) -> Option<()> {
+    let (values, []) = bytes.as_chunks() else { return None };
+    out.extend(values.iter().map(value));
+    Some(())
+}
+
+/// Blocks of `BYTES` bytes that hold `VALUES` values each.
+fn quantised<const BYTES: usize, const VALUES: usize>(
+    bytes: &[u8],
+    out: &mut Vec<f32>,
+    block: impl Fn(&[u8; BYTES], &mut [f32; VALUES]),
+) -> Option<()> {
+    let (blocks, []) = bytes.as_chunks() else { return None };
+    let old = out.len();
+    out.resize(old + blocks.len() * VALUES, 0.0);
+    let (values, _) = out.split_at_mut(old).1.as_chunks_mut();
+    for (from, to) in blocks.iter().zip(values) {
+        block(from, to);
+    }
+    Some(())
+}
+
+/// The f32 of an f16's bits, by selection instead of branches: loops of it become vector instructions, in WebAssembly too.
+fn widen(half: u16) -> f32 {
+    const EXPONENT: u32 = 1 << 23;
+    let magnitude = u32::from(half & 0x7fff) << 13;
+    let bits = if magnitude < EXPONENT {
+        // Subnormal: as the fraction of a normal number, which is then taken away. No f32 gets subnormal, which is slow.
+        let one = 113 * EXPONENT;
+        (f32::from_bits(magnitude + one) - f32::from_bits(one)).to_bits()
+    } else if magnitude < 31 * EXPONENT {
+        magnitude + 112 * EXPONENT
+    } else {
+        magnitude + 224 * EXPONENT
+    };
+    f32::from_bits(bits | u32::from(half & 0x8000) << 16)
+}
+
+/// The scale at `at` of a block.
+fn scale<const N: usize>(block: &[u8; N], at: usize) -> f32 {
+    widen(u16::from_le_bytes([block[at], block[at + 1]]))
+}
+
+// Indices are below lengths that the types have, so that all checks fold away.
+
+/// `[scale: 2][codes: 32]`
+fn q8_0(block: &[u8; 34], out: &mut [f32; 32]) {
+    let d = scale(block, 0);
+    for i in 0..32 {
+        out[i] = f32::from(block[2 + i] as i8) * d;
+    }
+}
+
+/// `[scale: 2][codes: 16]`, values 16 to 31 in the high halves.
+fn q4_0(block: &[u8; 18], out: &mut [f32; 32]) {
+    let d = scale(block, 0);
+    for i in 0..16 {
+        let code = block[2 + i];
+        out[i] = d * f32::from((code & 15) as i8 - 8);
+        out[i + 16] = d * f32::from((code >> 4) as i8 - 8);
+    }
+}
+
+/// `[scale: 2][least: 2][codes: 16]`
+fn q4_1(block: &[u8; 20], out: &mut [f32; 32]) {
+    let (d, m) = (scale(block, 0), scale(block, 2));
+    for i in 0..16 {
+        let code = block[4 + i];
+        out[i] = d * f32::from(code & 15) + m;
+        out[i + 16] = d * f32::from(code >> 4) + m;
+    }
+}
+
+/// Values of 5 bits: low halves at `low`, highest bits in the 4 bytes at `high`.
+fn five_bits<const N: usize>(block: &[u8; N], high: usize, low: usize, to: impl Fn(u8) -> f32, out: &mut [f32; 32]) {
+    let bits = u32::from_le_bytes([block[high], block[high + 1], block[high + 2], block[high + 3]]);
+    for i in 0..16 {
+        let code = block[low + i];
+        out[i] = to(code & 15 | ((bits >> i & 1) << 4) as u8);
+        out[i + 16] = to(code >> 4 | ((bits >> (i + 16) & 1) << 4) as u8);
+    }
+}
+
+/// `[scale: 2][fifth bits: 4][codes: 16]`
+fn q5_0(block: &[u8; 22], out: &mut [f32; 32]) {
+    let d = scale(block, 0);
+    five_bits(block, 2, 6, |code| d * f32::from(code as i8 - 16), out);
+}
+
+/// `[scale: 2][least: 2][fifth bits: 4][codes: 16]`
+fn q5_1(block: &[u8; 24], out: &mut [f32; 32]) {
+    let (d, m) = (scale(block, 0), scale(block, 2));
+    five_bits(block, 4, 8, |code| d * f32::from(code) + m, out);
+}
+
+/// `[scale and least of each 16, 4 bits: 16][codes: 64][scale of scales: 2][scale of leasts: 2]`
+fn q2_k(block: &[u8; 84], out: &mut [f32; 256]) {
+    let (d, least) = (scale(block, 80), scale(block, 82));
+    for group in 0..16 {
+        let both = block[group];
+        let (d, m) = (d * f32::from(both & 15), least * f32::from(both >> 4));
+        let (from, shift) = (16 + two_bits(group), group / 2 % 4 * 2);
+        for i in 0..16 {
+            out[group * 16 + i] = d * f32::from(block[from + i] >> shift & 3) - m;
+        }
+    }
+}
+
+/// Where the 2-bit codes of a group of 16 begin: 32 bytes hold 4 times 32 values, and so do the next.
+const fn two_bits(group: usize) -> usize {
+    group / 8 * 32 + group % 2 * 16
+}
+
+/// `[third bits, inverted: 32][codes: 64][scale of each 16, 6 bits: 12][scale of scales: 2]`
+fn q3_k(block: &[u8; 110], out: &mut [f32; 256]) {
+    let d = scale(block, 108);
+    for group in 0..16 {
+        let low = block[96 + group % 8] >> (group / 8 * 4) & 15;
+        let high = block[104 + group % 4] >> (group / 4 * 2) & 3;
+        let d = d * f32::from((low | high << 4) as i8 - 32);
+        let (from, shift) = (32 + two_bits(group), group / 2 % 4 * 2);
+        for i in 0..16 {
+            let missing = !block[group % 2 * 16 + i] >> (group / 2) & 1;
+            out[group * 16 + i] = d * f32::from((block[from + i] >> shift & 3) as i8 - (missing << 2) as i8);
+        }
+    }
+}
+
+/// Scale and least of each 32, 6 bits, in the 12 bytes at 4.
+fn scale_least<const N: usize>(block: &[u8; N], group: usize) -> (u8, u8) {
+    let at = |i: usize| block[4 + i];
+    if group < 4 {
+        return (at(group) & 63, at(group + 4) & 63);
+    }
+    let both = at(group + 4);
+    (both & 15 | at(group - 4) >> 2 & 48, both >> 4 | at(group) >> 2 & 48)
+}
+
+/// `[scale of scales: 2][scale of leasts: 2][scale and least of each 32: 12][codes: 128]`
+fn q4_k(block: &[u8; 144], out: &mut [f32; 256]) {
+    let (d, least) = (scale(block, 0), scale(block, 2));
+    for group in 0..8 {
+        let (sc, m) = scale_least(block, group);
+        let (d, m) = (d * f32::from(sc), least * f32::from(m));
+        let (from, shift) = (16 + group / 2 * 32, group % 2 * 4);
+        for i in 0..32 {
+            out[group * 32 + i] = d * f32::from(block[from + i] >> shift & 15) - m;
+        }
+    }
+}
+
+/// `[scale of scales: 2][scale of leasts: 2][scale and least of each 32: 12][fifth bits: 32][codes: 128]`
+fn q5_k(block: &[u8; 176], out: &mut [f32; 256]) {
+    let (d, least) = (scale(block, 0), scale(block, 2));
+    for group in 0..8 {
+        let (sc, m) = scale_least(block, group);
+        let (d, m) = (d * f32::from(sc), least * f32::from(m));
+        let (from, shift) = (48 + group / 2 * 32, group % 2 * 4);
+        for i in 0..32 {
+            let high = block[16 + i] >> group & 1;
+            out[group * 32 + i] = d * f32::from(block[from + i] >> shift & 15 | high << 4) - m;
+        }
+    }
+}
+
+/// `[low 4 bits: 128][high 2 bits: 64][scale of each 16: 16][scale of scales: 2]`
+fn q6_k(block: &[u8; 210], out: &mut [f32; 256]) {
+    let d = scale(block, 208);
+    for group in 0..16 {
+        let d = d * f32::from(block[192 + group] as i8);
+        let (low, low_shift) = (group / 8 * 64 + group % 4 * 16, group / 4 % 2 * 4);
+        let (high, high_shift) = (128 + two_bits(group), group / 2 % 4 * 2);
+        for i in 0..16 {
+            let code = block[low + i] >> low_shift & 15 | (block[high + i] >> high_shift & 3) << 4;
+            out[group * 16 + i] = d * f32::from(code as i8 - 32);
+        }
+    }
+}

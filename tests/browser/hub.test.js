@@ -1,0 +1,317 @@
+// Models from the Hub: downloaded after a yes, kept, found again, resumed, damaged, too large, removed; and picked files.
+
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, readdir, rm, stat, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, afterEach, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { startHub } from "../hub/server.js";
+import { decodePng, encodePng, largestDifference, readGolden, standardDeviation } from "./goldens.js";
+import { start } from "./page.js";
+
+const GOLDEN = "micro15.diffusers.n4.rect";
+/** Of 255: rounding of f32 that was summed in another order. */
+const TOLERANCE = 2;
+const REPO = "someone/micro15";
+const UNET = "unet/diffusion_pytorch_model.safetensors";
+const MODEL = fileURLToPath(new URL("../fixtures/models/micro15", import.meta.url));
+const SINGLE_FILES = fileURLToPath(new URL("../fixtures/single-file", import.meta.url));
+/** What the server sends at a time, and so what is on its way when a connection is cut. */
+const SENT_AT_ONCE = 64 * 1024;
+
+let browser;
+let hub;
+let root;
+let golden;
+const open = [];
+before(async () => {
+  root = await mkdtemp(path.join(tmpdir(), "styleid-hub-"));
+  await mkdir(path.join(root, "someone"));
+  await symlink(MODEL, path.join(root, REPO));
+  await symlink(SINGLE_FILES, path.join(root, "someone/single"));
+  hub = await startHub({ root });
+  browser = await start();
+  golden = await readGolden(GOLDEN);
+});
+afterEach(async () => {
+  for (const page of open.splice(0)) await page.close();
+  hub.reset();
+});
+after(async () => {
+  await browser?.close();
+  hub?.close();
+  if (root) await rm(root, { recursive: true, force: true });
+});
+
+const query = (model = REPO, more = "") => `?hub=${hub.hub}&weights=exact&model=${model}${more}`;
+const bodies = () => hub.log.filter(({ method, bytes }) => method === "GET" && bytes > 0);
+const received = (file) => bodies().reduce((sum, { path, bytes }) => sum + (path.endsWith(file) ? bytes : 0), 0);
+
+/** A page with the golden's pictures, ready to go. @param {import("./page.js").PageUnderTest} page */
+async function ready(page) {
+  open.push(page);
+  await page.drop(page.photo, encodePng(golden.content), "content.png");
+  await page.drop(page.painting, encodePng(golden.style), "style.png");
+  await page.waitForPicture(page.photo, "content.png · ");
+  await page.waitForPicture(page.painting, "style.png · ");
+  await page.set({ size: "keep", steps: 4 });
+  return page;
+}
+const visit = async (address = query()) => ready(await browser.open(address));
+const revisit = async (page, address = query()) => ready(await page.again(address));
+
+/** Runs to the end, and gives the picture. */
+async function run(page, { asks = false } = {}) {
+  await page.go.click();
+  if (asks) await page.agree();
+  const end = await page.waitForEnd();
+  assert.match(end, /^Done in /);
+  assert.ok(await page.consent.isHidden());
+  return (await page.download()).bytes;
+}
+
+function assertGolden(png) {
+  const { width, height, rgb } = decodePng(png);
+  assert.deepEqual([width, height], [golden.image.width, golden.image.height]);
+  const difference = largestDifference(rgb, golden.image.rgb);
+  assert.ok(difference <= TOLERANCE, `${difference} of 255 away from the reference`);
+}
+
+test("nothing is fetched before a yes; then the result is the reference's, and a second visit fetches nothing", async () => {
+  const first = await visit();
+  assert.equal(await first.facts.innerText(), `Size not known yet, fetched once from ${new URL(hub.hub).host}.`);
+  await first.go.click();
+  const dialog = await first.consent.innerText();
+  assert.match(dialog, /^Download someone\/micro15\?/);
+  assert.ok(dialog.includes(`${new URL(hub.hub).host}, someone/micro15`), dialog);
+  assert.match(dialog, /On this computer/);
+  await first.consent.getByRole("button", { name: "Not now" }).click();
+  assert.equal(await first.waitForEnd(), "Nothing was downloaded.");
+  assert.deepEqual(hub.log, []);
+
+  const png = await run(first, { asks: true });
+  assertGolden(png);
+  assert.ok(received(UNET) > 3e6, "it came from the hub");
+  assert.ok(bodies().some(({ on, path }) => on === "cdn" && path.endsWith(UNET)));
+  await first.facts.getByText("On this computer").waitFor();
+  first.assertClean([hub.hub, hub.cdn]);
+
+  hub.log.length = 0;
+  const second = await revisit(first);
+  await second.facts.getByText("On this computer").waitFor();
+  await second.go.click();
+  await second.status.getByText("Loading the model from this computer's disk.").waitFor({ timeout: 60_000 });
+  assert.match(await second.waitForEnd(), /^Done in /);
+  assert.deepEqual((await second.download()).bytes, png);
+  assert.deepEqual(hub.log, [], "requests of the second visit");
+  assert.equal(await second.notices.innerText(), "");
+  second.assertClean();
+});
+
+test("a download that is cut five times goes on where it was", async (t) => {
+  const size = (await stat(path.join(MODEL, UNET))).size;
+  hub.control({ dropEvery: 400_000, drops: 5, only: UNET });
+  const page = await visit();
+  const png = await run(page, { asks: true });
+  assertGolden(png);
+  const requests = bodies().filter(({ path }) => path.endsWith(UNET));
+  const again = received(UNET) - size;
+  t.diagnostic(`${requests.length} requests, ${again} bytes fetched again`);
+  assert.ok(requests.length > 5, `${requests.length} requests for a file that was cut five times`);
+  assert.ok(again <= 5 * SENT_AT_ONCE, `${again} bytes were fetched again`);
+  assert.match(await page.notices.innerText(), /^The connection broke; going on with /);
+});
+
+test("a download is cancelled promptly, and the next one completes", async () => {
+  hub.control({ rate: 300_000 });
+  const page = await visit();
+  await page.go.click();
+  await page.agree();
+  await page.page.getByText(/\d of \d\.\d MB/).waitFor({ timeout: 60_000 });
+  const began = performance.now();
+  await page.cancel.click();
+  assert.equal(await page.waitForEnd(), "Cancelled. Nothing was lost.");
+  assert.ok(performance.now() - began < 9000);
+  hub.control({ rate: null });
+  assertGolden(await run(page)); // which the person has said yes to already
+});
+
+test("a file that becomes another one while it is loaded gives a sentence, never a wrong result", async (t) => {
+  hub.control({ changeAfter: 2, only: UNET });
+  const page = await visit();
+  await page.go.click();
+  await page.agree();
+  const end = await page.waitForEnd();
+  t.diagnostic(`${await page.notices.innerText()} / ${end}`);
+  assert.match(await page.notices.innerText(), /changed on the server/);
+  assert.doesNotMatch(end, /^Done/);
+  assert.equal(await page.status.getAttribute("data-tone"), "problem");
+  hub.reset();
+  assertGolden(await run(page));
+});
+
+test("a byte that changes on the disk is noticed, and what it spoils is fetched again", async (t) => {
+  const first = await visit();
+  const png = await run(first, { asks: true });
+  const flipped = await first.page.evaluate(async () => {
+    const files = [];
+    const walk = async (folder) => {
+      for await (const entry of folder.values()) {
+        if (entry.kind === "directory") await walk(entry);
+        else files.push({ entry, bytes: await entry.getFile() });
+      }
+    };
+    await walk(await navigator.storage.getDirectory());
+    const { entry, bytes } = files.reduce((a, b) => (a.bytes.size > b.bytes.size ? a : b));
+    const at = Math.floor(bytes.size / 2);
+    const [byte] = new Uint8Array(await bytes.slice(at, at + 1).arrayBuffer());
+    const writable = await entry.createWritable({ keepExistingData: true });
+    await writable.write({ type: "write", position: at, data: new Uint8Array([byte ^ 1]) });
+    await writable.close();
+    return bytes.size;
+  });
+  assert.ok(flipped > 1e6, "there was a file with weights");
+
+  hub.log.length = 0;
+  const second = await revisit(first);
+  assert.deepEqual(await run(second), png);
+  t.diagnostic(await second.notices.innerText());
+  assert.match(await second.notices.innerText(), /fetched again/);
+  assert.ok(received(UNET) > 3e6);
+
+  hub.log.length = 0;
+  const third = await revisit(second);
+  assert.deepEqual(await run(third), png);
+  assert.deepEqual(hub.log, [], "it is whole again");
+});
+
+test("the models on this computer are listed and removed", async () => {
+  const page = await visit();
+  page.page.on("dialog", (dialog) => dialog.accept());
+  await page.page.getByText("Models on this computer", { exact: true }).click();
+  await page.page.getByText("None yet.").waitFor();
+  await run(page, { asks: true });
+  await page.model.selectOption("micro15");
+  await run(page);
+  const rows = page.page.locator("#storage").getByRole("listitem");
+  await rows.nth(1).waitFor();
+  const texts = await rows.allInnerTexts();
+  assert.equal(texts.length, 2);
+  const hubs = texts.find((text) => text.startsWith("someone/micro15"));
+  assert.match(hubs, /weights as in the file · [34]\.\d MB/);
+  assert.ok(texts.some((text) => text.startsWith("Test model, SD 1.x")));
+
+  await page.page.getByRole("button", { name: "Remove someone/micro15" }).click();
+  await page.status.getByText("someone/micro15 was removed from this computer.").waitFor();
+  assert.equal(await rows.count(), 1);
+  await page.model.selectOption(REPO);
+  assert.match(await page.facts.innerText(), /^Size not known yet/);
+  hub.log.length = 0;
+  const next = await revisit(page);
+  await run(next, { asks: true });
+  assert.ok(received(UNET) > 3e6, "what was removed is fetched again");
+
+  next.page.on("dialog", (dialog) => dialog.accept());
+  await next.page.getByText("Models on this computer", { exact: true }).click();
+  await next.page.getByRole("button", { name: "Remove all models" }).click();
+  await next.status.getByText("All models were removed from this computer.").waitFor();
+  await next.page.getByText("None yet.").waitFor();
+  const left = await next.page.evaluate(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("styleid-models");
+    return (await Array.fromAsync(folder.keys())).length;
+  });
+  assert.equal(left, 0);
+});
+
+for (const isPrivate of [true, false]) {
+  test(`a full disk ends the keeping, not the loading, in a ${isPrivate ? "private" : "normal"} window`, async (t) => {
+    const own = isPrivate ? browser : await start({ isPrivate });
+    try {
+      const page = await ready(await own.open(query()));
+      const session = await page.page.context().newCDPSession(page.page);
+      await session.send("Storage.overrideQuotaForOrigin", { origin: page.server.origin, quotaSize: 1e6 });
+      assertGolden(await run(page, { asks: true }));
+      t.diagnostic(await page.notices.innerText());
+      assert.match(await page.notices.innerText(), /could not be kept on disk .*quota is full/);
+      assert.match(await page.facts.innerText(), /^Size not known yet/);
+      // Again, without a word: the model is in memory.
+      hub.log.length = 0;
+      assertGolden(await run(page));
+      assert.deepEqual(hub.log, []);
+    } finally {
+      if (!isPrivate) {
+        open.length = 0;
+        await own.close();
+      }
+    }
+  });
+}
+
+test("without storage the person is told beforehand, and it works", async () => {
+  const page = await browser.open();
+  await page.page.context().route("**/worker.js", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `delete self.FileSystemSyncAccessHandle;\n${await response.text()}` });
+  });
+  const bare = await revisit(page);
+  await bare.page.getByText("Models on this computer", { exact: true }).click();
+  await bare.page.getByText("This browser gives the page no storage").waitFor();
+  await bare.go.click();
+  assert.match(await bare.consent.innerText(), /Not on this computer: this browser gives the page no storage/);
+  await bare.agree();
+  assert.match(await bare.waitForEnd(), /^Done in /);
+  assertGolden((await bare.download()).bytes);
+});
+
+test("a picked folder is loaded without a request", async () => {
+  const page = await visit("");
+  await page.page.getByText("A model of your own").click();
+  await page.page.getByLabel("Choose a model folder").setInputFiles(MODEL);
+  await page.status.getByText("The model micro15 is selected.").waitFor();
+  await page.page.getByLabel("Weights").selectOption("exact");
+  const before = page.requests.length;
+  assertGolden(await run(page));
+  assert.deepEqual(
+    page.requests.slice(before).filter((url) => !url.startsWith("blob:")),
+    [],
+  );
+  page.assertClean();
+});
+
+test("a single file gives the same picture from the Hub and dropped on the photo", async () => {
+  const names = (await readdir(SINGLE_FILES)).filter((name) => name.endsWith(".gguf"));
+  const name = names.sort()[0];
+  const page = await visit(query(`someone/single/${name}`));
+  const fromHub = await run(page, { asks: true });
+  assert.ok(standardDeviation(decodePng(fromHub).rgb) > 20, "the picture is flat");
+  assert.ok(received(".safetensors") === 0 && received(name) > 1e6);
+
+  const other = await visit("");
+  await other.page.getByText("A model of your own").click();
+  await other.page.getByLabel("Choose model files").setInputFiles(path.join(SINGLE_FILES, name));
+  await other.status.getByText(`The model ${name} is selected.`).waitFor();
+  await other.page.getByLabel("Weights").selectOption("exact");
+  assert.deepEqual(await run(other), fromHub);
+});
+
+test("a model dropped on a picture's slot is a model, and one that is no model gets its sentence", async () => {
+  const page = await visit("");
+  await page.drop(page.photo, Buffer.from("GGUF"), "broken.gguf", "");
+  await page.status.getByText("The model broken.gguf is selected.").waitFor();
+  assert.equal(await page.photo.getByRole("alert").innerText(), "");
+  assert.ok(await page.photo.getByText("content.png · ").isVisible());
+  await page.go.click();
+  const end = await page.waitForEnd();
+  assert.match(end, /broken\.gguf/);
+
+  await page.page.getByText("A model of your own").click();
+  const reference = page.page.getByLabel("From the Hugging Face Hub");
+  await reference.fill("just-a-name");
+  await reference.press("Enter");
+  assert.match(await page.page.locator("#own").getByRole("alert").innerText(), /^“just-a-name” names no model/);
+  await reference.fill("https://huggingface.co/o/r/blob/main/x-Q4_0.gguf");
+  await page.page.getByRole("button", { name: "Use this model" }).click();
+  await page.status.getByText("The model x-Q4_0.gguf of o/r is selected.").waitFor();
+  assert.equal(await page.page.getByLabel("Weights").inputValue(), "q4");
+});

@@ -1,0 +1,185 @@
+//! Weights in other containers and types: against the reference with the same weights, and through packs and the cache.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use styleid::control::silent;
+use styleid::device;
+use styleid::model::config::Prediction;
+use styleid::model::packing::{Packing, write};
+use styleid::model::{LoadOptions, ModelInfo, StableDiffusion};
+use styleid::weights::cache::disk::Disk;
+use styleid::weights::cache::{Cache, Key};
+use styleid::weights::{Origin, WeightType};
+use styleid::{Preset, Session};
+
+use crate::golden::{Golden, fixture};
+use crate::support::{Scratch, params, run, session_of};
+use crate::whole_runs::whole_run_of;
+
+fn single(file: &str) -> Origin {
+    Origin::local(&fixture(&format!("single-file/{file}")), None).expect("a file")
+}
+
+fn session(origin: &Origin, weights: WeightType) -> Session {
+    session_of(origin, device::cpu(), weights)
+}
+
+fn info(origin: &Origin) -> ModelInfo {
+    ModelInfo::of(&pollster::block_on((origin.open)()).expect("a checkpoint")).expect("a whole model")
+}
+
+#[test]
+fn gguf_of_1x_with_4_bit_blocks() {
+    whole_run_of(
+        session(&single("tiny15.q4_0.gguf"), WeightType::Exact),
+        "tiny15.q4_0.gguf.n4",
+        &params(Preset::Diffusers, 4),
+    );
+}
+
+#[test]
+fn gguf_of_2x_with_8_bit_blocks() {
+    whole_run_of(
+        session(&single("tiny21b.q8_0.gguf"), WeightType::Exact),
+        "tiny21b.q8_0.gguf.n4",
+        &params(Preset::Diffusers, 4),
+    );
+}
+
+#[test]
+fn ldm_safetensors_of_2x_with_openclip() {
+    let origin = single("micro21b.ldm.f16.safetensors");
+    whole_run_of(session(&origin, WeightType::Exact), "micro21b.ldm.f16.n4", &params(Preset::Diffusers, 4));
+}
+
+#[test]
+fn what_a_single_file_is_follows_from_its_shapes() {
+    let one = info(&single("tiny15.q4_0.gguf"));
+    assert_eq!((one.version, one.prediction, one.factor), ("1.x", Prediction::Epsilon, 8));
+    assert_eq!(one.layers, [3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    let two = info(&single("tiny21b.q8_0.gguf"));
+    assert_eq!((two.version, two.prediction), ("2.x", Prediction::Epsilon));
+    let overruled = Origin::local(&fixture("single-file/tiny21b.q8_0.gguf"), Some(Prediction::VPrediction));
+    assert_eq!(info(&overruled.expect("a file")).prediction, Prediction::VPrediction);
+    // The same counts as PyTorch's for these modules: nothing is left out, nothing is counted twice.
+    let folder = info(&Origin::local(&fixture("models/micro21b"), None).expect("a folder"));
+    assert_eq!(info(&single("micro21b.ldm.f16.safetensors")).parameters, folder.parameters);
+}
+
+/// How far a run with `origin` under `weights` is from the golden, of the golden's largest final latent.
+fn error(origin: &Origin, weights: WeightType, golden: &str) -> f32 {
+    let golden = Golden::load(golden);
+    let mut session = session(origin, weights);
+    let (content, style) = (golden.picture("content_u8"), golden.picture("style_u8"));
+    let outcome =
+        pollster::block_on(session.run(&content, &style, &params(Preset::Diffusers, 4), &silent())).expect("a run");
+    let scale = golden.values("final_latent").1.into_iter().fold(0f32, |max, x| max.max(x.abs()));
+    golden.distance("final_latent", &outcome.stylized.latents) / scale
+}
+
+#[test]
+fn fewer_bits_are_further_from_the_reference_and_none_is_far() {
+    let origin = Origin::local(&fixture("models/micro21b"), None).expect("a folder");
+    let golden = "micro21b.diffusers.n4";
+    let [f32, f16, q8, q4] =
+        [WeightType::F32, WeightType::F16, WeightType::Q8, WeightType::Q4].map(|t| error(&origin, t, golden));
+    assert!(f32 < 1e-4 && f32 < f16 && f16 < q8 && q8 < q4, "{f32:e} {f16:e} {q8:e} {q4:e}");
+    assert!(f16 < 5e-3 && q8 < 0.1 && q4 < 1.0, "{f16:e} {q8:e} {q4:e}");
+}
+
+fn packing(weights: WeightType, part_bytes: Option<u64>) -> Packing {
+    Packing { source: "test".into(), weights, part_bytes, licence: None, prediction: None }
+}
+
+fn final_picture(origin: &Origin, weights: WeightType) -> image::RgbImage {
+    let golden = Golden::load("tiny15.q4_0.gguf.n4");
+    run(&mut session(origin, weights), &golden, &params(Preset::Diffusers, 4)).expect("a run").0
+}
+
+#[test]
+fn a_pack_computes_what_its_model_computes_quantised() {
+    let scratch = Scratch::new();
+    let origin = single("tiny15.q4_0.gguf");
+    for (weights, part) in [(WeightType::Q8, None), (WeightType::Q4, Some(1_000_000))] {
+        let out = scratch.path(weights.name());
+        let files = pollster::block_on(write(&origin, &packing(weights, part), &out, &silent())).expect("a pack");
+        assert_eq!(files.len() > 1, part.is_some());
+        for (path, bytes) in &files {
+            assert_eq!(std::fs::metadata(path).expect("a file").len(), *bytes);
+            assert!(part.is_none_or(|limit| *bytes <= limit), "{bytes} bytes");
+        }
+        let pack = Origin::local(&files[0].0, None).expect("a file");
+        assert_eq!((info(&pack).version, info(&pack).layout.as_str()), ("1.x", "pack"));
+        assert!(final_picture(&pack, WeightType::Exact) == final_picture(&origin, weights), "{}", weights.name());
+    }
+}
+
+#[test]
+fn a_pack_with_a_flipped_bit_is_refused() {
+    let scratch = Scratch::new();
+    let files = pollster::block_on(write(
+        &single("tiny15.q4_0.gguf"),
+        &packing(WeightType::Q8, None),
+        &scratch.path("p"),
+        &silent(),
+    ));
+    let path = &files.expect("a pack")[0].0;
+    let mut bytes = std::fs::read(path).expect("a pack");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).expect("a pack");
+    let origin = Origin::local(path, None).expect("a file");
+    let loaded = pollster::block_on(StableDiffusion::load(&origin, device::cpu(), LoadOptions::default(), &silent()));
+    let message = loaded.map(drop).expect_err("damaged").to_string();
+    assert!(message.contains("damaged"), "{message}");
+}
+
+/// The fixture as if it came over the network: with a cache, and files that can be taken away.
+fn kept(folder: &Path, disk: &Path, weights: WeightType) -> Origin {
+    let cache = Cache::new(Rc::new(Disk::at(disk.to_path_buf())));
+    let key = Key { origin: "test/model".into(), revision: "main".into(), file: String::new(), weights };
+    Origin { keep: Some((cache, key)), ..Origin::local(folder, None).unwrap_or_else(|_| gone()) }
+}
+
+fn gone() -> Origin {
+    Origin { open: Box::new(|| panic!("the files were asked for though the model is kept")), keep: None }
+}
+
+#[test]
+fn a_kept_model_needs_its_files_no_more_and_computes_the_same() {
+    let scratch = Scratch::new();
+    let file = scratch.path("tiny.gguf");
+    std::fs::copy(fixture("single-file/tiny15.q4_0.gguf"), &file).expect("a copy");
+    for weights in [WeightType::Exact, WeightType::Q8] {
+        let first = final_picture(&kept(&file, &scratch.path("cache"), weights), weights);
+        let second = final_picture(&kept(Path::new("/nowhere"), &scratch.path("cache"), weights), weights);
+        assert!(first == second, "{}", weights.name());
+    }
+    // Another type is another entry.
+    let cache = Cache::new(Rc::new(Disk::at(scratch.path("cache"))));
+    assert_eq!(pollster::block_on(cache.list()).len(), 2);
+}
+
+#[test]
+fn a_damaged_cache_is_fetched_again() {
+    let scratch = Scratch::new();
+    let file = fixture("single-file/tiny15.q4_0.gguf");
+    let first = final_picture(&kept(&file, &scratch.path("cache"), WeightType::Q8), WeightType::Q8);
+    let folder = std::fs::read_dir(scratch.path("cache")).expect("a cache").next().expect("a model").expect("a folder");
+    let mut damaged = 0;
+    for entry in std::fs::read_dir(folder.path()).expect("a model") {
+        let path = entry.expect("a file").path();
+        let mut bytes = std::fs::read(&path).expect("a file");
+        if path.extension().is_some_and(|ending| ending == "json") || bytes.is_empty() {
+            continue;
+        }
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x40;
+        std::fs::write(&path, bytes).expect("a file");
+        damaged += 1;
+    }
+    assert!(damaged > 0);
+    let second = final_picture(&kept(&file, &scratch.path("cache"), WeightType::Q8), WeightType::Q8);
+    assert!(first == second);
+}
