@@ -134,6 +134,9 @@ export function listKept(): Promise<KeptModels>;
 /** Removes one of them, or all where `folder` is empty. */
 export function purgeKept(folder: string): Promise<void>;
 
+/** Bytes that the wasm memory has grown to; it never shrinks. */
+export function memoryBytes(): number;
+
 /** Decodes a picture, EXIF orientation applied, and forgets it. */
 export function checkPicture(bytes: Uint8Array): PictureInfo;
 

@@ -252,6 +252,14 @@ pub async fn purge_kept(folder: String) -> Result<(), JsValue> {
     Ok(())
 }
 
+/// Bytes that this instance's memory has grown to. It never shrinks, so this is its peak.
+#[wasm_bindgen(js_name = memoryBytes)]
+pub fn memory_bytes() -> f64 {
+    let buffer = wasm_bindgen::memory().dyn_into::<js_sys::WebAssembly::Memory>().map(|memory| memory.buffer());
+    let bytes = buffer.and_then(|buffer| buffer.dyn_into::<js_sys::ArrayBuffer>()).map(|buffer| buffer.byte_length());
+    bytes.map_or(0.0, f64::from)
+}
+
 /// Decodes a picture and gives its upright size: `{width, height}`.
 ///
 /// # Errors

@@ -129,17 +129,6 @@ impl Storage for Opfs {
     }
 }
 
-/// Asks that the browser keep this origin's files when it needs room, or, since only windows may ask, says whether it will.
-/// The page itself is to call `navigator.storage.persist()`.
-pub async fn persist() -> bool {
-    let Some(storage) = manager() else { return false };
-    let promise = if has(&storage, "persist") { storage.persist() } else { storage.persisted() };
-    match promise {
-        Ok(promise) => JsFuture::from(promise).await.is_ok_and(|granted| granted.is_truthy()),
-        Err(_) => false,
-    }
-}
-
 /// Bytes that this origin takes, and bytes that it may take, both roughly; `None` where the browser does not say.
 pub async fn estimate() -> Option<(u64, u64)> {
     let promise = manager().filter(|storage| has(storage, "estimate"))?.estimate().ok()?;

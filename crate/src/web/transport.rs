@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use js_sys::{Array, Promise, Uint8Array};
+use js_sys::{Array, Function, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
@@ -14,6 +14,9 @@ use super::picked::message;
 use crate::weights::file::Pending;
 use crate::weights::http::{Body, Broken, Request, Response, Transport};
 use crate::{Error, Result};
+
+/// Milliseconds without a byte after which a connection counts as broken.
+const SILENCE: i32 = 60_000;
 
 /// The worker's own requests.
 pub struct Fetch {
@@ -50,11 +53,13 @@ impl Fetch {
             headers.set("Range", &span).map_err(|error| Broken(message(&error)))?;
             init.set_headers_headers(&headers);
         }
+        let watch = Watch::over(&abort, &self.scope);
         let answer = JsFuture::from(self.scope.fetch_with_str_and_init(&request.url, &init)).await;
         let response: web_sys::Response = answer.and_then(JsCast::dyn_into).map_err(|error| {
             // Browsers say no more than "Failed to fetch", on purpose: it might tell pages about the visitor's network.
             Broken(format!("no answer, or the server does not let web pages read it ({})", message(&error)))
         })?;
+        drop(watch);
         let mut headers = Vec::new();
         for header in response.headers().entries() {
             let header = header.map_err(|error| Broken(message(&error)))?.unchecked_into::<Array>();
@@ -66,7 +71,11 @@ impl Fetch {
             Some(body) => Some(ReadableStreamDefaultReader::new(&body).map_err(|error| Broken(message(&error)))?),
             None => None,
         };
-        Ok(Response { status: response.status(), headers, body: Box::new(Stream { reader, abort }) })
+        Ok(Response {
+            status: response.status(),
+            headers,
+            body: Box::new(Stream { reader, abort, scope: self.scope.clone() }),
+        })
     }
 }
 
@@ -114,6 +123,7 @@ struct Stream {
     /// `None` once it has ended.
     reader: Option<ReadableStreamDefaultReader>,
     abort: Abort,
+    scope: WorkerGlobalScope,
 }
 
 impl Stream {
@@ -121,7 +131,9 @@ impl Stream {
         let Some(reader) = &self.reader else { return Ok(None) };
         // Whoever drops this future loses the piece that was to come: the rest must not look as if it followed.
         let pending = Lost(Some(&self.abort.0));
+        let watch = Watch::over(&self.abort, &self.scope);
         let read = JsFuture::from(reader.read()).await;
+        drop(watch);
         pending.arrived();
         let read: ReadableStreamReadResult =
             read.map_err(|error| Broken(format!("the connection broke ({})", message(&error))))?.unchecked_into();
@@ -137,6 +149,31 @@ impl Stream {
 impl Body for Stream {
     fn next(&mut self) -> Pending<'_, Result<Option<Vec<u8>>, Broken>> {
         Box::pin(self.piece())
+    }
+}
+
+/// Ends a request that nothing was heard of for a minute, unless it is dropped before: a connection may die without a word.
+struct Watch {
+    scope: WorkerGlobalScope,
+    timer: Option<i32>,
+}
+
+impl Watch {
+    fn over(abort: &Abort, scope: &WorkerGlobalScope) -> Self {
+        let end = Reflect::get(&abort.0, &"abort".into()).ok().and_then(|end| end.dyn_into::<Function>().ok());
+        let timer = end.and_then(|end| {
+            let end = end.bind0(&abort.0);
+            scope.set_timeout_with_callback_and_timeout_and_arguments_0(&end, SILENCE).ok()
+        });
+        Self { scope: scope.clone(), timer }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer {
+            self.scope.clear_timeout_with_handle(timer);
+        }
     }
 }
 
