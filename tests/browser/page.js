@@ -12,7 +12,7 @@ import { serve } from "./server.js";
 const dist = process.env.STYLEID_DIST ?? fileURLToPath(new URL("../../dist", import.meta.url));
 
 /** Nothing but the page's own traffic; WebGPU on the software adapter where there is no GPU. */
-const FLAGS = [
+export const FLAGS = [
   "--no-sandbox",
   "--disable-quic",
   "--disable-background-networking",
@@ -71,6 +71,7 @@ export class PageUnderTest {
     this.go = page.getByRole("button", { name: "Repaint the photo" });
     this.cancel = page.getByRole("button", { name: "Cancel" });
     this.model = page.getByLabel("Model", { exact: true });
+    this.weights = page.getByLabel("Weights", { exact: true });
     this.facts = page.locator("#model-facts");
     this.notices = page.getByRole("log", { name: "Notices" });
     this.consent = page.getByRole("dialog");
@@ -88,6 +89,11 @@ export class PageUnderTest {
     await this.page.close();
     await next.goto(query);
     return next;
+  }
+
+  /** Unfolds a part of the page. @param {string} summary */
+  async unfold(summary) {
+    await this.page.getByText(summary, { exact: true }).click();
   }
 
   /** Says go to a download. */

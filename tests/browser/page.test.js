@@ -159,7 +159,7 @@ test("?model= selects by id and by address, and says so when it can do neither",
   assert.match(await page.status.innerText(), /neither one of demo, sd15-q8, .*, micro21b nor the name of one/);
   assert.match(await selected.innerText(), /Demonstration/);
   await page.goto("?model=micro21b&weights=q8&hub=nowhere");
-  assert.equal(await page.page.getByLabel("Weights").inputValue(), "q8");
+  assert.equal(await page.weights.inputValue(), "q8");
   assert.match(await page.status.innerText(), /“nowhere” in place of the Hugging Face Hub/);
   await page.close();
 });

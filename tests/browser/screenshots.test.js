@@ -34,7 +34,7 @@ test("the page fits its window, light and dark, wide and narrow", async () => {
   };
   await look("empty");
   for (const details of ["A model of your own", "Models on this computer", "More parameters"]) {
-    await page.page.getByText(details, { exact: true }).click();
+    await page.unfold(details);
   }
   await look("open");
 

@@ -17,17 +17,21 @@ const TYPES = {
 /**
  * @param {string} folder
  * @param {string} base "/some/where/"
- * @returns {Promise<{ url: string, origin: string, missing: string[], close: () => void }>} `missing`: paths asked for and not found
+ * @returns {Promise<{ url: string, origin: string, missing: string[], prepend: Map<string, string>, close: () => void }>}
+ *   `missing`: paths asked for and not found; `prepend`: what is sent in front of a file, by its name
  */
 export async function serve(folder, base) {
   const missing = [];
+  const prepend = new Map();
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, "http://localhost");
     const file = path.join(folder, decodeURIComponent(pathname.slice(base.length)) || "index.html");
     try {
       if (!pathname.startsWith(base) || !file.startsWith(folder)) throw new Error("outside");
-      const body = await readFile(file);
-      response.writeHead(200, { "content-type": TYPES[path.extname(file)] ?? "application/octet-stream" }).end(body);
+      const body = (prepend.get(path.basename(file)) ?? "") + (await readFile(file, "latin1"));
+      response
+        .writeHead(200, { "content-type": TYPES[path.extname(file)] ?? "application/octet-stream" })
+        .end(body, "latin1");
     } catch {
       missing.push(pathname);
       response.writeHead(404).end();
@@ -39,6 +43,7 @@ export async function serve(folder, base) {
     url: origin + base,
     origin,
     missing,
+    prepend,
     close: () => {
       server.close();
       server.closeAllConnections();

