@@ -57,9 +57,10 @@ export function formatBytesOf(done, total) {
 /** @param {number[]} values at least one */
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
-/** Loading's pace is that of the last so many milliseconds, and is not told before it was watched for the shorter time. */
+/** Loading's pace is that of the last so many milliseconds. Before so much time and so large a share it says nothing. */
 const PACE_MS = 15_000;
 const PACE_FROM_MS = 2000;
+const PACE_FROM_SHARE = 0.01;
 
 /** How far one run is. A fresh one per run: it measures the time per step itself. */
 export class RunProgress {
@@ -122,7 +123,8 @@ export class RunProgress {
     while (arrivals.length > 2 && now - arrivals[1].at > PACE_MS) arrivals.shift();
     const took = now - arrivals[0].at;
     const came = bytes - arrivals[0].bytes;
-    return took < PACE_FROM_MS || came === 0 || bytes === total ? null : (((total - bytes) / came) * took) / 1000;
+    if (took < PACE_FROM_MS || came < PACE_FROM_SHARE * total || bytes === total) return null;
+    return (((total - bytes) / came) * took) / 1000;
   }
 
   /** @param {Phase} phase @param {number} share */

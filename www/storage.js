@@ -64,8 +64,7 @@ export class StoragePanel {
       usage === null || quota === null
         ? ""
         : `This site takes ${formatBytes(usage)} of the ${formatBytes(quota)} that the browser gives it.`;
-    const sum = kept.length > 0 ? `${formatBytes(total)} in all.` : "";
-    this.#part("usage").textContent = [sum, limit].filter(Boolean).join(" ");
+    this.#part("usage").textContent = kept.length > 0 ? `${formatBytes(total)} in all. ${limit}` : "";
     this.#part("all").hidden = kept.length < 2;
     this.#refresh();
   }

@@ -69,6 +69,9 @@ fn quantise(values: &mut [f32], group: usize, bits: u32, scale: Scale) {
     }
 }
 
+/// Changes the values of the tensor of a name and a shape.
+type Change<'a> = dyn Fn(&str, &[usize], &mut [f32]) + 'a;
+
 struct Bench<'a> {
     title: &'a str,
     config: UnetConfig,
@@ -80,7 +83,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// The UNet's outputs with weights as `change` leaves them, given name, shape and values.
-    fn outputs(&self, change: &dyn Fn(&str, &[usize], &mut [f32])) -> Result<Vec<f32>> {
+    fn outputs(&self, change: &Change<'_>) -> Result<Vec<f32>> {
         let place = Place::new(cpu(), Precision::F32, 0)?;
         let build = |tensors| Unet::build(self.config.clone(), tensors, &place).map(drop);
         let mut tensors = std::collections::HashMap::new();
@@ -99,7 +102,8 @@ impl Bench<'_> {
             place.tensor(formula::uniform("context", self.tokens * width), [1, self.tokens, width]);
         let mut outputs = Vec::new();
         for &timestep in self.timesteps {
-            let eps = unet.forward(x.clone(), timestep, context.clone(), &mut NoHook, &silent());
+            let (mut hook, control) = (NoHook, silent());
+            let eps = unet.forward(x.clone(), timestep, context.clone(), &mut hook, &control);
             outputs.extend(pollster::block_on(eps)?.into_data().iter::<f32>());
         }
         Ok(outputs)
@@ -167,8 +171,8 @@ fn run() -> Result<()> {
     };
     let title = "Demonstration model, trained weights, 64 x 64 latents, timesteps 1, 301, 801";
     Bench { title, config, side: 64, tokens: 4, timesteps: &[1, 301, 801], values: &trained }.run()?;
-    let config =
-        UnetConfig { cross_attention_dim: styleid::model::config::PerLevel::One(768), ..UnetConfig::default() };
+    let mut config = UnetConfig::default();
+    config.cross_attention_dim = styleid::model::config::PerLevel::One(768);
     let title = "Stable Diffusion 1.5, formula weights, 32 x 32 latents, timestep 501";
     let values = |name: &str, shape: &[usize]| formula::values("unet", name, shape);
     Bench { title, config, side: 32, tokens: 77, timesteps: &[501], values: &values }.run()

@@ -11,7 +11,7 @@ import { FLAGS } from "./page.js";
 import { serve } from "./server.js";
 
 const root = process.argv[2] ?? path.join(tmpdir(), "styleid-true-size");
-const dist = fileURLToPath(new URL("../../dist", import.meta.url));
+const dist = process.env.STYLEID_DIST ?? fileURLToPath(new URL("../../dist", import.meta.url));
 const folder = await mkdtemp(path.join(tmpdir(), "styleid-heap-"));
 
 const WORKER = `

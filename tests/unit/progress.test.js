@@ -69,6 +69,7 @@ test("the time that loading takes comes from the last seconds, and begins anew w
   for (let second = 3; second < 30; second++) left(20 + 2 * second, second);
   assert.equal(left(80, 30), 460, "2 MB a second by now");
   assert.equal(left(0, 31), null, "begun again");
+  assert.equal(left(9, 33.5), null, "too little to tell");
   assert.equal(left(300, 34), 7);
   assert.equal(left(1000, 41), null, "all is there");
 });

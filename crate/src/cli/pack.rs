@@ -49,8 +49,11 @@ pub async fn run(args: Args) -> Result<()> {
     let on_notice = |notice: &str| bars.say(notice);
     let control = Control::new(&on_progress, &|| false).with_notices(&on_notice);
     let origin = args.model.origin(args.weights.into(), false)?;
+    // What is on this disk is named without its folders: packs are published.
+    let path = std::path::Path::new(&args.model.model);
+    let local = path.exists().then(|| path.file_name().unwrap_or_default().to_string_lossy().into_owned());
     let packing = Packing {
-        source: args.model.model.clone(),
+        source: local.unwrap_or_else(|| args.model.model.clone()),
         weights: args.weights.into(),
         part_bytes: args.shard,
         licence: args.licence,

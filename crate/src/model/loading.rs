@@ -26,6 +26,9 @@ use burn::tensor::Device;
 /// How often a model is read again from the start because its files changed meanwhile.
 const RESTARTS: usize = 2;
 
+/// Bytes of weights that may be on their way to the device before it is waited for.
+const UPLOADS: usize = 24 << 20;
+
 /// How a model is loaded.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LoadOptions {
@@ -92,22 +95,31 @@ pub(super) struct Assembly<'a> {
     place: &'a Place,
     ready: BTreeMap<String, BTreeMap<String, Ready>>,
     null_embedding: Option<Compact>,
+    /// Bytes on their way to the device.
+    uploaded: usize,
     writer: Option<&'a mut Writer>,
     control: &'a Control<'a>,
 }
 
 impl<'a> Assembly<'a> {
     pub(super) fn new(place: &'a Place, control: &'a Control<'a>) -> Self {
-        Self { place, ready: BTreeMap::new(), null_embedding: None, writer: None, control }
+        Self { place, ready: BTreeMap::new(), null_embedding: None, uploaded: 0, writer: None, control }
     }
 
-    fn add(&mut self, tensor: Compact, need: &Need) -> Result<()> {
+    async fn add(&mut self, tensor: Compact, need: &Need) -> Result<()> {
         let Some((part, name)) = tensor.name.split_once('.') else {
             self.null_embedding = Some(tensor);
             return Ok(());
         };
         let (part, name) = (part.to_string(), name.to_string());
+        self.uploaded += tensor.bytes.len();
         let ready = Ready::new(tensor, need, self.place)?;
+        if let Ready::Weight(weight) = &ready
+            && self.uploaded >= UPLOADS
+        {
+            weight.settle().await?;
+            self.uploaded = 0;
+        }
         self.ready.entry(part).or_default().insert(name, ready);
         Ok(())
     }
@@ -134,7 +146,7 @@ impl Receiver for Assembly<'_> {
             if !tensor.name.starts_with("text_encoder.") {
                 self.keep(&tensor).await;
             }
-            self.add(tensor, need)
+            self.add(tensor, need).await
         })
     }
 }
@@ -187,7 +199,7 @@ impl StableDiffusion {
             let bytes = kept.chunks()[chunk].bytes;
             for tensor in kept.read_chunk(chunk).await? {
                 if let Some(need) = needs.get(&tensor.name) {
-                    assembly.add(tensor, need)?;
+                    assembly.add(tensor, need).await?;
                 }
             }
             done += bytes;
@@ -232,7 +244,7 @@ impl StableDiffusion {
                     let need = needs.get(&tensor.name);
                     if let Some(need) = need {
                         had.insert(tensor.name.clone(), ());
-                        assembly.add(tensor, need)?;
+                        assembly.add(tensor, need).await?;
                     } else if tensor.name == NULL_EMBEDDING {
                         assembly.null_embedding = Some(tensor);
                     }

@@ -180,7 +180,9 @@ impl Parts {
         let stem = out.to_string_lossy();
         let stem = stem.trim_end_matches(".gguf").trim_end_matches(".styleid").to_string();
         let name = Path::new(&stem).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let files: Vec<Value> = checkpoint.files.iter().map(|file| json!(file.name())).collect();
+        // Names alone: packs are published, and paths say more about a person's disk than anyone asked.
+        let file_name = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or_default().to_string();
+        let files: Vec<Value> = checkpoint.files.iter().map(|file| json!(file_name(file.name()))).collect();
         let mut parts = Self {
             parts: Vec::new(),
             facts: pack::Facts {

@@ -36,7 +36,8 @@ fn input<const D: usize>(golden: &Golden, name: &str) -> burn::tensor::Tensor<D>
 }
 
 fn load(name: &str) -> (StableDiffusion, Golden) {
-    let loading = StableDiffusion::load(&model(name), device::cpu(), LoadOptions::default(), &silent());
+    let (origin, control) = (model(name), silent());
+    let loading = StableDiffusion::load(&origin, device::cpu(), LoadOptions::default(), &control);
     let model = pollster::block_on(loading).expect("a whole model");
     (model, Golden::load(&format!("{name}.once")))
 }

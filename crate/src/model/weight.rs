@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
-use crate::device::Place;
+use crate::device::{Place, settle};
 use crate::weights::compact::Compact;
 use crate::weights::format::{Dtype, blocks};
 use crate::{Error, Result};
@@ -49,18 +49,19 @@ pub(crate) struct Packed {
     pub(crate) scales: Option<Param<Tensor<1, Int>>>,
 }
 
-fn words(bytes: &[u8], place: &Place) -> Param<Tensor<1, Int>> {
-    let words: Vec<i32> = bytes
-        .chunks(4)
-        .map(|chunk| {
-            let mut word = [0; 4];
-            word[..chunk.len()].copy_from_slice(chunk);
-            i32::from_le_bytes(word)
-        })
-        .collect();
+fn words(words: Vec<i32>, place: &Place) -> Param<Tensor<1, Int>> {
     let length = words.len();
     let tensor = Tensor::from_data(TensorData::new(words, [length]), (&place.device, DType::I32));
     Param::initialized(ParamId::new(), tensor)
+}
+
+/// Little-endian words; the last may be short.
+fn little_endian(bytes: &[u8]) -> impl Iterator<Item = i32> {
+    bytes.chunks(4).map(|chunk| {
+        let mut word = [0; 4];
+        word[..chunk.len()].copy_from_slice(chunk);
+        i32::from_le_bytes(word)
+    })
 }
 
 impl Weight {
@@ -83,9 +84,24 @@ impl Weight {
                 Values::Dense(Param::initialized(ParamId::new(), values.reshape([rows, columns])))
             }
             _ if place.is_processor() => Values::Host(Host { compact: Arc::new(compact), place: place.clone() }),
-            _ => Values::Packed(Packed::new(&compact, place)?),
+            _ => Values::Packed(Packed::new(compact, place)?),
         };
         Ok(Self { rows, columns, values })
+    }
+
+    /// Waits until the device has its copy: until then what was uploaded is in main memory too.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn settle(&self) -> Result<()> {
+        match &self.values {
+            Values::Dense(values) => settle(&values.val()).await,
+            Values::Host(_) => Ok(()),
+            Values::Packed(packed) => {
+                packed.codes.val().narrow(0, 0, 1).into_data_async().await?;
+                Ok(())
+            }
+        }
     }
 
     /// The values as floats of the run's own type, `[rows, columns]`.
@@ -121,26 +137,26 @@ impl Host {
 }
 
 impl Packed {
-    fn new(compact: &Compact, place: &Place) -> Result<Self> {
+    fn new(compact: Compact, place: &Place) -> Result<Self> {
         let Compact { name, dtype, bytes, .. } = compact;
-        let scale_bytes = match dtype {
-            Dtype::F16 => 0,
-            Dtype::Q8_0 | Dtype::Q4_0 => 2,
-            _ => {
-                return Err(Error::Model(format!("Tensor {name} is {}, which is never kept like this.", dtype.name())));
+        match dtype {
+            Dtype::F16 => {
+                let codes = little_endian(&bytes).collect();
+                // Before the device takes its copy: large ones need not be in memory three times.
+                drop(bytes);
+                Ok(Self { dtype, codes: words(codes, place), scales: None })
             }
-        };
-        if scale_bytes == 0 {
-            return Ok(Self { dtype: *dtype, codes: words(bytes, place), scales: None });
+            Dtype::Q8_0 | Dtype::Q4_0 => {
+                let blocks = || bytes.chunks_exact(dtype.block_bytes());
+                let mut codes = Vec::with_capacity(bytes.len() / 4);
+                codes.extend(blocks().flat_map(|block| little_endian(&block[2..])));
+                let scales: Vec<u8> = blocks().flat_map(|block| [block[0], block[1]]).collect();
+                let scales = little_endian(&scales).collect();
+                drop(bytes);
+                Ok(Self { dtype, codes: words(codes, place), scales: Some(words(scales, place)) })
+            }
+            _ => Err(Error::Model(format!("Tensor {name} is {}, which is never kept like this.", dtype.name()))),
         }
-        let block = dtype.block_bytes();
-        let mut codes = Vec::with_capacity(bytes.len() / block * (block - scale_bytes));
-        let mut scales = Vec::with_capacity(bytes.len() / block * scale_bytes);
-        for block in bytes.chunks_exact(block) {
-            scales.extend_from_slice(&block[..scale_bytes]);
-            codes.extend_from_slice(&block[scale_bytes..]);
-        }
-        Ok(Self { dtype: *dtype, codes: words(&codes, place), scales: Some(words(&scales, place)) })
     }
 
     /// All values in a row, in f32. Plain burn operations: the reference for kernels that read the words themselves.

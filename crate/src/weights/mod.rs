@@ -1,6 +1,6 @@
 //! Weights: from files, wherever they are, to tensors in the form in which the device holds them.
 //!
-//! Data flows one way: [`file`] (bytes by range) → [`format`] (which tensors a file holds) → [`checkpoint`] (which tensors a
+//! Data flows one way: [`mod@file`] (bytes by range) → [`mod@format`] (which tensors a file holds) → [`checkpoint`] (which tensors a
 //! model has, by diffusers name) → [`stream`] (converted one by one as they arrive) → [`cache`] and [`tensors`] → model.
 
 pub mod cache;

@@ -50,7 +50,7 @@ pub struct Need {
 #[derive(Debug)]
 pub enum Ready {
     /// A matrix, on its device already.
-    Weight(Weight),
+    Weight(Box<Weight>),
     /// Anything else.
     Small(Compact),
 }
@@ -61,7 +61,7 @@ impl Ready {
     /// # Errors
     /// Names a tensor whose bytes do not fit its shape.
     pub fn new(compact: Compact, need: &Need, place: &Place) -> Result<Self> {
-        Ok(if need.is_weight { Self::Weight(Weight::new(compact, place)?) } else { Self::Small(compact) })
+        Ok(if need.is_weight { Self::Weight(Box::new(Weight::new(compact, place)?)) } else { Self::Small(compact) })
     }
 }
 
@@ -140,7 +140,7 @@ impl Tensors {
                 Weight::new(compact, place)
             }
             Origin::Loaded(tensors) => match tensors.remove(name) {
-                Some(Ready::Weight(weight)) => Ok(weight),
+                Some(Ready::Weight(weight)) => Ok(*weight),
                 Some(Ready::Small(compact)) => Weight::new(compact, place),
                 None => Err(missing(network, name, shape)),
             },
