@@ -96,7 +96,7 @@ export class ModelForm {
 
   /** What of a model is on the disk. @param {Model} model @param {WeightType} weights */
   copyOf(model, weights) {
-    return keptCopy(model, weights, this.#kept);
+    return keptCopy(model, weights, this.#kept, this.#hub);
   }
 
   /** What loads a model as the form says. @param {Model} model @returns {ModelOptions} */

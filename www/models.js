@@ -177,13 +177,18 @@ export function readQuery(query) {
   };
 }
 
-/** What of a model is on the disk. @param {Model} model @param {WeightType} weights @param {KeptModel[]} kept */
-export function keptCopy(model, weights, kept) {
+/**
+ * What of a model is on the disk. What a mirror serves under a repository's name is not what the Hub does.
+ * @param {Model} model @param {WeightType} weights @param {KeptModel[]} kept @param {string | null} [hub]
+ */
+export function keptCopy(model, weights, kept, hub = null) {
   if (model.place === "files") return null; // read from where they are
   const reference = parseReference(model.source);
   if (!reference) return null;
   const [origin, revision, file] =
-    "url" in reference ? [reference.url, "", ""] : [reference.repo, reference.revision, reference.path];
+    "url" in reference
+      ? [reference.url, "", ""]
+      : [hub ? `${hub}/${reference.repo}` : reference.repo, reference.revision, reference.path];
   const isIt = (/** @type {KeptModel} */ one) =>
     one.origin === origin && (one.revision ?? "") === revision && (one.file ?? "") === file && one.weights === weights;
   return kept.find(isIt) ?? null;

@@ -21,7 +21,10 @@ const KEPT_AS = {
 /** What a kept model is called. @param {KeptModel} kept @param {Model[]} models those that the page offers */
 export function keptName(kept, models) {
   const { origin, revision, file, weights } = kept;
-  const known = weights && models.find((model) => keptCopy(model, weights, [kept]));
+  const mirror = origin && URL.canParse(origin) ? new URL(origin).origin : null;
+  const isKnown = (/** @type {Model} */ model) =>
+    weights && (keptCopy(model, weights, [kept]) ?? keptCopy(model, weights, [kept], mirror));
+  const known = models.find(isKnown);
   if (known) return known.name;
   if (!origin) return "A model of which only a part can be read";
   const path = file ? `/${file}` : "";

@@ -156,7 +156,7 @@ fn run() -> Result<()> {
     for repo in ["test/sd15-f16", "test/sd15-gguf"] {
         let web = Web::new(Rc::new(Native::new()), Rc::new(|notice: &str| println!("{notice}")));
         let reference = Reference::parse(repo)?;
-        let origin = Origin::remote(reference, &web, &hub.address, WeightType::Q8, None, None);
+        let origin = Origin::remote(reference, &web, &hub.address, WeightType::Q8, None);
         load(&format!("{repo}, HTTP"), &origin, WeightType::Q8, Some(&web))?;
     }
     Ok(())

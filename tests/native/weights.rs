@@ -26,7 +26,7 @@ fn session(origin: &Origin, weights: WeightType) -> Session {
 }
 
 fn info(origin: &Origin) -> ModelInfo {
-    ModelInfo::of(&pollster::block_on((origin.open)()).expect("a checkpoint")).expect("a whole model")
+    ModelInfo::of(&pollster::block_on((origin.open)()).expect("a checkpoint"), None).expect("a whole model")
 }
 
 #[test]

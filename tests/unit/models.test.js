@@ -220,6 +220,11 @@ test("a model on the disk is found by what it is kept under", () => {
   assert.equal(find("https://example.org/m/", "f16", "web"), 3);
   assert.equal(find("o/r", "f32"), -1);
   assert.equal(find("o/r", "q8", "files"), -1);
+  const mirrored = [kept({ origin: "https://mirror.example/o/r" })];
+  const ours = model({ source: "o/r", place: "hub" });
+  assert.equal(keptCopy(ours, "q8", mirrored), null);
+  assert.equal(keptCopy(ours, "q8", all, "https://mirror.example"), null);
+  assert.equal(keptCopy(ours, "q8", mirrored, "https://mirror.example"), mirrored[0]);
 
   const listed = [model({ name: "Known", source: "o/r@v1" })];
   assert.deepEqual(

@@ -29,7 +29,7 @@ fn name_of(prediction: Prediction) -> &'static str {
 pub async fn run(args: &Args) -> Result<()> {
     let origin = args.model.origin(WeightType::Exact, false)?;
     let checkpoint = (origin.open)().await?;
-    let info = ModelInfo::of(&checkpoint)?;
+    let info = ModelInfo::of(&checkpoint, args.model.prediction())?;
     let layers: Vec<String> = info.layers.iter().map(ToString::to_string).collect();
     println!("model       {}", info.name);
     println!("layout      {}", info.layout);

@@ -117,9 +117,13 @@ pub fn cache() -> Option<Cache> {
 }
 
 impl ModelArgs {
-    /// The prediction type that was asked for.
+    /// The prediction type that was asked for, or that the catalogue gives.
     pub fn prediction(&self) -> Option<Prediction> {
-        self.prediction.map(Into::into)
+        let known = || {
+            let known = catalogue().ok()?.into_iter().find(|known| known.id == self.model);
+            known.filter(|_| !Path::new(&self.model).exists()).map(|known| known.prediction)
+        };
+        self.prediction.map(Into::into).or_else(known)
     }
 
     /// What `--model` names: a path that is there, then an id of the catalogue, then anything on the Hub or the web.
@@ -127,13 +131,11 @@ impl ModelArgs {
     /// # Errors
     /// Says how to name a model where this names none.
     pub fn origin(&self, weights: WeightType, with_cache: bool) -> Result<Origin> {
-        let prediction = self.prediction();
         let path = Path::new(&self.model);
         if path.exists() {
-            return Origin::local(path, prediction);
+            return Origin::local(path, self.prediction());
         }
         let known = catalogue()?.into_iter().find(|known| known.id == self.model);
-        let prediction = prediction.or(known.as_ref().map(|known| known.prediction));
         if let Some(known) = &known {
             eprintln!("{}: {} to fetch once, licence {}", known.name, HumanBytes(known.bytes), known.licence);
         }
@@ -149,6 +151,6 @@ impl ModelArgs {
         let endpoint = endpoint.unwrap_or_else(|| ENDPOINT.into());
         let web = Web::new(Rc::new(Native::new()), Rc::new(|notice: &str| eprintln!("{notice}")));
         let cache = with_cache.then(cache).flatten();
-        Ok(Origin::remote(reference, &web, endpoint.trim_end_matches('/'), weights, prediction, cache))
+        Ok(Origin::remote(reference, &web, endpoint.trim_end_matches('/'), weights, cache))
     }
 }

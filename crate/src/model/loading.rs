@@ -206,7 +206,7 @@ impl StableDiffusion {
             control.report_bytes(done, total);
             control.breathe().await?;
         }
-        let info = configs.info(&facts, parts);
+        let info = configs.info(&facts.told(options.prediction), parts);
         finish(assembly, configs, info, place.clone())
     }
 
@@ -282,7 +282,7 @@ impl StableDiffusion {
             assembly.null_embedding = Some(embedding);
         }
         stream(&checkpoint, &rest, options.weights, &mut assembly, &mut meter, control).await?;
-        let info = configs.info(&facts, parts);
+        let info = configs.info(&facts.told(options.prediction), parts);
         let model = finish(assembly, configs, info, place.clone())?;
         if let Some(writer) = writer {
             let full = writer.stopped().is_some();
@@ -375,11 +375,28 @@ impl Facts {
         })
     }
 
+    /// The same, said by a person if one said it.
+    fn told(&self, prediction: Option<Prediction>) -> Self {
+        let mut facts = self.clone();
+        if prediction.is_some() {
+            facts.prediction_by = "you say so".into();
+        }
+        facts
+    }
+
     /// Diffusers' configs, with the prediction type that a person asks for.
     pub(super) fn kept_configs(&self, prediction: Option<Prediction>) -> Value {
         let mut value = self.configs.clone();
         if let Some(prediction) = prediction {
             value["scheduler"]["prediction_type"] = json!(prediction);
+            // Where sizes were read off the shapes, that of 2.x followed from the prediction type.
+            let unet = &mut value["unet"];
+            if self.layout.starts_with("single")
+                && unet["use_linear_projection"] == true
+                && !unet["sample_size"].is_null()
+            {
+                unet["sample_size"] = json!(if prediction == Prediction::VPrediction { 96 } else { 64 });
+            }
         }
         value
     }
@@ -391,12 +408,13 @@ impl Facts {
 
 impl ModelInfo {
     /// Says what a model is, and checks that its files have all that its networks need, without reading any weight.
+    /// `prediction` overrules what the files say about the UNet's output.
     ///
     /// # Errors
     /// As [`StableDiffusion::load`].
-    pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
-        let facts = Facts::of(checkpoint);
-        let configs = facts.configs(None)?;
+    pub fn of(checkpoint: &Checkpoint, prediction: Option<Prediction>) -> Result<Self> {
+        let facts = Facts::of(checkpoint).told(prediction);
+        let configs = facts.configs(prediction)?;
         let mut parts = BTreeMap::new();
         for (name, located) in &checkpoint.tensors {
             count(&mut parts, name, located.dtype, &located.shape);

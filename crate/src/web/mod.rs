@@ -180,7 +180,7 @@ async fn origin(options: &ModelOptions, files: JsValue, notices: Rc<dyn Fn(&str)
     let reference = Reference::parse(source)?;
     let web = Web::new(Rc::new(transport::Fetch::new()?), notices);
     let hub = options.hub.as_deref().unwrap_or(ENDPOINT).trim_end_matches('/');
-    Ok(Origin::remote(reference, &web, hub, options.weights, options.prediction, cache))
+    Ok(Origin::remote(reference, &web, hub, options.weights, cache))
 }
 
 /// A model among picked files: kept like any other, so that they need not be picked again.
@@ -198,7 +198,7 @@ fn picked_origin(files: &js_sys::Array, options: &ModelOptions, cache: Option<Ca
     marks.sort();
     let name = options.source.clone().unwrap_or_else(|| "Your files".into());
     let key = Key { origin: name.clone(), revision: marks.join("|"), file: String::new(), weights: options.weights };
-    let open = open_source(Rc::new(picked::Picked::new(name, picked)), None, options.prediction);
+    let open = open_source(Rc::new(picked::Picked::new(name, picked)), None, None);
     Ok(Origin { open, keep: cache.map(|cache| (cache, key)) })
 }
 

@@ -58,12 +58,15 @@ impl Opfs {
             at.set_at(done as f64);
             let rest = &bytes[done..];
             let written = file.write_with_u8_array_and_options(rest, &at).map_err(|error| reason(&error))?;
-            if written < 1.0 {
+            // Chromium's private windows do not throw when the quota is reached: they answer with a nonsense length.
+            if written < 1.0 || written > rest.len() as f64 {
                 return Err(StorageError::Full);
             }
-            done += (written as usize).min(rest.len());
+            done += written as usize;
         }
-        file.flush().map_err(|error| reason(&error))
+        file.flush().map_err(|error| reason(&error))?;
+        let size = file.get_size().map_err(|error| reason(&error))?;
+        if size == bytes.len() as f64 { Ok(()) } else { Err(StorageError::Full) }
     }
 }
 

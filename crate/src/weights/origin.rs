@@ -9,7 +9,7 @@ use super::file::{File, Pending, Source};
 use super::http::Web;
 use super::http::folder::UrlFolder;
 use super::http::remote::Remote;
-use super::hub::{HubRepo, Reference, is_weights};
+use super::hub::{ENDPOINT, HubRepo, Reference, is_weights};
 use crate::model::config::Prediction;
 use crate::{Error, Result};
 
@@ -51,15 +51,9 @@ pub fn open_source(source: Rc<dyn Source>, path: Option<String>, prediction: Opt
 }
 
 impl Origin {
-    /// A model somewhere else. `endpoint` is the Hub's address.
-    pub fn remote(
-        reference: Reference,
-        web: &Web,
-        endpoint: &str,
-        weights: WeightType,
-        prediction: Option<Prediction>,
-        cache: Option<Cache>,
-    ) -> Self {
+    /// A model somewhere else. `endpoint` is the Hub's address. What a person says of the prediction type belongs to the
+    /// loading, not here: it must not be kept with the files.
+    pub fn remote(reference: Reference, web: &Web, endpoint: &str, weights: WeightType, cache: Option<Cache>) -> Self {
         let key = |origin: &str, revision: &str, file: &str| Key {
             origin: origin.into(),
             revision: revision.into(),
@@ -68,22 +62,24 @@ impl Origin {
         };
         let (open, key) = match reference {
             Reference::Hub { repo, revision, path } => {
-                let key = key(&repo, &revision, path.as_deref().unwrap_or_default());
+                // What a mirror serves under a repository's name is not what the Hub does.
+                let place = if endpoint == ENDPOINT { repo.clone() } else { format!("{endpoint}/{repo}") };
+                let key = key(&place, &revision, path.as_deref().unwrap_or_default());
                 let (folder, file) = match path {
                     Some(path) if is_weights(&path) => (String::new(), Some(path)),
                     Some(path) => (path, None),
                     None => (String::new(), None),
                 };
                 let source = HubRepo::new(web, endpoint, &repo, &revision, &folder);
-                (open_source(Rc::new(source), file, prediction), key)
+                (open_source(Rc::new(source), file, None), key)
             }
             Reference::Folder(url) => {
                 let key = key(&url, "", "");
-                (open_source(Rc::new(UrlFolder::new(web, &url)), None, prediction), key)
+                (open_source(Rc::new(UrlFolder::new(web, &url)), None, None), key)
             }
             Reference::File(url) => {
                 let key = key(&url, "", "");
-                (open_urls(url, web.clone(), prediction), key)
+                (open_urls(url, web.clone()), key)
             }
         };
         Self { open, keep: cache.map(|cache| (cache, key)) }
@@ -111,7 +107,7 @@ impl Origin {
 }
 
 /// A file at an address, with its other parts if it is one of several.
-fn open_urls(url: String, web: Web, prediction: Option<Prediction>) -> Opener {
+fn open_urls(url: String, web: Web) -> Opener {
     Box::new(move || {
         let (url, web) = (url.clone(), web.clone());
         Box::pin(async move {
@@ -123,7 +119,7 @@ fn open_urls(url: String, web: Web, prediction: Option<Prediction>) -> Opener {
                 let file = Remote::open(&web, &format!("{part}{query}"), name).await?.ok_or_else(missing)?;
                 files.push(Rc::new(file) as Rc<dyn File>);
             }
-            Checkpoint::of_files(files, prediction).await
+            Checkpoint::of_files(files, None).await
         })
     })
 }
