@@ -4,6 +4,7 @@ pub mod attention;
 pub mod clip;
 pub mod config;
 pub mod embeddings;
+mod facts;
 pub mod layers;
 pub mod loading;
 #[cfg(not(target_arch = "wasm32"))]

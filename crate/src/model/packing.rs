@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::config::Prediction;
-use super::loading::{Assembly, Facts, Needs, embed, plan};
+use super::facts::Facts;
+use super::loading::{Assembly, Needs, embed, plan};
 use crate::control::Control;
 use crate::device::{self, Place, Precision};
 use crate::weights::checkpoint::{Checkpoint, NULL_EMBEDDING};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config::{Prediction, SchedulerConfig, TextConfig, UnetConfig, VaeConfig};
-use super::loading::Facts;
+use super::facts::Facts;
 use super::tokenizer::SpecialTokens;
 use super::unet::Unet;
 use super::vae::Vae;
