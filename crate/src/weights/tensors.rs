@@ -110,7 +110,7 @@ impl Tensors {
     /// # Errors
     /// Names the tensor if it is missing, has another shape, or is damaged.
     pub fn take<const D: usize>(&mut self, name: &str, shape: [usize; D], place: &Place) -> Result<Tensor<D>> {
-        self.take_any(name, &shape, None, place)
+        self.take_any(name, &shape, None)
             .map(|values| values.map_or_else(|| place.tensor(vec![0.0], [1; D]), |values| place.tensor(values, shape)))
     }
 
@@ -119,7 +119,7 @@ impl Tensors {
     /// # Errors
     /// As [`Tensors::take`].
     pub fn take_rows(&mut self, name: &str, shape: [usize; 2], rows: &[usize], place: &Place) -> Result<Tensor<2>> {
-        let values = self.take_any(name, &shape, Some(rows), place)?;
+        let values = self.take_any(name, &shape, Some(rows))?;
         let taken = [rows.len(), shape[1]];
         Ok(values.map_or_else(|| place.tensor(vec![0.0], [1; 2]), |values| place.tensor(values, taken)))
     }
@@ -148,13 +148,7 @@ impl Tensors {
     }
 
     /// The values, or `None` in a rehearsal.
-    fn take_any(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-        rows: Option<&[usize]>,
-        _place: &Place,
-    ) -> Result<Option<Vec<f32>>> {
+    fn take_any(&mut self, name: &str, shape: &[usize], rows: Option<&[usize]>) -> Result<Option<Vec<f32>>> {
         let network = &self.network;
         match &mut self.origin {
             Origin::Planned { shapes, needs } => {
