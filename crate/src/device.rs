@@ -67,12 +67,12 @@ impl Place {
 
 /// Some GPUs say that they have f64, but shader languages have no f64 functions to speak of (exp, sin).
 #[cfg(not(target_arch = "wasm32"))]
-fn is_processor(device: &Device) -> bool {
+pub(crate) fn is_processor(device: &Device) -> bool {
     *device == cpu()
 }
 
 #[cfg(target_arch = "wasm32")]
-fn is_processor(_: &Device) -> bool {
+pub(crate) fn is_processor(_: &Device) -> bool {
     false
 }
 

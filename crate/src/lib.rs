@@ -16,6 +16,7 @@ pub mod error;
 #[allow(dead_code, reason = "the integration tests use more of it")]
 mod golden;
 pub mod model;
+pub mod ops;
 pub mod picture;
 pub mod styleid;
 #[cfg(not(target_arch = "wasm32"))]

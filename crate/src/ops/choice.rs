@@ -1,0 +1,36 @@
+//! Which implementation of our operations runs: the one point that decides.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use burn::tensor::Device;
+
+/// An implementation of all our operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kernels {
+    /// burn's own operations: on the processor always, on a GPU for finding out whether a kernel is at fault.
+    Reference,
+    /// Kernels for the processor posing as a GPU (SwiftShader, lavapipe): no workgroup memory, since barriers are dear
+    /// there and every memory is the same; one invocation computes a large register tile.
+    Software,
+    /// Kernels for GPUs: tiles shared by a workgroup, register tiles within.
+    Hardware,
+}
+
+static CHOSEN: AtomicU8 = AtomicU8::new(0);
+
+/// Sets what runs on the GPU from now on.
+pub fn choose(kernels: Kernels) {
+    CHOSEN.store(kernels as u8, Ordering::Relaxed);
+}
+
+/// What runs on `device`: burn's operations on the processor, and what was [chosen](choose) elsewhere.
+pub fn kernels(device: &Device) -> Kernels {
+    if crate::device::is_processor(device) {
+        return Kernels::Reference;
+    }
+    match CHOSEN.load(Ordering::Relaxed) {
+        1 => Kernels::Software,
+        2 => Kernels::Hardware,
+        _ => Kernels::Reference,
+    }
+}

@@ -1,0 +1,27 @@
+//! What every launch of a kernel needs.
+
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+/// A new contiguous tensor of `shape` beside `like`, with its type; its contents are whatever was there.
+pub(super) fn output(like: &CubeTensor, shape: &[usize]) -> CubeTensor {
+    let bytes = shape.iter().product::<usize>() * like.dtype.size();
+    let handle = like.client.empty(bytes);
+    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape.into(), handle, like.dtype)
+}
+
+/// A whole contiguous tensor as a kernel's argument, `vector` elements to an item.
+///
+/// # Safety
+/// The tensor is contiguous and its length a multiple of `vector`.
+pub(super) unsafe fn whole(tensor: &CubeTensor, vector: usize) -> BufferArg {
+    let length = tensor.meta.shape().num_elements() / vector;
+    // SAFETY: the handle holds all elements of a contiguous tensor.
+    unsafe { BufferArg::from_raw_parts(tensor.handle.clone(), length) }
+}
+
+/// The same tensor with its elements in a row.
+pub(super) fn contiguous(tensor: CubeTensor) -> CubeTensor {
+    into_contiguous(tensor)
+}

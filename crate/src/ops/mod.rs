@@ -1,0 +1,12 @@
+//! Operations of our own beside burn's: what a network spends its time in, as kernels written for WebGPU's default limits.
+//!
+//! Each operation is a folder: `reference` computes it with burn's own operations, `kernel` holds the `CubeCL` kernels and
+//! how they are launched, and its `mod` is the one function that the model calls. That function asks [`kernels`] which of
+//! them to run.
+
+pub mod attention;
+mod choice;
+mod launch;
+pub mod norm;
+
+pub use choice::{Kernels, choose, kernels};
