@@ -22,6 +22,8 @@ use styleid::{Control, Error, Progress, Result};
 
 #[path = "support/formula.rs"]
 mod formula;
+#[path = "support/shapes.rs"]
+mod shapes;
 #[path = "support/true_size.rs"]
 mod true_size;
 

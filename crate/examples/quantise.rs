@@ -22,6 +22,8 @@ use styleid::{Error, Result};
 
 #[path = "support/formula.rs"]
 mod formula;
+#[path = "support/shapes.rs"]
+mod shapes;
 
 /// How a group's scale is chosen.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +89,7 @@ impl Bench<'_> {
         let place = Place::new(cpu(), Precision::F32, 0)?;
         let build = |tensors| Unet::build(self.config.clone(), tensors, &place).map(drop);
         let mut tensors = std::collections::HashMap::new();
-        for (name, shape) in formula::shapes(build)? {
+        for (name, shape) in shapes::shapes(build)? {
             let mut values = (self.values)(&name, &shape);
             change(&name, &shape, &mut values);
             tensors.insert(name, values);

@@ -7,6 +7,8 @@
 //! The same crate runs natively (CPU or GPU) and in the browser on WebGPU. Data flows one way:
 //! [`weights`] → [`model`] → [`diffusion`] → [`styleid`] → command line or page.
 
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod control;
 pub mod device;
 pub mod diffusion;

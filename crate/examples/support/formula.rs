@@ -32,18 +32,3 @@ pub fn values(prefix: &str, name: &str, shape: &[usize]) -> Vec<f32> {
     values.iter_mut().for_each(|value| *value = offset + *value * scale);
     values
 }
-
-/// Names and shapes of the tensors that `build` takes, in its order.
-#[allow(dead_code, reason = "not every measurement needs them")]
-pub fn shapes(
-    build: impl FnOnce(styleid::weights::Tensors) -> styleid::Result<()>,
-) -> styleid::Result<Vec<(String, Vec<usize>)>> {
-    let seen = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-    let notes = seen.clone();
-    let note = move |name: &str, shape: &[usize]| {
-        notes.borrow_mut().push((name.to_string(), shape.to_vec()));
-        vec![0.0; shape.iter().product()]
-    };
-    build(styleid::weights::Tensors::from_formula("network", styleid::weights::WeightType::Q4, Box::new(note)))?;
-    Ok(seen.take())
-}

@@ -18,7 +18,7 @@ use styleid::weights::format::{Dtype, gguf_writer};
 use styleid::weights::names::{Renamed, from_ldm};
 use styleid::{Error, Result};
 
-use super::formula;
+use super::{formula, shapes as network};
 
 /// Full diffusers name and shape.
 type Shapes = Vec<(String, Vec<usize>)>;
@@ -44,7 +44,7 @@ fn configs() -> [(&'static str, &'static str, Value); 4] {
 fn shapes(part: &str, config: &Value) -> Result<Shapes> {
     let place = Place::new(cpu(), Precision::F32, 0)?;
     let config = config.clone();
-    let found = formula::shapes(|tensors| match part {
+    let found = network::shapes(|tensors| match part {
         "unet" => Unet::build(serde_json::from_value(config).map_err(failed)?, tensors, &place).map(drop),
         "vae" => Vae::build(serde_json::from_value(config).map_err(failed)?, tensors, &place).map(drop),
         _ => {

@@ -152,7 +152,9 @@ pub struct TransformerBlock {
 }
 
 impl TransformerBlock {
-    fn build(mut at: Builder, width: usize, context_width: usize, heads: usize) -> Result<Self> {
+    /// # Errors
+    /// Names a missing or wrongly shaped tensor.
+    pub fn build(mut at: Builder, width: usize, context_width: usize, heads: usize) -> Result<Self> {
         Ok(Self {
             norm1: at.layer_norm("norm1", width, 1e-5)?,
             attn1: Attention::build(at.at("attn1"), width, width, heads, false)?,

@@ -71,7 +71,7 @@ pub struct UnetConfig {
     /// Kind of the mid block.
     pub mid_block_type: Option<String>,
     #[serde(flatten)]
-    rest: serde_json::Map<String, serde_json::Value>,
+    pub(crate) rest: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Default for UnetConfig {

@@ -1,0 +1,148 @@
+//! How long the device takes.
+
+use burn::tensor::Tensor;
+use serde::Serialize;
+
+use crate::Result;
+use crate::device::settle;
+
+/// A first run of this many seconds counts: the shader's compilation, which it includes, is small beside it.
+const LONG_FIRST: f64 = 8.0;
+/// What takes this many seconds is measured once.
+const LONG: f64 = 2.0;
+/// Short operations are queued until a batch takes about this long, so that waiting for it weighs little.
+const BATCH_SECONDS: f64 = 0.02;
+const BATCH_MOST: usize = 64;
+const REPETITIONS_MOST: usize = 15;
+
+/// Seconds that one operation took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Timing {
+    /// Median of the repetitions.
+    pub seconds: f64,
+    /// The first run, which compiles the shaders.
+    pub first: f64,
+    /// How many batches the median is of.
+    pub repetitions: usize,
+    /// Runs in a batch.
+    pub batch: usize,
+}
+
+/// Measures on one device.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch {
+    /// Seconds that waiting for an idle device takes.
+    pub wait: f64,
+    /// Seconds to spend on repetitions.
+    pub budget: f64,
+}
+
+impl Stopwatch {
+    /// Finds out what waiting costs on the device of `probe`.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn new(probe: &Tensor<4>, budget: f64) -> Result<Self> {
+        settle(probe).await?;
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            let begun = now();
+            settle(probe).await?;
+            waits.push(now() - begun);
+        }
+        Ok(Self { wait: median(&mut waits), budget })
+    }
+
+    /// Median time of `work`, and what its last run gave.
+    ///
+    /// # Errors
+    /// The device failed, or the first number of the result is none.
+    pub async fn measure(&self, work: &dyn Fn() -> Tensor<4>) -> Result<(Timing, Tensor<4>)> {
+        let (first, mut last) = self.batch(work, 1).await?;
+        if first > LONG_FIRST {
+            return Ok((Timing { seconds: first, first, repetitions: 1, batch: 1 }, last));
+        }
+        let (once, again) = self.batch(work, 1).await?;
+        last = again;
+        if once > LONG {
+            return Ok((Timing { seconds: once, first, repetitions: 1, batch: 1 }, last));
+        }
+        let batch = batch_size(once);
+        let begun = now();
+        let mut each = Vec::new();
+        while each.len() < 3 || (each.len() < REPETITIONS_MOST && now() - begun < self.budget) {
+            let (seconds, again) = self.batch(work, batch).await?;
+            each.push(seconds / batch as f64);
+            last = again;
+        }
+        let repetitions = each.len();
+        Ok((Timing { seconds: median(&mut each), first, repetitions, batch }, last))
+    }
+
+    /// Seconds of so many runs in a row, without the wait at the end.
+    async fn batch(&self, work: &dyn Fn() -> Tensor<4>, runs: usize) -> Result<(f64, Tensor<4>)> {
+        let begun = now();
+        let mut last = work();
+        for _ in 1..runs {
+            last = work();
+        }
+        settle(&last).await?;
+        // Clocks of browsers are coarse: never nothing, so that rates stay finite.
+        Ok(((now() - begun - self.wait).max(1e-6), last))
+    }
+}
+
+fn batch_size(once: f64) -> usize {
+    ((BATCH_SECONDS / once).ceil() as usize).clamp(1, BATCH_MOST)
+}
+
+/// The middle value, or the mean of the two in the middle; 0 of none.
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    match values.len() {
+        0 => 0.0,
+        n if n.is_multiple_of(2) => f64::midpoint(values[half - 1], values[half]),
+        _ => values[half],
+    }
+}
+
+/// Seconds on a clock that never goes back.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn now() -> f64 {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+    static BEGUN: OnceLock<Instant> = OnceLock::new();
+    BEGUN.get_or_init(Instant::now).elapsed().as_secs_f64()
+}
+
+/// Seconds on a clock that never goes back.
+#[cfg(target_arch = "wasm32")]
+pub fn now() -> f64 {
+    use wasm_bindgen::prelude::*;
+    #[wasm_bindgen]
+    extern "C" {
+        #[wasm_bindgen(js_namespace = performance, js_name = now)]
+        fn milliseconds() -> f64;
+    }
+    milliseconds() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_is_the_middle() {
+        assert_eq!(median(&mut []), 0.0);
+        assert_eq!(median(&mut [3.0, 1.0, 100.0]), 3.0);
+        assert_eq!(median(&mut [4.0, 1.0, 100.0, 2.0]), 3.0);
+    }
+
+    #[test]
+    fn only_short_operations_are_batched() {
+        assert_eq!(batch_size(1.0), 1);
+        assert_eq!(batch_size(0.019), 2);
+        assert_eq!(batch_size(1e-6), BATCH_MOST);
+    }
+}

@@ -1,0 +1,70 @@
+//! What the benchmark's page calls.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use js_sys::Function;
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use super::{Bench, Options, operation};
+use crate::{Error, Result};
+
+thread_local! {
+    static BENCH: RefCell<Option<Rc<Bench>>> = const { RefCell::new(None) };
+}
+
+fn object(value: &impl Serialize) -> Result<JsValue, JsValue> {
+    Ok(value.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
+}
+
+fn opened() -> Result<Rc<Bench>> {
+    BENCH.with_borrow(Clone::clone).ok_or_else(|| Error::Device("No device has been opened yet.".into()))
+}
+
+/// Opens the device and measures its peak; `options` are [`Options`]. Gives the setting.
+///
+/// # Errors
+/// There is no device, or the options cannot be understood.
+#[wasm_bindgen(js_name = benchOpen)]
+pub async fn bench_open(options: JsValue) -> Result<JsValue, JsValue> {
+    let options: Options = serde_wasm_bindgen::from_value(options)?;
+    let bench = Bench::open(options).await?;
+    let setting = object(&bench.setting);
+    BENCH.set(Some(Rc::new(bench)));
+    setting
+}
+
+/// Measures every row that the options ask for, and calls `on_row` with each.
+///
+/// # Errors
+/// No device was opened.
+#[wasm_bindgen(js_name = benchOperations)]
+pub async fn bench_operations(on_row: Function) -> Result<(), JsValue> {
+    let bench = opened()?;
+    for entry in bench.entries() {
+        on_row.call1(&JsValue::NULL, &object(&bench.row(&entry).await)?)?;
+    }
+    Ok(())
+}
+
+/// What the row `name` computes.
+///
+/// # Errors
+/// There is no such row.
+#[wasm_bindgen(js_name = benchOutput)]
+pub async fn bench_output(name: String) -> Result<Vec<f32>, JsValue> {
+    Ok(opened()?.output(&name).await?)
+}
+
+/// The weight `name` that the rows' layers have.
+#[wasm_bindgen(js_name = benchWeight)]
+pub fn bench_weight(name: &str, shape: Vec<usize>) -> Vec<f32> {
+    operation::weight(name, &shape)
+}
+
+/// The input `name` that the rows' layers are given.
+#[wasm_bindgen(js_name = benchInput)]
+pub fn bench_input(name: &str, shape: Vec<usize>) -> Vec<f32> {
+    operation::input(name, &shape)
+}

@@ -1,0 +1,117 @@
+// Measures our kernels in Chromium on WebGPU, against burn's own and against onnxruntime-web in the same browser.
+// `./dev bench browser [options]` builds the wasm and runs it.
+
+import { copyFile, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+import { FLAGS } from "../browser/page.js";
+import { serve } from "../browser/server.js";
+import { PEERS } from "./peers.js";
+
+/** Between our outputs and a peer's, of the peer's largest value. */
+const TOLERANCE = 1e-3;
+
+const list = (/** @type {string | undefined} */ text) => (text ? text.split(",").filter(Boolean) : []);
+const { values, positionals } = parseArgs({
+  allowPositionals: true, // the folder with the wasm
+  options: {
+    filter: { type: "string" },
+    kernels: { type: "string" },
+    weights: { type: "string", default: "exact" },
+    "seconds-per-row": { type: "string", default: "1" },
+    "most-gflop": { type: "string" },
+    peers: { type: "string", default: Object.keys(PEERS).join(",") },
+    json: { type: "string" },
+    commit: { type: "string", default: "unknown" },
+    machine: { type: "string", default: `${os.cpus()[0]?.model ?? "unknown processor"}, ${os.cpus().length} cores` },
+  },
+});
+const peers = values.peers === "none" ? [] : list(values.peers);
+const unknown = peers.find((name) => !(name in PEERS));
+if (unknown) throw new Error(`there is no peer ${unknown}: ${Object.keys(PEERS).join(", ")}, or none`);
+const filter = list(values.filter);
+const options = {
+  // A peer's row is measured in the same run, whatever the filter.
+  filter: filter.length ? [...new Set([...filter, ...peers.map((name) => PEERS[name].row)])] : [],
+  kernels: list(values.kernels),
+  weights: values.weights,
+  secondsPerRow: Number(values["seconds-per-row"]),
+  mostGflop: values["most-gflop"] ? Number(values["most-gflop"]) : null,
+};
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const folder = await mkdtemp(path.join(os.tmpdir(), "styleid-bench-"));
+for (const file of ["styleid.js", "styleid_bg.wasm"]) await copyFile(path.join(positionals[0], file), path.join(folder, file));
+for (const file of ["worker.js", "peer.js", "peers.js", "onnx.js"]) await copyFile(path.join(here, file), path.join(folder, file));
+await symlink(path.join(here, "node_modules/onnxruntime-web/dist"), path.join(folder, "ort"));
+await writeFile(path.join(folder, "index.html"), '<!doctype html><link rel="icon" href="data:,"><title>bench</title>');
+
+const server = await serve(folder, "/");
+const browser = await chromium.launch({ executablePath: process.env.CHROME ?? "/usr/bin/chromium", args: FLAGS });
+const run = {
+  machine: values.machine,
+  browser: `Chromium ${browser.version()}`,
+  commit: values.commit,
+  time: Math.floor(Date.now() / 1000),
+  setting: null,
+  rows: [],
+  peers: [],
+};
+
+const ms = (/** @type {number} */ seconds) => `${(1e3 * seconds).toFixed(3)} ms`;
+
+/** Prints and keeps what the worker posted. @param {any} data */
+async function receive(data) {
+  if (data.setting) {
+    run.setting = data.setting;
+    const { adapter, peak, wait } = data.setting;
+    console.log(`${adapter.name || "unnamed adapter"}, peak ${peak.best.gflops.toFixed(1)} GFLOPS, wait ${ms(wait)}`);
+  } else if (data.row) {
+    run.rows.push(data.row);
+    const { name, times, gflop, gbyte, difference, failed } = data.row;
+    const rate = (/** @type {any} */ { seconds }) =>
+      gflop ? `${(gflop / seconds).toFixed(2)} GFLOPS` : `${(gbyte / seconds).toFixed(2)} GB/s`;
+    const measured = run.setting.kernels.filter((/** @type {string} */ name) => times[name]);
+    const cells = measured.map((/** @type {string} */ name) => `${name} ${ms(times[name].seconds)}, ${rate(times[name])}`);
+    console.log(["", name, ...cells, difference?.toExponential(1), failed].filter((cell) => cell != null).join(" | "));
+  } else if (data.peer) {
+    run.peers.push(data.peer);
+    const { name, row, timing, difference, failed } = data.peer;
+    const ours = run.rows.find((other) => other.name === row)?.times[run.setting.kernels[0]];
+    if (failed) console.log(` | ONNX Runtime ${name} | ${failed}`);
+    else {
+      const ratio = ours ? `ours takes ${(ours.seconds / timing.seconds).toFixed(3)} of it` : "";
+      console.log(` | ONNX Runtime ${name} | first ${ms(timing.first)} | then ${ms(timing.seconds)} | ${ratio} | ${difference.toExponential(1)}`);
+      if (!(difference <= TOLERANCE)) {
+        console.error(`error: ${name} differs by ${difference} from what ONNX Runtime computes`);
+        process.exitCode = 1;
+      }
+    }
+  }
+  if (values.json) await writeFile(values.json, `${JSON.stringify(run, null, 2)}\n`);
+}
+
+try {
+  const page = await browser.newPage();
+  page.on("console", (message) => message.type() === "error" && console.error(message.text()));
+  await page.goto(server.url);
+  await page.exposeFunction("receive", receive);
+  const error = await page.evaluate(
+    (job) =>
+      new Promise((resolve) => {
+        const worker = new Worker("worker.js", { type: "module" });
+        worker.onmessage = ({ data }) => ("done" in data || "error" in data ? resolve(data.error) : window.receive(data));
+        worker.onerror = (event) => resolve(event.message ?? "the worker did not start");
+        worker.postMessage(job);
+      }),
+    { options, peers },
+  );
+  if (error) throw new Error(error);
+} finally {
+  await browser.close();
+  server.close();
+  await rm(folder, { recursive: true, force: true });
+}
