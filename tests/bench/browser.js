@@ -44,8 +44,10 @@ const options = {
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const folder = await mkdtemp(path.join(os.tmpdir(), "styleid-bench-"));
-for (const file of ["styleid.js", "styleid_bg.wasm"]) await copyFile(path.join(positionals[0], file), path.join(folder, file));
-for (const file of ["worker.js", "peer.js", "peers.js", "onnx.js"]) await copyFile(path.join(here, file), path.join(folder, file));
+for (const file of ["styleid.js", "styleid_bg.wasm"])
+  await copyFile(path.join(positionals[0], file), path.join(folder, file));
+for (const file of ["worker.js", "peer.js", "peers.js", "onnx.js"])
+  await copyFile(path.join(here, file), path.join(folder, file));
 await symlink(path.join(here, "node_modules/onnxruntime-web/dist"), path.join(folder, "ort"));
 await writeFile(path.join(folder, "index.html"), '<!doctype html><link rel="icon" href="data:,"><title>bench</title>');
 
@@ -75,7 +77,9 @@ async function receive(data) {
     const rate = (/** @type {any} */ { seconds }) =>
       gflop ? `${(gflop / seconds).toFixed(2)} GFLOPS` : `${(gbyte / seconds).toFixed(2)} GB/s`;
     const measured = run.setting.kernels.filter((/** @type {string} */ name) => times[name]);
-    const cells = measured.map((/** @type {string} */ name) => `${name} ${ms(times[name].seconds)}, ${rate(times[name])}`);
+    const cells = measured.map(
+      (/** @type {string} */ name) => `${name} ${ms(times[name].seconds)}, ${rate(times[name])}`,
+    );
     console.log(["", name, ...cells, difference?.toExponential(1), failed].filter((cell) => cell != null).join(" | "));
   } else if (data.peer) {
     run.peers.push(data.peer);
@@ -84,7 +88,9 @@ async function receive(data) {
     if (failed) console.log(` | ONNX Runtime ${name} | ${failed}`);
     else {
       const ratio = ours ? `ours takes ${(ours.seconds / timing.seconds).toFixed(3)} of it` : "";
-      console.log(` | ONNX Runtime ${name} | first ${ms(timing.first)} | then ${ms(timing.seconds)} | ${ratio} | ${difference.toExponential(1)}`);
+      console.log(
+        ` | ONNX Runtime ${name} | first ${ms(timing.first)} | then ${ms(timing.seconds)} | ${ratio} | ${difference.toExponential(1)}`,
+      );
       if (!(difference <= TOLERANCE)) {
         console.error(`error: ${name} differs by ${difference} from what ONNX Runtime computes`);
         process.exitCode = 1;
@@ -103,7 +109,8 @@ try {
     (job) =>
       new Promise((resolve) => {
         const worker = new Worker("worker.js", { type: "module" });
-        worker.onmessage = ({ data }) => ("done" in data || "error" in data ? resolve(data.error) : window.receive(data));
+        worker.onmessage = ({ data }) =>
+          "done" in data || "error" in data ? resolve(data.error) : window.receive(data);
         worker.onerror = (event) => resolve(event.message ?? "the worker did not start");
         worker.postMessage(job);
       }),

@@ -57,9 +57,7 @@ export class Graph {
   /** A constant of f32 or, as shapes are, of i64. @param {Float32Array | number[]} values @param {number[]} shape */
   constant(values, shape) {
     const name = `c${this.#count++}`;
-    const [type, data] = Array.isArray(values)
-      ? [INT64, BigInt64Array.from(values, BigInt)]
-      : [FLOAT, values];
+    const [type, data] = Array.isArray(values) ? [INT64, BigInt64Array.from(values, BigInt)] : [FLOAT, values];
     const dimensions = shape.map((size) => integer(1, size));
     this.#constants.push(message(5, ...dimensions, integer(2, type), text(8, name), message(9, bytesOf(data))));
     return name;

@@ -77,11 +77,7 @@ function resnet(weight, input) {
   const graph = new Layers(weight);
   const x = graph.input("x", PICTURE);
   const time = graph.input("time", [1, TIME]);
-  const shift = graph.bias(
-    graph.project(graph.silu(time), "time_emb_proj", TIME, CHANNELS),
-    "time_emb_proj",
-    CHANNELS,
-  );
+  const shift = graph.bias(graph.project(graph.silu(time), "time_emb_proj", TIME, CHANNELS), "time_emb_proj", CHANNELS);
   let hidden = graph.conv(graph.groupNormSilu(x, "norm1."), "conv1");
   hidden = graph.node("Add", [hidden, graph.reshape(shift, [1, CHANNELS, 1, 1])]);
   hidden = graph.conv(graph.groupNormSilu(hidden, "norm2."), "conv2");
@@ -103,7 +99,8 @@ const attention = (fused) => (/** @type {Formula} */ weight, /** @type {Formula}
   if (fused) {
     joined = graph.node("com.microsoft:MultiHeadAttention", [q, k, v], { num_heads: HEADS });
   } else {
-    const split = (value, perm) => graph.node("Transpose", [graph.reshape(value, [1, TOKENS, HEADS, headDim])], { perm });
+    const split = (value, perm) =>
+      graph.node("Transpose", [graph.reshape(value, [1, TOKENS, HEADS, headDim])], { perm });
     const scale = graph.constant(Float32Array.of(headDim ** -0.5), [1]);
     const scaled = graph.node("Mul", [split(q, [0, 2, 1, 3]), scale]);
     const scores = graph.node("Softmax", [graph.node("MatMul", [scaled, split(k, [0, 2, 3, 1])])], { axis: 3 });

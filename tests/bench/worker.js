@@ -31,7 +31,10 @@ onmessage = async ({ data: { options, peers } }) => {
       options.mostGflop ??= 40;
     }
     const setting = await benchOpen(options);
-    Object.assign(setting.adapter, { name: setting.adapter.name || name, software: setting.adapter.software || software });
+    Object.assign(setting.adapter, {
+      name: setting.adapter.name || name,
+      software: setting.adapter.software || software,
+    });
     postMessage({ setting });
     await benchOperations((row) => postMessage({ row }));
     for (const name of peers) {

@@ -7,9 +7,7 @@ use styleid::Result;
 use styleid::weights::{Tensors, WeightType};
 
 /// Names and shapes of the tensors that `build` takes, in its order.
-pub fn shapes(
-    build: impl FnOnce(Tensors) -> Result<()>,
-) -> Result<Vec<(String, Vec<usize>)>> {
+pub fn shapes(build: impl FnOnce(Tensors) -> Result<()>) -> Result<Vec<(String, Vec<usize>)>> {
     let seen = Rc::new(RefCell::new(Vec::new()));
     let notes = seen.clone();
     let note = move |name: &str, shape: &[usize]| {

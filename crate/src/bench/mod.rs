@@ -69,6 +69,8 @@ pub struct Setting {
     pub weights: &'static str,
     /// What is measured.
     pub kernels: Vec<&'static str>,
+    /// How many rows there are without a filter.
+    pub rows: usize,
     /// What `uses` of the rows counts.
     pub networks: [&'static str; 4],
 }
@@ -146,6 +148,7 @@ impl Bench {
             wait: watch.wait,
             weights: options.weights.name(),
             kernels: kernels.iter().map(|kernels| name(*kernels)).collect(),
+            rows: shapes::entries().len(),
             networks: shapes::NETWORKS,
         };
         Ok(Self { setting, place, device, watch, kernels, options })

@@ -44,7 +44,8 @@ pub fn entries() -> Vec<Entry> {
             entries[at].uses[network] += 1;
         }
     }
-    let rank = |entry: &Entry| ["conv", "linear", "attention", "norm"].iter().position(|kind| *kind == entry.work.kind());
+    let rank =
+        |entry: &Entry| ["conv", "linear", "attention", "norm"].iter().position(|kind| *kind == entry.work.kind());
     entries.sort_by_key(rank);
     let blocks = [
         Work::Resnet { channels: 320, side: 64 },

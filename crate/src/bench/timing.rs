@@ -31,7 +31,7 @@ pub struct Timing {
 /// Measures on one device.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch {
-    /// Seconds that waiting for an idle device takes.
+    /// Seconds that waiting for an idle device takes at least.
     pub wait: f64,
     /// Seconds to spend on repetitions.
     pub budget: f64,
@@ -50,7 +50,8 @@ impl Stopwatch {
             settle(probe).await?;
             waits.push(now() - begun);
         }
-        Ok(Self { wait: median(&mut waits), budget })
+        // The shortest: taking off too much would flatter.
+        Ok(Self { wait: waits.into_iter().fold(f64::INFINITY, f64::min), budget })
     }
 
     /// Median time of `work`, and what its last run gave.
@@ -67,7 +68,7 @@ impl Stopwatch {
         if once > LONG {
             return Ok((Timing { seconds: once, first, repetitions: 1, batch: 1 }, last));
         }
-        let batch = batch_size(once);
+        let batch = batch_size(once, self.wait);
         let begun = now();
         let mut each = Vec::new();
         while each.len() < 3 || (each.len() < REPETITIONS_MOST && now() - begun < self.budget) {
@@ -87,13 +88,18 @@ impl Stopwatch {
             last = work();
         }
         settle(&last).await?;
-        // Clocks of browsers are coarse: never nothing, so that rates stay finite.
-        Ok(((now() - begun - self.wait).max(1e-6), last))
+        Ok((without_wait(now() - begun, self.wait), last))
     }
 }
 
-fn batch_size(once: f64) -> usize {
-    ((BATCH_SECONDS / once).ceil() as usize).clamp(1, BATCH_MOST)
+/// What is left of `elapsed` without the wait. At least half of it: waits vary, and a wait shorter than usual must not
+/// make work look as if it took no time. At least a microsecond, since clocks of browsers are coarse.
+fn without_wait(elapsed: f64, wait: f64) -> f64 {
+    (elapsed - wait).max(elapsed / 2.0).max(1e-6)
+}
+
+fn batch_size(once: f64, wait: f64) -> usize {
+    ((BATCH_SECONDS.max(4.0 * wait) / once).ceil() as usize).clamp(1, BATCH_MOST)
 }
 
 /// The middle value, or the mean of the two in the middle; 0 of none.
@@ -141,8 +147,16 @@ mod tests {
 
     #[test]
     fn only_short_operations_are_batched() {
-        assert_eq!(batch_size(1.0), 1);
-        assert_eq!(batch_size(0.019), 2);
-        assert_eq!(batch_size(1e-6), BATCH_MOST);
+        assert_eq!(batch_size(1.0, 0.0), 1);
+        assert_eq!(batch_size(0.019, 0.0), 2);
+        assert_eq!(batch_size(0.019, 0.01), 3);
+        assert_eq!(batch_size(1e-6, 0.0), BATCH_MOST);
+    }
+
+    #[test]
+    fn a_wait_never_swallows_the_work() {
+        assert_eq!(without_wait(1.0, 0.25), 0.75);
+        assert_eq!(without_wait(0.04, 0.045), 0.02);
+        assert_eq!(without_wait(0.0, 0.0), 1e-6);
     }
 }

@@ -1,0 +1,63 @@
+// The report's arithmetic, and the bytes of an ONNX model. Nothing is timed.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Graph } from "./onnx.js";
+import { digits, networksTable, peersTable, plot, rowsTable } from "./tables.js";
+
+const row = (name, uses, times) => ({
+  name,
+  kind: "conv",
+  gflop: 2,
+  gbyte: 0,
+  uses,
+  times,
+  difference: 1e-6,
+  failed: null,
+});
+const run = {
+  machine: "m",
+  commit: "c",
+  time: 0,
+  setting: { kernels: ["software", "reference"], peak: { best: { gflops: 10 } }, networks: ["UNet", "VAE"], rows: 2 },
+  rows: [
+    row("a & b", [3, 0], { software: { seconds: 0.5 }, reference: { seconds: 2 } }),
+    { ...row("b", [1, 1], {}), failed: "left out" },
+  ],
+  peers: [{ name: "p", row: "a & b", timing: { first: 5, seconds: 4 }, difference: 2e-6 }],
+};
+
+test("digits are three", () => {
+  assert.deepEqual([0, 0.01234, 1.234, 12.34, 1234].map(digits), ["0", "0.0123", "1.23", "12.3", "1234"]);
+});
+
+test("rates, fractions and ratios", () => {
+  const lines = rowsTable(run, "conv").split("\n");
+  assert.equal(lines[2], "| a & b | 500 | 4.00 | 40 % | 2000 | 0.250 | 1.0e-6 |");
+  assert.match(lines[3], /^\| b \| left out \|/);
+  assert.equal(peersTable(run).split("\n")[2], "| p | a & b | 500 | 5000 | 4000 | 0.125 | 2.0e-6 |");
+});
+
+test("a network with a row missing has no sum", () => {
+  assert.equal(networksTable(run), "");
+  const whole = { ...run, rows: [run.rows[0], row("b", [1, 1], { software: { seconds: 1 } })] };
+  assert.match(networksTable(whole), /\| UNet \| 2\.50 \|  \|\n\| VAE \| 1\.00 \|  \|/);
+  assert.equal(networksTable({ ...whole, setting: { ...run.setting, rows: 3 } }), "", "rows were filtered out");
+});
+
+test("the plot is well-formed and escapes names", () => {
+  const svg = plot(run);
+  assert.match(svg, /a &amp; b/);
+  assert.equal(svg.match(/height="6"/g)?.length, 3, "ours, burn and the peer");
+});
+
+test("a model's bytes", () => {
+  const graph = new Graph();
+  const model = graph.finish(graph.node("Relu", [graph.input("x", [300])]), [300]);
+  // ir_version 8, then both opsets: "" 17 and "com.microsoft" 1.
+  assert.deepEqual([...model.slice(0, 8)], [8, 8, 0x42, 4, 0x0a, 0, 0x10, 17]);
+  const relu = Buffer.from([0x0a, 13, 0x0a, 1, 0x78, 0x12, 2, 0x76, 0x30, 0x22, 4, ...Buffer.from("Relu")]);
+  assert.ok(Buffer.from(model).includes(relu), "the node");
+  // dim_value 300 is two bytes: 0xac 0x02.
+  assert.ok(Buffer.from(model).includes(Buffer.from([0x0a, 3, 0x08, 0xac, 0x02])), "the dimension");
+});

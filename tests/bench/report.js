@@ -1,0 +1,57 @@
+// Makes docs/bench/README.md, and a plot for each run, of the runs in docs/bench/*.json.
+
+import { readFile, readdir, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { networksTable, peersTable, plot, rowsTable, table } from "./tables.js";
+
+const folder = fileURLToPath(new URL("../../docs/bench", import.meta.url));
+const KINDS = { block: "Blocks", conv: "Convolutions", linear: "Linear layers", attention: "Attention", norm: "Norms" };
+
+const INTRODUCTION = `# Measured kernels
+
+\`./dev bench report\` makes this page of the runs in this folder; do not edit it. \`./dev bench kernels --json
+docs/bench/NAME.json\` and \`./dev bench browser --json docs/bench/NAME.json\` make the runs.
+
+Every operation of Stable Diffusion 1.5 and 2.1 at 512 px, batch 1, activations in f32. Times are medians after a first run;
+what takes more than two seconds was measured once, and what takes more than eight in its first run, only then. "burn" is burn's own
+operation. A multiply-add counts as two operations; a convolution counts as the products of its definition, whatever the kernel does.
+The peak is the fastest of several kernels that only multiply and add in registers. Norms are credited with reading their
+input once and writing their output once. "difference" is the largest from burn's or ONNX Runtime's result, of its largest value.`;
+
+/** @param {string} name @param {any} run */
+function section(name, run) {
+  const { adapter, peak, wait, weights, kernels } = run.setting;
+  const variants = peak.variants.map(
+    (/** @type {any} */ { chains, fused, gflops }) => `${chains} ${fused ? "fma" : "a·b+c"} ${gflops.toFixed(1)}`,
+  );
+  const facts = [
+    ["machine", run.machine],
+    ["adapter", `${adapter.name || "unnamed"} (${run.browser ?? adapter.backend})`],
+    ["date", new Date(1000 * run.time).toISOString().slice(0, 10)],
+    ["commit", run.commit],
+    ["ours", `${kernels[0]} kernels, weights ${weights}`],
+    ["peak", `${peak.best.gflops.toFixed(1)} GFLOPS; by vec4 chains: ${variants.join(", ")}`],
+    ["one readback, taken off", `${(1e3 * wait).toFixed(2)} ms`],
+  ];
+  const parts = [`## ${name}`, table(["", ""], facts)];
+  if (run.peers.length) parts.push("### Against ONNX Runtime's WebGPU, in the same browser", peersTable(run));
+  const networks = networksTable(run);
+  if (networks) parts.push("### Operations added up", networks);
+  if (run.rows.some((/** @type {any} */ row) => row.gflop)) parts.push(`![Fraction of the peak](${name}.svg)`);
+  for (const [kind, title] of Object.entries(KINDS)) {
+    if (run.rows.some((/** @type {any} */ row) => row.kind === kind)) parts.push(`### ${title}`, rowsTable(run, kind));
+  }
+  return parts.join("\n\n");
+}
+
+const sections = [INTRODUCTION];
+for (const file of (await readdir(folder)).filter((file) => file.endsWith(".json")).sort()) {
+  const run = JSON.parse(await readFile(path.join(folder, file), "utf8"));
+  const name = path.basename(file, ".json");
+  if (!run.setting) continue; // it failed before it had a device
+  await writeFile(path.join(folder, `${name}.svg`), plot(run));
+  sections.push(section(name, run));
+}
+await writeFile(path.join(folder, "README.md"), `${sections.join("\n\n")}\n`);
+console.log(`docs/bench/README.md: ${sections.length - 1} runs`);

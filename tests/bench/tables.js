@@ -1,0 +1,157 @@
+// Figures of a run as Markdown, and as bars in an SVG.
+
+/** @typedef {{ name: string, kind: string, gflop: number, gbyte: number, uses: number[], times: Record<string, { seconds: number }>, difference: number | null, failed: string | null }} Row */
+/** @typedef {{ machine: string, browser?: string, commit: string, time: number, setting: any, rows: Row[], peers: any[] }} Run */
+
+/** Three significant digits, without an exponent. @param {number} value */
+export function digits(value) {
+  if (!value) return "0";
+  const places = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
+  return value.toFixed(Math.min(places, 6));
+}
+
+/** @param {string[]} heads @param {string[][]} rows */
+export function table(heads, rows) {
+  const line = (/** @type {string[]} */ cells) => `| ${cells.join(" | ")} |`;
+  return [line(heads), line(heads.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+/** What is ours in a run, and the peer that ran a row fastest. @param {Run} run */
+const ours = (run) => run.setting.kernels[0];
+
+/** @param {Run} run @param {Row} row */
+function peerSeconds(run, row) {
+  const times = run.peers.filter((peer) => peer.row === row.name && peer.timing).map((peer) => peer.timing.seconds);
+  return times.length ? Math.min(...times) : null;
+}
+
+/** Rates of one row: 10⁹ operations a second, or for norms 10⁹ bytes. @param {Row} row @param {number} seconds */
+const rate = (row, seconds) => (row.gflop || row.gbyte) / seconds;
+
+/** The rows of one kind. @param {Run} run @param {string} kind */
+export function rowsTable(run, kind) {
+  const rows = run.rows.filter((row) => row.kind === kind);
+  const moves = kind === "norm";
+  const unit = moves ? "GB/s" : "GFLOPS";
+  const heads = [
+    "",
+    `ours, ms`,
+    `ours, ${unit}`,
+    ...(moves ? [] : ["of the peak"]),
+    "burn, ms",
+    "ours / burn",
+    "difference",
+  ];
+  const body = rows.map((row) => {
+    const [mine, stock] = [row.times[ours(run)], row.times.reference];
+    if (!mine) return [row.name, row.failed ?? "", ...heads.slice(2).map(() => "")];
+    const fraction = `${((100 * rate(row, mine.seconds)) / run.setting.peak.best.gflops).toFixed(0)} %`;
+    return [
+      row.name,
+      digits(1e3 * mine.seconds),
+      digits(rate(row, mine.seconds)),
+      ...(moves ? [] : [fraction]),
+      stock ? digits(1e3 * stock.seconds) : "",
+      stock ? digits(mine.seconds / stock.seconds) : "",
+      row.difference == null ? "" : row.difference.toExponential(1),
+    ];
+  });
+  return table(heads, body);
+}
+
+/** Ours against the peer, where both ran. @param {Run} run */
+export function peersTable(run) {
+  const body = run.peers.map((peer) => {
+    const mine = run.rows.find((row) => row.name === peer.row)?.times[ours(run)];
+    if (!peer.timing) return [peer.name, peer.row, "", "", "", peer.failed ?? "", ""];
+    return [
+      peer.name,
+      peer.row,
+      mine ? digits(1e3 * mine.seconds) : "",
+      digits(1e3 * peer.timing.first),
+      digits(1e3 * peer.timing.seconds),
+      mine ? digits(mine.seconds / peer.timing.seconds) : "",
+      peer.difference.toExponential(1),
+    ];
+  });
+  return table(
+    ["", "row", "ours, ms", "ONNX Runtime, first, ms", "then, ms", "ours / ONNX Runtime", "difference"],
+    body,
+  );
+}
+
+/** Seconds of a call of each network: its operations, added up. A network with rows missing has none. @param {Run} run */
+export function networksTable(run) {
+  const sum = (/** @type {number} */ network, /** @type {string} */ kernels) => {
+    const used = run.rows.filter((row) => row.uses[network] > 0);
+    if (!used.length || used.some((row) => !row.times[kernels])) return "";
+    return digits(used.reduce((total, row) => total + row.uses[network] * row.times[kernels].seconds, 0));
+  };
+  // Only a run over all rows can be added up.
+  const complete = run.setting.rows === run.rows.length;
+  const body = run.setting.networks.map((/** @type {string} */ name, /** @type {number} */ i) => [
+    name,
+    complete ? sum(i, ours(run)) : "",
+    complete ? sum(i, "reference") : "",
+  ]);
+  return body.some((/** @type {string[]} */ [, a, b]) => a || b) ? table(["one call", "ours, s", "burn, s"], body) : "";
+}
+
+const SERIES = [
+  ["ours", "#3b82c4"],
+  ["burn", "#e08a3c"],
+  ["ONNX Runtime", "#8a63b8"],
+];
+const LEFT = 270;
+const WIDE = 420;
+const BAR = 7;
+
+/** Fractions of the peak as bars, light and dark. @param {Run} run */
+export function plot(run) {
+  const rows = run.rows.filter((row) => row.gflop > 0.15 && row.times[ours(run)]);
+  const peak = run.setting.peak.best.gflops;
+  const values = rows.map((row) =>
+    [row.times[ours(run)]?.seconds, row.times.reference?.seconds, peerSeconds(run, row)].map((seconds) =>
+      seconds ? rate(row, seconds) / peak : null,
+    ),
+  );
+  // Winograd does less work than it is credited with and may pass 1.
+  const most = Math.max(0.1, Math.ceil(10 * Math.max(0, ...values.flat().map((value) => value ?? 0))) / 10);
+  const parts = [];
+  let y = 40;
+  const text = (/** @type {number} */ x, /** @type {number} */ at, /** @type {string} */ body, anchor = "start") =>
+    parts.push(
+      `<text x="${x}" y="${at}" text-anchor="${anchor}">${body.replaceAll("&", "&amp;").replaceAll("<", "&lt;")}</text>`,
+    );
+  SERIES.forEach(([name, colour], i) => {
+    parts.push(`<rect x="${LEFT + 130 * i}" y="8" width="10" height="10" fill="${colour}"/>`);
+    text(LEFT + 130 * i + 15, 17, name);
+  });
+  rows.forEach((row, i) => {
+    const bars = values[i].flatMap((value, series) => (value == null ? [] : [{ value, colour: SERIES[series][1] }]));
+    text(LEFT - 8, y + (bars.length * BAR) / 2 + 4, row.name, "end");
+    for (const { value, colour } of bars) {
+      parts.push(
+        `<rect x="${LEFT}" y="${y}" width="${((WIDE * value) / most).toFixed(1)}" height="${BAR - 1}" fill="${colour}"/>`,
+      );
+      y += BAR;
+    }
+    y += 6;
+  });
+  for (let i = 0; i <= 4; i++) {
+    const x = LEFT + (WIDE * i) / 4;
+    parts.unshift(`<line x1="${x}" x2="${x}" y1="30" y2="${y}"/>`);
+    text(x, y + 14, `${digits((100 * most * i) / 4)} %`, "middle");
+  }
+  const [width, height] = [LEFT + WIDE + 40, y + 24];
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
+<title>Fraction of the adapter's peak of ${digits(peak)} GFLOPS</title>
+<style>
+text { font: 11px system-ui, sans-serif; fill: #24292f; }
+line { stroke: #8c959f; stroke-opacity: 0.4; }
+@media (prefers-color-scheme: dark) { text { fill: #d1d7de; } }
+</style>
+${parts.join("\n")}
+</svg>
+`;
+}
