@@ -14,7 +14,7 @@ const INTRODUCTION = `# Measured kernels
 docs/bench/NAME.json\` and \`./dev bench browser --json docs/bench/NAME.json\` make the runs.
 
 Every operation of Stable Diffusion 1.5 and 2.1 at 512 px, batch 1, activations in f32. Times are medians after a first run;
-what takes more than two seconds was measured once, and what takes more than eight in its first run, only then. "burn" is burn's own
+what takes more than two seconds was measured once, and what takes more than thirty in its first run, only then. "burn" is burn's own
 operation. A multiply-add counts as two operations; a convolution counts as the products of its definition, whatever the kernel does.
 The peak is the fastest of several kernels that only multiply and add in registers. Norms are credited with reading their
 input once and writing their output once. "difference" is the largest from burn's or ONNX Runtime's result, of its largest value.`;

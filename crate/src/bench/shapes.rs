@@ -111,10 +111,10 @@ fn unet(config: &UnetConfig) -> Vec<Work> {
     ];
     let mut skips = vec![channels[0]];
     let mut width = channels[0];
-    for level in 0..levels {
+    for (level, &output) in channels.iter().enumerate() {
         for _ in 0..config.layers_per_block.at(level) {
-            resnet(&mut works, width, channels[level], side(level), Some(time));
-            width = channels[level];
+            resnet(&mut works, width, output, side(level), Some(time));
+            width = output;
             skips.push(width);
             if config.attends_down(level) {
                 transformer(&mut works, config, level, side(level));

@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::Result;
 use crate::device::settle;
 
-/// A first run of this many seconds counts: the shader's compilation, which it includes, is small beside it.
-const LONG_FIRST: f64 = 8.0;
+/// A first run of this many seconds counts: the compilation and first allocations in it are small beside it.
+const LONG_FIRST: f64 = 30.0;
 /// What takes this many seconds is measured once.
 const LONG: f64 = 2.0;
 /// Short operations are queued until a batch takes about this long, so that waiting for it weighs little.
