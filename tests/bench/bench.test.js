@@ -38,6 +38,12 @@ test("rates, fractions and ratios", () => {
   assert.equal(peersTable(run).split("\n")[2], "| p | a & b | 500 | 5000 | 4000 | 0.125 | 2.0e-6 |");
 });
 
+test("a peer that computes something else has no ratio", () => {
+  const wrong = { ...run, peers: [{ ...run.peers[0], difference: 0.35 }] };
+  assert.equal(peersTable(wrong).split("\n")[2], "| p | a & b | 500 | 5000 | 4000 |  | 3.5e-1 |");
+  assert.equal(plot(wrong).match(/height="6"/g)?.length, 2, "no bar");
+});
+
 test("a network with a row missing has no sum", () => {
   assert.equal(networksTable(run), "");
   const whole = { ...run, rows: [run.rows[0], row("b", [1, 1], { software: { seconds: 1 } })] };

@@ -9,10 +9,7 @@ import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
 import { FLAGS } from "../browser/page.js";
 import { serve } from "../browser/server.js";
-import { PEERS } from "./peers.js";
-
-/** Between our outputs and a peer's, of the peer's largest value. */
-const TOLERANCE = 1e-3;
+import { DEFAULT_PEERS, PEERS, TOLERANCE } from "./peers.js";
 
 const list = (/** @type {string | undefined} */ text) => (text ? text.split(",").filter(Boolean) : []);
 const { values, positionals } = parseArgs({
@@ -23,7 +20,7 @@ const { values, positionals } = parseArgs({
     weights: { type: "string", default: "exact" },
     "seconds-per-row": { type: "string", default: "1" },
     "most-gflop": { type: "string" },
-    peers: { type: "string", default: Object.keys(PEERS).join(",") },
+    peers: { type: "string", default: DEFAULT_PEERS.join(",") },
     json: { type: "string" },
     commit: { type: "string", default: "unknown" },
     machine: { type: "string", default: `${os.cpus()[0]?.model ?? "unknown processor"}, ${os.cpus().length} cores` },

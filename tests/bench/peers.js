@@ -112,6 +112,12 @@ const attention = (fused) => (/** @type {Formula} */ weight, /** @type {Formula}
   return { model: graph.finish(y, shape), feeds: { x: [input("x", shape), shape] } };
 };
 
+/** Between our outputs and a peer's, of the peer's largest value: more, and they do not compute the same thing. */
+export const TOLERANCE = 1e-3;
+
+/** Measured unless told otherwise. Not `fused`: on SwiftShader its result is wrong from 256 tokens on (right at 16). */
+export const DEFAULT_PEERS = ["conv", "norm", "resnet", "attention"];
+
 /** By the name that `--peers` takes. */
 export const PEERS = {
   conv: { row: "conv3x3 320-320 @64", build: conv },

@@ -1,5 +1,7 @@
 // Figures of a run as Markdown, and as bars in an SVG.
 
+import { TOLERANCE } from "./peers.js";
+
 /** @typedef {{ name: string, kind: string, gflop: number, gbyte: number, uses: number[], times: Record<string, { seconds: number }>, difference: number | null, failed: string | null }} Row */
 /** @typedef {{ machine: string, browser?: string, commit: string, time: number, setting: any, rows: Row[], peers: any[] }} Run */
 
@@ -16,12 +18,15 @@ export function table(heads, rows) {
   return [line(heads), line(heads.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
-/** What is ours in a run, and the peer that ran a row fastest. @param {Run} run */
+/** What is ours in a run. @param {Run} run */
 const ours = (run) => run.setting.kernels[0];
 
-/** @param {Run} run @param {Row} row */
+/** A peer that computes something else is not compared with. @param {any} peer */
+const agrees = (peer) => peer.timing && peer.difference <= TOLERANCE;
+
+/** The fastest peer of a row. @param {Run} run @param {Row} row */
 function peerSeconds(run, row) {
-  const times = run.peers.filter((peer) => peer.row === row.name && peer.timing).map((peer) => peer.timing.seconds);
+  const times = run.peers.filter((peer) => peer.row === row.name && agrees(peer)).map((peer) => peer.timing.seconds);
   return times.length ? Math.min(...times) : null;
 }
 
@@ -70,7 +75,7 @@ export function peersTable(run) {
       mine ? digits(1e3 * mine.seconds) : "",
       digits(1e3 * peer.timing.first),
       digits(1e3 * peer.timing.seconds),
-      mine ? digits(mine.seconds / peer.timing.seconds) : "",
+      mine && agrees(peer) ? digits(mine.seconds / peer.timing.seconds) : "",
       peer.difference.toExponential(1),
     ];
   });
