@@ -133,10 +133,7 @@ impl FeedForward {
 
     /// `[batch, tokens, width]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let both = self.proj.forward(x);
-        let inner = both.dims()[2] / 2;
-        let (hidden, gate) = (both.clone().narrow(2, 0, inner), both.narrow(2, inner, inner));
-        self.out.forward(hidden * activation::gelu(gate))
+        self.out.forward(self.proj.forward_geglu(x))
     }
 }
 

@@ -6,6 +6,7 @@ use burn::module::{Module, Param, ParamId};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
 use crate::device::{Place, settle};
+use crate::ops::gemm::{Format, Weights};
 use crate::weights::compact::Compact;
 use crate::weights::format::{Dtype, blocks};
 use crate::{Error, Result};
@@ -100,6 +101,24 @@ impl Weight {
             Values::Packed(packed) => {
                 packed.codes.val().narrow(0, 0, 1).into_data_async().await?;
                 Ok(())
+            }
+        }
+    }
+
+    /// Rows and columns.
+    pub fn shape(&self) -> [usize; 2] {
+        [self.rows, self.columns]
+    }
+
+    /// The weights as kernels read them.
+    pub fn stored(&self) -> Weights {
+        match &self.values {
+            Values::Dense(values) => Weights::Floats(values.val()),
+            Values::Host(_) => Weights::Floats(self.values()),
+            Values::Packed(Packed { codes, scales: None, .. }) => Weights::Halves(codes.val()),
+            Values::Packed(Packed { codes, scales: Some(scales), dtype }) => {
+                let format = if *dtype == Dtype::Q4_0 { Format::Q4 } else { Format::Q8 };
+                Weights::Blocks(codes.val(), scales.val(), format)
             }
         }
     }

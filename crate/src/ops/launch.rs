@@ -1,7 +1,9 @@
 //! What every launch of a kernel needs.
 
+use burn::backend::cubecl::dtype_to_elem_type;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
+use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
 /// A new contiguous tensor of `shape` beside `like`, with its type; its contents are whatever was there.
@@ -24,4 +26,9 @@ pub(super) unsafe fn whole(tensor: &CubeTensor, vector: usize) -> BufferArg {
 /// The same tensor with its elements in a row.
 pub(super) fn contiguous(tensor: CubeTensor) -> CubeTensor {
     into_contiguous(tensor)
+}
+
+/// The element type of a tensor in kernels.
+pub(super) fn element(tensor: &CubeTensor) -> ElemType {
+    dtype_to_elem_type(tensor.dtype)
 }

@@ -6,7 +6,10 @@
 
 pub mod attention;
 mod choice;
+pub mod conv;
+pub mod gemm;
 mod launch;
+pub mod linear;
 pub mod norm;
 
 pub use choice::{Kernels, choose, kernels};
