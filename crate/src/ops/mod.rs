@@ -6,6 +6,8 @@
 
 pub mod attention;
 mod choice;
+pub mod elementwise;
+pub mod halves;
 mod launch;
 pub mod norm;
 
