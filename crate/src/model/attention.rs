@@ -1,11 +1,12 @@
 //! Attention, transformer blocks and the one point at which `StyleID` looks in and reaches in.
 
 use burn::module::Module;
-use burn::nn::{GroupNorm, LayerNorm};
 use burn::tensor::{Tensor, activation};
 
 use super::layers::{Builder, Conv, Linear};
+use super::norms::{GroupNorm, LayerNorm};
 use crate::Result;
+use crate::ops::elementwise::geglu;
 
 /// A score matrix larger than this is computed in bands of query rows: WebGPU's default limit for a binding is 128 MiB,
 /// and softmax keeps a few such bands alive at once.
@@ -133,10 +134,7 @@ impl FeedForward {
 
     /// `[batch, tokens, width]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let both = self.proj.forward(x);
-        let inner = both.dims()[2] / 2;
-        let (hidden, gate) = (both.clone().narrow(2, 0, inner), both.narrow(2, inner, inner));
-        self.out.forward(hidden * activation::gelu(gate))
+        self.out.forward(geglu(self.proj.forward(x)))
     }
 }
 

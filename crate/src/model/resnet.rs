@@ -1,12 +1,12 @@
 //! Residual blocks and the changes of resolution between levels.
 
 use burn::module::Module;
-use burn::nn::GroupNorm;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, activation};
 
 use super::layers::{Builder, Conv, ConvShape, Linear};
+use super::norms::GroupNorm;
 use crate::Result;
 
 /// The sizes of a [`ResnetBlock`].
@@ -56,13 +56,13 @@ impl ResnetBlock {
 
     /// `[batch, input, height, width]` with `time` `[batch, time_width]` to `[batch, output, height, width]`.
     pub fn forward(&self, x: Tensor<4>, time: Option<&Tensor<2>>) -> Tensor<4> {
-        let mut hidden = self.conv1.forward(activation::silu(self.norm1.forward(x.clone())));
+        let mut hidden = self.conv1.forward(self.norm1.forward_silu(x.clone()));
         if let (Some(proj), Some(time)) = (&self.time_emb_proj, time) {
             let shift = proj.forward(activation::silu(time.clone()));
             let [batch, channels] = shift.dims();
             hidden = hidden + shift.reshape([batch, channels, 1, 1]);
         }
-        let hidden = self.conv2.forward(activation::silu(self.norm2.forward(hidden)));
+        let hidden = self.conv2.forward(self.norm2.forward_silu(hidden));
         let shortcut = match &self.conv_shortcut {
             Some(conv) => conv.forward(x),
             None => x,
