@@ -21,8 +21,9 @@ pub fn merge_moments(parts: Tensor<4>) -> Moments {
     let field = |i| parts.clone().narrow(3, i, 1).reshape([batch, groups, count]);
     let (counts, means, squares) = (field(0), field(1), field(2));
     let total = counts.clone().sum_dim(2);
-    // Weights first: a sum of counts times means would lose digits.
-    let mean = (means.clone() * (counts.clone() / total.clone())).sum_dim(2);
+    // About the first part's mean: far from zero, a sum of weighted means would lose digits.
+    let first = means.clone().narrow(2, 0, 1);
+    let mean = first.clone() + ((means.clone() - first) * counts.clone()).sum_dim(2) / total.clone();
     let between = ((means - mean.clone()).square() * counts).sum_dim(2);
     Moments(Tensor::cat(vec![total, mean, squares.sum_dim(2) + between], 2))
 }
@@ -46,7 +47,10 @@ pub fn group_apply(x: Tensor<4>, Moments(moments): &Moments, affine: Affine, sil
 /// As [`super::layer_norm`].
 pub fn layer_norm(x: Tensor<3>, affine: Affine) -> Tensor<3> {
     let dtype: FloatDType = x.dtype().into();
-    let out = module::layer_norm(wide(x), wide(affine.scale), Some(wide(affine.shift)), affine.epsilon);
+    let x = wide(x);
+    // A shift changes nothing but the rounding: far from zero, burn's sum on a GPU would lose digits.
+    let first = x.clone().narrow(2, 0, 1);
+    let out = module::layer_norm(x - first, wide(affine.scale), Some(wide(affine.shift)), affine.epsilon);
     if FloatDType::from(out.dtype()) == dtype { out } else { out.cast(dtype) }
 }
 
