@@ -1,10 +1,10 @@
 //! Attention, transformer blocks and the one point at which `StyleID` looks in and reaches in.
 
 use burn::module::Module;
-use burn::nn::{GroupNorm, LayerNorm};
 use burn::tensor::{Tensor, activation};
 
 use super::layers::{Builder, Conv, Linear};
+use super::norms::{GroupNorm, LayerNorm};
 use crate::Result;
 
 /// A score matrix larger than this is computed in bands of query rows: WebGPU's default limit for a binding is 128 MiB,

@@ -1,9 +1,9 @@
 //! The layers with weights, built from named tensors in PyTorch's layouts.
 
 use burn::module::{Module, Param, ParamId};
-use burn::nn::{GroupNorm, LayerNorm};
 use burn::tensor::Tensor;
 
+use super::norms::{GroupNorm, LayerNorm};
 use super::weight::Weight;
 use crate::device::Place;
 use crate::ops::conv::{Convolve, Geometry, conv2d};
@@ -191,12 +191,10 @@ impl<'a> Builder<'a> {
     pub fn group_norm(&mut self, name: &str, groups: usize, channels: usize, epsilon: f64) -> Result<GroupNorm> {
         let mut at = self.at(name);
         Ok(GroupNorm {
-            gamma: Some(at.parameter("weight", [channels])?),
-            beta: Some(at.parameter("bias", [channels])?),
-            num_groups: groups,
-            num_channels: channels,
+            weight: at.parameter("weight", [channels])?,
+            bias: at.parameter("bias", [channels])?,
+            groups,
             epsilon,
-            affine: true,
         })
     }
 
@@ -206,11 +204,6 @@ impl<'a> Builder<'a> {
     /// As [`Builder::parameter`].
     pub fn layer_norm(&mut self, name: &str, width: usize, epsilon: f64) -> Result<LayerNorm> {
         let mut at = self.at(name);
-        // LayerNorm's epsilon is private in burn, so the layer is configured first and then given its weights; the
-        // configured ones are lazy and never computed.
-        let mut norm = burn::nn::LayerNormConfig::new(width).with_epsilon(epsilon).init(&at.place.device);
-        norm.gamma = at.parameter("weight", [width])?;
-        norm.beta = Some(at.parameter("bias", [width])?);
-        Ok(norm)
+        Ok(LayerNorm { weight: at.parameter("weight", [width])?, bias: at.parameter("bias", [width])?, epsilon })
     }
 }

@@ -1,10 +1,10 @@
 //! Residual blocks and the changes of resolution between levels.
 
 use burn::module::Module;
-use burn::nn::GroupNorm;
 use burn::tensor::{Tensor, activation};
 
 use super::layers::{Builder, Conv, ConvShape, Linear};
+use super::norms::GroupNorm;
 use crate::Result;
 
 /// The sizes of a [`ResnetBlock`].
@@ -54,7 +54,7 @@ impl ResnetBlock {
 
     /// `[batch, input, height, width]` with `time` `[batch, time_width]` to `[batch, output, height, width]`.
     pub fn forward(&self, x: Tensor<4>, time: Option<&Tensor<2>>) -> Tensor<4> {
-        let hidden = activation::silu(self.norm1.forward(x.clone()));
+        let hidden = self.norm1.forward_silu(x.clone());
         let hidden = match (&self.time_emb_proj, time) {
             (Some(proj), Some(time)) => {
                 self.conv1.forward_shifted(hidden, proj.forward(activation::silu(time.clone())))
@@ -65,7 +65,7 @@ impl ResnetBlock {
             Some(conv) => conv.forward(x),
             None => x,
         };
-        let sum = self.conv2.forward_added(activation::silu(self.norm2.forward(hidden)), shortcut);
+        let sum = self.conv2.forward_added(self.norm2.forward_silu(hidden), shortcut);
         if self.scale == 1.0 { sum } else { sum.div_scalar(self.scale) }
     }
 }

@@ -364,26 +364,6 @@ pub fn linear(
     // SAFETY: as in `conv`.
     let arg = |tensor: &CubeTensor, vector| unsafe { whole(tensor, vector) };
     let residual_arg = || arg(or(residual.as_ref(), &out), vector);
-    if kernels == Kernels::Software && geglu {
-        let both = linear(x, matrix, bias, None, false, kernels);
-        let items = rows * columns / vector;
-        unsafe {
-            software::gate::launch_unchecked(
-                &client,
-                cubecl::calculate_cube_count_elemwise(&client, items, CubeDim::new_1d(LANES as u32)),
-                CubeDim::new_1d(LANES as u32),
-                vector,
-                arg(&both, vector),
-                residual_arg(),
-                arg(&out, vector),
-                items,
-                columns / vector,
-                residual.is_some(),
-                element,
-            );
-        }
-        return out;
-    }
     let bias_arg = || arg(or(bias.as_ref(), &x), 1);
     if kernels == Kernels::Software {
         let right = widen(matrix, &x, true);

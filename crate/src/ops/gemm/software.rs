@@ -3,7 +3,7 @@
 
 use cubecl::prelude::*;
 
-use super::hardware::{Pictures, Plan, Sizes, gelu, store_pixels, store_row};
+use super::hardware::{Pictures, Plan, Sizes, store_pixels, store_row};
 use super::tile::zeros;
 use super::weights::{F4, Format, four, one};
 
@@ -225,28 +225,5 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
                 }
             }
         }
-    }
-}
-
-/// The left half of every row times gelu of its right half, with what is added to that.
-#[cube(launch_unchecked)]
-pub fn gate<E: Float, NO: Size>(
-    both: &[Vector<E, NO>],
-    residual: &[Vector<E, NO>],
-    out: &mut [Vector<E, NO>],
-    length: usize,
-    columns: usize,
-    #[comptime] added: bool,
-    #[define(E)] _element: ElemType,
-) {
-    let at = ABSOLUTE_POS;
-    if at < length {
-        let hidden = both[at / columns * 2 * columns + at % columns];
-        let gate = both[at / columns * 2 * columns + columns + at % columns];
-        let mut value = Vector::<f32, NO>::cast_from(hidden) * gelu::<NO>(Vector::cast_from(gate));
-        if comptime!(added) {
-            value += Vector::cast_from(residual[at]);
-        }
-        out[at] = Vector::cast_from(value);
     }
 }

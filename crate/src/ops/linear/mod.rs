@@ -5,6 +5,7 @@ mod reference;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
+use super::elementwise::geglu;
 use super::gemm::{ProductOps, factors};
 use super::{Kernels, kernels};
 use crate::model::weight::Weight;
@@ -28,6 +29,20 @@ pub struct Multiply<'a, const D: usize> {
 pub fn linear<const D: usize>(operands: Multiply<'_, D>) -> Tensor<D> {
     match kernels(&operands.x.device()) {
         Kernels::Reference => reference::linear(operands),
+        // A register tile of one invocation has hidden and gate columns apart, so the second half is a kernel of its own.
+        Kernels::Software if operands.geglu => {
+            let residual = operands.residual.clone();
+            let both = linear(Multiply { geglu: false, residual: None, ..operands });
+            let mut shape = both.dims();
+            let width = shape[D - 1];
+            let rows = shape.iter().product::<usize>() / width;
+            shape[D - 1] = width / 2;
+            let out = geglu(both.reshape([1, rows, width])).reshape(shape);
+            match residual {
+                Some(residual) => out + residual,
+                None => out,
+            }
+        }
         family => {
             let Multiply { x, weight, bias, residual, geglu } = operands;
             let factors = factors(x, weight.stored(), weight.shape(), bias, residual);
