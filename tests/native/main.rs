@@ -4,6 +4,7 @@ mod cli;
 mod golden;
 mod gpu;
 mod http;
+mod ops_attention;
 mod pictures;
 mod reuse;
 mod support;
