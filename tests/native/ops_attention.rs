@@ -1,7 +1,6 @@
 //! Attention kernels against a plain computation in f64, on whatever Vulkan device there is.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use half::f16;
 use styleid::device;
 use styleid::ops::Kernels;
 use styleid::ops::attention::{Attend, attention};
@@ -34,7 +33,7 @@ impl Case {
 }
 
 const PLAIN: Case =
-    Case { batch: 1, heads: 2, head_dim: 40, queries: 143, keys: 143, blend: None, temperature: 1.0, magnitude: 3.0 };
+    Case { batch: 1, heads: 2, head_dim: 40, queries: 143, keys: 143, blend: None, temperature: 1.0, magnitude: 4.0 };
 
 fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = [
@@ -67,20 +66,21 @@ fn cases() -> Vec<Case> {
         Case { batch: 2, heads: 3, blend: Some(0.5), ..PLAIN },
         Case { batch: 3, heads: 1, head_dim: 512, queries: 37, ..PLAIN },
         // Scores of some hundreds, where exp() alone would overflow.
-        Case { magnitude: 1000.0, ..PLAIN },
-        Case { magnitude: 600.0, head_dim: 160, temperature: 1.5, ..PLAIN },
+        Case { magnitude: 1024.0, ..PLAIN },
+        Case { magnitude: 512.0, head_dim: 160, temperature: 1.5, ..PLAIN },
     ]);
     cases
 }
 
-/// Numbers within ±`magnitude` that f16 has, too (xorshift).
+/// Numbers within ±`magnitude` in steps of a 64th of it (xorshift), which f16 has, too. Sums of their products are exact
+/// in f32: what is left of a large score's rounding is what the scale does.
 fn numbers(count: usize, magnitude: f32, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     std::iter::repeat_with(|| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        f16::from_f32(((state >> 40) as f32 / 8_388_608.0 - 1.0) * magnitude).to_f32()
+        ((state >> 40) % 129) as f32 / 64.0 * magnitude - magnitude
     })
     .take(count)
     .collect()
@@ -163,7 +163,6 @@ fn check(case: &Case, which: Kernels, device: &Device, dtype: DType, tolerance: 
     // A NaN is beyond any tolerance.
     let furthest = |max: f64, x: f64| if x <= max { max } else { x };
     let worst = ours.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, furthest);
-    if std::env::var("W").is_ok() { eprintln!("{which:?} {dtype:?} {:e} {case:?}", worst / largest); }
     assert!(worst <= tolerance * largest, "{which:?} {dtype:?}: {worst:e} off of {largest} for {case:?}");
 }
 

@@ -141,7 +141,7 @@ pub fn attend<F: Float>(
             #[unroll]
             for i in 0..OWN {
                 let cell = scores.index(i * OWN + j);
-                cell.store(select(counts, cell.read(), LOWEST));
+                cell.store(select(counts, cell.read() * factors.scale, LOWEST));
                 score.insert(i, cell.read());
             }
             peaks = max(peaks, score);

@@ -55,7 +55,7 @@ pub fn start_of_head(steps: &Steps) -> usize {
     CUBE_POS_Z as usize * steps.batch as usize + CUBE_POS_Y as usize * steps.head as usize
 }
 
-/// Vector `column` of the query at `token`, blended and scaled.
+/// Vector `column` of the query at `token`, blended. Not scaled: large scores lose less if they are scaled themselves.
 #[cube]
 pub fn query<F: Float>(
     q: &[Four<F>],
@@ -70,13 +70,10 @@ pub fn query<F: Float>(
     match other {
         ComptimeOption::Some(other) => {
             let at = start_of_head(&layout.other) + token * layout.other.token as usize + column;
-            fma(
-                Four::<f32>::cast_from(other[at]),
-                Four::new(factors.gamma * factors.scale),
-                own * Four::new((1.0 - factors.gamma) * factors.scale),
-            )
+            let theirs = Four::<f32>::cast_from(other[at]);
+            fma(theirs, Four::new(factors.gamma), own * Four::new(1.0 - factors.gamma))
         }
-        ComptimeOption::None => own * Four::new(factors.scale),
+        ComptimeOption::None => own,
     }
 }
 

@@ -70,7 +70,7 @@ pub fn held<F: Float>(
         }
         #[unroll]
         for i in 0..tile {
-            let correction = weigh(&scores, largest.index(i), totals.index(i), keys - start, i, block);
+            let correction = weigh(&scores, largest.index(i), totals.index(i), factors.scale, keys - start, i, block);
             #[unroll]
             for c in 0..width {
                 let sum = sums.index(i * width + c);
@@ -161,7 +161,7 @@ pub fn streamed<F: Float>(
         let mut corrections = Sequence::<f32>::new();
         #[unroll]
         for i in 0..tile {
-            corrections.push(weigh(&scores, largest.index(i), totals.index(i), keys - start, i, block));
+            corrections.push(weigh(&scores, largest.index(i), totals.index(i), factors.scale, keys - start, i, block));
         }
         // The last block of keys leaves the mean rather than the sum.
         let last = start + block >= keys;
@@ -214,6 +214,7 @@ fn weigh(
     scores: &Sequence<RuntimeCell<f32>>,
     largest: &RuntimeCell<f32>,
     total: &RuntimeCell<f32>,
+    scale: f32,
     left: usize,
     #[comptime] i: usize,
     #[comptime] block: usize,
@@ -222,7 +223,7 @@ fn weigh(
     #[unroll]
     for j in 0..block {
         let cell = scores.index(i * block + j);
-        cell.store(select(j < left, cell.read(), LOWEST));
+        cell.store(select(j < left, cell.read() * scale, LOWEST));
         largest.store(max(largest.read(), cell.read()));
     }
     let now = largest.read();
