@@ -5,7 +5,7 @@
 
 use cubecl::prelude::*;
 
-use super::layout::{Factors, Four, LOWEST, Layout, dot, query, start_of_head};
+use super::layout::{Factors, Four, LOWEST, Layout, dot, query, row_of, start_of_head};
 
 /// Queries that an invocation owns, and keys of a tile: the components of a vector.
 const OWN: usize = 4;
@@ -74,8 +74,8 @@ pub fn attend<F: Float>(
     let end = layout.end as usize;
     let keys = layout.keys as usize;
     let first = layout.first as usize + CUBE_POS_X as usize * tile_queries;
-    let k_at = start_of_head(&layout.k);
-    let v_at = start_of_head(&layout.v);
+    let k_at = start_of_head(&layout, &layout.k);
+    let v_at = start_of_head(&layout, &layout.v);
     let unit = UNIT_POS as usize;
     let row = unit / columns;
     let column = unit % columns;
@@ -225,9 +225,7 @@ pub fn attend<F: Float>(
     for i in 0..OWN {
         let token = first + row * OWN + i;
         let share = Four::new(1.0 / total.read().extract(i));
-        let at = ((CUBE_POS_Z as usize * layout.queries as usize + token) * CUBE_COUNT_Y as usize
-            + CUBE_POS_Y as usize)
-            * width;
+        let at = row_of(&layout, token, width);
         #[unroll]
         for n in 0..vectors {
             let c = n * columns + column;

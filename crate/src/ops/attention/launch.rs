@@ -1,5 +1,7 @@
 //! Which attention kernel is launched, on which tiles, and in how many parts.
 
+use std::ops::Range;
+
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 use burn::tensor::DType;
@@ -32,12 +34,12 @@ const WIDEST_HELD: usize = 16;
 const HELD: (usize, usize) = (8, 2);
 const STREAMED: (usize, usize) = (8, 16);
 
-/// Invocations of a workgroup on software adapters: a few of their vectors, so that few queries still keep all cores busy.
-const INVOCATIONS: usize = 16;
+/// Invocations of a workgroup on software adapters: a vector or two of theirs, so that few queries still keep all cores busy.
+const INVOCATIONS: usize = 8;
 
-/// Work of one launch, in floating-point operations: under 200 ms at 6 GFLOPS on the processor, at 25 on a GPU.
-const SOFTWARE_PART: u64 = 1_000_000_000;
-const HARDWARE_PART: u64 = 5_000_000_000;
+/// Work of one launch, in floating-point operations: about 300 ms on the processor, under 100 ms on a GPU of 200 GFLOPS.
+const SOFTWARE_PART: u64 = 2_000_000_000;
+const HARDWARE_PART: u64 = 5_400_000_000;
 
 /// Attention on `[batch, heads, tokens, head_dim]` with `head_dim` a multiple of [`VECTOR`], to `[batch, tokens, heads,
 /// head_dim]`, for software adapters or else for GPUs.
@@ -114,6 +116,12 @@ fn tiles(width: usize) -> Tiles {
     Tiles { rows, columns, depth, span: columns.div_ceil(chunks) }
 }
 
+/// What one launch does: these queries of these heads, of all batches.
+struct Part {
+    heads: Range<usize>,
+    queries: Range<usize>,
+}
+
 /// Operands of which [`vectors`] is true.
 struct Call {
     q: CubeTensor,
@@ -144,12 +152,15 @@ impl Call {
         self.k.meta.shape()[2]
     }
 
-    fn layout(&self, first: usize, end: usize) -> LayoutLaunch {
+    fn layout(&self, part: &Part) -> LayoutLaunch {
+        let [_, heads, queries, _] = self.sizes();
         let other = self.other.as_ref().unwrap_or(&self.q);
         LayoutLaunch::new(
-            first as u32,
-            end as u32,
-            self.sizes()[2] as u32,
+            part.queries.start as u32,
+            part.queries.end as u32,
+            part.heads.start as u32,
+            heads as u32,
+            queries as u32,
             self.keys() as u32,
             steps(&self.q),
             steps(other),
@@ -170,19 +181,24 @@ impl Call {
         CubeTensor::new_contiguous(self.q.client.clone(), self.q.device.clone(), shape.into(), handle, dtype)
     }
 
-    /// The queries in parts of at most `work` operations, but at least `multiple` queries.
-    fn parts(&self, work: u64, multiple: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let [batch, heads, tokens, width] = self.sizes();
-        let each: u64 = [4 * VECTOR, batch, heads, width, self.keys()].iter().map(|size| *size as u64).product();
-        let rows = usize::try_from(work / each.max(1)).unwrap_or(usize::MAX).min(tokens);
-        let rows = (rows / multiple).max(1) * multiple;
-        (0..tokens).step_by(rows).map(move |first| (first, tokens.min(first + rows)))
+    /// Parts of at most `work` operations, but at least `multiple` queries of one head. Whole heads rather than some queries
+    /// of all: a head's keys and values fit into caches, all heads' do not.
+    fn parts(&self, work: u64, multiple: usize) -> Vec<Part> {
+        let [batch, heads, queries, width] = self.sizes();
+        let head: u64 = [4 * VECTOR, batch, queries, width, self.keys()].iter().map(|size| *size as u64).product();
+        let heads_each = usize::try_from(work / head.max(1)).unwrap_or(usize::MAX).clamp(1, heads);
+        let pieces = usize::try_from(head.div_ceil(work)).unwrap_or(usize::MAX);
+        let queries_each = queries.div_ceil(pieces).next_multiple_of(multiple);
+        let cut = |all: usize, each: usize| (0..all).step_by(each).map(move |start| start..all.min(start + each));
+        cut(heads, heads_each)
+            .flat_map(|heads| cut(queries, queries_each).map(move |queries| Part { heads: heads.clone(), queries }))
+            .collect()
     }
 
-    /// Workgroups for queries `first..end`, `each` to a workgroup.
-    fn grid(&self, first: usize, end: usize, each: usize) -> CubeCount {
-        let [batch, heads, ..] = self.sizes();
-        CubeCount::Static((end - first).div_ceil(each) as u32, heads as u32, batch as u32)
+    /// Workgroups for a part, `each` queries to a workgroup.
+    fn grid(&self, part: &Part, each: usize) -> CubeCount {
+        let batch = self.sizes()[0];
+        CubeCount::Static(part.queries.len().div_ceil(each) as u32, part.heads.len() as u32, batch as u32)
     }
 
     fn on_software<F: Float + CubeElement>(&self) -> CubeTensor {
@@ -192,12 +208,11 @@ impl Call {
         let queries = tile * INVOCATIONS;
         let dtype = self.q.dtype;
         let out = self.output(if held { dtype } else { DType::F32 });
-        for (first, end) in self.parts(SOFTWARE_PART, queries) {
-            let (client, count, dim) =
-                (&self.q.client, self.grid(first, end, queries), CubeDim::new_1d(INVOCATIONS as u32));
+        for part in self.parts(SOFTWARE_PART, queries) {
+            let (client, count, dim) = (&self.q.client, self.grid(&part, queries), CubeDim::new_1d(INVOCATIONS as u32));
             let (q, k, v, sums) = (buffer(&self.q), buffer(&self.k), buffer(&self.v), buffer(&out));
             let other = self.other.as_ref().map(buffer).into();
-            let (layout, factors) = (self.layout(first, end), self.factors());
+            let (layout, factors) = (self.layout(&part), self.factors());
             // SAFETY: the kernels clamp queries and keys to those that there are, and write only queries before the end.
             unsafe {
                 if held {
@@ -219,19 +234,19 @@ impl Call {
         let tiles = tiles(width);
         debug_assert!(tiles.bytes(width) <= SHARED, "{tiles:?}");
         let out = self.output(self.q.dtype);
-        for (first, end) in self.parts(HARDWARE_PART, tiles.queries()) {
+        for part in self.parts(HARDWARE_PART, tiles.queries()) {
             // SAFETY: the kernel clamps queries and keys to those that there are, and writes only queries before the end.
             unsafe {
                 hardware::attend::launch_unchecked::<F>(
                     &self.q.client,
-                    self.grid(first, end, tiles.queries()),
+                    self.grid(&part, tiles.queries()),
                     CubeDim::new_1d(tiles.invocations() as u32),
                     buffer(&self.q),
                     self.other.as_ref().map(buffer).into(),
                     buffer(&self.k),
                     buffer(&self.v),
                     buffer(&out),
-                    self.layout(first, end),
+                    self.layout(&part),
                     self.factors(),
                     width,
                     tiles,

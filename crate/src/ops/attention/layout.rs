@@ -26,6 +26,10 @@ pub struct Layout {
     pub first: u32,
     /// The query after the last of this launch.
     pub end: u32,
+    /// The first head of this launch.
+    pub head: u32,
+    /// All heads.
+    pub heads: u32,
     /// All queries.
     pub queries: u32,
     /// All keys.
@@ -51,8 +55,16 @@ pub struct Factors {
 
 /// Where the numbers of this invocation's batch and head begin: the grid's z and y.
 #[cube]
-pub fn start_of_head(steps: &Steps) -> usize {
-    CUBE_POS_Z as usize * steps.batch as usize + CUBE_POS_Y as usize * steps.head as usize
+pub fn start_of_head(layout: &Layout, steps: &Steps) -> usize {
+    let head = layout.head as usize + CUBE_POS_Y as usize;
+    CUBE_POS_Z as usize * steps.batch as usize + head * steps.head as usize
+}
+
+/// Where the row of a token begins in an output of `[batch, tokens, heads, head_dim]`, `width` vectors to a head.
+#[cube]
+pub fn row_of(layout: &Layout, token: usize, #[comptime] width: usize) -> usize {
+    let head = layout.head as usize + CUBE_POS_Y as usize;
+    ((CUBE_POS_Z as usize * layout.queries as usize + token) * layout.heads as usize + head) * width
 }
 
 /// Vector `column` of the query at `token`, blended. Not scaled: large scores lose less if they are scaled themselves.
@@ -65,11 +77,11 @@ pub fn query<F: Float>(
     token: usize,
     column: usize,
 ) -> Four<f32> {
-    let own = Four::<f32>::cast_from(q[start_of_head(&layout.q) + token * layout.q.token as usize + column]);
+    let own = Four::<f32>::cast_from(q[start_of_head(layout, &layout.q) + token * layout.q.token as usize + column]);
     #[comptime]
     match other {
         ComptimeOption::Some(other) => {
-            let at = start_of_head(&layout.other) + token * layout.other.token as usize + column;
+            let at = start_of_head(layout, &layout.other) + token * layout.other.token as usize + column;
             let theirs = Four::<f32>::cast_from(other[at]);
             fma(theirs, Four::new(factors.gamma), own * Four::new(1.0 - factors.gamma))
         }

@@ -6,7 +6,7 @@
 
 use cubecl::prelude::*;
 
-use super::layout::{Factors, Four, LOWEST, Layout, dot, query, start_of_head};
+use super::layout::{Factors, Four, LOWEST, Layout, dot, query, row_of, start_of_head};
 
 /// For narrow heads: `tile` queries of `width` vectors to an invocation, over blocks of `block` keys, queries and sums in
 /// registers or on the stack. Heads and batches are the grid's y and z.
@@ -30,8 +30,8 @@ pub fn held<F: Float>(
     if first >= end {
         terminate!();
     }
-    let k_at = start_of_head(&layout.k);
-    let v_at = start_of_head(&layout.v);
+    let k_at = start_of_head(&layout, &layout.k);
+    let v_at = start_of_head(&layout, &layout.v);
 
     let mut queries = Sequence::<Four<f32>>::new();
     let mut sums = Sequence::<RuntimeCell<Four<f32>>>::new();
@@ -126,8 +126,8 @@ pub fn streamed<F: Float>(
     if first >= end {
         terminate!();
     }
-    let k_at = start_of_head(&layout.k);
-    let v_at = start_of_head(&layout.v);
+    let k_at = start_of_head(&layout, &layout.k);
+    let v_at = start_of_head(&layout, &layout.v);
     let mut largest = Sequence::<RuntimeCell<f32>>::new();
     let mut totals = Sequence::<RuntimeCell<f32>>::new();
     #[unroll]
@@ -199,12 +199,6 @@ pub fn streamed<F: Float>(
             }
         }
     }
-}
-
-/// Where the row of a token begins in an output of `[batch, tokens, heads, head_dim]`.
-#[cube]
-fn row_of(layout: &Layout, token: usize, #[comptime] width: usize) -> usize {
-    ((CUBE_POS_Z as usize * layout.queries as usize + token) * CUBE_COUNT_Y as usize + CUBE_POS_Y as usize) * width
 }
 
 /// Turns query `i`'s scores of one block into weights relative to the largest score so far, and adds them to its total.
