@@ -24,6 +24,8 @@ struct Case {
     temperature: f32,
     /// Queries are within ±this, keys and values within ±1.
     magnitude: f32,
+    /// Every how many-th query is checked.
+    every: usize,
 }
 
 impl Case {
@@ -32,8 +34,23 @@ impl Case {
     }
 }
 
-const PLAIN: Case =
-    Case { batch: 1, heads: 2, head_dim: 40, queries: 143, keys: 143, blend: None, temperature: 1.0, magnitude: 4.0 };
+const PLAIN: Case = Case {
+    batch: 1,
+    heads: 2,
+    head_dim: 40,
+    queries: 143,
+    keys: 143,
+    blend: None,
+    temperature: 1.0,
+    magnitude: 4.0,
+    every: 1,
+};
+
+/// So large that kernels are launched in parts: by heads, by queries, and by both.
+const LARGE: [Case; 2] = [
+    Case { heads: 3, queries: 4100, keys: 4100, every: 37, ..PLAIN },
+    Case { heads: 1, head_dim: 512, queries: 700, keys: 4200, blend: Some(0.5), every: 13, ..PLAIN },
+];
 
 fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = [
@@ -103,14 +120,15 @@ impl Operands {
     }
 }
 
-/// Attention by the definition, one query at a time: `[batch, tokens, heads·head_dim]`.
+/// Attention by the definition, one query at a time: `[batch, checked queries, heads·head_dim]`.
 fn expected(case: &Case, operands: &Operands) -> Vec<f64> {
-    let &Case { batch, heads, head_dim, queries, keys, .. } = case;
+    let &Case { batch, heads, head_dim, queries, keys, every, .. } = case;
     let width = heads * head_dim;
     let scale = f64::from(case.scale());
     let gamma = f64::from(case.blend.unwrap_or(0.0));
-    let mut out = vec![0.0; batch * queries * width];
-    for (b, h, t) in (0..batch).flat_map(|b| (0..heads).flat_map(move |h| (0..queries).map(move |t| (b, h, t)))) {
+    let mut out = Vec::new();
+    let tokens = (0..batch).flat_map(|b| (0..queries).step_by(every).map(move |t| (b, t)));
+    for (b, t, h) in tokens.flat_map(|(b, t)| (0..heads).map(move |h| (b, t, h))) {
         let query_at = (b * queries + t) * width + h * head_dim;
         let key_at = |key| (b * keys + key) * width + h * head_dim;
         let query: Vec<f64> = (query_at..query_at + head_dim)
@@ -125,18 +143,20 @@ fn expected(case: &Case, operands: &Operands) -> Vec<f64> {
         let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
         let total: f64 = weights.iter().sum();
+        let mut row = vec![0.0; head_dim];
         for (key, weight) in weights.iter().enumerate() {
-            for (c, value) in operands.v[key_at(key)..][..head_dim].iter().enumerate() {
-                out[query_at + c] += weight / total * f64::from(*value);
+            for (sum, value) in row.iter_mut().zip(&operands.v[key_at(key)..]) {
+                *sum += weight / total * f64::from(*value);
             }
         }
+        out.extend(row);
     }
     out
 }
 
 /// What `which` makes of it on `device`, in the order of [`expected`].
 fn computed(case: &Case, operands: &Operands, which: Kernels, device: &Device, dtype: DType) -> Vec<f64> {
-    let &Case { batch, heads, head_dim, queries, keys, .. } = case;
+    let &Case { batch, heads, head_dim, queries, keys, every, .. } = case;
     let split = |values: &[f32], tokens| {
         let data = TensorData::new(values.to_vec(), [batch, tokens, heads * head_dim]);
         Tensor::<3>::from_data(data, (device, dtype)).reshape([batch, tokens, heads, head_dim]).swap_dims(1, 2)
@@ -150,32 +170,50 @@ fn computed(case: &Case, operands: &Operands, which: Kernels, device: &Device, d
         scale: case.scale(),
     });
     assert_eq!((out.dims(), out.dtype()), ([batch, heads, queries, head_dim], dtype), "{case:?}");
-    out.swap_dims(1, 2).into_data().iter::<f64>().collect()
+    let numbers: Vec<f64> = out.swap_dims(1, 2).into_data().iter::<f64>().collect();
+    numbers
+        .chunks(queries * heads * head_dim)
+        .flat_map(|batch| batch.chunks(heads * head_dim).step_by(every).flatten())
+        .copied()
+        .collect()
 }
 
-/// Whether `which` is as near to the definition as it must be.
-fn check(case: &Case, which: Kernels, device: &Device, dtype: DType, tolerance: f64) {
+/// Whether the implementations are as near to the definition as they must be, on the GPU in f16 too if it can.
+fn check(case: &Case, on_cpu: bool, on_gpu: &[Kernels]) {
     let operands = Operands::of(case);
     let expected = expected(case, &operands);
-    let ours = computed(case, &operands, which, device, dtype);
-    assert_eq!(ours.len(), expected.len());
     let largest = expected.iter().fold(0f64, |max, x| max.max(x.abs()));
-    // A NaN is beyond any tolerance.
-    let furthest = |max: f64, x: f64| if x <= max { max } else { x };
-    let worst = ours.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, furthest);
-    assert!(worst <= tolerance * largest, "{which:?} {dtype:?}: {worst:e} off of {largest} for {case:?}");
+    let close = |which, device: &Device, dtype| {
+        let ours = computed(case, &operands, which, device, dtype);
+        assert_eq!(ours.len(), expected.len());
+        // A NaN is beyond any tolerance.
+        let furthest = |max: f64, x: f64| if x <= max { max } else { x };
+        let worst = ours.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, furthest);
+        let tolerance = if dtype == DType::F16 { F16_TOLERANCE } else { F32_TOLERANCE };
+        assert!(worst <= tolerance * largest, "{which:?} {dtype:?}: {worst:e} off of {largest} for {case:?}");
+    };
+    if on_cpu {
+        close(Kernels::Reference, &device::cpu(), DType::F32);
+    }
+    let Some((gpu, adapter)) = support::gpu() else { return };
+    for which in on_gpu {
+        close(*which, gpu, DType::F32);
+        if adapter.shader_f16 {
+            close(*which, gpu, DType::F16);
+        }
+    }
 }
 
 #[test]
 fn attention_is_the_definition() {
-    for case in &cases() {
-        check(case, Kernels::Reference, &device::cpu(), DType::F32, F32_TOLERANCE);
-        let Some((gpu, adapter)) = support::gpu() else { continue };
-        for which in [Kernels::Reference, Kernels::Software, Kernels::Hardware] {
-            check(case, which, gpu, DType::F32, F32_TOLERANCE);
-            if adapter.shader_f16 {
-                check(case, which, gpu, DType::F16, F16_TOLERANCE);
-            }
-        }
+    for case in cases() {
+        check(&case, true, &[Kernels::Reference, Kernels::Software, Kernels::Hardware]);
+    }
+}
+
+#[test]
+fn attention_in_parts_is_the_definition() {
+    for case in LARGE {
+        check(&case, false, &[Kernels::Software, Kernels::Hardware]);
     }
 }

@@ -37,6 +37,10 @@ const STREAMED: (usize, usize) = (8, 16);
 /// Invocations of a workgroup on software adapters: a vector or two of theirs, so that few queries still keep all cores busy.
 const INVOCATIONS: usize = 8;
 
+/// Rounds of all its loops together that an invocation may make: Mesa's software adapters leave every loop, without a
+/// word, after 65,535 of them.
+const ITERATIONS: usize = 60_000;
+
 /// Work of one launch, in floating-point operations: about 300 ms on the processor, under 100 ms on a GPU of 200 GFLOPS.
 const SOFTWARE_PART: u64 = 2_000_000_000;
 const HARDWARE_PART: u64 = 5_400_000_000;
@@ -202,31 +206,72 @@ impl Call {
     }
 
     fn on_software<F: Float + CubeElement>(&self) -> CubeTensor {
-        let width = self.sizes()[3];
-        let held = width <= WIDEST_HELD;
-        let (tile, block) = if held { HELD } else { STREAMED };
+        if self.sizes()[3] <= WIDEST_HELD { self.held::<F>() } else { self.streamed::<F>() }
+    }
+
+    fn held<F: Float + CubeElement>(&self) -> CubeTensor {
+        let (tile, block) = HELD;
         let queries = tile * INVOCATIONS;
-        let dtype = self.q.dtype;
-        let out = self.output(if held { dtype } else { DType::F32 });
+        let out = self.output(self.q.dtype);
         for part in self.parts(SOFTWARE_PART, queries) {
-            let (client, count, dim) = (&self.q.client, self.grid(&part, queries), CubeDim::new_1d(INVOCATIONS as u32));
-            let (q, k, v, sums) = (buffer(&self.q), buffer(&self.k), buffer(&self.v), buffer(&out));
-            let other = self.other.as_ref().map(buffer).into();
-            let (layout, factors) = (self.layout(&part), self.factors());
-            // SAFETY: the kernels clamp queries and keys to those that there are, and write only queries before the end.
+            // SAFETY: the kernel clamps queries and keys to those that there are, and writes only queries of the part.
             unsafe {
-                if held {
-                    software::held::launch_unchecked::<F>(
-                        client, count, dim, q, other, k, v, sums, layout, factors, width, tile, block,
-                    );
-                } else {
+                software::held::launch_unchecked::<F>(
+                    &self.q.client,
+                    self.grid(&part, queries),
+                    CubeDim::new_1d(INVOCATIONS as u32),
+                    buffer(&self.q),
+                    self.other.as_ref().map(buffer).into(),
+                    buffer(&self.k),
+                    buffer(&self.v),
+                    buffer(&out),
+                    self.layout(&part),
+                    self.factors(),
+                    self.sizes()[3],
+                    tile,
+                    block,
+                );
+            }
+        }
+        out
+    }
+
+    fn streamed<F: Float + CubeElement>(&self) -> CubeTensor {
+        let (tile, block) = STREAMED;
+        let queries = tile * INVOCATIONS;
+        let [batch, heads, tokens, width] = self.sizes();
+        let keys = self.keys();
+        let out = self.output(DType::F32);
+        let rows = 2 * batch * heads * tokens;
+        let state = self.q.client.empty(rows * size_of::<f32>());
+        // A block loops over the width twice.
+        let keys_each = (ITERATIONS / (2 * width + 1)).max(1) * block;
+        for part in self.parts(SOFTWARE_PART, queries) {
+            for from in (0..keys).step_by(keys_each) {
+                // SAFETY: as above; `state` has two numbers for each query of each head.
+                unsafe {
                     software::streamed::launch_unchecked::<F>(
-                        client, count, dim, q, other, k, v, sums, layout, factors, width, tile, block,
+                        &self.q.client,
+                        self.grid(&part, queries),
+                        CubeDim::new_1d(INVOCATIONS as u32),
+                        buffer(&self.q),
+                        self.other.as_ref().map(buffer).into(),
+                        buffer(&self.k),
+                        buffer(&self.v),
+                        buffer(&out),
+                        BufferArg::from_raw_parts(state.clone(), rows),
+                        self.layout(&part),
+                        self.factors(),
+                        from as u32,
+                        keys.min(from + keys_each) as u32,
+                        width,
+                        tile,
+                        block,
                     );
                 }
             }
         }
-        cast(out, dtype)
+        cast(out, self.q.dtype)
     }
 
     fn on_hardware<F: Float + CubeElement>(&self) -> CubeTensor {

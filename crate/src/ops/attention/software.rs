@@ -106,6 +106,9 @@ pub fn held<F: Float>(
 
 /// For heads of any width: as [`held`], but queries are read again for every block, and the sums are kept in `out`, which
 /// is f32 therefore. The code does not grow with the width, which would take minutes to compile.
+///
+/// Attends over keys `from..to` only, `from` a multiple of `block`; launches from the first key to the last follow each
+/// other, and leave the running maximum and total of each query of each head in `state`.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn streamed<F: Float>(
@@ -114,8 +117,11 @@ pub fn streamed<F: Float>(
     k: &[Four<F>],
     v: &[Four<F>],
     out: &mut [Four<f32>],
+    state: &mut [f32],
     layout: Layout,
     factors: Factors,
+    from: u32,
+    to: u32,
     #[comptime] width: usize,
     #[comptime] tile: usize,
     #[comptime] block: usize,
@@ -131,12 +137,19 @@ pub fn streamed<F: Float>(
     let mut largest = Sequence::<RuntimeCell<f32>>::new();
     let mut totals = Sequence::<RuntimeCell<f32>>::new();
     #[unroll]
-    for _ in 0..tile {
-        largest.push(RuntimeCell::new(LOWEST));
-        totals.push(RuntimeCell::new(0.0f32));
+    for i in 0..tile {
+        let peak = RuntimeCell::<f32>::new(LOWEST);
+        let total = RuntimeCell::<f32>::new(0.0f32);
+        if from > 0 {
+            let at = 2 * row_of(&layout, min(first + i, end - 1), 1usize);
+            peak.store(state[at]);
+            total.store(state[at + 1]);
+        }
+        largest.push(peak);
+        totals.push(total);
     }
 
-    for start in range_stepped(0usize, keys, block) {
+    for start in range_stepped(from as usize, to as usize, block) {
         let mut scores = Sequence::<RuntimeCell<f32>>::new();
         #[unroll]
         for _ in 0..tile * block {
@@ -196,6 +209,17 @@ pub fn streamed<F: Float>(
                 if first + i < end {
                     out[row_of(&layout, first + i, width) + c] = sums.index(i).read() * *shares.index(i);
                 }
+            }
+        }
+    }
+
+    if (to as usize) < keys {
+        #[unroll]
+        for i in 0..tile {
+            if first + i < end {
+                let at = 2 * row_of(&layout, first + i, 1usize);
+                state[at] = largest.index(i).read();
+                state[at + 1] = totals.index(i).read();
             }
         }
     }
