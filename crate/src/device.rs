@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, ExecutionError, Tensor, TensorData};
 
+use crate::ops::{self, Kernels};
 use crate::{Error, Result};
 
 /// The floating-point type that a run computes in.
@@ -173,6 +174,7 @@ pub async fn gpu() -> Result<(Device, Adapter)> {
     let info = setup.adapter.get_info();
     let software = info.device_type == wgpu::DeviceType::Cpu
         || ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|name| info.name.to_lowercase().contains(name));
+    ops::choose(if software { Kernels::Software } else { Kernels::Hardware });
     let features = setup.device.features();
     let adapter = Adapter {
         backend: format!("{:?}", info.backend),

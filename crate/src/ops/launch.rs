@@ -1,6 +1,5 @@
 //! What every launch of a kernel needs.
 
-use burn::backend::cubecl::dtype_to_elem_type;
 use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
@@ -42,9 +41,4 @@ pub(super) unsafe fn whole(tensor: &CubeTensor, vector: usize) -> BufferArg {
 /// The same tensor with its elements in a row.
 pub(super) fn contiguous(tensor: CubeTensor) -> CubeTensor {
     into_contiguous(tensor)
-}
-
-/// The element type of a tensor in kernels.
-pub(super) fn element(tensor: &CubeTensor) -> ElemType {
-    dtype_to_elem_type(tensor.dtype)
 }

@@ -9,7 +9,7 @@ use super::software::{self, LANES, PANEL, Registers};
 use super::tile::Tile;
 use super::weights::Format;
 use crate::ops::Kernels;
-use crate::ops::launch::{contiguous, element, output, whole};
+use crate::ops::launch::{contiguous, float, output, whole};
 
 /// A block of 128 × 128: for large products. Fills WebGPU's default 16 KiB of workgroup memory.
 const LARGE: Tile = Tile { threads_y: 16, threads_x: 16, rows4: 2, columns4: 2, depth: 16 };
@@ -172,7 +172,7 @@ pub fn conv(
         )
     };
     let plan = |tile| Plan { bias: bias.is_some(), residual: residual.is_some(), ..plan(matrix, tile, Some(geometry)) };
-    let element = element(&x);
+    let element = float(&x);
     let client = x.client.clone();
     // SAFETY, here and below: every tensor is contiguous and holds what the kernels index; they check rows, columns and
     // terms against the sizes.
@@ -359,7 +359,7 @@ pub fn linear(
     let vector = if columns.is_multiple_of(4) { 4 } else { 1 };
     let inner = if matrix.aligned() { 4 } else { 1 };
     let plan = |tile| Plan { bias: bias.is_some(), residual: residual.is_some(), geglu, ..plan(matrix, tile, None) };
-    let element = element(&x);
+    let element = float(&x);
     let client = x.client.clone();
     // SAFETY: as in `conv`.
     let arg = |tensor: &CubeTensor, vector| unsafe { whole(tensor, vector) };
