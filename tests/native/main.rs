@@ -6,6 +6,7 @@ mod gpu;
 mod http;
 mod ops_attention;
 mod ops_norm;
+mod ops_product;
 mod pictures;
 mod reuse;
 mod support;

@@ -1,7 +1,7 @@
 //! Attention, transformer blocks and the one point at which `StyleID` looks in and reaches in.
 
 use burn::module::Module;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 
 use super::layers::{Builder, Conv, Linear};
 use super::norms::{GroupNorm, LayerNorm};

@@ -18,7 +18,7 @@ const SMALL: Tile = Tile { threads_y: 8, threads_x: 8, rows4: 2, columns4: 2, de
 /// Workgroups that should be under way at once: two on each of the 132 multiprocessors of the largest GPUs.
 const ENOUGH: usize = 264;
 /// Multiply-adds in one launch: 200 ms at 200 GFLOPS, so that a weak GPU can still draw the screen.
-const LAUNCH: usize = 20_000_000_000;
+const LAUNCH: u64 = 20_000_000_000;
 /// The same for software adapters, at 5 GFLOPS.
 const SOFTWARE_LAUNCH: usize = 500_000_000;
 /// Bytes of laid-out pixels at once on software adapters.
@@ -127,13 +127,19 @@ fn cut(depth: usize, parts: usize, tile: Tile) -> (usize, usize) {
     (part, depth.div_ceil(part))
 }
 
+/// Multiply-adds of a product, which can be more than 32 bits count.
+fn work(rows: usize, columns: usize, depth: usize) -> u64 {
+    rows as u64 * columns as u64 * depth as u64
+}
+
 /// Sizes for `count` workgroups along `along`, at most [`LAUNCH`] multiply-adds at once: (first, count) of each launch.
-fn launches(count: usize, work: usize, limit: usize) -> impl Iterator<Item = (usize, usize)> {
-    let each = count.div_ceil(work.div_ceil(limit).max(1)).min(65_535);
+fn launches(count: usize, work: u64) -> impl Iterator<Item = (usize, usize)> {
+    let parts = usize::try_from(work.div_ceil(LAUNCH)).unwrap_or(count).clamp(1, count);
+    let each = count.div_ceil(parts).min(65_535);
     (0..count).step_by(each).map(move |first| (first, each.min(count - first)))
 }
 
-/// A tensor where there is none: bound, never read.
+/// A tensor where there is none: bound, never read. Never one that is written: WebGPU refuses a buffer that is both.
 fn or<'a>(tensor: Option<&'a CubeTensor>, other: &'a CubeTensor) -> &'a CubeTensor {
     tensor.unwrap_or(other)
 }
@@ -178,7 +184,7 @@ pub fn conv(
     // terms against the sizes.
     let arg = |tensor: &CubeTensor, vector| unsafe { whole(tensor, vector) };
     let bias_arg = || arg(or(bias.as_ref(), &x), 1);
-    let residual_arg = || arg(or(residual.as_ref(), &out), vector);
+    let residual_arg = || arg(or(residual.as_ref(), &x), vector);
     if kernels == Kernels::Software {
         let left = widen(matrix, &x, false);
         let pitch = depth.next_multiple_of(4);
@@ -229,9 +235,9 @@ pub fn conv(
     let (tile, parts) = divide(rows, columns, depth);
     let (part, parts) = cut(depth, parts, tile);
     let split = parts > 1;
-    let partial = if split { scratch(&x, parts * rows * columns.next_multiple_of(4)) } else { out.clone() };
+    let partial = if split { scratch(&x, parts * rows * columns.next_multiple_of(4)) } else { scratch(&x, 4) };
     let groups = columns.div_ceil(tile.columns());
-    for (first, count) in launches(groups, rows * columns * depth, LAUNCH) {
+    for (first, count) in launches(groups, work(rows, columns, depth)) {
         unsafe {
             hardware::conv::launch_unchecked(
                 &client,
@@ -363,7 +369,7 @@ pub fn linear(
     let client = x.client.clone();
     // SAFETY: as in `conv`.
     let arg = |tensor: &CubeTensor, vector| unsafe { whole(tensor, vector) };
-    let residual_arg = || arg(or(residual.as_ref(), &out), vector);
+    let residual_arg = || arg(or(residual.as_ref(), &x), vector);
     let bias_arg = || arg(or(bias.as_ref(), &x), 1);
     if kernels == Kernels::Software {
         let right = widen(matrix, &x, true);
@@ -395,9 +401,9 @@ pub fn linear(
     let (tile, parts) = divide(rows, matrix.rows, depth);
     let (part, parts) = cut(depth, if geglu { 1 } else { parts }, tile);
     let split = parts > 1;
-    let partial = if split { scratch(&x, parts * rows * columns.next_multiple_of(4)) } else { out.clone() };
+    let partial = if split { scratch(&x, parts * rows * columns.next_multiple_of(4)) } else { scratch(&x, 4) };
     let groups = rows.div_ceil(tile.rows());
-    for (first, count) in launches(groups, rows * matrix.rows * depth, LAUNCH) {
+    for (first, count) in launches(groups, work(rows, matrix.rows, depth)) {
         unsafe {
             hardware::linear::launch_unchecked(
                 &client,
@@ -439,4 +445,19 @@ pub fn linear(
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_keep_to_the_default_limits_of_webgpu() {
+        for tile in [LARGE, SMALL] {
+            assert!(tile.threads() <= 256);
+            assert!(4 * tile.depth * (tile.rows() + tile.columns()) <= 16 << 10);
+            // Each invocation stages a vector of pixels of every so many terms.
+            assert_eq!(tile.depth % (tile.threads() / (tile.columns() / 4)), 0);
+        }
+    }
 }

@@ -34,12 +34,6 @@ impl Tile {
     pub const fn columns(self) -> usize {
         4 * self.columns4 * self.threads_x
     }
-
-    /// Bytes of workgroup memory.
-    #[cfg(test)]
-    pub const fn bytes(self) -> usize {
-        4 * self.depth * (self.rows() + self.columns())
-    }
 }
 
 /// Sums of an invocation: row r (of 4·rows4), vector of columns c at r·columns4 + c.
