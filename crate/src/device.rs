@@ -172,6 +172,8 @@ pub async fn gpu() -> Result<(Device, Adapter)> {
         .map_err(|error| Error::Device(format!("No GPU can be used here ({error}).")))?;
     setup.device.on_uncaptured_error(Arc::new(|error| remember(&error)));
     let info = setup.adapter.get_info();
+    #[cfg(target_arch = "wasm32")]
+    let info = wgpu::AdapterInfo { name: crate::web::adapter::name().await, ..info };
     let software = info.device_type == wgpu::DeviceType::Cpu
         || ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|name| info.name.to_lowercase().contains(name));
     ops::choose(if software { Kernels::Software } else { Kernels::Hardware });

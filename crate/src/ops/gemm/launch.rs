@@ -144,7 +144,7 @@ fn or<'a>(tensor: Option<&'a CubeTensor>, other: &'a CubeTensor) -> &'a CubeTens
     tensor.unwrap_or(other)
 }
 
-/// Pictures `[batch, channels, height, width]` convolved; `bias` is `[channels out]` or `[batch, channels out]`.
+/// Pictures `[batch, channels, height, width]` convolved; `bias` is `[1, channels out]` or `[batch, channels out]`.
 pub fn conv(
     x: CubeTensor,
     matrix: &Matrix,
@@ -161,7 +161,7 @@ pub fn conv(
     let pixels = out_height * out_width;
     let out = output(&x, &[batch, matrix.rows, out_height, out_width]);
     let vector = if pixels.is_multiple_of(4) { 4 } else { 1 };
-    let bias_stride = bias.as_ref().map_or(0, |bias| if bias.meta.shape().len() == 2 { matrix.rows } else { 0 });
+    let bias_stride = bias.as_ref().map_or(0, |bias| if bias.meta.shape()[0] > 1 { matrix.rows } else { 0 });
     let (rows, columns, depth) = (matrix.rows, batch * pixels, matrix.columns);
     let pictures = || {
         PicturesLaunch::new(

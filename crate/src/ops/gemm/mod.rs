@@ -65,7 +65,7 @@ pub struct Factors<B: Backend> {
 /// Products by stored weights.
 #[backend_extension(Cube)]
 pub trait ProductOps: Backend {
-    /// A convolution of `[batch, in, height, width]`; its bias is `[out]` or `[batch, out]`.
+    /// A convolution of `[batch, in, height, width]`; its bias is `[1, out]` or `[batch, out]`.
     fn conv(#[extension_type] factors: Factors<Self>, geometry: Geometry, kernels: Kernels) -> FloatTensor<Self>;
 
     /// x·Wᵀ of `[…, in]`; with `geglu` the left half of the columns times gelu of the right half.
@@ -106,6 +106,7 @@ impl ProductOps for CubeBackend {
 
 /// Weights of a layer, as burn's tensors.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "lives for one call")]
 pub enum Weights {
     /// Floats `[rows, columns]`.
     Floats(Tensor<2>),

@@ -169,7 +169,7 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
     pictures: Pictures,
     #[comptime] plan: Plan,
     #[comptime] registers: Registers,
-    #[define(L)] _left: ElemType,
+    #[define(L)] _factor: ElemType,
     #[define(E)] _element: ElemType,
 ) {
     let Registers { rows, columns4, terms, conv } = comptime!(registers);

@@ -45,7 +45,7 @@ pub fn half(bits: u32) -> f32 {
 fn scale(scales: &[u32], at: usize) -> f32 {
     let group = at / 32;
     let word = scales[group / 2];
-    half(select(group % 2 == 0, word, word >> 16u32))
+    half(select(group & 1 == 0, word, word >> 16u32))
 }
 
 /// Values `at` to `at + 3` of a matrix, `at` a multiple of four.
@@ -98,7 +98,7 @@ pub fn four<N: Size>(words: &[Vector<u32, N>], scales: &[u32], at: usize, #[comp
 pub fn one<N: Size>(words: &[Vector<u32, N>], at: usize, #[comptime] format: Format) -> f32 {
     if comptime!(matches!(format, Format::F16)) {
         let word = words[at / 2].extract(0usize);
-        half(select(at % 2 == 0, word, word >> 16u32))
+        half(select(at & 1 == 0, word, word >> 16u32))
     } else {
         f32::reinterpret(words[at].extract(0usize))
     }
