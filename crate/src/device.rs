@@ -176,9 +176,7 @@ pub async fn gpu() -> Result<(Device, Adapter)> {
     let info = wgpu::AdapterInfo { name: crate::web::adapter::name().await, ..info };
     let software = info.device_type == wgpu::DeviceType::Cpu
         || ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|name| info.name.to_lowercase().contains(name));
-    // The kernels for software adapters compute several times faster than burn's operations, but their pipelines take so
-    // long to compile there that a small model's whole run is slower: until that is mended burn's operations run.
-    ops::choose(if software { Kernels::Reference } else { Kernels::Hardware });
+    ops::choose(if software { Kernels::Software } else { Kernels::Hardware });
     let features = setup.device.features();
     let adapter = Adapter {
         backend: format!("{:?}", info.backend),
