@@ -92,6 +92,8 @@ fn convolutions_equal_the_processors() {
         (1, 2560, 128, 4, 4, 3, 1, around, None),
         (1, 640, 640, 4, 4, 3, 1, around, Some([8, 8])),
         (1, 1920, 640, 8, 8, 1, 1, [0; 4], None),
+        // Enough blocks for the large tile.
+        (1, 4, 128, 184, 184, 3, 1, around, None),
     ] {
         let columns = input * kernel * kernel;
         let geometry = Geometry { kernel, stride, padding, upsampled };
@@ -125,6 +127,9 @@ fn linear_layers_equal_the_processors() {
         (100, 320, 2560, true),
         (70, 1280, 10_240, true),
         (64, 5120, 1280, false),
+        // Enough blocks for the large tile.
+        (256, 32, 17_000, false),
+        (256, 32, 17_000, true),
     ] {
         check(&format!("{rows} of {input} → {output}, GEGLU {geglu}"), input, |place, dtype| {
             let weight = Weight::new(compact(&[output, input], dtype), place).expect("a weight");

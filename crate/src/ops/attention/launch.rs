@@ -14,7 +14,7 @@ use half::f16;
 use super::hardware::{self, Tiles};
 use super::layout::{FactorsLaunch, LayoutLaunch, StepsLaunch};
 use super::software;
-use crate::ops::launch::contiguous;
+use crate::ops::launch::{contiguous, output_of};
 
 /// Numbers to a vector: head dims are padded to a multiple of it.
 pub const VECTOR: usize = 4;
@@ -181,8 +181,7 @@ impl Call {
     fn output(&self, dtype: DType) -> CubeTensor {
         let [batch, heads, tokens, width] = self.sizes();
         let shape = [batch, tokens, heads, VECTOR * width];
-        let handle = self.q.client.empty(shape.iter().product::<usize>() * dtype.size());
-        CubeTensor::new_contiguous(self.q.client.clone(), self.q.device.clone(), shape.into(), handle, dtype)
+        output_of(&self.q, &shape, dtype)
     }
 
     /// Parts of at most `work` operations, but at least `multiple` queries of one head. Whole heads rather than some queries

@@ -50,7 +50,7 @@ pub(super) fn geglu(x: Tensor<3>, kernels: Kernels) -> Tensor<3> {
 
 /// x/2·(1 + erf(x/√2)). Beyond ±12 it is x or 0 in f32; squares are kept finite.
 #[cube]
-fn gelu<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
+pub fn gelu<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
     let bound = Vector::new(12.0f32);
     let near = min(max(x, -bound), bound);
     let erf = (near * Vector::new(comptime!(std::f32::consts::FRAC_1_SQRT_2))).erf();

@@ -6,6 +6,7 @@ mod reference;
 use burn::tensor::Tensor;
 
 use super::{Kernels, kernels};
+pub(super) use kernel::gelu;
 
 /// `[batch, tokens, 2·inner]` to `[batch, tokens, inner]`: the first half times gelu (the exact one) of the second
 /// (Shazeer 2020, GEGLU).

@@ -2,7 +2,11 @@
 
 mod hardware;
 mod launch;
+mod matrix;
+mod plan;
 mod software;
+mod stage;
+mod store;
 mod tile;
 mod weights;
 
@@ -11,11 +15,13 @@ use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::{Int, Tensor};
 use burn_cubecl::CubeBackend;
 
-pub use launch::Geometry;
-use launch::Matrix;
+pub use matrix::Geometry;
+use matrix::Matrix;
 pub use weights::Format;
 
 use super::Kernels;
+use super::launch::contiguous;
+use launch::Operands;
 
 /// Weights as they are stored on the GPU.
 #[derive(ExtensionType)]
@@ -84,7 +90,7 @@ impl<B: Backend> Optional<B> {
 impl Matrix {
     fn new(stored: Stored<CubeBackend>, [rows, columns]: [usize; 2]) -> Self {
         let (words, scales, format) = match stored {
-            Stored::Floats(floats) => (super::launch::contiguous(floats), None, Format::F32),
+            Stored::Floats(floats) => (contiguous(floats), None, Format::F32),
             Stored::Halves(words) => (words, None, Format::F16),
             Stored::Blocks { codes, scales, format } => (codes, Some(scales), format),
         };
@@ -92,15 +98,24 @@ impl Matrix {
     }
 }
 
+impl Factors<CubeBackend> {
+    fn operands(self) -> Operands {
+        Operands {
+            x: contiguous(self.x),
+            weights: Matrix::new(self.weights, self.shape),
+            bias: self.bias.tensor().map(contiguous),
+            residual: self.residual.tensor().map(contiguous),
+        }
+    }
+}
+
 impl ProductOps for CubeBackend {
     fn conv(factors: Factors<Self>, geometry: Geometry, kernels: Kernels) -> FloatTensor<Self> {
-        let matrix = Matrix::new(factors.weights, factors.shape);
-        launch::conv(factors.x, &matrix, factors.bias.tensor(), factors.residual.tensor(), geometry, kernels)
+        launch::conv(factors.operands(), geometry, kernels)
     }
 
     fn linear(factors: Factors<Self>, geglu: bool, kernels: Kernels) -> FloatTensor<Self> {
-        let matrix = Matrix::new(factors.weights, factors.shape);
-        launch::linear(factors.x, &matrix, factors.bias.tensor(), factors.residual.tensor(), geglu, kernels)
+        launch::linear(factors.operands(), geglu, kernels)
     }
 }
 

@@ -1,11 +1,14 @@
 //! The product for the processor posing as a GPU: no workgroup memory, every factor widened and laid out beforehand, and
 //! register tiles so large that loads hardly count.
 
+use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use super::hardware::{Pictures, Plan, Sizes, store_pixels, store_row};
+use super::plan::{Pictures, Plan, Sizes, Window};
+use super::stage::{seen, spot, transposed};
+use super::store::{bias_of, store};
 use super::tile::zeros;
-use super::weights::{F4, Format, four, one};
+use super::weights::{F4, Format, row_of};
 
 /// Invocations of a workgroup, all along the columns: what depends on the row alone is then the same for all of them.
 pub const LANES: usize = 64;
@@ -20,126 +23,72 @@ fn place(column: usize, term: usize, depth: usize) -> usize {
     (column / PANEL * depth + term) * PANEL + column % PANEL
 }
 
-/// Widens weights [rows, columns] to f32, four columns to a vector, rows filled up with zeros.
+/// Widens weights [rows, columns] to f32, four columns to a vector, rows filled up with zeros; or turned, four rows to a
+/// vector, in panels.
 #[cube(launch_unchecked)]
-pub fn widen<NW: Size>(
-    words: &[Vector<u32, NW>],
+pub fn widen<N: Size>(
+    words: &[Vector<u32, N>],
     scales: &[u32],
     out: &mut [F4],
     rows: usize,
     columns: usize,
     #[comptime] format: Format,
     #[comptime] aligned: bool,
+    #[comptime] turned: bool,
 ) {
-    let pitch = columns.div_ceil(4);
     let at = ABSOLUTE_POS;
-    if at < rows * pitch {
-        let (row, column) = (at / pitch, at % pitch * 4);
-        if comptime!(aligned) {
-            out[at] = four::<NW>(words, scales, row * columns + column, format);
-        } else {
-            let mut value = F4::new(0.0f32);
+    let groups = columns.div_ceil(4);
+    if comptime!(turned) {
+        let pitch = rows.div_ceil(4);
+        let (column, row) = (at / pitch * 4, at % pitch * 4);
+        if at < groups * pitch {
+            let mut values = Sequence::<F4>::new();
+            #[unroll]
+            for r in 0..4usize {
+                let mut value = F4::new(0.0f32);
+                if row + r < rows {
+                    value = row_of::<N>(words, scales, (row + r) * columns, column, columns, format, aligned);
+                }
+                values.push(value);
+            }
+            let values = transposed(&values);
             #[unroll]
             for i in 0..4usize {
                 if column + i < columns {
-                    value.insert(i, one::<NW>(words, row * columns + column + i, format));
+                    out[place(row / 4, column + i, columns)] = *values.index(i);
                 }
             }
-            out[at] = value;
         }
+    } else if at < rows * groups {
+        out[at] = row_of::<N>(words, scales, at / groups * columns, at % groups * 4, columns, format, aligned);
     }
 }
 
-/// Widens and turns weights [rows, columns]: the same as f32 [columns, rows], four rows to a vector, in panels.
+/// Lays out what a convolution's kernel sees: `count` pixels from the first of `sizes` on, four to a vector, in panels.
 #[cube(launch_unchecked)]
-pub fn widen_turned<NW: Size>(
-    words: &[Vector<u32, NW>],
-    scales: &[u32],
+pub fn spread<N: Size>(
+    x: &[Vector<u32, N>],
     out: &mut [F4],
-    rows: usize,
-    columns: usize,
-    #[comptime] format: Format,
-    #[comptime] aligned: bool,
-) {
-    let (groups, pitch) = (columns.div_ceil(4), rows.div_ceil(4));
-    let at = ABSOLUTE_POS;
-    if at < groups * pitch {
-        let (column, row) = (at / pitch * 4, at % pitch * 4);
-        let mut values = Sequence::<F4>::new();
-        #[unroll]
-        for r in 0..4usize {
-            let mut value = F4::new(0.0f32);
-            if row + r < rows {
-                if comptime!(aligned) {
-                    value = four::<NW>(words, scales, (row + r) * columns + column, format);
-                } else {
-                    #[unroll]
-                    for i in 0..4usize {
-                        if column + i < columns {
-                            value.insert(i, one::<NW>(words, (row + r) * columns + column + i, format));
-                        }
-                    }
-                }
-            }
-            values.push(value);
-        }
-        #[unroll]
-        for i in 0..4usize {
-            if column + i < columns {
-                let mut turned = F4::new(0.0f32);
-                #[unroll]
-                for r in 0..4usize {
-                    turned.insert(r, values.index(r).extract(i));
-                }
-                out[place(at % pitch, column + i, columns)] = turned;
-            }
-        }
-    }
-}
-
-/// Lays out what a convolution's kernel sees: the pixels from `first` on, four to a vector, in panels.
-#[cube(launch_unchecked)]
-pub fn spread<E: Float>(
-    x: &[E],
-    out: &mut [F4],
-    first: usize,
     count: usize,
-    depth: usize,
+    terms: usize,
+    sizes: Sizes,
     pictures: Pictures,
-    #[comptime] plan: Plan,
-    #[define(E)] _element: ElemType,
+    #[comptime] window: Window,
+    #[comptime] format: Format,
 ) {
-    let Plan { kernel, stride, upsample, .. } = comptime!(plan);
-    let pitch = count.div_ceil(4);
     let term = CUBE_POS_Y as usize;
     let at = CUBE_POS_X as usize * LANES + UNIT_POS as usize;
     // Rows are filled up to vectors of four terms.
-    if at < pitch && term < depth.div_ceil(4) * 4 {
-        let channel = term / comptime!(kernel * kernel);
-        let tap = term % comptime!(kernel * kernel);
-        let plane = channel * pictures.stored_height * pictures.stored_width;
+    if at < count.div_ceil(4) {
         let mut value = F4::new(0.0f32);
         #[unroll]
         for i in 0..4usize {
-            let j = 4 * at + i;
-            if j < count && term < depth {
-                let pixel = (first + j) % pictures.pixels;
-                let picture = (first + j) / pictures.pixels;
-                // Wraps around for the rows above the picture, which is then out of range too.
-                let y = pixel / pictures.out_width * stride + tap / kernel - pictures.top;
-                let column = pixel % pictures.out_width * stride + tap % kernel - pictures.left;
-                if y < pictures.height && column < pictures.width {
-                    let offset = if comptime!(upsample) {
-                        y / 2 * pictures.stored_width + column / 2
-                    } else {
-                        y * pictures.stored_width + column
-                    };
-                    let base = picture * pictures.channels * pictures.stored_height * pictures.stored_width;
-                    value.insert(i, f32::cast_from(x[base + plane + offset]));
-                }
+            if 4 * at + i < count && term < terms {
+                let spot = spot(sizes.first + 4 * at + i, &pictures, window);
+                value.insert(i, seen::<N>(x, &spot, term, &pictures, window, format));
             }
         }
-        out[place(at, term, depth.div_ceil(4) * 4)] = value;
+        out[place(at, term, sizes.depth)] = value;
     }
 }
 
@@ -152,8 +101,6 @@ pub struct Registers {
     pub columns4: usize,
     /// Terms that a vector of `left` holds: 4, or 1 where rows are no multiple of four long.
     pub terms: usize,
-    /// Whether the result is that of a convolution.
-    pub conv: bool,
 }
 
 /// `left` [rows, depth] by `right` [depth, columns], columns filled up to vectors of four.
@@ -172,7 +119,7 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
     #[define(L)] _factor: ElemType,
     #[define(E)] _element: ElemType,
 ) {
-    let Registers { rows, columns4, terms, conv } = comptime!(registers);
+    let Registers { rows, columns4, terms } = comptime!(registers);
     let pitch = count.div_ceil(4);
     let row = CUBE_POS_Y as usize * rows;
     let lane = (CUBE_POS_X as usize * LANES + UNIT_POS as usize) * columns4;
@@ -217,12 +164,10 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
         for c in 0..columns4 {
             let j = 4 * (lane + c);
             if row + r < sizes.rows && j < count {
-                let sum = sums.index(r * columns4 + c).read();
-                if comptime!(conv) {
-                    store_pixels::<E, NO>(sum, bias, residual, out, row + r, sizes.first + j, &sizes, &pictures, plan);
-                } else {
-                    store_row::<E, NO>(sum, bias, residual, out, row + r, j, &sizes, plan);
-                }
+                let (i, j) = (row + r, sizes.first + j);
+                let shift = bias_of::<E>(bias, i, j, 0, &sizes, &pictures, plan.bias);
+                let sum = sums.index(r * columns4 + c).read() + shift;
+                store::<E, NO>(sum, residual, out, i, j, &sizes, &pictures, plan);
             }
         }
     }

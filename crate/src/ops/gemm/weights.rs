@@ -2,6 +2,8 @@
 
 use cubecl::prelude::*;
 
+use crate::ops::halves::widen;
+
 /// Four floats.
 pub type F4 = Vector<f32, Const<4>>;
 
@@ -29,15 +31,10 @@ impl Format {
     }
 }
 
-/// An f16's bits (in the low half) as f32, without f16 in shaders. Subnormal ones are made by a multiplication, because a
-/// GPU may flush an f32 that small to zero before it is scaled up.
+/// An f16's bits (in the low half) as f32, without f16 in shaders.
 #[cube]
-pub fn half(bits: u32) -> f32 {
-    let magnitude = bits & 0x7fffu32;
-    let normal = f32::reinterpret((magnitude << 13u32) + (112u32 << 23u32));
-    let small = f32::cast_from(magnitude) * f32::new(5.960_464_5e-8);
-    let absolute = select(magnitude < 1024u32, small, normal);
-    select((bits & 0x8000u32) != 0u32, -absolute, absolute)
+fn half(bits: u32) -> f32 {
+    f32::reinterpret(widen::<Const<1>>(Vector::new(bits & 0xffffu32)).extract(0usize))
 }
 
 /// The scale of the group that value number `at` is in.
@@ -50,7 +47,7 @@ fn scale(scales: &[u32], at: usize) -> f32 {
 
 /// Values `at` to `at + 3` of a matrix, `at` a multiple of four.
 #[cube]
-pub fn four<N: Size>(words: &[Vector<u32, N>], scales: &[u32], at: usize, #[comptime] format: Format) -> F4 {
+fn four<N: Size>(words: &[Vector<u32, N>], scales: &[u32], at: usize, #[comptime] format: Format) -> F4 {
     let mut out = F4::new(0.0f32);
     match comptime!(format) {
         Format::F32 => {
@@ -102,4 +99,31 @@ pub fn one<N: Size>(words: &[Vector<u32, N>], at: usize, #[comptime] format: For
     } else {
         f32::reinterpret(words[at].extract(0usize))
     }
+}
+
+/// Values `term` to `term + 3` of the row that begins at `start`, zeros from `end` on.
+#[cube]
+pub fn row_of<N: Size>(
+    words: &[Vector<u32, N>],
+    scales: &[u32],
+    start: usize,
+    term: usize,
+    end: usize,
+    #[comptime] format: Format,
+    #[comptime] aligned: bool,
+) -> F4 {
+    let mut value = F4::new(0.0f32);
+    if comptime!(aligned) {
+        if term < end {
+            value = four::<N>(words, scales, start + term, format);
+        }
+    } else {
+        #[unroll]
+        for i in 0..4usize {
+            if term + i < end {
+                value.insert(i, one::<N>(words, start + term + i, format));
+            }
+        }
+    }
+    value
 }

@@ -91,7 +91,7 @@ fn narrow<N: Size>(bits: Vector<u32, N>) -> Vector<u32, N> {
 
 /// Bits of f16 to bits of f32.
 #[cube]
-fn widen<N: Size>(half: Vector<u32, N>) -> Vector<u32, N> {
+pub fn widen<N: Size>(half: Vector<u32, N>) -> Vector<u32, N> {
     let sign = (half & Vector::new(0x8000u32)) << Vector::new(16u32);
     let magnitude = half & Vector::new(0x7fffu32);
     let normal = (magnitude << Vector::new(13u32)) + Vector::new(0x3800_0000u32);

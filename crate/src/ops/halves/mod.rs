@@ -6,6 +6,8 @@ mod reference;
 use burn::tensor::{DType, FloatDType, Int, Tensor};
 
 use super::{Kernels, kernels};
+pub(super) use kernel::widen;
+pub(crate) use reference::floats;
 
 /// A tensor as f16.
 #[derive(Debug, Clone)]

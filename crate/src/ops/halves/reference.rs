@@ -34,17 +34,22 @@ pub fn pack(x: Tensor<4>) -> Tensor<1, Int> {
 
 /// As [`super::unpack`], in f32.
 pub fn unpack(words: Tensor<1, Int>, shape: [usize; 4]) -> Tensor<4> {
+    floats(words).narrow(0, 0, shape.iter().product()).reshape(shape)
+}
+
+/// Two f16 a word as f32, exactly, on any GPU: without f16 in shaders, from the bits.
+pub fn floats(words: Tensor<1, Int>) -> Tensor<1> {
     let device = words.device();
     let low = words.clone().bitwise_and_scalar(0xffff);
     let high = words.bitwise_right_shift_scalar(16).bitwise_and_scalar(0xffff);
     let pairs: Tensor<2, Int> = Tensor::stack(vec![low, high], 1);
-    let bits: Tensor<1, Int> = pairs.flatten(0, 1).narrow(0, 0, shape.iter().product());
+    let bits: Tensor<1, Int> = pairs.flatten(0, 1);
     let exponent = bits.clone().bitwise_right_shift_scalar(10).bitwise_and_scalar(31);
-    // 2^(e − 25) from a table, subnormal numbers as if they had exponent 1; no number at all for the last.
+    // 2^(e − 25) from a table, since a GPU's exp2 need not be exact; subnormal numbers as if they had exponent 1; no number at all for the last.
     let powers = (0..32).map(|e: i32| if e == 31 { f32::NAN } else { 2f32.powi(e.max(1) - 25) }).collect::<Vec<_>>();
     let powers = Tensor::<1>::from_data(TensorData::new(powers, [32]), (&device, DType::F32));
     let hidden = exponent.clone().clamp(0, 1).mul_scalar(1024);
     let mantissa = bits.clone().bitwise_and_scalar(1023) + hidden;
     let sign = bits.bitwise_right_shift_scalar(15).bitwise_and_scalar(1).mul_scalar(-2).add_scalar(1);
-    ((mantissa * sign).float().cast(FloatDType::F32) * powers.select(0, exponent)).reshape(shape)
+    (mantissa * sign).float().cast(FloatDType::F32) * powers.select(0, exponent)
 }
