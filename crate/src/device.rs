@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, ExecutionError, Tensor, TensorData};
 
+use crate::ops::{self, Kernels};
 use crate::{Error, Result};
 
 /// The floating-point type that a run computes in.
@@ -171,8 +172,11 @@ pub async fn gpu() -> Result<(Device, Adapter)> {
         .map_err(|error| Error::Device(format!("No GPU can be used here ({error}).")))?;
     setup.device.on_uncaptured_error(Arc::new(|error| remember(&error)));
     let info = setup.adapter.get_info();
+    #[cfg(target_arch = "wasm32")]
+    let info = wgpu::AdapterInfo { name: crate::web::adapter::name().await, ..info };
     let software = info.device_type == wgpu::DeviceType::Cpu
         || ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|name| info.name.to_lowercase().contains(name));
+    ops::choose(if software { Kernels::Software } else { Kernels::Hardware });
     let features = setup.device.features();
     let adapter = Adapter {
         backend: format!("{:?}", info.backend),

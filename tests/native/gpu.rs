@@ -2,39 +2,34 @@
 
 use burn::tensor::Tensor;
 use styleid::control::silent;
+use styleid::ops::Kernels;
 use styleid::weights::{Origin, WeightType};
 use styleid::{Preset, device};
 
 use crate::golden::{Golden, distance, fixture};
-use crate::support::{params, session_of};
+use crate::support::{self, Chosen, params, session_of};
 
 /// Between devices, of the largest value: both are f32 or better, but sum in other orders.
 const TOLERANCE: f32 = 1e-3;
 
 #[test]
 fn wgpu_agrees_with_the_processor() {
-    let (gpu, adapter) = match pollster::block_on(device::gpu()) {
-        Ok(opened) => opened,
-        Err(error) => {
-            // Only ./dev test promises a GPU; `cargo test` alone must work where there is none.
-            assert!(std::env::var_os("VK_DRIVER_FILES").is_none(), "{error}");
-            eprintln!("skipped: {error}");
-            return;
-        }
-    };
-    eprintln!("on {adapter:?}");
+    let Some((gpu, _)) = support::gpu() else { return };
     let exact = WeightType::Exact;
-    for (model, golden, preset, weights) in [
-        ("models/micro15", "micro15.diffusers.n4.rect", Preset::Diffusers, exact),
-        ("models/micro21b", "micro21b.diffusers.n4", Preset::Diffusers, exact),
-        ("models/micro21v", "micro21v.diffusers.n4", Preset::Diffusers, exact),
-        ("models/micro15", "micro15.ldm.n4.odd", Preset::Ldm, exact),
+    let (software, hardware) = (Kernels::Software, Kernels::Hardware);
+    for (kernels, model, golden, preset, weights) in [
+        (software, "models/micro15", "micro15.diffusers.n4.rect", Preset::Diffusers, exact),
+        (software, "models/micro21b", "micro21b.diffusers.n4", Preset::Diffusers, exact),
+        (software, "models/micro21v", "micro21v.diffusers.n4", Preset::Diffusers, exact),
+        (hardware, "models/micro15", "micro15.ldm.n4.odd", Preset::Ldm, exact),
+        (Kernels::Reference, "models/micro15", "micro15.diffusers.n4.rect", Preset::Diffusers, exact),
         // Weights that the device holds as packed words, dequantised there.
-        ("models/micro21b", "micro21b.diffusers.n4", Preset::Diffusers, WeightType::F16),
-        ("single-file/tiny15.q4_0.gguf", "tiny15.q4_0.gguf.n4", Preset::Diffusers, exact),
-        ("single-file/tiny21b.q8_0.gguf", "tiny21b.q8_0.gguf.n4", Preset::Diffusers, exact),
-        ("single-file/tiny21b.q8_0.gguf", "tiny21b.q8_0.gguf.n4", Preset::Diffusers, WeightType::Q4),
+        (software, "models/micro21b", "micro21b.diffusers.n4", Preset::Diffusers, WeightType::F16),
+        (software, "single-file/tiny15.q4_0.gguf", "tiny15.q4_0.gguf.n4", Preset::Diffusers, exact),
+        (hardware, "single-file/tiny21b.q8_0.gguf", "tiny21b.q8_0.gguf.n4", Preset::Diffusers, exact),
+        (software, "single-file/tiny21b.q8_0.gguf", "tiny21b.q8_0.gguf.n4", Preset::Diffusers, WeightType::Q4),
     ] {
+        let _chosen = Chosen::new(kernels);
         let origin = Origin::local(&fixture(model), None).expect("a model");
         let golden = Golden::load(golden);
         let (content, style) = (golden.picture("content_u8"), golden.picture("style_u8"));
@@ -53,7 +48,7 @@ fn wgpu_agrees_with_the_processor() {
         ] {
             let scale = reference.iter().fold(1f32, |max, x| max.max(x.abs()));
             let worst = distance(name, ours, reference);
-            eprintln!("{model} {name}: {worst:e} of {scale}");
+            eprintln!("{model} {kernels:?} {name}: {worst:e} of {scale}");
             assert!(worst <= TOLERANCE * scale, "{model}: {name} is {worst:e} off, more than {TOLERANCE:e} of {scale}");
         }
         if weights != exact {

@@ -3,10 +3,13 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use burn::tensor::Device;
 use styleid::control::silent;
+use styleid::device::{self, Adapter};
 use styleid::model::{LoadOptions, StableDiffusion};
+use styleid::ops::{self, Kernels};
 use styleid::picture::Size;
 use styleid::weights::{Origin, WeightType};
 use styleid::{Control, Params, Phase, Pipeline, Preset, Progress, Result, Session};
@@ -51,6 +54,43 @@ pub fn run_pictures(
 /// How many UNet calls a run made in `phase`.
 pub fn steps_of(reports: &[Progress], phase: Phase) -> usize {
     reports.iter().filter(|progress| progress.phase == phase && progress.step > 0).count()
+}
+
+/// The GPU, which can be opened once in a process; none where there is none.
+pub fn gpu() -> Option<&'static (Device, Adapter)> {
+    static GPU: OnceLock<Option<(Device, Adapter)>> = OnceLock::new();
+    let opened = GPU.get_or_init(|| match pollster::block_on(device::gpu()) {
+        Ok(opened) => {
+            eprintln!("on {:?}", opened.1);
+            Some(opened)
+        }
+        Err(error) => {
+            // Only ./dev test promises a GPU; `cargo test` alone must work where there is none.
+            assert!(std::env::var_os("VK_DRIVER_FILES").is_none(), "{error}");
+            eprintln!("skipped: {error}");
+            None
+        }
+    });
+    opened.as_ref()
+}
+
+/// What runs on the GPU while this lives: the choice holds for the whole process, so tests take turns.
+pub struct Chosen(#[allow(dead_code, reason = "held until dropped")] MutexGuard<'static, ()>);
+
+impl Chosen {
+    pub fn new(kernels: Kernels) -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        // A test that failed leaves nothing half done.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        ops::choose(kernels);
+        Self(turn)
+    }
+}
+
+impl Drop for Chosen {
+    fn drop(&mut self) {
+        ops::choose(Kernels::Reference);
+    }
 }
 
 /// A folder of its own for one test, removed at the end.

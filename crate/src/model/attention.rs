@@ -1,15 +1,12 @@
 //! Attention, transformer blocks and the one point at which `StyleID` looks in and reaches in.
 
 use burn::module::Module;
-use burn::nn::{GroupNorm, LayerNorm};
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 
 use super::layers::{Builder, Conv, Linear};
+use super::norms::{GroupNorm, LayerNorm};
 use crate::Result;
-
-/// A score matrix larger than this is computed in bands of query rows: WebGPU's default limit for a binding is 128 MiB,
-/// and softmax keeps a few such bands alive at once.
-const SCORE_BYTES: usize = 16 << 20;
+use crate::ops::attention::{Attend, attention};
 
 /// Queries, keys and values of one self-attention, each `[batch, heads, tokens, head_dim]`: after projection and head
 /// split, before scaling.
@@ -17,6 +14,8 @@ const SCORE_BYTES: usize = 16 << 20;
 pub struct Qkv {
     /// Queries.
     pub q: Tensor<4>,
+    /// Other queries of the same shape and their share γ, to attend with γ·other + (1 − γ)·q; none in the plain network.
+    pub blend: Option<(Tensor<4>, f32)>,
     /// Keys; may have another number of tokens than the queries.
     pub k: Tensor<4>,
     /// Values, as many tokens as the keys.
@@ -43,22 +42,10 @@ impl SelfAttentionHook for NoHook {
 /// A decoder layer's number and the hook to call there.
 pub type HookPoint<'a> = Option<(usize, &'a mut dyn SelfAttentionHook)>;
 
-/// softmax(temperature · qkᵀ/√d)·v, all `[batch, heads, tokens, head_dim]`.
-pub fn attend(Qkv { q, k, v, temperature }: Qkv) -> Tensor<4> {
-    let [batch, heads, tokens, head_dim] = q.dims();
-    let scale = 1.0 / (head_dim as f32).sqrt();
-    let q = if temperature == 1.0 { q } else { q.mul_scalar(temperature) };
-    let keys = k.dims()[2];
-    let transposed = k.swap_dims(2, 3);
-    let band = |q: Tensor<4>| {
-        let scores = q.matmul(transposed.clone()).mul_scalar(scale);
-        activation::softmax(scores, 3).matmul(v.clone())
-    };
-    let rows = (SCORE_BYTES / (4 * batch * heads * keys)).clamp(1, tokens);
-    if rows == tokens {
-        return band(q);
-    }
-    Tensor::cat(q.split(rows, 2).into_iter().map(band).collect(), 2)
+/// softmax(temperature · q̂kᵀ/√d)·v with q̂ the blended queries, all `[batch, heads, tokens, head_dim]`.
+pub fn attend(Qkv { q, blend, k, v, temperature }: Qkv) -> Tensor<4> {
+    let scale = temperature / (q.dims()[3] as f32).sqrt();
+    attention(Attend { q, blend, k, v, scale })
 }
 
 /// Splits `[batch, tokens, heads·d]` to `[batch, heads, tokens, d]`.
@@ -103,6 +90,7 @@ impl Attention {
         let source = context.unwrap_or_else(|| x.clone());
         let qkv = Qkv {
             q: split_heads(self.to_q.forward(x), self.heads),
+            blend: None,
             k: split_heads(self.to_k.forward(source.clone()), self.heads),
             v: split_heads(self.to_v.forward(source), self.heads),
             temperature: 1.0,
@@ -133,10 +121,7 @@ impl FeedForward {
 
     /// `[batch, tokens, width]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let both = self.proj.forward(x);
-        let inner = both.dims()[2] / 2;
-        let (hidden, gate) = (both.clone().narrow(2, 0, inner), both.narrow(2, inner, inner));
-        self.out.forward(hidden * activation::gelu(gate))
+        self.out.forward(self.proj.forward_geglu(x))
     }
 }
 

@@ -1,12 +1,12 @@
 //! CLIP's text encoder (transformers `CLIPTextModel`), up to the last hidden state after the final layer norm.
 
 use burn::module::{Module, Param};
-use burn::nn::LayerNorm;
 use burn::tensor::{Int, Tensor, TensorData, activation};
 
 use super::attention::join_heads;
 use super::config::{TextActivation, TextConfig};
 use super::layers::{Builder, Linear};
+use super::norms::LayerNorm;
 use crate::device::Place;
 use crate::weights::Tensors;
 use crate::{Error, Result};

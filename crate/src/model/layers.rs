@@ -1,11 +1,13 @@
 //! The layers with weights, built from named tensors in PyTorch's layouts.
 
 use burn::module::{Module, Param, ParamId};
-use burn::nn::{GroupNorm, LayerNorm};
-use burn::tensor::{Tensor, module, ops::ConvOptions};
+use burn::tensor::Tensor;
 
+use super::norms::{GroupNorm, LayerNorm};
 use super::weight::Weight;
 use crate::device::Place;
+use crate::ops::conv::{Convolve, Geometry, conv2d};
+use crate::ops::linear::{Multiply, linear};
 use crate::{Result, weights::Tensors};
 
 /// x·Wᵀ + b.
@@ -18,7 +20,21 @@ pub struct Linear {
 impl Linear {
     /// `[…, in]` to `[…, out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        module::linear(x, self.weight.values().transpose(), self.bias.as_ref().map(Param::val))
+        linear(self.operands(x))
+    }
+
+    /// The same, added to `residual` `[…, out]`.
+    pub fn forward_added<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
+        linear(Multiply { residual: Some(residual), ..self.operands(x) })
+    }
+
+    /// The left half of the result times gelu of its right half, `[…, out/2]`.
+    pub fn forward_geglu<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        linear(Multiply { geglu: true, ..self.operands(x) })
+    }
+
+    fn operands<const D: usize>(&self, x: Tensor<D>) -> Multiply<'_, D> {
+        Multiply { x, weight: &self.weight, bias: self.bias.as_ref().map(Param::val), residual: None, geglu: false }
     }
 }
 
@@ -26,8 +42,7 @@ impl Linear {
 #[derive(Module, Debug)]
 pub struct Conv {
     weight: Weight,
-    bias: Option<Param<Tensor<1>>>,
-    input: usize,
+    bias: Param<Tensor<1>>,
     kernel: usize,
     stride: usize,
     /// Rows and columns of zeros before the picture.
@@ -52,12 +67,41 @@ pub struct ConvShape {
 impl Conv {
     /// `[batch, in, height, width]` to `[batch, out, …]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let weight = self.weight.values();
-        let output = weight.dims()[0];
-        let weight = weight.reshape([output, self.input, self.kernel, self.kernel]);
-        let padding = [(self.before, self.after); 2];
-        let options = ConvOptions::new_with_padding([self.stride; 2], padding, [1; 2], 1);
-        module::conv2d(x, weight, self.bias.as_ref().map(Param::val), options)
+        conv2d(self.operands(x))
+    }
+
+    /// The same, added to `residual` of the result's shape.
+    pub fn forward_added(&self, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
+        conv2d(Convolve { residual: Some(residual), ..self.operands(x) })
+    }
+
+    /// The same, with `shift` `[batch, out]` added to every pixel.
+    pub fn forward_shifted(&self, x: Tensor<4>, shift: Tensor<2>) -> Tensor<4> {
+        let operands = self.operands(x);
+        conv2d(Convolve { bias: operands.bias.clone() + shift, ..operands })
+    }
+
+    /// The same over every pixel doubled along both sides, to `size` (twice the picture's own, or one short of it).
+    pub fn forward_upsampled(&self, x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+        let operands = self.operands(x);
+        let geometry = Geometry { upsampled: Some(size), ..operands.geometry };
+        conv2d(Convolve { geometry, ..operands })
+    }
+
+    fn operands(&self, x: Tensor<4>) -> Convolve<'_> {
+        let [before, after] = [self.before, self.after];
+        Convolve {
+            x,
+            weight: &self.weight,
+            bias: self.bias.val().unsqueeze(),
+            residual: None,
+            geometry: Geometry {
+                kernel: self.kernel,
+                stride: self.stride,
+                padding: [before, after, before, after],
+                upsampled: None,
+            },
+        }
     }
 }
 
@@ -136,8 +180,8 @@ impl<'a> Builder<'a> {
         let ConvShape { channels: [input, output], kernel, stride, padding: [before, after] } = shape;
         let mut at = self.at(name);
         let weight = at.weight(&[output, input, kernel, kernel])?;
-        let bias = Some(at.parameter("bias", [output])?);
-        Ok(Conv { weight, bias, input, kernel, stride, before, after })
+        let bias = at.parameter("bias", [output])?;
+        Ok(Conv { weight, bias, kernel, stride, before, after })
     }
 
     /// `nn.GroupNorm`.
@@ -147,12 +191,10 @@ impl<'a> Builder<'a> {
     pub fn group_norm(&mut self, name: &str, groups: usize, channels: usize, epsilon: f64) -> Result<GroupNorm> {
         let mut at = self.at(name);
         Ok(GroupNorm {
-            gamma: Some(at.parameter("weight", [channels])?),
-            beta: Some(at.parameter("bias", [channels])?),
-            num_groups: groups,
-            num_channels: channels,
+            weight: at.parameter("weight", [channels])?,
+            bias: at.parameter("bias", [channels])?,
+            groups,
             epsilon,
-            affine: true,
         })
     }
 
@@ -162,11 +204,6 @@ impl<'a> Builder<'a> {
     /// As [`Builder::parameter`].
     pub fn layer_norm(&mut self, name: &str, width: usize, epsilon: f64) -> Result<LayerNorm> {
         let mut at = self.at(name);
-        // LayerNorm's epsilon is private in burn, so the layer is configured first and then given its weights; the
-        // configured ones are lazy and never computed.
-        let mut norm = burn::nn::LayerNormConfig::new(width).with_epsilon(epsilon).init(&at.place.device);
-        norm.gamma = at.parameter("weight", [width])?;
-        norm.beta = Some(at.parameter("bias", [width])?);
-        Ok(norm)
+        Ok(LayerNorm { weight: at.parameter("weight", [width])?, bias: at.parameter("bias", [width])?, epsilon })
     }
 }

@@ -7,6 +7,7 @@ pub mod embeddings;
 mod facts;
 pub mod layers;
 pub mod loading;
+pub mod norms;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod packing;
 pub mod resnet;

@@ -1,12 +1,10 @@
 //! Residual blocks and the changes of resolution between levels.
 
 use burn::module::Module;
-use burn::nn::GroupNorm;
-use burn::tensor::module::interpolate;
-use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, activation};
 
 use super::layers::{Builder, Conv, ConvShape, Linear};
+use super::norms::GroupNorm;
 use crate::Result;
 
 /// The sizes of a [`ResnetBlock`].
@@ -56,18 +54,18 @@ impl ResnetBlock {
 
     /// `[batch, input, height, width]` with `time` `[batch, time_width]` to `[batch, output, height, width]`.
     pub fn forward(&self, x: Tensor<4>, time: Option<&Tensor<2>>) -> Tensor<4> {
-        let mut hidden = self.conv1.forward(activation::silu(self.norm1.forward(x.clone())));
-        if let (Some(proj), Some(time)) = (&self.time_emb_proj, time) {
-            let shift = proj.forward(activation::silu(time.clone()));
-            let [batch, channels] = shift.dims();
-            hidden = hidden + shift.reshape([batch, channels, 1, 1]);
-        }
-        let hidden = self.conv2.forward(activation::silu(self.norm2.forward(hidden)));
+        let hidden = self.norm1.forward_silu(x.clone());
+        let hidden = match (&self.time_emb_proj, time) {
+            (Some(proj), Some(time)) => {
+                self.conv1.forward_shifted(hidden, proj.forward(activation::silu(time.clone())))
+            }
+            _ => self.conv1.forward(hidden),
+        };
         let shortcut = match &self.conv_shortcut {
             Some(conv) => conv.forward(x),
             None => x,
         };
-        let sum = shortcut + hidden;
+        let sum = self.conv2.forward_added(self.norm2.forward_silu(hidden), shortcut);
         if self.scale == 1.0 { sum } else { sum.div_scalar(self.scale) }
     }
 }
@@ -120,10 +118,6 @@ impl Upsample {
     /// target is one short of twice: nearest neighbour to 2n − 1 picks the same pixels as to 2n, less the last.
     pub fn forward(&self, x: Tensor<4>, size: Option<[usize; 2]>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
-        let doubled = [2 * height, 2 * width];
-        let x = interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(doubled));
-        let size = size.unwrap_or(doubled);
-        let x = if size == doubled { x } else { x.narrow(2, 0, size[0]).narrow(3, 0, size[1]) };
-        self.conv.forward(x)
+        self.conv.forward_upsampled(x, size.unwrap_or([2 * height, 2 * width]))
     }
 }

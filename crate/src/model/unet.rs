@@ -1,13 +1,13 @@
 //! The denoising UNet (diffusers `UNet2DConditionModel`; Rombach et al. 2022, section 3).
 
 use burn::module::Module;
-use burn::nn::GroupNorm;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 
 use super::attention::SelfAttentionHook;
 use super::config::UnetConfig;
 use super::embeddings::{TimestepEmbedding, sinusoids};
 use super::layers::{Builder, Conv};
+use super::norms::GroupNorm;
 use super::unet_blocks::{DownBlock, MidBlock, UpBlock, time_width};
 use crate::Result;
 use crate::control::Control;
@@ -90,6 +90,6 @@ impl Unet {
             x = block.forward(x, &time, &context, &mut skips, hook);
             control.breathe().await?;
         }
-        Ok(layers.conv_out.forward(activation::silu(layers.conv_norm_out.forward(x))))
+        Ok(layers.conv_out.forward(layers.conv_norm_out.forward_silu(x)))
     }
 }

@@ -1,12 +1,12 @@
 //! The autoencoder between pictures and latents (diffusers `AutoencoderKL`; Rombach et al. 2022, section 3.1).
 
 use burn::module::Module;
-use burn::nn::GroupNorm;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 
 use super::attention::{Attention, to_picture, to_tokens};
 use super::config::VaeConfig;
 use super::layers::{Builder, Conv};
+use super::norms::GroupNorm;
 use super::resnet::{Downsample, ResnetBlock, ResnetShape, Upsample};
 use crate::Result;
 use crate::control::Control;
@@ -226,7 +226,7 @@ impl Vae {
         }
         x = encoder.mid_block.forward(x);
         control.breathe().await?;
-        x = encoder.conv_out.forward(activation::silu(encoder.conv_norm_out.forward(x)));
+        x = encoder.conv_out.forward(encoder.conv_norm_out.forward_silu(x));
         if let Some(conv) = &encoder.quant_conv {
             x = conv.forward(x);
         }
@@ -258,6 +258,6 @@ impl Vae {
                 x = upsample.forward(x, None);
             }
         }
-        Ok(decoder.conv_out.forward(activation::silu(decoder.conv_norm_out.forward(x))))
+        Ok(decoder.conv_out.forward(decoder.conv_norm_out.forward_silu(x)))
     }
 }

@@ -6,6 +6,8 @@ use burn::module::{Module, Param, ParamId};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
 use crate::device::{Place, settle};
+use crate::ops::gemm::{Format, Weights};
+use crate::ops::halves;
 use crate::weights::compact::Compact;
 use crate::weights::format::{Dtype, blocks};
 use crate::{Error, Result};
@@ -104,6 +106,24 @@ impl Weight {
         }
     }
 
+    /// Rows and columns.
+    pub fn shape(&self) -> [usize; 2] {
+        [self.rows, self.columns]
+    }
+
+    /// The weights as kernels read them.
+    pub fn stored(&self) -> Weights {
+        match &self.values {
+            Values::Dense(values) => Weights::Floats(values.val()),
+            Values::Host(_) => Weights::Floats(self.values()),
+            Values::Packed(Packed { codes, scales: None, .. }) => Weights::Halves(codes.val()),
+            Values::Packed(Packed { codes, scales: Some(scales), dtype }) => {
+                let format = if *dtype == Dtype::Q4_0 { Format::Q4 } else { Format::Q8 };
+                Weights::Blocks(codes.val(), scales.val(), format)
+            }
+        }
+    }
+
     /// The values as floats of the run's own type, `[rows, columns]`.
     pub fn values(&self) -> Tensor<2> {
         match &self.values {
@@ -162,7 +182,7 @@ impl Packed {
     /// All values in a row, in f32. Plain burn operations: the reference for kernels that read the words themselves.
     fn values(&self) -> Tensor<1> {
         let codes = self.codes.val();
-        let Some(scales) = &self.scales else { return halves(codes) };
+        let Some(scales) = &self.scales else { return halves::floats(codes) };
         let values = match self.dtype {
             Dtype::Q4_0 => {
                 // A group is four words; the low halves of its bytes come before the high halves.
@@ -190,25 +210,7 @@ impl Packed {
         };
         let [groups, group] = values.dims();
         // An odd number of scales fills half of the last word.
-        let scales = halves(scales.val()).narrow(0, 0, groups).reshape([groups, 1]);
+        let scales = halves::floats(scales.val()).narrow(0, 0, groups).reshape([groups, 1]);
         (values.float() * scales).reshape([groups * group])
     }
-}
-
-/// Two f16 a word as f32, exactly, on any GPU: without f16 in shaders, from the bits.
-fn halves(words: Tensor<1, Int>) -> Tensor<1> {
-    let low = words.clone().bitwise_and_scalar(0xffff);
-    let high = words.bitwise_right_shift_scalar(16).bitwise_and_scalar(0xffff);
-    let stacked: Tensor<2, Int> = Tensor::stack(vec![low, high], 1);
-    let length = 2 * stacked.dims()[0];
-    let bits: Tensor<1, Int> = stacked.reshape([length]);
-    let exponent = bits.clone().bitwise_right_shift_scalar(10).bitwise_and_scalar(31);
-    // 2^(e − 25) for every exponent from a table: a GPU's exp2 need not be exact. Subnormal numbers have exponent 1.
-    let powers: Vec<f32> = (0..32).map(|e: i32| 2f32.powi(e.max(1) - 25)).collect();
-    let device = bits.device();
-    let powers = Tensor::<1>::from_data(TensorData::new(powers, [32]), (&device, DType::F32));
-    let hidden = exponent.clone().clamp(0, 1).mul_scalar(1024);
-    let mantissa = bits.clone().bitwise_and_scalar(1023) + hidden;
-    let sign = bits.bitwise_right_shift_scalar(15).bitwise_and_scalar(1).mul_scalar(-2).add_scalar(1);
-    (mantissa * sign).float() * powers.select(0, exponent)
 }

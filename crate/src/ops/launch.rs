@@ -1,14 +1,31 @@
 //! What every launch of a kernel needs.
 
+use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
+use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 
 /// A new contiguous tensor of `shape` beside `like`, with its type; its contents are whatever was there.
 pub(super) fn output(like: &CubeTensor, shape: &[usize]) -> CubeTensor {
-    let bytes = shape.iter().product::<usize>() * like.dtype.size();
+    output_of(like, shape, like.dtype)
+}
+
+/// [`output`] with a type of its own.
+pub(super) fn output_of(like: &CubeTensor, shape: &[usize], dtype: DType) -> CubeTensor {
+    let bytes = shape.iter().product::<usize>() * dtype.size();
     let handle = like.client.empty(bytes);
-    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape.into(), handle, like.dtype)
+    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape.into(), handle, dtype)
+}
+
+/// What a kernel generic over f16 and f32 is compiled for.
+pub(super) fn float(tensor: &CubeTensor) -> ElemType {
+    ElemType::Float(if tensor.dtype == DType::F16 { FloatKind::F16 } else { FloatKind::F32 })
+}
+
+/// The widest vector that rows of `length` elements can be read in.
+pub(super) fn vector(length: usize) -> usize {
+    [4, 2].into_iter().find(|&size| length.is_multiple_of(size)).unwrap_or(1)
 }
 
 /// A whole contiguous tensor as a kernel's argument, `vector` elements to an item.

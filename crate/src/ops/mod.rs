@@ -6,7 +6,12 @@
 
 pub mod attention;
 mod choice;
+pub mod conv;
+pub mod elementwise;
+pub mod gemm;
+pub mod halves;
 mod launch;
+pub mod linear;
 pub mod norm;
 
 pub use choice::{Kernels, choose, kernels};

@@ -61,7 +61,8 @@ impl SelfAttentionHook for Inject<'_> {
             return qkv;
         };
         Qkv {
-            q: query.0.clone().mul_scalar(self.gamma) + qkv.q.mul_scalar(1.0 - self.gamma),
+            q: qkv.q,
+            blend: Some((query.0.clone(), self.gamma)),
             k: style.k.clone(),
             v: style.v.clone(),
             temperature: self.temperature,

@@ -3,6 +3,7 @@
 //! One device, one model and one run at a time, kept here between calls. Every failure is a JavaScript `Error` whose
 //! `name` is its kind and whose `message` is one sentence.
 
+pub mod adapter;
 pub mod event_loop;
 mod opfs;
 mod picked;

@@ -1,6 +1,6 @@
 //! Attention in burn's operations.
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{DType, Tensor, activation};
 
 use super::Attend;
 
@@ -8,8 +8,13 @@ use super::Attend;
 /// and softmax keeps a few such bands alive at once.
 const SCORE_BYTES: usize = 16 << 20;
 
-/// As [`super::attention`].
+/// As [`super::attention`]; f16 operands are widened, as the kernels do.
 pub fn attention(Attend { q, blend, k, v, scale }: Attend) -> Tensor<4> {
+    if q.dtype() == DType::F16 {
+        let wide = |x: Tensor<4>| x.cast(DType::F32);
+        let blend = blend.map(|(other, gamma)| (wide(other), gamma));
+        return attention(Attend { q: wide(q), blend, k: wide(k), v: wide(v), scale }).cast(DType::F16);
+    }
     let q = match blend {
         Some((other, gamma)) => other.mul_scalar(gamma) + q.mul_scalar(1.0 - gamma),
         None => q,

@@ -1,8 +1,18 @@
-//! Group norm with an optional `SiLU`, and layer norm.
+//! Group norm with an optional `SiLU`, and layer norm. Statistics are f32 at least, whatever the type of the data.
+//!
+//! Group norm is two passes, which are there one by one too: a picture that is computed in bands of rows has statistics
+//! of its own in each, which are merged before any band is normalised.
 
+mod apply;
+mod kernel;
+mod layer;
+mod moments;
 mod reference;
+mod statistics;
 
 use burn::tensor::Tensor;
+
+use super::{Kernels, kernels};
 
 /// Scale and shift of a norm, `[channels]` each.
 #[derive(Debug, Clone)]
@@ -15,12 +25,53 @@ pub struct Affine {
     pub epsilon: f64,
 }
 
+/// Count, mean and sum of squared deviations of each group, `[batch, groups, 3]`, on the device.
+#[derive(Debug, Clone)]
+pub struct Moments(Tensor<3>);
+
+impl Moments {
+    /// The numbers themselves, f32 or f64.
+    pub fn values(&self) -> Tensor<3> {
+        self.0.clone()
+    }
+}
+
 /// Group norm of `[batch, channels, height, width]` over `groups` groups of channels, followed by `SiLU` if `silu`.
+/// `groups` divides the channels.
 pub fn group_norm(x: Tensor<4>, affine: Affine, groups: usize, silu: bool) -> Tensor<4> {
-    reference::group_norm(x, affine, groups, silu)
+    let moments = group_moments(x.clone(), groups);
+    group_apply(x, &moments, affine, silu)
+}
+
+/// The first pass of [`group_norm`].
+pub fn group_moments(x: Tensor<4>, groups: usize) -> Moments {
+    match kernels(&x.device()) {
+        Kernels::Reference => reference::group_moments(x, groups),
+        chosen => kernel::group_moments(x, groups, chosen),
+    }
+}
+
+/// Moments of the parts of a picture, at least one, to those of the whole (Chan, Golub and `LeVeque` 1983).
+pub fn merge_moments(parts: Vec<Moments>) -> Moments {
+    let parts: Tensor<4> = Tensor::stack(parts.into_iter().map(|part| part.0).collect(), 2);
+    match kernels(&parts.device()) {
+        Kernels::Reference => reference::merge_moments(parts),
+        chosen => kernel::merge_moments(parts, chosen),
+    }
+}
+
+/// The second pass of [`group_norm`]: `x`, or a part of it, normalised with the moments of the whole.
+pub fn group_apply(x: Tensor<4>, moments: &Moments, affine: Affine, silu: bool) -> Tensor<4> {
+    match kernels(&x.device()) {
+        Kernels::Reference => reference::group_apply(x, moments, affine, silu),
+        chosen => kernel::group_apply(x, moments, affine, silu, chosen),
+    }
 }
 
 /// Layer norm of `[batch, tokens, channels]` over its channels.
 pub fn layer_norm(x: Tensor<3>, affine: Affine) -> Tensor<3> {
-    reference::layer_norm(x, affine)
+    match kernels(&x.device()) {
+        Kernels::Reference => reference::layer_norm(x, affine),
+        chosen => kernel::layer_norm(x, affine, chosen),
+    }
 }

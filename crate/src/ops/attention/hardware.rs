@@ -1,0 +1,237 @@
+//! Attention for GPUs: a workgroup attends with a tile of queries, over tiles of keys that its invocations share.
+//!
+//! An invocation is at a row and a column of the workgroup. It owns four queries, and of the scores of a tile four keys,
+//! and of the output every `columns`-th vector. Scores become weights in workgroup memory, since all columns need them.
+
+use cubecl::prelude::*;
+
+use super::layout::{Factors, Four, LOWEST, Layout, dot, query, row_of, start_of_head};
+
+/// Queries that an invocation owns, and keys of a tile: the components of a vector.
+const OWN: usize = 4;
+
+/// How a workgroup divides its work. Its memory is (queries·columns + `stage`) vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tiles {
+    /// Rows of invocations; a tile has four times as many queries.
+    pub rows: usize,
+    /// Columns of invocations; a tile has four times as many keys.
+    pub columns: usize,
+    /// Vectors of each query and key that are staged at once.
+    pub depth: usize,
+    /// Quadruples of values that are staged at once.
+    pub span: usize,
+}
+
+impl Tiles {
+    /// Invocations of a workgroup.
+    pub fn invocations(self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Queries of a workgroup.
+    pub fn queries(self) -> usize {
+        OWN * self.rows
+    }
+
+    /// Vectors of workgroup memory to stage operands `width` vectors wide.
+    fn stage(self, width: usize) -> usize {
+        (OWN * (self.rows + self.columns) * self.depth).max(OWN * self.span * width)
+    }
+
+    /// Bytes of workgroup memory.
+    pub fn bytes(self, width: usize) -> usize {
+        16 * (self.queries() * self.columns + self.stage(width))
+    }
+}
+
+/// Heads of `width` vectors. Heads and batches are the grid's y and z.
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+pub fn attend<F: Float>(
+    q: &[Four<F>],
+    other: ComptimeOption<&[Four<F>]>,
+    k: &[Four<F>],
+    v: &[Four<F>],
+    out: &mut [Four<F>],
+    layout: Layout,
+    factors: Factors,
+    #[comptime] width: usize,
+    #[comptime] tiles: Tiles,
+) {
+    let rows = comptime!(tiles.rows);
+    let columns = comptime!(tiles.columns);
+    let depth = comptime!(tiles.depth);
+    let span = comptime!(tiles.span);
+    let invocations = comptime!(tiles.invocations());
+    let tile_queries = comptime!(OWN * rows);
+    let tile_keys = comptime!(OWN * columns);
+    let vectors = comptime!(width.div_ceil(columns));
+
+    let mut stage = Shared::<[Four<f32>]>::new_slice(comptime!(tiles.stage(width)));
+    let mut weights = Shared::<[Four<f32>]>::new_slice(comptime!(tile_queries * columns));
+
+    let end = layout.end as usize;
+    let keys = layout.keys as usize;
+    let first = layout.first as usize + CUBE_POS_X as usize * tile_queries;
+    let k_at = start_of_head(&layout, &layout.k);
+    let v_at = start_of_head(&layout, &layout.v);
+    let unit = UNIT_POS as usize;
+    let row = unit / columns;
+    let column = unit % columns;
+    // The first of this invocation's queries in `weights`; the next is `columns` on.
+    let own = row * OWN * columns;
+
+    let mut sums = Sequence::<RuntimeCell<Four<f32>>>::new();
+    #[unroll]
+    for _ in 0..OWN * vectors {
+        sums.push(RuntimeCell::new(Four::new(0.0f32)));
+    }
+    // A component for each of the four queries.
+    let largest = RuntimeCell::<Four<f32>>::new(Four::new(LOWEST));
+    let total = RuntimeCell::<Four<f32>>::new(Four::new(0.0f32));
+
+    for start in range_stepped(0usize, keys, tile_keys) {
+        // A vector of scores for each query, a component for each of the keys column, column + columns, ...
+        let mut scores = Sequence::<RuntimeCell<f32>>::new();
+        #[unroll]
+        for _ in 0..OWN * OWN {
+            scores.push(RuntimeCell::new(0.0f32));
+        }
+        for from in range_stepped(0usize, width, depth) {
+            sync_cube();
+            for item in range_stepped(unit, tile_queries * depth, invocations) {
+                let c = from + item % depth;
+                let token = min(first + item / depth, end - 1);
+                let x = query(q, other, &layout, &factors, token, min(c, width - 1));
+                stage[item] = x * Four::new(select(c < width, 1.0f32, 0.0f32));
+            }
+            for item in range_stepped(unit, tile_keys * depth, invocations) {
+                let c = min(from + item % depth, width - 1);
+                let key = item / depth;
+                let x = k[k_at + min(start + key, keys - 1) * layout.k.token as usize + c];
+                stage[tile_queries * depth + (item % depth) * tile_keys + key] = Four::<f32>::cast_from(x);
+            }
+            sync_cube();
+            #[unroll]
+            for c in 0..depth {
+                let mut queries = Sequence::<Four<f32>>::new();
+                #[unroll]
+                for i in 0..OWN {
+                    queries.push(stage[(row * OWN + i) * depth + c]);
+                }
+                #[unroll]
+                for j in 0..OWN {
+                    let key = stage[tile_queries * depth + c * tile_keys + j * columns + column];
+                    #[unroll]
+                    for i in 0..OWN {
+                        let cell = scores.index(i * OWN + j);
+                        cell.store(dot(*queries.index(i), key, cell.read()));
+                    }
+                }
+            }
+        }
+
+        // The largest of each query in this column, then over all columns.
+        let mut peaks = Four::<f32>::new(LOWEST);
+        #[unroll]
+        for j in 0..OWN {
+            let counts = start + j * columns + column < keys;
+            let mut score = Four::<f32>::new(LOWEST);
+            #[unroll]
+            for i in 0..OWN {
+                let cell = scores.index(i * OWN + j);
+                cell.store(select(counts, cell.read() * factors.scale, LOWEST));
+                score.insert(i, cell.read());
+            }
+            peaks = max(peaks, score);
+        }
+        weights[own + column] = peaks;
+        sync_cube();
+        let before = largest.read();
+        #[unroll]
+        for other in 0..columns {
+            largest.store(max(largest.read(), weights[own + other]));
+        }
+        let now = largest.read();
+        let correction = (before - now).exp();
+        sync_cube();
+        total.store(total.read() * correction);
+        #[unroll]
+        for i in 0..OWN {
+            let mut weight = Four::<f32>::new(0.0f32);
+            #[unroll]
+            for j in 0..OWN {
+                weight.insert(j, scores.index(i * OWN + j).read());
+            }
+            let weight = (weight - Four::new(now.extract(i))).exp();
+            weights[own + i * columns + column] = weight;
+            let mut one = Four::<f32>::new(0.0f32);
+            one.insert(
+                i,
+                weight.extract(0usize) + weight.extract(1usize) + weight.extract(2usize) + weight.extract(3usize),
+            );
+            total.store(total.read() + one);
+            #[unroll]
+            for n in 0..vectors {
+                let sum = sums.index(i * vectors + n);
+                sum.store(sum.read() * Four::new(correction.extract(i)));
+            }
+        }
+
+        for from in range_stepped(0usize, columns, span) {
+            sync_cube();
+            // Four values to each column of weights, in the order of the weights' components.
+            for item in range_stepped(unit, OWN * span * width, invocations) {
+                let slot = item / width;
+                let key = start + (slot % OWN) * columns + from + slot / OWN;
+                let x = v[v_at + min(key, keys - 1) * layout.v.token as usize + item % width];
+                stage[item] = Four::<f32>::cast_from(x);
+            }
+            sync_cube();
+            for at in 0..min(span, columns - from) {
+                let mut shares = Sequence::<Four<f32>>::new();
+                #[unroll]
+                for i in 0..OWN {
+                    shares.push(weights[own + i * columns + from + at]);
+                }
+                #[unroll]
+                for j in 0..OWN {
+                    #[unroll]
+                    for n in 0..vectors {
+                        // Columns past the end repeat the last; they are not written.
+                        let value = stage[(at * OWN + j) * width + min(n * columns + column, width - 1)];
+                        #[unroll]
+                        for i in 0..OWN {
+                            let sum = sums.index(i * vectors + n);
+                            sum.store(fma(Four::new(shares.index(i).extract(j)), value, sum.read()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    // Each column has summed the weights of its own keys.
+    sync_cube();
+    weights[own + column] = total.read();
+    sync_cube();
+    total.store(Four::new(0.0f32));
+    #[unroll]
+    for other in 0..columns {
+        total.store(total.read() + weights[own + other]);
+    }
+    #[unroll]
+    for i in 0..OWN {
+        let token = first + row * OWN + i;
+        let share = Four::new(1.0 / total.read().extract(i));
+        let at = row_of(&layout, token, width);
+        #[unroll]
+        for n in 0..vectors {
+            let c = n * columns + column;
+            if token < end && c < width {
+                out[at + c] = Four::<F>::cast_from(sums.index(i * vectors + n).read() * share);
+            }
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Which attention kernel is launched, on which tiles, and in how many parts.
+
+use std::ops::Range;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, backend_extension};
+use burn::tensor::DType;
+use burn_cubecl::CubeBackend;
+use burn_cubecl::kernel::cast;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+use half::f16;
+
+use super::hardware::{self, Tiles};
+use super::layout::{FactorsLaunch, LayoutLaunch, StepsLaunch};
+use super::software;
+use crate::ops::launch::{contiguous, output_of};
+
+/// Numbers to a vector: head dims are padded to a multiple of it.
+pub const VECTOR: usize = 4;
+
+/// WebGPU's default limit of workgroup memory, in bytes.
+const SHARED: usize = 16 << 10;
+
+/// Widest head that the kernel for GPUs has workgroup memory for.
+pub const WIDEST: usize = 512;
+
+/// Widest head, in vectors, that [`software::held`] serves: its code grows with the width, and with it the time to compile,
+/// about 3 s for these 16 on `SwiftShader`.
+const WIDEST_HELD: usize = 16;
+
+/// Queries and keys to a step of [`software::held`] and of [`software::streamed`]: the fastest of those that compile in a
+/// few seconds. More keys make up for reading queries and sums again.
+const HELD: (usize, usize) = (8, 2);
+const STREAMED: (usize, usize) = (8, 16);
+
+/// Invocations of a workgroup on software adapters: a vector or two of theirs, so that few queries still keep all cores busy.
+const INVOCATIONS: usize = 8;
+
+/// Rounds of all its loops together that an invocation may make: Mesa's software adapters leave every loop, without a
+/// word, after 65,535 of them.
+const ITERATIONS: usize = 60_000;
+
+/// Work of one launch, in floating-point operations: about 300 ms on the processor, under 100 ms on a GPU of 200 GFLOPS.
+const SOFTWARE_PART: u64 = 2_000_000_000;
+const HARDWARE_PART: u64 = 5_400_000_000;
+
+/// Attention on `[batch, heads, tokens, head_dim]` with `head_dim` a multiple of [`VECTOR`], to `[batch, tokens, heads,
+/// head_dim]`, for software adapters or else for GPUs.
+#[backend_extension(Cube)]
+pub trait AttentionOps: Backend {
+    /// As the trait says.
+    fn attend(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        scale: f32,
+        software: bool,
+    ) -> FloatTensor<Self>;
+
+    /// With queries γ·other + (1 − γ)·q.
+    fn attend_blended(
+        q: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        gamma: f32,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        scale: f32,
+        software: bool,
+    ) -> FloatTensor<Self>;
+}
+
+impl AttentionOps for CubeBackend {
+    fn attend(q: CubeTensor, k: CubeTensor, v: CubeTensor, scale: f32, software: bool) -> CubeTensor {
+        Call { q: vectors(q), other: None, gamma: 0.0, k: vectors(k), v: vectors(v), scale }.run(software)
+    }
+
+    fn attend_blended(
+        q: CubeTensor,
+        other: CubeTensor,
+        gamma: f32,
+        k: CubeTensor,
+        v: CubeTensor,
+        scale: f32,
+        software: bool,
+    ) -> CubeTensor {
+        Call { q: vectors(q), other: Some(vectors(other)), gamma, k: vectors(k), v: vectors(v), scale }.run(software)
+    }
+}
+
+/// The tensor itself where a head's numbers are neighbours and every vector of them is aligned, else a copy of which that
+/// is true.
+fn vectors(x: CubeTensor) -> CubeTensor {
+    let strides = x.meta.strides();
+    if strides[3] == 1 && strides[..3].iter().all(|stride| stride.is_multiple_of(VECTOR)) { x } else { contiguous(x) }
+}
+
+fn buffer(x: &CubeTensor) -> BufferArg {
+    let bytes = usize::try_from(x.handle.size_in_used()).unwrap_or(usize::MAX);
+    // SAFETY: this is what the handle holds; kernels reach as far into it as the tensor's strides say.
+    unsafe { BufferArg::from_raw_parts(x.handle.clone(), bytes / x.dtype.size() / VECTOR) }
+}
+
+fn steps(x: &CubeTensor) -> StepsLaunch {
+    let [batch, head, token] = [0, 1, 2].map(|i| (x.meta.strides()[i] / VECTOR) as u32);
+    StepsLaunch::new(batch, head, token)
+}
+
+/// Tiles for heads of `width` vectors, at most [`WIDEST`], within 256 invocations and [`SHARED`].
+fn tiles(width: usize) -> Tiles {
+    // Wide heads leave no room for as many queries. Of two numbers of columns that with fewer idle ones.
+    let (rows, columns) =
+        if width > 64 { (8, 16) } else { (16, if width.div_ceil(10) * 10 < width.div_ceil(8) * 8 { 10 } else { 8 }) };
+    let room = SHARED / 16 - 4 * rows * columns;
+    // A chunk of queries and keys costs its vectors, idle ones too, and two barriers.
+    let deepest = (room / (4 * (rows + columns))).max(1);
+    let cost = |depth: &usize| width.div_ceil(*depth) * (2 * depth + 1);
+    let depth = (1..=deepest).min_by_key(cost).unwrap_or(1);
+    let chunks = columns.div_ceil((room / (4 * width)).max(1));
+    Tiles { rows, columns, depth, span: columns.div_ceil(chunks) }
+}
+
+/// What one launch does: these queries of these heads, of all batches.
+struct Part {
+    heads: Range<usize>,
+    queries: Range<usize>,
+}
+
+/// Operands of which [`vectors`] is true.
+struct Call {
+    q: CubeTensor,
+    other: Option<CubeTensor>,
+    gamma: f32,
+    k: CubeTensor,
+    v: CubeTensor,
+    scale: f32,
+}
+
+impl Call {
+    fn run(&self, software: bool) -> CubeTensor {
+        match (self.q.dtype, software) {
+            (DType::F16, true) => self.on_software::<f16>(),
+            (DType::F16, false) => self.on_hardware::<f16>(),
+            (_, true) => self.on_software::<f32>(),
+            (_, false) => self.on_hardware::<f32>(),
+        }
+    }
+
+    /// Batches, heads, queries and vectors of a head.
+    fn sizes(&self) -> [usize; 4] {
+        let shape = self.q.meta.shape();
+        [shape[0], shape[1], shape[2], shape[3] / VECTOR]
+    }
+
+    fn keys(&self) -> usize {
+        self.k.meta.shape()[2]
+    }
+
+    fn layout(&self, part: &Part) -> LayoutLaunch {
+        let [_, heads, queries, _] = self.sizes();
+        let other = self.other.as_ref().unwrap_or(&self.q);
+        LayoutLaunch::new(
+            part.queries.start as u32,
+            part.queries.end as u32,
+            part.heads.start as u32,
+            heads as u32,
+            queries as u32,
+            self.keys() as u32,
+            steps(&self.q),
+            steps(other),
+            steps(&self.k),
+            steps(&self.v),
+        )
+    }
+
+    fn factors(&self) -> FactorsLaunch {
+        FactorsLaunch::new(self.gamma, self.scale)
+    }
+
+    /// A new `[batch, tokens, heads, head_dim]`.
+    fn output(&self, dtype: DType) -> CubeTensor {
+        let [batch, heads, tokens, width] = self.sizes();
+        let shape = [batch, tokens, heads, VECTOR * width];
+        output_of(&self.q, &shape, dtype)
+    }
+
+    /// Parts of at most `work` operations, but at least `multiple` queries of one head. Whole heads rather than some queries
+    /// of all: a head's keys and values fit into caches, all heads' do not.
+    fn parts(&self, work: u64, multiple: usize) -> Vec<Part> {
+        let [batch, heads, queries, width] = self.sizes();
+        let head: u64 = [4 * VECTOR, batch, queries, width, self.keys()].iter().map(|size| *size as u64).product();
+        let heads_each = usize::try_from(work / head.max(1)).unwrap_or(usize::MAX).clamp(1, heads);
+        let pieces = usize::try_from(head.div_ceil(work)).unwrap_or(usize::MAX);
+        let queries_each = queries.div_ceil(pieces).next_multiple_of(multiple);
+        let cut = |all: usize, each: usize| (0..all).step_by(each).map(move |start| start..all.min(start + each));
+        cut(heads, heads_each)
+            .flat_map(|heads| cut(queries, queries_each).map(move |queries| Part { heads: heads.clone(), queries }))
+            .collect()
+    }
+
+    /// Workgroups for a part, `each` queries to a workgroup.
+    fn grid(&self, part: &Part, each: usize) -> CubeCount {
+        let batch = self.sizes()[0];
+        CubeCount::Static(part.queries.len().div_ceil(each) as u32, part.heads.len() as u32, batch as u32)
+    }
+
+    fn on_software<F: Float + CubeElement>(&self) -> CubeTensor {
+        if self.sizes()[3] <= WIDEST_HELD { self.held::<F>() } else { self.streamed::<F>() }
+    }
+
+    fn held<F: Float + CubeElement>(&self) -> CubeTensor {
+        let (tile, block) = HELD;
+        let queries = tile * INVOCATIONS;
+        let out = self.output(self.q.dtype);
+        for part in self.parts(SOFTWARE_PART, queries) {
+            // SAFETY: the kernel clamps queries and keys to those that there are, and writes only queries of the part.
+            unsafe {
+                software::held::launch_unchecked::<F>(
+                    &self.q.client,
+                    self.grid(&part, queries),
+                    CubeDim::new_1d(INVOCATIONS as u32),
+                    buffer(&self.q),
+                    self.other.as_ref().map(buffer).into(),
+                    buffer(&self.k),
+                    buffer(&self.v),
+                    buffer(&out),
+                    self.layout(&part),
+                    self.factors(),
+                    self.sizes()[3],
+                    tile,
+                    block,
+                );
+            }
+        }
+        out
+    }
+
+    fn streamed<F: Float + CubeElement>(&self) -> CubeTensor {
+        let (tile, block) = STREAMED;
+        let queries = tile * INVOCATIONS;
+        let [batch, heads, tokens, width] = self.sizes();
+        let keys = self.keys();
+        let out = self.output(DType::F32);
+        let rows = 2 * batch * heads * tokens;
+        let state = self.q.client.empty(rows * size_of::<f32>());
+        // A block loops over the width twice.
+        let keys_each = (ITERATIONS / (2 * width + 1)).max(1) * block;
+        for part in self.parts(SOFTWARE_PART, queries) {
+            for from in (0..keys).step_by(keys_each) {
+                // SAFETY: as above; `state` has two numbers for each query of each head.
+                unsafe {
+                    software::streamed::launch_unchecked::<F>(
+                        &self.q.client,
+                        self.grid(&part, queries),
+                        CubeDim::new_1d(INVOCATIONS as u32),
+                        buffer(&self.q),
+                        self.other.as_ref().map(buffer).into(),
+                        buffer(&self.k),
+                        buffer(&self.v),
+                        buffer(&out),
+                        BufferArg::from_raw_parts(state.clone(), rows),
+                        self.layout(&part),
+                        self.factors(),
+                        from as u32,
+                        keys.min(from + keys_each) as u32,
+                        width,
+                        tile,
+                        block,
+                    );
+                }
+            }
+        }
+        cast(out, self.q.dtype)
+    }
+
+    fn on_hardware<F: Float + CubeElement>(&self) -> CubeTensor {
+        let width = self.sizes()[3];
+        let tiles = tiles(width);
+        debug_assert!(tiles.bytes(width) <= SHARED, "{tiles:?}");
+        let out = self.output(self.q.dtype);
+        for part in self.parts(HARDWARE_PART, tiles.queries()) {
+            // SAFETY: the kernel clamps queries and keys to those that there are, and writes only queries before the end.
+            unsafe {
+                hardware::attend::launch_unchecked::<F>(
+                    &self.q.client,
+                    self.grid(&part, tiles.queries()),
+                    CubeDim::new_1d(tiles.invocations() as u32),
+                    buffer(&self.q),
+                    self.other.as_ref().map(buffer).into(),
+                    buffer(&self.k),
+                    buffer(&self.v),
+                    buffer(&out),
+                    self.layout(&part),
+                    self.factors(),
+                    width,
+                    tiles,
+                );
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_are_within_the_default_limits() {
+        for width in 1..=WIDEST / VECTOR {
+            let tiles = tiles(width);
+            assert!(tiles.bytes(width) <= SHARED, "{width}: {tiles:?}");
+            assert!(tiles.invocations() <= 256 && tiles.depth > 0 && tiles.span > 0, "{width}: {tiles:?}");
+        }
+    }
+}

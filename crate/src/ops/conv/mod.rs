@@ -1,0 +1,38 @@
+//! Two-dimensional convolution, with nearest upsampling before it and an addition after it if asked for.
+
+mod reference;
+
+use burn::backend::Dispatch;
+use burn::tensor::Tensor;
+
+pub use super::gemm::Geometry;
+use super::gemm::{ProductOps, factors};
+use super::{Kernels, kernels};
+use crate::model::weight::Weight;
+
+/// What goes into a convolution.
+#[derive(Debug, Clone)]
+pub struct Convolve<'a> {
+    /// Pictures, `[batch, in, height, width]`.
+    pub x: Tensor<4>,
+    /// Weights `[out, in·kernel²]`.
+    pub weight: &'a Weight,
+    /// `[1, out]` for all pictures or `[batch, out]`.
+    pub bias: Tensor<2>,
+    /// Added to the result, in its shape.
+    pub residual: Option<Tensor<4>>,
+    /// Kernel, padding, doubling.
+    pub geometry: Geometry,
+}
+
+/// Convolves to `[batch, out, …]`.
+pub fn conv2d(operands: Convolve) -> Tensor<4> {
+    match kernels(&operands.x.device()) {
+        Kernels::Reference => reference::conv2d(operands),
+        family => {
+            let Convolve { x, weight, bias, residual, geometry } = operands;
+            let factors = factors(x, weight.stored(), weight.shape(), Some(bias), residual);
+            Tensor::from_dispatch(<Dispatch as ProductOps>::conv(factors, geometry, family))
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Convolution in burn's operations.
+
+use burn::tensor::module::{self, interpolate};
+use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
+use burn::tensor::{DType, Tensor};
+
+use super::Convolve;
+
+/// As [`super::conv2d`].
+pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Tensor<4> {
+    let dtype = x.dtype();
+    // burn's convolution adds up in the type of its operands.
+    let wide = |x: Tensor<4>| if dtype == DType::F16 { x.cast(DType::F32) } else { x };
+    let [batch, input, height, width] = x.dims();
+    let mut x = wide(x);
+    if let Some([rows, columns]) = geometry.upsampled {
+        let doubled = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);
+        // Nearest neighbour to 2n − 1 picks the same pixels as to 2n, less the last.
+        x = interpolate(x, doubled).narrow(2, 0, rows).narrow(3, 0, columns);
+    }
+    let values = weight.values();
+    let output = values.dims()[0];
+    let values = values.reshape([output, input, geometry.kernel, geometry.kernel]);
+    let [top, bottom, left, right] = geometry.padding;
+    let options = ConvOptions::new_with_padding([geometry.stride; 2], [(top, bottom), (left, right)], [1; 2], 1);
+    let shared = bias.dims()[0] == 1;
+    let x = if shared && dtype != DType::F16 {
+        module::conv2d(x, values, Some(bias.reshape([output])), options)
+    } else {
+        let bias = bias.clone().reshape([bias.dims()[0], output, 1, 1]);
+        module::conv2d(x, wide(values), None, options) + wide(bias)
+    };
+    let x = match residual {
+        Some(residual) => x + wide(residual),
+        None => x,
+    };
+    debug_assert_eq!(x.dims()[0], batch);
+    if dtype == DType::F16 { x.cast(DType::F16) } else { x }
+}

@@ -1,0 +1,152 @@
+//! The product for GPUs: a workgroup stages tiles of both factors in its memory, each invocation sums a register tile.
+
+use cubecl::ir::ElemType;
+use cubecl::prelude::*;
+
+use super::plan::{Pictures, Plan, Sizes};
+use super::stage::{Extent, stage_pixels, stage_rows};
+use super::store::{bias_of, store};
+use super::tile::{multiply, zeros};
+use super::weights::F4;
+use crate::ops::elementwise::gelu;
+
+/// Weights [channels out, channels in · side²] by what a convolution's kernel sees at every pixel; without a window rows of
+/// activations by rows of weights.
+#[cube(launch_unchecked)]
+pub fn product<E: Float, NX: Size, NW: Size, NO: Size>(
+    x: &[Vector<u32, NX>],
+    words: &[Vector<u32, NW>],
+    scales: &[u32],
+    bias: &[E],
+    residual: &[Vector<E, NO>],
+    out: &mut [Vector<E, NO>],
+    parts: &mut [F4],
+    sizes: Sizes,
+    pictures: Pictures,
+    #[comptime] plan: Plan,
+    #[define(E)] _element: ElemType,
+) {
+    let Plan { tile, aligned, geglu, .. } = comptime!(plan);
+    let rows4 = comptime!(tile.rows() / 4);
+    let columns4 = comptime!(tile.columns() / 4);
+    // With GEGLU a block of columns yields half as many.
+    let yields = comptime!(if geglu { tile.columns() / 2 } else { tile.columns() });
+    let mut left = Shared::<[F4]>::new_slice(comptime!(tile.depth * rows4));
+    let mut right = Shared::<[F4]>::new_slice(comptime!(tile.depth * columns4));
+    let row = CUBE_POS_Y as usize * comptime!(tile.rows());
+    let column = sizes.first + CUBE_POS_X as usize * yields;
+    let begin = CUBE_POS_Z as usize * sizes.part;
+    let end = min(begin + sizes.part, sizes.depth);
+    let y = UNIT_POS as usize / tile.threads_x;
+    let lane = UNIT_POS as usize % tile.threads_x;
+    let sums = zeros(comptime!(4 * tile.rows4 * tile.columns4));
+    let mut k = begin;
+    while k < end {
+        let rows = Extent { rows: sizes.rows, columns: sizes.depth, gate: 0 };
+        match comptime!(plan.window) {
+            Some(window) => {
+                stage_rows::<NW>(
+                    words,
+                    scales,
+                    &mut left,
+                    row,
+                    k,
+                    end,
+                    &rows,
+                    rows4,
+                    tile,
+                    plan.weights,
+                    aligned,
+                    false,
+                );
+                stage_pixels::<NX>(x, &mut right, column, k, end, &sizes, &pictures, window, plan);
+            }
+            None => {
+                stage_rows::<NX>(
+                    x,
+                    scales,
+                    &mut left,
+                    row,
+                    k,
+                    end,
+                    &rows,
+                    rows4,
+                    tile,
+                    plan.activations,
+                    aligned,
+                    false,
+                );
+                let stored = if comptime!(geglu) { 2 * sizes.columns } else { sizes.columns };
+                let weights = Extent { rows: stored, columns: sizes.depth, gate: sizes.columns };
+                stage_rows::<NW>(
+                    words,
+                    scales,
+                    &mut right,
+                    column,
+                    k,
+                    end,
+                    &weights,
+                    columns4,
+                    tile,
+                    plan.weights,
+                    aligned,
+                    geglu,
+                );
+            }
+        }
+        sync_cube();
+        multiply(&left, &right, &sums, y, lane, tile);
+        sync_cube();
+        k += tile.depth;
+    }
+    let count = comptime!(if geglu { tile.columns4 / 2 } else { tile.columns4 });
+    #[unroll]
+    for r in 0..comptime!(4 * tile.rows4) {
+        let i = row + 4 * (r / 4 * tile.threads_y + y) + r % 4;
+        #[unroll]
+        for c in 0..count {
+            let j = column + 4 * (c * tile.threads_x + lane);
+            let at = comptime!(r * tile.columns4 + c);
+            let mut sum = sums.index(at).read();
+            if i < sizes.rows && j < sizes.columns {
+                if comptime!(plan.split) {
+                    let pitch = sizes.columns.div_ceil(4);
+                    parts[(CUBE_POS_Z as usize * sizes.rows + i) * pitch + j / 4] = sum;
+                } else {
+                    sum += bias_of::<E>(bias, i, j, 0, &sizes, &pictures, plan.bias);
+                    if comptime!(geglu) {
+                        let gate = sums.index(comptime!(at + count)).read();
+                        let shift = bias_of::<E>(bias, i, j, sizes.columns, &sizes, &pictures, plan.bias);
+                        sum *= gelu::<Const<4>>(gate + shift);
+                    }
+                    store::<E, NO>(sum, residual, out, i, j, &sizes, &pictures, plan);
+                }
+            }
+        }
+    }
+}
+
+/// Adds up the parts of a product whose sums were cut.
+#[cube(launch_unchecked)]
+pub fn join<E: Float, NO: Size>(
+    parts: &[F4],
+    bias: &[E],
+    residual: &[Vector<E, NO>],
+    out: &mut [Vector<E, NO>],
+    count: usize,
+    sizes: Sizes,
+    pictures: Pictures,
+    #[comptime] plan: Plan,
+    #[define(E)] _element: ElemType,
+) {
+    let pitch = sizes.columns.div_ceil(4);
+    let at = ABSOLUTE_POS;
+    if at < sizes.rows * pitch {
+        let (i, j) = (at / pitch, at % pitch * 4);
+        let mut sum = bias_of::<E>(bias, i, j, 0, &sizes, &pictures, plan.bias);
+        for part in 0..count {
+            sum += parts[part * sizes.rows * pitch + at];
+        }
+        store::<E, NO>(sum, residual, out, i, j, &sizes, &pictures, plan);
+    }
+}

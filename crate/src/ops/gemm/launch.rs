@@ -1,0 +1,392 @@
+//! Which kernels run for a product, in which tiles, and how they are launched.
+
+use burn::tensor::DType;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::calculate_cube_count_elemwise;
+use cubecl::prelude::*;
+
+use super::hardware;
+use super::matrix::{Geometry, Matrix};
+use super::plan::{Bias, PicturesLaunch, Plan, SizesLaunch, Window};
+use super::software::{self, LANES, PANEL, Registers};
+use super::tile::Tile;
+use super::weights::Format;
+use crate::ops::Kernels;
+use crate::ops::launch::{float, output, output_of, whole};
+
+/// A block of 128 × 128: for large products. Fills WebGPU's default 16 KiB of workgroup memory.
+const LARGE: Tile = Tile { threads_y: 16, threads_x: 16, rows4: 2, columns4: 2, depth: 16 };
+/// A block of 64 × 64, for products that would not fill a GPU otherwise.
+const SMALL: Tile = Tile { threads_y: 8, threads_x: 8, rows4: 2, columns4: 2, depth: 16 };
+/// Workgroups that should be under way at once: two on each of the 132 multiprocessors of the largest GPUs.
+const ENOUGH: usize = 264;
+/// Multiply-adds in one launch: 200 ms at 200 GFLOPS, so that a weak GPU can still draw the screen.
+const LAUNCH: u64 = 20_000_000_000;
+/// The same for software adapters, at 5 GFLOPS.
+const SOFTWARE_LAUNCH: usize = 500_000_000;
+/// Bytes of laid-out pixels at once on software adapters.
+const SPREAD_BYTES: usize = 32 << 20;
+
+/// Tile and number of parts of the sum for a product on a GPU.
+fn divide(rows: usize, columns: usize, depth: usize) -> (Tile, usize) {
+    let groups = |tile: Tile| rows.div_ceil(tile.rows()) * columns.div_ceil(tile.columns());
+    let tile = if groups(LARGE) >= ENOUGH { LARGE } else { SMALL };
+    let wanted = ENOUGH.div_ceil(groups(tile));
+    // A part shorter than this costs more to add up than it gains.
+    let parts = wanted.min(depth / 256).clamp(1, 16);
+    (tile, parts)
+}
+
+/// Length of a part of the sum, a multiple of the tile's depth, and the number of parts.
+fn cut(depth: usize, parts: usize, tile: Tile) -> (usize, usize) {
+    let part = depth.div_ceil(parts).next_multiple_of(tile.depth);
+    (part, depth.div_ceil(part))
+}
+
+/// Multiply-adds of a product, which can be more than 32 bits count.
+fn work(rows: usize, columns: usize, depth: usize) -> u64 {
+    rows as u64 * columns as u64 * depth as u64
+}
+
+/// `count` workgroups cut to launches of at most [`LAUNCH`] multiply-adds: the first of each launch, and how many.
+fn launches(count: usize, work: u64) -> impl Iterator<Item = (usize, usize)> {
+    let parts = usize::try_from(work.div_ceil(LAUNCH)).unwrap_or(count).clamp(1, count);
+    let each = count.div_ceil(parts).min(65_535);
+    (0..count).step_by(each).map(move |first| (first, each.min(count - first)))
+}
+
+/// A new f32 tensor of `length` elements for one launch.
+fn scratch(like: &CubeTensor, length: usize) -> CubeTensor {
+    output_of(like, &[length], DType::F32)
+}
+
+/// What goes into a product; all tensors are contiguous.
+pub struct Operands {
+    /// Activations.
+    pub x: CubeTensor,
+    /// Weights.
+    pub weights: Matrix,
+    /// Added to every row or column.
+    pub bias: Option<CubeTensor>,
+    /// Added to the result, in its shape.
+    pub residual: Option<CubeTensor>,
+}
+
+/// Pictures `[batch, channels, height, width]` convolved; `bias` is `[1, channels out]` or `[batch, channels out]`.
+pub fn conv(operands: Operands, geometry: Geometry, kernels: Kernels) -> CubeTensor {
+    let Operands { x, weights, bias, .. } = &operands;
+    let shape = x.meta.shape();
+    let (batch, channels, stored) = (shape[0], shape[1], [shape[2], shape[3]]);
+    let [height, width] = geometry.output(stored);
+    let out = output(x, &[batch, weights.rows, height, width]);
+    let scene = Scene {
+        input: geometry.input(stored),
+        stored,
+        channels,
+        out_width: width,
+        pixels: height * width,
+        corner: [geometry.padding[0], geometry.padding[2]],
+        bias_stride: bias.as_ref().map_or(0, |bias| if bias.meta.shape()[0] > 1 { weights.rows } else { 0 }),
+    };
+    let [rows, columns, depth] = [weights.rows, batch * scene.pixels, weights.columns];
+    Product::new(operands, out, scene, [rows, columns, depth], Some(geometry.window()), false).run(kernels)
+}
+
+/// x·Wᵀ + b of rows `[…, depth]`; with `geglu` the left half of the columns times gelu of the right half, which is for GPUs.
+pub fn linear(operands: Operands, geglu: bool, kernels: Kernels) -> CubeTensor {
+    let Operands { x, weights, .. } = &operands;
+    let mut shape = x.meta.shape().to_vec();
+    let depth = weights.columns;
+    let rows = shape.iter().product::<usize>() / depth;
+    let columns = if geglu { weights.rows / 2 } else { weights.rows };
+    if let Some(last) = shape.last_mut() {
+        *last = columns;
+    }
+    let out = output(x, &shape);
+    let scene = Scene { pixels: columns, ..Scene::default() };
+    Product::new(operands, out, scene, [rows, columns, depth], None, geglu).run(kernels)
+}
+
+/// What [`PicturesLaunch`] is made of, anew for each launch.
+#[derive(Debug, Clone, Copy, Default)]
+struct Scene {
+    input: [usize; 2],
+    stored: [usize; 2],
+    channels: usize,
+    out_width: usize,
+    pixels: usize,
+    corner: [usize; 2],
+    bias_stride: usize,
+}
+
+/// A product ready to be launched.
+struct Product {
+    operands: Operands,
+    out: CubeTensor,
+    scene: Scene,
+    rows: usize,
+    columns: usize,
+    depth: usize,
+    /// The plan but for what depends on how the work is divided.
+    plan: Plan,
+}
+
+impl Product {
+    fn new(
+        operands: Operands,
+        out: CubeTensor,
+        scene: Scene,
+        [rows, columns, depth]: [usize; 3],
+        window: Option<Window>,
+        geglu: bool,
+    ) -> Self {
+        let Operands { x, weights, bias, residual } = &operands;
+        let plan = Plan {
+            tile: SMALL,
+            weights: weights.format,
+            activations: if x.dtype == DType::F16 { Format::F16 } else { Format::F32 },
+            aligned: weights.aligned(),
+            window,
+            bias: match (bias, window) {
+                (None, _) => Bias::None,
+                (_, Some(_)) => Bias::Rows,
+                _ => Bias::Columns,
+            },
+            residual: residual.is_some(),
+            geglu,
+            split: false,
+        };
+        Self { operands, out, scene, rows, columns, depth, plan }
+    }
+
+    fn run(self, kernels: Kernels) -> CubeTensor {
+        match (kernels, self.plan.window) {
+            (Kernels::Software, Some(window)) => self.spread_and_multiply(window),
+            (Kernels::Software, None) => self.multiply_rows(),
+            _ => self.multiply_in_tiles(),
+        }
+        self.out
+    }
+
+    fn pictures(&self) -> PicturesLaunch {
+        let Scene { input, stored, channels, out_width, pixels, corner, bias_stride } = self.scene;
+        let ([height, width], [stored_height, stored_width], [top, left]) = (input, stored, corner);
+        PicturesLaunch::new(
+            height,
+            width,
+            stored_height,
+            stored_width,
+            channels,
+            out_width,
+            pixels,
+            top,
+            left,
+            bias_stride,
+        )
+    }
+
+    fn sizes(&self, depth: usize, part: usize, first: usize) -> SizesLaunch {
+        SizesLaunch::new(self.rows, self.columns, depth, part, first)
+    }
+
+    /// Elements of the result that lie together in a vector.
+    fn vector(&self) -> usize {
+        if self.scene.pixels.is_multiple_of(4) { 4 } else { 1 }
+    }
+
+    /// The activations as words, as many to a vector as four terms have; a convolution takes them one by one.
+    fn words(&self) -> (BufferArg, usize) {
+        let values = self.operands.x.meta.shape().num_elements();
+        let format = self.plan.activations;
+        let vector = if self.plan.aligned && self.plan.window.is_none() { format.words() } else { 1 };
+        let words = if format == Format::F16 { values.div_ceil(2) } else { values };
+        // SAFETY: the tensor holds all of them in a row; where there are vectors they divide its rows.
+        (unsafe { BufferArg::from_raw_parts(self.operands.x.handle.clone(), words / vector) }, vector)
+    }
+
+    /// A tensor, or the activations where there is none: bound, never read. Never one that is written, since WebGPU refuses
+    /// a buffer that is both.
+    fn optional(&self, tensor: Option<&CubeTensor>, vector: usize) -> BufferArg {
+        // SAFETY: every tensor is contiguous; vectors of the result's shape divide it.
+        unsafe { whole(tensor.unwrap_or(&self.operands.x), vector) }
+    }
+
+    fn bias(&self) -> BufferArg {
+        self.optional(self.operands.bias.as_ref(), 1)
+    }
+
+    fn residual(&self) -> BufferArg {
+        self.optional(self.operands.residual.as_ref(), self.vector())
+    }
+
+    fn out(&self) -> BufferArg {
+        self.optional(Some(&self.out), self.vector())
+    }
+
+    /// On a GPU.
+    fn multiply_in_tiles(&self) {
+        let client = &self.operands.x.client;
+        let stored = if self.plan.geglu { 2 * self.columns } else { self.columns };
+        let (tile, parts) = divide(self.rows, stored, self.depth);
+        // Halves that are multiplied with each other can't be added up apart.
+        let (part, parts) = cut(self.depth, if self.plan.geglu { 1 } else { parts }, tile);
+        let split = parts > 1;
+        let plan = Plan { tile, split, ..self.plan };
+        let partial =
+            scratch(&self.operands.x, if split { parts * self.rows * self.columns.next_multiple_of(4) } else { 4 });
+        let yields = if plan.geglu { tile.columns() / 2 } else { tile.columns() };
+        for (first, count) in launches(stored.div_ceil(tile.columns()), work(self.rows, stored, self.depth)) {
+            let (words, inner) = self.words();
+            // SAFETY, here and below: the kernels check rows, columns and terms against the sizes, which are the tensors'.
+            unsafe {
+                hardware::product::launch_unchecked(
+                    client,
+                    CubeCount::Static(count as u32, self.rows.div_ceil(tile.rows()) as u32, parts as u32),
+                    CubeDim::new_1d(tile.threads() as u32),
+                    inner,
+                    self.operands.weights.vector(),
+                    self.vector(),
+                    words,
+                    self.operands.weights.words_arg(),
+                    self.operands.weights.scales_arg(),
+                    self.bias(),
+                    self.residual(),
+                    self.out(),
+                    whole(&partial, 4),
+                    self.sizes(self.depth, part, first * yields),
+                    self.pictures(),
+                    plan,
+                    float(&self.operands.x),
+                );
+            }
+        }
+        if split {
+            let dim = CubeDim::new_1d(256);
+            unsafe {
+                hardware::join::launch_unchecked(
+                    client,
+                    calculate_cube_count_elemwise(client, self.rows * self.columns.div_ceil(4), dim),
+                    dim,
+                    self.vector(),
+                    whole(&partial, 4),
+                    self.bias(),
+                    self.residual(),
+                    self.out(),
+                    parts,
+                    self.sizes(self.depth, part, 0),
+                    self.pictures(),
+                    plan,
+                    float(&self.operands.x),
+                );
+            }
+        }
+    }
+
+    /// A convolution on a software adapter: what the kernel sees is laid out for some pixels after the other.
+    fn spread_and_multiply(&self, window: Window) {
+        let left = self.widened(false);
+        let depth = self.depth.next_multiple_of(4);
+        let chunk = (SPREAD_BYTES / (4 * depth)).min(SOFTWARE_LAUNCH / (self.rows * depth));
+        let chunk = chunk.next_multiple_of(4 * PANEL).min(self.columns);
+        for first in (0..self.columns).step_by(chunk) {
+            let count = chunk.min(self.columns - first);
+            let right = scratch(&self.operands.x, depth * count.next_multiple_of(4 * PANEL));
+            let (words, vector) = self.words();
+            unsafe {
+                software::spread::launch_unchecked(
+                    &self.operands.x.client,
+                    CubeCount::Static(count.div_ceil(4 * LANES) as u32, depth as u32, 1),
+                    CubeDim::new_1d(LANES as u32),
+                    vector,
+                    words,
+                    whole(&right, 4),
+                    count,
+                    self.depth,
+                    self.sizes(depth, depth, first),
+                    self.pictures(),
+                    window,
+                    self.plan.activations,
+                );
+            }
+            self.multiply(&left, &right, 4, depth, first, count);
+        }
+    }
+
+    /// A linear layer on a software adapter.
+    fn multiply_rows(&self) {
+        let right = self.widened(true);
+        self.multiply(&self.operands.x, &right, if self.plan.aligned { 4 } else { 1 }, self.depth, 0, self.columns);
+    }
+
+    /// `left`, `terms` of a row to a vector, by `right` in panels: `count` columns of the result from `first` on.
+    fn multiply(&self, left: &CubeTensor, right: &CubeTensor, terms: usize, depth: usize, first: usize, count: usize) {
+        let registers = Registers { rows: self.rows.min(8), columns4: 2, terms };
+        let columns = count.div_ceil(4 * LANES * registers.columns4);
+        unsafe {
+            software::product::launch_unchecked(
+                &self.operands.x.client,
+                CubeCount::Static(columns as u32, self.rows.div_ceil(registers.rows) as u32, 1),
+                CubeDim::new_1d(LANES as u32),
+                terms,
+                self.vector(),
+                whole(left, terms),
+                whole(right, 4),
+                self.bias(),
+                self.residual(),
+                self.out(),
+                count,
+                self.sizes(depth, depth, first),
+                self.pictures(),
+                self.plan,
+                registers,
+                float(left),
+                float(&self.operands.x),
+            );
+        }
+    }
+
+    /// The weights as f32: [rows, columns] filled up to vectors of four, or turned [columns, rows] in panels.
+    fn widened(&self, turned: bool) -> CubeTensor {
+        let Matrix { rows, columns, format, .. } = self.operands.weights;
+        let (rows4, columns4) = (rows.div_ceil(4), columns.div_ceil(4));
+        let length = if turned { columns * rows.next_multiple_of(4 * PANEL) } else { 4 * rows * columns4 };
+        let out = scratch(&self.operands.x, length);
+        let dim = CubeDim::new_1d(LANES as u32);
+        unsafe {
+            software::widen::launch_unchecked(
+                &self.operands.x.client,
+                calculate_cube_count_elemwise(
+                    &self.operands.x.client,
+                    if turned { rows4 } else { rows } * columns4,
+                    dim,
+                ),
+                dim,
+                self.operands.weights.vector(),
+                self.operands.weights.words_arg(),
+                self.operands.weights.scales_arg(),
+                whole(&out, 4),
+                rows,
+                columns,
+                format,
+                self.operands.weights.aligned(),
+                turned,
+            );
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_keep_to_the_default_limits_of_webgpu() {
+        for tile in [LARGE, SMALL] {
+            assert!(tile.threads() <= 256);
+            assert!(4 * tile.depth * (tile.rows() + tile.columns()) <= 16 << 10);
+            // Each invocation stages a vector of pixels of every so many terms.
+            assert_eq!(tile.depth % (tile.threads() / (tile.columns() / 4)), 0);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Linear layers, with GEGLU or an addition after them if asked for.
+
+mod reference;
+
+use burn::backend::Dispatch;
+use burn::tensor::Tensor;
+
+use super::elementwise::geglu;
+use super::gemm::{ProductOps, factors};
+use super::{Kernels, kernels};
+use crate::model::weight::Weight;
+
+/// What goes into a linear layer.
+#[derive(Debug, Clone)]
+pub struct Multiply<'a, const D: usize> {
+    /// Activations `[…, in]`.
+    pub x: Tensor<D>,
+    /// Weights `[out, in]`.
+    pub weight: &'a Weight,
+    /// `[out]`.
+    pub bias: Option<Tensor<1>>,
+    /// Added to the result, in its shape.
+    pub residual: Option<Tensor<D>>,
+    /// Multiplies the left half of the result by gelu of its right half (Shazeer 2020, GEGLU).
+    pub geglu: bool,
+}
+
+/// x·Wᵀ + b, `[…, out]`, or half as wide with GEGLU.
+pub fn linear<const D: usize>(operands: Multiply<'_, D>) -> Tensor<D> {
+    match kernels(&operands.x.device()) {
+        Kernels::Reference => reference::linear(operands),
+        // A register tile of one invocation has hidden and gate columns apart, so the second half is a kernel of its own.
+        Kernels::Software if operands.geglu => {
+            let residual = operands.residual.clone();
+            let both = linear(Multiply { geglu: false, residual: None, ..operands });
+            let mut shape = both.dims();
+            let width = shape[D - 1];
+            let rows = shape.iter().product::<usize>() / width;
+            shape[D - 1] = width / 2;
+            let out = geglu(both.reshape([1, rows, width])).reshape(shape);
+            match residual {
+                Some(residual) => out + residual,
+                None => out,
+            }
+        }
+        family => {
+            let Multiply { x, weight, bias, residual, geglu } = operands;
+            let factors = factors(x, weight.stored(), weight.shape(), bias, residual);
+            Tensor::from_dispatch(<Dispatch as ProductOps>::linear(factors, geglu, family))
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Linear layers in burn's operations.
+
+use burn::tensor::{Tensor, activation, module};
+
+use super::Multiply;
+
+/// As [`super::linear`].
+pub fn linear<const D: usize>(Multiply { x, weight, bias, residual, geglu }: Multiply<'_, D>) -> Tensor<D> {
+    let mut out = module::linear(x, weight.values().transpose(), bias);
+    if geglu {
+        let inner = out.dims()[D - 1] / 2;
+        let (hidden, gate) = (out.clone().narrow(D - 1, 0, inner), out.narrow(D - 1, inner, inner));
+        out = hidden * activation::gelu(gate);
+    }
+    match residual {
+        Some(residual) => out + residual,
+        None => out,
+    }
+}

@@ -1,0 +1,126 @@
+//! Layer norm's kernels: statistics and normalisation in one.
+
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+use cubecl::{calculate_cube_count_elemwise, ir::ElemType};
+
+use super::statistics::{accumulate, inverse_deviation, merge_lanes};
+use crate::ops::Kernels;
+use crate::ops::launch::{contiguous, float, output, vector, whole};
+
+/// Invocations that share a token.
+const LANES: usize = 32;
+/// Invocations of a workgroup.
+const UNITS: usize = 128;
+/// Invocations of a workgroup that work alone.
+const ALONE: u32 = 16;
+
+/// Normalises the last dimension of `x`.
+pub(super) fn layer_norm(x: CubeTensor, [scale, shift]: [CubeTensor; 2], epsilon: f32, kernels: Kernels) -> CubeTensor {
+    let [x, scale, shift] = [x, scale, shift].map(contiguous);
+    let shape = x.meta.shape().clone();
+    let channels = shape[shape.num_dims() - 1];
+    let rows = shape.num_elements() / channels;
+    let vector = vector(channels);
+    let out = output(&x, &shape);
+    let (length, count) = ((channels / vector) as u32, rows as u32);
+    // SAFETY: the arguments are the whole of contiguous tensors, in vectors that divide their rows.
+    unsafe {
+        let (input, target) = (whole(&x, vector), whole(&out, vector));
+        let (scale_argument, shift_argument) = (whole(&scale, vector), whole(&shift, vector));
+        let types = [float(&x), float(&scale)];
+        match kernels {
+            Kernels::Hardware => shared_row::launch_unchecked(
+                &x.client,
+                calculate_cube_count_elemwise(&x.client, rows * LANES, CubeDim::new_1d(UNITS as u32)),
+                CubeDim::new_1d(UNITS as u32),
+                vector,
+                input,
+                scale_argument,
+                shift_argument,
+                target,
+                length,
+                count,
+                epsilon,
+                types,
+            ),
+            _ => lone_row::launch_unchecked(
+                &x.client,
+                calculate_cube_count_elemwise(&x.client, rows, CubeDim::new_1d(ALONE)),
+                CubeDim::new_1d(ALONE),
+                vector,
+                input,
+                scale_argument,
+                shift_argument,
+                target,
+                length,
+                count,
+                epsilon,
+                types,
+            ),
+        }
+    }
+    out
+}
+
+#[cube]
+fn normalise<E: Float, W: Float, N: Size>(
+    x: Vector<E, N>,
+    mean: f32,
+    inverse: f32,
+    scale: Vector<W, N>,
+    shift: Vector<W, N>,
+) -> Vector<E, N> {
+    let normal = (Vector::<f32, N>::cast_from(x) - Vector::new(mean)) * Vector::new(inverse);
+    Vector::cast_from(fma(normal, Vector::<f32, N>::cast_from(scale), Vector::<f32, N>::cast_from(shift)))
+}
+
+/// [`LANES`] invocations to a token. Those beyond the last token repeat it rather than return, since a barrier follows.
+#[cube(launch_unchecked)]
+fn shared_row<E: Float, W: Float, N: Size>(
+    x: &[Vector<E, N>],
+    scale: &[Vector<W, N>],
+    shift: &[Vector<W, N>],
+    out: &mut [Vector<E, N>],
+    length: u32,
+    rows: u32,
+    epsilon: f32,
+    #[define(E, W)] _dtypes: [ElemType; 2],
+) {
+    let unit = UNIT_POS as usize;
+    let lane = unit % LANES;
+    let row = min(CUBE_POS * comptime!(UNITS / LANES) + unit / LANES, rows as usize - 1);
+    let own = (length as usize + LANES - 1 - lane) / LANES;
+    let first = row * length as usize + lane;
+    let whole = merge_lanes(accumulate::<E, N>(x, first, LANES, own), LANES, UNITS);
+    let inverse = inverse_deviation(&whole, epsilon);
+    for i in 0..own {
+        let at = i * LANES;
+        out[first + at] = normalise::<E, W, N>(x[first + at], whole.mean, inverse, scale[lane + at], shift[lane + at]);
+    }
+}
+
+/// An invocation to a token.
+#[cube(launch_unchecked)]
+fn lone_row<E: Float, W: Float, N: Size>(
+    x: &[Vector<E, N>],
+    scale: &[Vector<W, N>],
+    shift: &[Vector<W, N>],
+    out: &mut [Vector<E, N>],
+    length: u32,
+    rows: u32,
+    epsilon: f32,
+    #[define(E, W)] _dtypes: [ElemType; 2],
+) {
+    let row = ABSOLUTE_POS;
+    if row >= rows as usize {
+        terminate!();
+    }
+    let length = length as usize;
+    let first = row * length;
+    let whole = accumulate::<E, N>(x, first, 1usize, length);
+    let inverse = inverse_deviation(&whole, epsilon);
+    for i in 0..length {
+        out[first + i] = normalise::<E, W, N>(x[first + i], whole.mean, inverse, scale[i], shift[i]);
+    }
+}
