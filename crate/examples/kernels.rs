@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use clap::Parser;
 use serde_json::{Value, json};
+use styleid::bench::peak::Variant;
 use styleid::bench::{Bench, Options, Row};
 use styleid::weights::WeightType;
 use styleid::{Error, Result};
@@ -91,13 +92,16 @@ async fn run(arguments: Arguments) -> Result<()> {
     let Arguments { filter, kernels, weights, seconds_per_row, most_gflop, json, commit, machine, .. } = arguments;
     let bench = Bench::open(Options { filter, kernels, weights, seconds_per_row, most_gflop }).await?;
     let setting = &bench.setting;
+    let rate = |variant: Variant| {
+        let kind = if variant.fused { "fma" } else { "multiply and add" };
+        format!("{:.1} GFLOPS ({} of {kind})", variant.gflops, variant.chains)
+    };
     println!(
-        "{} ({}), peak {:.1} GFLOPS ({} chains, {}), wait {:.3} ms, weights {}",
+        "{} ({}), peak of one chain {}, of many {}, wait {:.3} ms, weights {}",
         setting.adapter.name,
         setting.adapter.backend,
-        setting.peak.best.gflops,
-        setting.peak.best.chains,
-        if setting.peak.best.fused { "fma" } else { "multiply and add" },
+        rate(setting.peak.one_chain),
+        rate(setting.peak.many_chains),
         1e3 * setting.wait,
         setting.weights,
     );

@@ -19,7 +19,7 @@ const run = {
   machine: "m",
   commit: "c",
   time: 0,
-  setting: { kernels: ["software", "reference"], peak: { best: { gflops: 10 } }, networks: ["UNet", "VAE"], rows: 2 },
+  setting: { kernels: ["software", "reference"], peak: { oneChain: { gflops: 5 }, manyChains: { gflops: 10 } }, networks: ["UNet", "VAE"], rows: 2 },
   rows: [
     row("a & b", [3, 0], { software: { seconds: 0.5 }, reference: { seconds: 2 } }),
     { ...row("b", [1, 1], {}), failed: "left out" },
@@ -33,7 +33,7 @@ test("digits are three", () => {
 
 test("rates, fractions and ratios", () => {
   const lines = rowsTable(run, "conv").split("\n");
-  assert.equal(lines[2], "| a & b | 500 | 4.00 | 40 % | 2000 | 0.250 | 1.0e-6 |");
+  assert.equal(lines[2], "| a & b | 500 | 4.00 | 80 % | 40 % | 2000 | 0.250 | 1.0e-6 |");
   assert.match(lines[3], /^\| b \| left out \|/);
   assert.equal(peersTable(run).split("\n")[2], "| p | a & b | 500 | 5000 | 4000 | 0.125 | 2.0e-6 |");
 });

@@ -21,6 +21,7 @@ const { values, positionals } = parseArgs({
     "seconds-per-row": { type: "string", default: "1" },
     "most-gflop": { type: "string" },
     peers: { type: "string", default: DEFAULT_PEERS.join(",") },
+    "peers-only": { type: "boolean", default: false }, // no rows but those that a peer is measured beside
     json: { type: "string" },
     commit: { type: "string", default: "unknown" },
     machine: { type: "string", default: `${os.cpus()[0]?.model ?? "unknown processor"}, ${os.cpus().length} cores` },
@@ -30,9 +31,10 @@ const peers = values.peers === "none" ? [] : list(values.peers);
 const unknown = peers.find((name) => !(name in PEERS));
 if (unknown) throw new Error(`there is no peer ${unknown}: ${Object.keys(PEERS).join(", ")}, or none`);
 const filter = list(values.filter);
+if (values["peers-only"] && !peers.length) throw new Error("--peers-only needs peers");
 const options = {
   // A peer's row is measured in the same run, whatever the filter.
-  filter: filter.length ? [...new Set([...filter, ...peers.map((name) => PEERS[name].row)])] : [],
+  filter: filter.length || values["peers-only"] ? [...new Set([...filter, ...peers.map((name) => PEERS[name].row)])] : [],
   kernels: list(values.kernels),
   weights: values.weights,
   secondsPerRow: Number(values["seconds-per-row"]),
@@ -67,7 +69,9 @@ async function receive(data) {
   if (data.setting) {
     run.setting = data.setting;
     const { adapter, peak, wait } = data.setting;
-    console.log(`${adapter.name || "unnamed adapter"}, peak ${peak.best.gflops.toFixed(1)} GFLOPS, wait ${ms(wait)}`);
+    const [one, many] = [peak.oneChain, peak.manyChains].map(({ gflops }) => gflops.toFixed(1));
+    const name = adapter.name || "unnamed adapter";
+    console.log(`${name}, peak of one chain ${one} GFLOPS, of many chains ${many} GFLOPS, wait ${ms(wait)}`);
   } else if (data.row) {
     run.rows.push(data.row);
     const { name, times, gflop, gbyte, difference, failed } = data.row;

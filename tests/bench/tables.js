@@ -33,6 +33,9 @@ function peerSeconds(run, row) {
 /** Rates of one row: 10⁹ operations a second, or for norms 10⁹ bytes. @param {Row} row @param {number} seconds */
 const rate = (row, seconds) => (row.gflop || row.gbyte) / seconds;
 
+/** 10⁹ operations a second: of one chain of multiply-adds in an invocation, and of as many as are best. @param {Run} run */
+const peaks = ({ setting: { peak } }) => [peak.oneChain.gflops, peak.manyChains.gflops];
+
 /** The rows of one kind. @param {Run} run @param {string} kind */
 export function rowsTable(run, kind) {
   const rows = run.rows.filter((row) => row.kind === kind);
@@ -42,7 +45,7 @@ export function rowsTable(run, kind) {
     "",
     `ours, ms`,
     `ours, ${unit}`,
-    ...(moves ? [] : ["of the peak"]),
+    ...(moves ? [] : ["of one chain's peak", "of many chains'"]),
     "burn, ms",
     "ours / burn",
     "difference",
@@ -50,12 +53,12 @@ export function rowsTable(run, kind) {
   const body = rows.map((row) => {
     const [mine, stock] = [row.times[ours(run)], row.times.reference];
     if (!mine) return [row.name, row.failed ?? "", ...heads.slice(2).map(() => "")];
-    const fraction = `${((100 * rate(row, mine.seconds)) / run.setting.peak.best.gflops).toFixed(0)} %`;
+    const fractions = peaks(run).map((peak) => `${((100 * rate(row, mine.seconds)) / peak).toFixed(0)} %`);
     return [
       row.name,
       digits(1e3 * mine.seconds),
       digits(rate(row, mine.seconds)),
-      ...(moves ? [] : [fraction]),
+      ...(moves ? [] : fractions),
       stock ? digits(1e3 * stock.seconds) : "",
       stock ? digits(mine.seconds / stock.seconds) : "",
       row.difference == null ? "" : row.difference.toExponential(1),
@@ -111,10 +114,10 @@ const LEFT = 270;
 const WIDE = 420;
 const BAR = 7;
 
-/** Fractions of the peak as bars, light and dark. @param {Run} run */
+/** Fractions of many chains' peak as bars, one chain's as a dashed line, light and dark. @param {Run} run */
 export function plot(run) {
   const rows = run.rows.filter((row) => row.gflop > 0.15 && row.times[ours(run)]);
-  const peak = run.setting.peak.best.gflops;
+  const [simple, peak] = peaks(run);
   const values = rows.map((row) =>
     [row.times[ours(run)]?.seconds, row.times.reference?.seconds, peerSeconds(run, row)].map((seconds) =>
       seconds ? rate(row, seconds) / peak : null,
@@ -148,12 +151,15 @@ export function plot(run) {
     parts.unshift(`<line x1="${x}" x2="${x}" y1="30" y2="${y}"/>`);
     text(x, y + 14, `${digits((100 * most * i) / 4)} %`, "middle");
   }
+  const x = (LEFT + (WIDE * simple) / peak / most).toFixed(1);
+  if (simple <= most * peak) parts.unshift(`<line class="simple" x1="${x}" x2="${x}" y1="24" y2="${y}"/>`);
   const [width, height] = [LEFT + WIDE + 40, y + 24];
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
-<title>Fraction of the adapter's peak of ${digits(peak)} GFLOPS</title>
+<title>Fraction of the adapter's peak of ${digits(peak)} GFLOPS (many chains); dashed: ${digits(simple)} GFLOPS (one chain)</title>
 <style>
 text { font: 11px system-ui, sans-serif; fill: #24292f; }
 line { stroke: #8c959f; stroke-opacity: 0.4; }
+.simple { stroke: #c0392b; stroke-opacity: 1; stroke-dasharray: 4 3; }
 @media (prefers-color-scheme: dark) { text { fill: #d1d7de; } }
 </style>
 ${parts.join("\n")}

@@ -15,27 +15,10 @@ function difference(ours, theirs) {
   return most / scale;
 }
 
-/** What the browser says of its adapter: wgpu passes neither the name nor that it is the processor. */
-async function describeAdapter() {
-  const info = (await navigator.gpu?.requestAdapter())?.info;
-  const name = [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ");
-  return { name, software: info?.isFallbackAdapter || /swiftshader|llvmpipe/i.test(name) };
-}
-
 onmessage = async ({ data: { options, peers } }) => {
   try {
     await init();
-    const { name, software } = await describeAdapter();
-    if (software) {
-      if (!options.kernels.length) options.kernels = ["software", "reference"];
-      options.mostGflop ??= 40;
-    }
-    const setting = await benchOpen(options);
-    Object.assign(setting.adapter, {
-      name: setting.adapter.name || name,
-      software: setting.adapter.software || software,
-    });
-    postMessage({ setting });
+    postMessage({ setting: await benchOpen(options) });
     await benchOperations((row) => postMessage({ row }));
     for (const name of peers) {
       const { row, build } = PEERS[name];

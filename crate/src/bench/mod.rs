@@ -1,7 +1,7 @@
 //! Measures our operations against burn's own, natively and in the browser: `./dev bench kernels`, `./dev bench browser`.
 //!
 //! [`shapes`] says what the models consist of, [`operation`] builds one of those, [`timing`] times it, [`peak`] finds
-//! what the adapter could do at best.
+//! how fast the adapter multiplies and adds when nothing else is in the way.
 
 mod operation;
 pub mod peak;
@@ -61,7 +61,7 @@ impl Default for Options {
 pub struct Setting {
     /// The GPU.
     pub adapter: Adapter,
-    /// What it could do at best.
+    /// How fast it multiplies and adds.
     pub peak: Peak,
     /// Seconds that reading one number back takes, which are taken off every timing.
     pub wait: f64,
