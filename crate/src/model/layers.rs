@@ -52,12 +52,27 @@ pub struct ConvShape {
 impl Conv {
     /// `[batch, in, height, width]` to `[batch, out, …]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.forward_padded(x, [self.before, self.after, self.before, self.after])
+    }
+
+    /// As [`Conv::forward`] with other zeros around the picture: top, bottom, left, right.
+    pub fn forward_padded(&self, x: Tensor<4>, [top, bottom, left, right]: [usize; 4]) -> Tensor<4> {
         let weight = self.weight.values();
         let output = weight.dims()[0];
         let weight = weight.reshape([output, self.input, self.kernel, self.kernel]);
-        let padding = [(self.before, self.after); 2];
+        let padding = [(top, bottom), (left, right)];
         let options = ConvOptions::new_with_padding([self.stride; 2], padding, [1; 2], 1);
         module::conv2d(x, weight, self.bias.as_ref().map(Param::val), options)
+    }
+
+    /// Its sizes.
+    pub(super) fn shape(&self) -> ConvShape {
+        ConvShape {
+            channels: [self.input, self.weight.rows()],
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: [self.before, self.after],
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Stable Diffusion's networks in burn: UNet, VAE and text encoder, each shaped by its diffusers `config.json`.
 
 pub mod attention;
+mod bands;
 pub mod clip;
 pub mod config;
 pub mod embeddings;
 mod facts;
 pub mod layers;
 pub mod loading;
+mod moments;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod packing;
 pub mod resnet;

@@ -6,8 +6,10 @@ use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, activation};
 
+use super::bands::{Bands, Window};
 use super::layers::{Builder, Conv, ConvShape, Linear};
 use crate::Result;
+use crate::control::Control;
 
 /// The sizes of a [`ResnetBlock`].
 #[derive(Debug, Clone, Copy)]
@@ -63,11 +65,40 @@ impl ResnetBlock {
             hidden = hidden + shift.reshape([batch, channels, 1, 1]);
         }
         let hidden = self.conv2.forward(activation::silu(self.norm2.forward(hidden)));
-        let shortcut = match &self.conv_shortcut {
+        self.scaled(self.shortcut(x) + hidden)
+    }
+
+    /// As [`ResnetBlock::forward`] without a timestep, band by band.
+    ///
+    /// # Errors
+    /// Only what `control` returns: a cancel.
+    pub(super) async fn forward_bands(&self, x: Bands, control: &Control<'_>) -> Result<Bands> {
+        let [input, output] = self.conv1.shape().channels;
+        let limit = x.limit();
+        let x = match x.fit(input.max(output)).single() {
+            Ok(x) => return Ok(Bands::of(vec![self.forward(x, None)], limit)),
+            Err(bands) => bands,
+        };
+        let hidden = x.clone().convolve(Some(&self.norm1), &self.conv1, control).await?;
+        let normed = hidden.normed(&self.norm2);
+        let heights = x.heights();
+        let mut parts = Vec::with_capacity(heights.len());
+        for (Window { rows, padding }, x) in hidden.windows(&self.conv2, heights).zip(x.into_parts()) {
+            let hidden = self.conv2.forward_padded(normed(rows), padding);
+            parts.push(self.scaled(self.shortcut(x) + hidden));
+            control.breathe().await?;
+        }
+        Ok(Bands::of(parts, limit))
+    }
+
+    fn shortcut(&self, x: Tensor<4>) -> Tensor<4> {
+        match &self.conv_shortcut {
             Some(conv) => conv.forward(x),
             None => x,
-        };
-        let sum = shortcut + hidden;
+        }
+    }
+
+    fn scaled(&self, sum: Tensor<4>) -> Tensor<4> {
         if self.scale == 1.0 { sum } else { sum.div_scalar(self.scale) }
     }
 }
@@ -101,6 +132,14 @@ impl Downsample {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.conv.forward(x)
     }
+
+    /// As [`Downsample::forward`], band by band.
+    ///
+    /// # Errors
+    /// Only what `control` returns: a cancel.
+    pub(super) async fn forward_bands(&self, x: Bands, control: &Control<'_>) -> Result<Bands> {
+        x.convolve(None, &self.conv, control).await
+    }
 }
 
 /// Doubles the resolution by repeating pixels, then convolves.
@@ -119,11 +158,24 @@ impl Upsample {
     /// `[batch, channels, height, width]` to `size`, or to twice its own. Where the way down rounded an odd side up, the
     /// target is one short of twice: nearest neighbour to 2n − 1 picks the same pixels as to 2n, less the last.
     pub fn forward(&self, x: Tensor<4>, size: Option<[usize; 2]>) -> Tensor<4> {
+        let x = doubled(x);
         let [_, _, height, width] = x.dims();
-        let doubled = [2 * height, 2 * width];
-        let x = interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(doubled));
-        let size = size.unwrap_or(doubled);
-        let x = if size == doubled { x } else { x.narrow(2, 0, size[0]).narrow(3, 0, size[1]) };
+        let size = size.unwrap_or([height, width]);
+        let x = if size == [height, width] { x } else { x.narrow(2, 0, size[0]).narrow(3, 0, size[1]) };
         self.conv.forward(x)
     }
+
+    /// As [`Upsample::forward`] to twice the size, band by band.
+    ///
+    /// # Errors
+    /// Only what `control` returns: a cancel.
+    pub(super) async fn forward_bands(&self, x: Bands, control: &Control<'_>) -> Result<Bands> {
+        x.convolve_doubled(&self.conv, doubled, control).await
+    }
+}
+
+/// Every pixel as a square of four.
+fn doubled(x: Tensor<4>) -> Tensor<4> {
+    let [_, _, height, width] = x.dims();
+    interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]))
 }

@@ -104,6 +104,11 @@ impl Weight {
         }
     }
 
+    /// Rows of the matrix.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// The values as floats of the run's own type, `[rows, columns]`.
     pub fn values(&self) -> Tensor<2> {
         match &self.values {
