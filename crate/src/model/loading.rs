@@ -325,5 +325,6 @@ fn finish(mut assembly: Assembly, configs: Configs, info: ModelInfo, place: Plac
     let null_embedding = Tensors::loaded("The model", ready).take(NULL_EMBEDDING, shape, &place)?;
     let vae = Vae::build(configs.vae.clone(), assembly.take("vae"), &place)?;
     let unet = Unet::build(configs.unet.clone(), assembly.take("unet"), &place)?;
-    Ok(StableDiffusion { unet, vae, scheduler: configs.scheduler, null_embedding, info, place })
+    let context = unet.context(&null_embedding);
+    Ok(StableDiffusion { unet, vae, scheduler: configs.scheduler, null_embedding, context, info, place })
 }

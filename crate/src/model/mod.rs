@@ -4,6 +4,7 @@ pub mod attention;
 mod bands;
 pub mod clip;
 pub mod config;
+pub mod context;
 pub mod embeddings;
 mod facts;
 pub mod layers;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config::{Prediction, SchedulerConfig, TextConfig, UnetConfig, VaeConfig};
+use super::context::Context;
 use super::facts::Facts;
 use super::tokenizer::SpecialTokens;
 use super::unet::Unet;
@@ -26,6 +27,8 @@ pub struct StableDiffusion {
     pub scheduler: SchedulerConfig,
     /// The empty prompt's embedding, `[1, tokens, width]`.
     pub null_embedding: Tensor<3>,
+    /// The same as the UNet's cross-attentions see it.
+    pub context: Context,
     /// What it is.
     pub info: ModelInfo,
     /// Where it lives.

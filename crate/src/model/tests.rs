@@ -65,16 +65,18 @@ fn unet_blocks(name: &str) {
                     let (tokens, inner) = (attention.tokens(x.clone()), &attention.blocks[0]);
                     let normed = inner.norm1.forward(tokens.clone());
                     golden.assert_close(&format!("{place}.norm1"), &normed, TOLERANCE);
-                    let attended = inner.attn1.forward(normed, None, None);
+                    let attended = inner.attn1.forward(normed, None);
                     golden.assert_close(&format!("{place}.attn1"), &attended, TOLERANCE);
                     let tokens = tokens + attended;
-                    let attended =
-                        inner.attn2.forward(inner.norm2.forward(tokens.clone()), Some(context.clone()), None);
+                    let attended = inner.attn2.over(inner.norm2.forward(tokens.clone()), inner.attn2.project(&context));
                     golden.assert_close(&format!("{place}.attn2"), &attended, TOLERANCE);
                     let forwarded = inner.ff.forward(inner.norm3.forward(tokens + attended));
                     golden.assert_close(&format!("{place}.ff"), &forwarded, TOLERANCE);
                 }
-                x = attention.forward(x, context.clone(), None);
+                x = {
+                    let context = attention.project(&context);
+                    attention.forward(x, &context, None)
+                };
                 same(format!("down_blocks.{i}.attentions.{j}"), &x);
             }
             skips.push(x.clone());
@@ -88,7 +90,10 @@ fn unet_blocks(name: &str) {
     }
     x = layers.mid_block.resnets[0].forward(x, Some(&time));
     same("mid_block.resnets.0".into(), &x);
-    x = layers.mid_block.attentions[0].forward(x, context.clone(), None);
+    x = {
+        let context = layers.mid_block.attentions[0].project(&context);
+        layers.mid_block.attentions[0].forward(x, &context, None)
+    };
     same("mid_block.attentions.0".into(), &x);
     x = layers.mid_block.resnets[1].forward(x, Some(&time));
     same("mid_block.resnets.1".into(), &x);
@@ -100,7 +105,10 @@ fn unet_blocks(name: &str) {
             x = resnet.forward(burn::tensor::Tensor::cat(vec![x, skip], 1), Some(&time));
             same(format!("up_blocks.{i}.resnets.{j}"), &x);
             if let Some(attention) = block.attentions.get(j) {
-                x = attention.forward(x, context.clone(), None);
+                x = {
+                    let context = attention.project(&context);
+                    attention.forward(x, &context, None)
+                };
                 same(format!("up_blocks.{i}.attentions.{j}"), &x);
             }
         }
@@ -114,7 +122,8 @@ fn unet_blocks(name: &str) {
     x = layers.conv_norm_out.forward(x);
     same("conv_norm_out".into(), &x);
     same("conv_out".into(), &layers.conv_out.forward(silu(x)));
-    let whole = async { model.unet.forward(input(&golden, "unet.x"), 501, context, &mut NoHook, &silent()).await };
+    let context = model.unet.context(&context);
+    let whole = async { model.unet.forward(input(&golden, "unet.x"), 501, &context, &mut NoHook, &silent()).await };
     same("out".into(), &pollster::block_on(whole).expect("nothing cancels"));
 }
 

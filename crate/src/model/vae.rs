@@ -56,7 +56,7 @@ impl PixelAttention {
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let tokens = to_tokens(self.group_norm.forward(x.clone()));
-        x + to_picture(self.attention.forward(tokens, None, None), height, width)
+        x + to_picture(self.attention.forward(tokens, None), height, width)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use burn::tensor::Tensor;
 
 use crate::control::Phase;
+pub use crate::model::attention::KeyValue;
 use crate::model::attention::Qkv;
 use crate::{Error, Result};
 
@@ -27,15 +28,6 @@ pub trait Feature: Sized {
 #[derive(Debug, Clone)]
 pub struct Query(pub Tensor<4>);
 
-/// Keys and values of the style, `[1, heads, tokens, head_dim]` each.
-#[derive(Debug, Clone)]
-pub struct KeyValue {
-    /// Keys.
-    pub k: Tensor<4>,
-    /// Values.
-    pub v: Tensor<4>,
-}
-
 impl Feature for Query {
     const ROLE: &'static str = "content";
     const ENCODE: Phase = Phase::EncodeContent;
@@ -47,6 +39,7 @@ impl Feature for Query {
     }
 }
 
+/// Of the style.
 impl Feature for KeyValue {
     const ROLE: &'static str = "style";
     const ENCODE: Phase = Phase::EncodeStyle;

@@ -83,7 +83,7 @@ impl Pipeline {
         hook: &mut dyn SelfAttentionHook,
         control: &Control<'_>,
     ) -> Result<Tensor<4>> {
-        self.model.unet.forward(x, timestep, self.model.null_embedding.clone(), hook, control).await
+        self.model.unet.forward(x, timestep, &self.model.context, hook, control).await
     }
 
     /// Pixels `[1, 3, height, width]` in −1…1 to scaled latents: the posterior's mode, or a sample of it from `seed`.
