@@ -15,7 +15,7 @@ use styleid::model::clip::TextEncoder;
 use styleid::model::config::{TextConfig, UnetConfig, VaeConfig};
 use styleid::model::unet::Unet;
 use styleid::model::vae::Vae;
-use styleid::styleid::features::Bank;
+use styleid::styleid::bank::Bank;
 use styleid::styleid::hooks::{Capture, Inject};
 use styleid::weights::{Tensors, WeightType};
 

@@ -4,6 +4,7 @@ mod cli;
 mod golden;
 mod gpu;
 mod http;
+mod memory;
 mod pictures;
 mod reuse;
 mod support;

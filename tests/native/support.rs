@@ -2,10 +2,13 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::Device;
 use styleid::control::silent;
+use styleid::device::{self, Adapter};
+use styleid::memory::Memory;
 use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::picture::Size;
 use styleid::weights::{Origin, WeightType};
@@ -18,7 +21,11 @@ pub fn session(model: &str, device: Device) -> Session {
 }
 
 pub fn session_of(origin: &Origin, device: Device, weights: WeightType) -> Session {
-    let options = LoadOptions { weights, ..LoadOptions::default() };
+    session_within(origin, device, weights, Memory::default())
+}
+
+pub fn session_within(origin: &Origin, device: Device, weights: WeightType, memory: Memory) -> Session {
+    let options = LoadOptions { weights, memory, ..LoadOptions::default() };
     let model = pollster::block_on(StableDiffusion::load(origin, device, options, &silent())).expect("a whole model");
     Session::new(Pipeline { model })
 }
@@ -51,6 +58,21 @@ pub fn run_pictures(
 /// How many UNet calls a run made in `phase`.
 pub fn steps_of(reports: &[Progress], phase: Phase) -> usize {
     reports.iter().filter(|progress| progress.phase == phase && progress.step > 0).count()
+}
+
+/// The GPU, which a process can open once; none where there is none, unless `./dev test` promised one.
+pub fn gpu() -> Option<(Device, Adapter)> {
+    static GPU: OnceLock<Option<(Device, Adapter)>> = OnceLock::new();
+    GPU.get_or_init(|| match pollster::block_on(device::gpu()) {
+        Ok(opened) => Some(opened),
+        Err(error) => {
+            // `cargo test` alone must work where there is no GPU.
+            assert!(std::env::var_os("VK_DRIVER_FILES").is_none(), "{error}");
+            eprintln!("skipped: {error}");
+            None
+        }
+    })
+    .clone()
 }
 
 /// A folder of its own for one test, removed at the end.

@@ -13,6 +13,7 @@ use super::tokenizer::SpecialTokens;
 use super::unet::Unet;
 use super::vae::Vae;
 use crate::device::Place;
+use crate::memory::Memory;
 use crate::weights::tensors::Census;
 use crate::{Error, Result};
 
@@ -31,6 +32,8 @@ pub struct StableDiffusion {
     pub context: Context,
     /// What it is.
     pub info: ModelInfo,
+    /// What it may take there.
+    pub memory: Memory,
     /// Where it lives.
     pub place: Place,
 }

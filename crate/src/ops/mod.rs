@@ -6,6 +6,7 @@
 
 pub mod attention;
 mod choice;
+pub mod halves;
 mod launch;
 pub mod norm;
 
