@@ -9,6 +9,7 @@ const LABELS = {
   "encode-style": "Encoding the painting",
   "invert-content": "Inverting the photo",
   "invert-style": "Inverting the painting",
+  "invert-both": "Inverting the photo and the painting",
   stylize: "Repainting",
   decode: "Decoding the picture",
 };
@@ -20,14 +21,18 @@ const BEFORE = {
   "encode-style": [],
   "invert-content": ["encode-content"],
   "invert-style": ["encode-style"],
+  "invert-both": ["encode-content", "encode-style"],
   stylize: ["encode-content", "encode-style", "invert-content", "invert-style"],
   decode: ["encode-content", "encode-style", "invert-content", "invert-style", "stylize"],
 };
 
+/** @type {Phase[]} */
+const INVERSIONS = ["invert-content", "invert-style"];
+
 /** Work of a whole phase, in UNet steps: what the VAE takes beside a UNet step, roughly. */
 const VAE_WORK = { "encode-content": 1, "encode-style": 1, decode: 2 };
 
-/** @param {Phase} phase @returns {phase is "invert-content" | "invert-style" | "stylize"} */
+/** @param {Phase} phase @returns {phase is "invert-content" | "invert-style" | "invert-both" | "stylize"} */
 const isSampling = (phase) => phase.startsWith("invert") || phase === "stylize";
 
 /** @param {number} seconds */
@@ -96,13 +101,15 @@ export class RunProgress {
       const where = this.#isLocal ? " from this computer's disk" : "";
       return { label: label + where, detail: formatBytesOf(step, steps), fraction: share, secondsLeft };
     }
-    this.#advance(phase, share);
+    // In one batch, a step is one of each picture.
+    const pictures = phase === "invert-both" ? 2 : 1;
+    for (const part of pictures === 2 ? INVERSIONS : [phase]) this.#advance(part, share);
     for (const earlier of BEFORE[phase]) this.#advance(earlier, 1);
     if (isSampling(phase)) {
       this.#stepsPerPhase ??= steps;
       // Only whole steps within one phase are timed: whatever comes between two phases is no step.
       if (this.#last?.phase === phase && step > this.#last.step) {
-        this.#stepMs.push((now - this.#last.at) / (step - this.#last.step));
+        this.#stepMs.push((now - this.#last.at) / (step - this.#last.step) / pictures);
       }
     }
     this.#last = { phase, step, at: now };

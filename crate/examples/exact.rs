@@ -15,7 +15,7 @@ use styleid::model::clip::TextEncoder;
 use styleid::model::config::{TextConfig, UnetConfig, VaeConfig};
 use styleid::model::unet::Unet;
 use styleid::model::vae::Vae;
-use styleid::styleid::features::Bank;
+use styleid::styleid::bank::Bank;
 use styleid::styleid::hooks::{Capture, Inject};
 use styleid::weights::{Tensors, WeightType};
 
@@ -76,11 +76,12 @@ async fn compare(report: &mut Report, place: &Place) -> styleid::Result<()> {
     let config: UnetConfig = serde_json::from_value(serde_json::json!({ "cross_attention_dim": 768 }))
         .map_err(|error| styleid::Error::Model(error.to_string()))?;
     let unet = Unet::build(config, formula("unet"), place)?;
+    let context = unet.context(&context);
     let shape = [1, 4, 32, 32];
     let (style, content) = (input(place, "x_style", shape, 2.0), input(place, "x_content", shape, 2.0));
     let (mut style_bank, mut content_bank) = (Bank::default(), Bank::default());
     let call = async |x: &Tensor<4>, hook: &mut dyn SelfAttentionHook| {
-        unet.forward(x.clone(), TIMESTEP, context.clone(), hook, &control).await
+        unet.forward(x.clone(), TIMESTEP, &context, hook, &control).await
     };
     let mut capture = Capture { layers: &LAYERS, timestep: TIMESTEP, bank: &mut style_bank };
     report.compare("eps_style", &call(&style, &mut capture).await?);

@@ -102,10 +102,11 @@ impl Bench<'_> {
         let width = self.config.cross_attention_dim.at(0);
         let context: Tensor<3> =
             place.tensor(formula::uniform("context", self.tokens * width), [1, self.tokens, width]);
+        let context = unet.context(&context);
         let mut outputs = Vec::new();
         for &timestep in self.timesteps {
             let (mut hook, control) = (NoHook, silent());
-            let eps = unet.forward(x.clone(), timestep, context.clone(), &mut hook, &control);
+            let eps = unet.forward(x.clone(), timestep, &context, &mut hook, &control);
             outputs.extend(pollster::block_on(eps)?.into_data().iter::<f32>());
         }
         Ok(outputs)

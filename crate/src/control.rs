@@ -18,6 +18,8 @@ pub enum Phase {
     InvertContent,
     /// DDIM inversion of the style.
     InvertStyle,
+    /// DDIM inversion of both pictures at once, in one batch.
+    InvertBoth,
     /// The reverse pass with injection.
     Stylize,
     /// Latents to the result.
@@ -77,6 +79,7 @@ impl<'a> Control<'a> {
         // Natively each run has its own thread, and there is no event loop to starve.
         #[cfg(target_arch = "wasm32")]
         crate::web::event_loop::turn().await;
+        crate::memory::sample();
         if (self.cancelled)() { Err(Error::Cancelled) } else { Ok(()) }
     }
 }

@@ -1,12 +1,12 @@
 //! Where the networks run: the processor natively, a GPU through wgpu natively, WebGPU in the browser.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, ExecutionError, Tensor, TensorData};
 
 use crate::ops::{self, Kernels};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// The floating-point type that a run computes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -91,6 +91,23 @@ impl From<ExecutionError> for Error {
 
 /// Kernels queued before they are submitted: enough to amortise a submission, few enough to stay responsive.
 const TASKS_MAX: usize = 32;
+
+/// What the one GPU of this process allows.
+static LIMITS: OnceLock<Limits> = OnceLock::new();
+
+/// Bytes that a GPU allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Of the largest buffer.
+    pub buffer: u64,
+    /// Of the largest range of a buffer that a shader can be given.
+    pub binding: u64,
+}
+
+/// What the GPU allows; what WebGPU promises of every device before one was opened.
+pub fn limits() -> Limits {
+    LIMITS.get().copied().unwrap_or(Limits { buffer: 256 << 20, binding: 128 << 20 })
+}
 
 /// What a GPU is, for people.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -178,11 +195,15 @@ pub async fn gpu() -> Result<(Device, Adapter)> {
         || ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|name| info.name.to_lowercase().contains(name));
     ops::choose(if software { Kernels::Software } else { Kernels::Hardware });
     let features = setup.device.features();
+    let limits = setup.device.limits();
+    // There is one GPU a process: whoever opened it first set this too.
+    let _ = LIMITS.set(Limits { buffer: limits.max_buffer_size, binding: limits.max_storage_buffer_binding_size });
+    memory::watch(device.clone());
     let adapter = Adapter {
         backend: format!("{:?}", info.backend),
         software,
         shader_f16: features.contains(wgpu::Features::SHADER_F16),
-        max_buffer_mib: setup.device.limits().max_buffer_size >> 20,
+        max_buffer_mib: limits.max_buffer_size >> 20,
         name: info.name,
     };
     Ok((device, adapter))

@@ -17,6 +17,7 @@ pub mod error;
 #[path = "../../tests/native/golden.rs"]
 #[allow(dead_code, reason = "the integration tests use more of it")]
 mod golden;
+pub mod memory;
 pub mod model;
 pub mod ops;
 pub mod picture;

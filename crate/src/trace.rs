@@ -23,7 +23,8 @@ async fn f32s<const D: usize>(name: &'static str, tensor: Tensor<D>) -> Result<N
 }
 
 /// Writes f32 tensors `null_embedding`, `content_z0`, `style_z0`, `content_inv`, `style_inv`, `adain`, `rev_x0`,
-/// `rev_prev`, `final_latent`, `image`, and the bytes `image_u8` `[height, width, 3]`.
+/// `rev_prev`, `final_latent`, `image`, and the bytes `image_u8` `[height, width, 3]`. The style's are missing where the run
+/// needed nothing of it.
 ///
 /// # Errors
 /// Says why the file cannot be written.
@@ -31,12 +32,10 @@ pub async fn write(path: &Path, pipeline: &Pipeline, outcome: &Outcome<'_>) -> R
     let stacked = |tensors: &[Tensor<4>]| Tensor::cat(tensors.to_vec(), 0);
     let (width, height) = (outcome.image.width() as usize, outcome.image.height() as usize);
     let stylized = &outcome.stylized;
-    let tensors = vec![
+    let mut tensors = vec![
         f32s("null_embedding", pipeline.model.null_embedding.clone()).await?,
         f32s("content_z0", outcome.content.latents().clone()).await?,
-        f32s("style_z0", outcome.style.latents().clone()).await?,
         f32s("content_inv", stacked(&outcome.content.trajectory)).await?,
-        f32s("style_inv", stacked(&outcome.style.trajectory)).await?,
         f32s("adain", stylized.initial.clone()).await?,
         f32s("rev_x0", stacked(&stylized.x0)).await?,
         f32s("rev_prev", stacked(&stylized.previous)).await?,
@@ -54,6 +53,10 @@ pub async fn write(path: &Path, pipeline: &Pipeline, outcome: &Outcome<'_>) -> R
             bytes: outcome.image.as_raw().clone(),
         },
     ];
+    if let Some(style) = outcome.style {
+        tensors.push(f32s("style_z0", style.latents().clone()).await?);
+        tensors.push(f32s("style_inv", stacked(&style.trajectory)).await?);
+    }
     let failed = |error: &dyn std::fmt::Display| {
         Error::File(format!("The trace {} cannot be written: {error}.", path.display()))
     };

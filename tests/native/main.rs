@@ -4,6 +4,7 @@ mod cli;
 mod golden;
 mod gpu;
 mod http;
+mod memory;
 mod ops_attention;
 mod ops_norm;
 mod ops_product;

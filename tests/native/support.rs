@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use burn::tensor::Device;
 use styleid::control::silent;
 use styleid::device::{self, Adapter};
+use styleid::memory::Memory;
 use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::ops::{self, Kernels};
 use styleid::picture::Size;
@@ -21,7 +22,11 @@ pub fn session(model: &str, device: Device) -> Session {
 }
 
 pub fn session_of(origin: &Origin, device: Device, weights: WeightType) -> Session {
-    let options = LoadOptions { weights, ..LoadOptions::default() };
+    session_within(origin, device, weights, Memory::default())
+}
+
+pub fn session_within(origin: &Origin, device: Device, weights: WeightType, memory: Memory) -> Session {
+    let options = LoadOptions { weights, memory, ..LoadOptions::default() };
     let model = pollster::block_on(StableDiffusion::load(origin, device, options, &silent())).expect("a whole model");
     Session::new(Pipeline { model })
 }

@@ -40,6 +40,15 @@ test("the time left comes from the steps' median, so that a slow first step does
   assert.equal(secondsLeft, 1 + 1 + 4 + 4 + 2); // this phase's rest, the photo's two phases, repainting, the decoder as two
 });
 
+test("a step of both pictures at once is one of each", () => {
+  const progress = new RunProgress();
+  const both = (step, now) => progress.update({ phase: "invert-both", step, steps: 4 }, now);
+  both(0, 0);
+  const { fraction, secondsLeft } = both(1, 2000);
+  assert.equal(fraction, (1 + 1 + 1 + 1) / (1 + 1 + 4 + 4 + 4 + 2));
+  assert.equal(secondsLeft, 3 + 3 + 4 + 2);
+});
+
 test("phases that a kept inversion skips count as done", () => {
   const progress = new RunProgress();
   const { fraction } = progress.update({ phase: "stylize", step: 10, steps: 20 }, 0);

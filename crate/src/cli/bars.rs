@@ -18,6 +18,7 @@ fn title(phase: Phase) -> &'static str {
         Phase::EncodeStyle => "Encoding the style",
         Phase::InvertContent => "Inverting the content",
         Phase::InvertStyle => "Inverting the style",
+        Phase::InvertBoth => "Inverting both",
         Phase::Stylize => "Stylizing",
         Phase::Decode => "Decoding the result",
     }

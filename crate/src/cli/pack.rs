@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use indicatif::HumanBytes;
+use styleid::memory::parse_bytes;
 use styleid::model::packing::{Packing, write};
 use styleid::{Control, Result};
 
@@ -28,17 +29,11 @@ pub struct Args {
 }
 
 fn size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text[digits.len()..].to_ascii_uppercase().as_str() {
-        "" | "B" => 1,
-        "KB" => 1000,
-        "MB" | "M" => 1_000_000,
-        "MIB" => 1 << 20,
-        "GB" | "G" => 1_000_000_000,
-        other => return Err(format!("{other} is no unit; use MB or GB")),
-    };
-    let number: u64 = digits.trim().parse().map_err(|_| format!("{text} is no size; give one like 90MB"))?;
-    number.checked_mul(unit).filter(|&bytes| bytes >= 1_000_000).ok_or_else(|| "a part must have 1 MB or more".into())
+    parse_bytes(text).and_then(
+        |bytes| {
+            if bytes >= 1_000_000 { Ok(bytes) } else { Err("a part must have 1 MB or more".into()) }
+        },
+    )
 }
 
 /// # Errors

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
+use indicatif::BinaryBytes;
 use styleid::device::Precision;
+use styleid::memory::{self, Memory, parse_bytes};
 use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::picture::{self, Size};
+use styleid::styleid::session::Outcome;
 use styleid::{Control, Error, Params, Pipeline, Preset, Result, Session, device, trace};
 
 use super::DeviceChoice;
@@ -65,6 +68,16 @@ pub struct Args {
     /// Floating-point type to compute in; auto is f64 for small models on the processor, else f32.
     #[arg(long, value_enum, default_value_t = PrecisionChoice::Auto)]
     precision: PrecisionChoice,
+    /// How much a run may take on the GPU, the weights included, as 1.5GiB [default: by the largest buffer that the GPU
+    /// allows, 2GiB to 4GiB].
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    gpu_memory: Option<u64>,
+    /// Keep attention features on the GPU exactly, not as f16.
+    #[arg(long)]
+    exact_features: bool,
+    /// Say at the end how much of the GPU's memory the run took.
+    #[arg(long)]
+    stats: bool,
     /// Also write every intermediate tensor to this file.
     #[arg(long, value_name = "FILE.safetensors")]
     trace: Option<PathBuf>,
@@ -147,6 +160,18 @@ async fn open_device(choice: DeviceChoice) -> Result<burn::tensor::Device> {
     }
 }
 
+/// How much memory a run took, for those who measure.
+fn print_stats(outcome: &Outcome) {
+    let (on_device, in_main) = outcome.feature_bytes();
+    println!("features: {} on the device, {} in main memory", BinaryBytes(on_device), BinaryBytes(in_main));
+    match memory::peak() {
+        Some(peak) => {
+            println!("GPU memory: at most {} in use, {} reserved", BinaryBytes(peak.in_use), BinaryBytes(peak.reserved))
+        }
+        None => println!("GPU memory: none, the run was on the processor"),
+    }
+}
+
 pub async fn run(args: Args) -> Result<()> {
     let started = Instant::now();
     let params = args.params();
@@ -167,6 +192,7 @@ pub async fn run(args: Args) -> Result<()> {
         precision: args.precision.into(),
         weights: args.keep.weights.into(),
         prediction: args.model.prediction(),
+        memory: Memory { budget: args.gpu_memory, exact_features: args.exact_features, pairs: None },
     };
     let origin = args.model.origin(options.weights, !args.keep.no_cache)?;
     let device = open_device(args.device).await?;
@@ -174,6 +200,7 @@ pub async fn run(args: Args) -> Result<()> {
     let mut session = Session::new(Pipeline { model });
     // The session lends its inversions to the outcome, so the trace gets a handle of the pipeline of its own.
     let pipeline = session.pipeline.clone();
+    memory::begin();
     let outcome = session.run(&content, &style, &params, &control).await?;
 
     let png = picture::to_png(&outcome.image)?;
@@ -184,5 +211,8 @@ pub async fn run(args: Args) -> Result<()> {
     }
     let (width, height) = outcome.image.dimensions();
     println!("{} ({width} × {height}) in {:.1} s", target.display(), started.elapsed().as_secs_f32());
+    if args.stats {
+        print_stats(&outcome);
+    }
     Ok(())
 }

@@ -24,8 +24,30 @@ pub struct Qkv {
     pub temperature: f32,
 }
 
+/// Keys and values to attend over, `[batch, heads, tokens, head_dim]` each.
+#[derive(Debug, Clone)]
+pub struct KeyValue {
+    /// Keys.
+    pub k: Tensor<4>,
+    /// Values.
+    pub v: Tensor<4>,
+}
+
+impl KeyValue {
+    /// The same for every picture of a batch.
+    #[must_use]
+    pub fn repeat(&self, batch: usize) -> Self {
+        Self { k: self.k.clone().repeat_dim(0, batch), v: self.v.clone().repeat_dim(0, batch) }
+    }
+}
+
 /// What happens at the self-attention of a decoder layer. The network calls it and knows nothing else.
 pub trait SelfAttentionHook {
+    /// Keys and values for decoder layer `layer` instead of its own, which are then not computed.
+    fn keys_values(&mut self, _layer: usize) -> Option<KeyValue> {
+        None
+    }
+
     /// Sees what decoder layer `layer` would attend with, and returns what it attends with.
     fn decoder_layer(&mut self, layer: usize, qkv: Qkv) -> Qkv;
 }
@@ -85,21 +107,33 @@ impl Attention {
         })
     }
 
-    /// `[batch, tokens, width]` over `context` (or itself) to the same shape.
-    pub fn forward(&self, x: Tensor<3>, context: Option<Tensor<3>>, hook: HookPoint) -> Tensor<3> {
-        let source = context.unwrap_or_else(|| x.clone());
-        let qkv = Qkv {
-            q: split_heads(self.to_q.forward(x), self.heads),
-            blend: None,
-            k: split_heads(self.to_k.forward(source.clone()), self.heads),
-            v: split_heads(self.to_v.forward(source), self.heads),
-            temperature: 1.0,
+    /// `[batch, tokens, width]` over itself, added to `residual` of the same shape if there is one.
+    pub fn forward(&self, x: Tensor<3>, residual: Option<Tensor<3>>, hook: HookPoint) -> Tensor<3> {
+        let Some((layer, hook)) = hook else {
+            let over = self.project(&x);
+            return self.over(x, over, residual);
         };
-        let qkv = match hook {
-            Some((layer, hook)) => hook.decoder_layer(layer, qkv),
-            None => qkv,
-        };
-        self.to_out.forward(join_heads(attend(qkv)))
+        let KeyValue { k, v } = hook.keys_values(layer).unwrap_or_else(|| self.project(&x));
+        let q = split_heads(self.to_q.forward(x), self.heads);
+        self.finish(hook.decoder_layer(layer, Qkv { q, blend: None, k, v, temperature: 1.0 }), residual)
+    }
+
+    /// Keys and values of a `[batch, n, context_width]`.
+    pub fn project(&self, context: &Tensor<3>) -> KeyValue {
+        KeyValue {
+            k: split_heads(self.to_k.forward(context.clone()), self.heads),
+            v: split_heads(self.to_v.forward(context.clone()), self.heads),
+        }
+    }
+
+    /// As [`Attention::forward`] over what was projected before.
+    pub fn over(&self, x: Tensor<3>, KeyValue { k, v }: KeyValue, residual: Option<Tensor<3>>) -> Tensor<3> {
+        let q = split_heads(self.to_q.forward(x), self.heads);
+        self.finish(Qkv { q, blend: None, k, v, temperature: 1.0 }, residual)
+    }
+
+    fn finish(&self, qkv: Qkv, residual: Option<Tensor<3>>) -> Tensor<3> {
+        self.to_out.forward_added(join_heads(attend(qkv)), residual)
     }
 }
 
@@ -119,9 +153,9 @@ impl FeedForward {
         })
     }
 
-    /// `[batch, tokens, width]` to the same shape.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.out.forward(self.proj.forward_geglu(x))
+    /// `[batch, tokens, width]`, added to `residual` of the same shape if there is one.
+    pub fn forward(&self, x: Tensor<3>, residual: Option<Tensor<3>>) -> Tensor<3> {
+        self.out.forward_added(self.proj.forward_geglu(x), residual)
     }
 }
 
@@ -150,11 +184,11 @@ impl TransformerBlock {
         })
     }
 
-    /// `[batch, tokens, width]` with `context` `[batch, n, context_width]` to the same shape.
-    pub fn forward(&self, x: Tensor<3>, context: Tensor<3>, hook: HookPoint) -> Tensor<3> {
-        let x = x.clone() + self.attn1.forward(self.norm1.forward(x), None, hook);
-        let x = x.clone() + self.attn2.forward(self.norm2.forward(x), Some(context), None);
-        x.clone() + self.ff.forward(self.norm3.forward(x))
+    /// `[batch, tokens, width]` with what this block's cross-attention made of the context, to the same shape.
+    pub fn forward(&self, x: Tensor<3>, context: KeyValue, hook: HookPoint) -> Tensor<3> {
+        let x = self.attn1.forward(self.norm1.forward(x.clone()), Some(x), hook);
+        let x = self.attn2.over(self.norm2.forward(x.clone()), context, Some(x));
+        self.ff.forward(self.norm3.forward(x.clone()), Some(x))
     }
 }
 
@@ -232,18 +266,23 @@ impl SpatialTransformer {
         }
     }
 
-    /// `[batch, channels, height, width]` with `context` to the same shape. A hook sees the first block's self-attention.
-    pub fn forward(&self, x: Tensor<4>, context: Tensor<3>, mut hook: HookPoint) -> Tensor<4> {
+    /// What each block's cross-attention makes of `context` `[batch, n, context_width]`.
+    pub fn project(&self, context: &Tensor<3>) -> Vec<KeyValue> {
+        self.blocks.iter().map(|block| block.attn2.project(context)).collect()
+    }
+
+    /// `[batch, channels, height, width]` with the [projected](Self::project) context to the same shape. A hook sees the
+    /// first block's self-attention.
+    pub fn forward(&self, x: Tensor<4>, context: &[KeyValue], mut hook: HookPoint) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let mut tokens = self.tokens(x.clone());
-        for block in &self.blocks {
+        for (block, context) in self.blocks.iter().zip(context) {
             tokens = block.forward(tokens, context.clone(), hook.take());
         }
-        let out = match &self.proj_out {
-            Projection::Conv(conv) => conv.forward(to_picture(tokens, height, width)),
-            Projection::Linear(linear) => to_picture(linear.forward(tokens), height, width),
-        };
-        x + out
+        match &self.proj_out {
+            Projection::Conv(conv) => conv.forward_added(to_picture(tokens, height, width), x),
+            Projection::Linear(linear) => x + to_picture(linear.forward(tokens), height, width),
+        }
     }
 }
 

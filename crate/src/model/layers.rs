@@ -23,9 +23,9 @@ impl Linear {
         linear(self.operands(x))
     }
 
-    /// The same, added to `residual` `[…, out]`.
-    pub fn forward_added<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
-        linear(Multiply { residual: Some(residual), ..self.operands(x) })
+    /// The same, added to `residual` `[…, out]` if there is one.
+    pub fn forward_added<const D: usize>(&self, x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> {
+        linear(Multiply { residual, ..self.operands(x) })
     }
 
     /// The left half of the result times gelu of its right half, `[…, out/2]`.
@@ -70,6 +70,20 @@ impl Conv {
         conv2d(self.operands(x))
     }
 
+    /// As [`Conv::forward`] with other zeros around the picture: top, bottom, left, right.
+    pub fn forward_padded(&self, x: Tensor<4>, padding: [usize; 4]) -> Tensor<4> {
+        let operands = self.operands(x);
+        let geometry = Geometry { padding, ..operands.geometry };
+        conv2d(Convolve { geometry, ..operands })
+    }
+
+    /// [`Conv::forward_padded`] added to `residual` of the result's shape.
+    pub fn forward_padded_added(&self, x: Tensor<4>, padding: [usize; 4], residual: Tensor<4>) -> Tensor<4> {
+        let operands = self.operands(x);
+        let geometry = Geometry { padding, ..operands.geometry };
+        conv2d(Convolve { geometry, residual: Some(residual), ..operands })
+    }
+
     /// The same, added to `residual` of the result's shape.
     pub fn forward_added(&self, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
         conv2d(Convolve { residual: Some(residual), ..self.operands(x) })
@@ -101,6 +115,17 @@ impl Conv {
                 padding: [before, after, before, after],
                 upsampled: None,
             },
+        }
+    }
+
+    /// Its sizes.
+    pub(super) fn shape(&self) -> ConvShape {
+        let [output, columns] = self.weight.shape();
+        ConvShape {
+            channels: [columns / self.kernel.pow(2), output],
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: [self.before, self.after],
         }
     }
 }

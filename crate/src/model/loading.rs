@@ -12,6 +12,7 @@ use super::unet::Unet;
 use super::vae::Vae;
 use crate::control::Control;
 use crate::device::{Place, Precision, settle};
+use crate::memory::Memory;
 use crate::weights::cache::{Kept, Writer};
 use crate::weights::checkpoint::NULL_EMBEDDING;
 use crate::weights::file::Pending;
@@ -37,6 +38,8 @@ pub struct LoadOptions {
     pub weights: WeightType,
     /// Overrules what the files say about the UNet's output.
     pub prediction: Option<Prediction>,
+    /// What it may take on the GPU.
+    pub memory: Memory,
 }
 
 /// A network's name and what it needs.
@@ -206,7 +209,7 @@ impl StableDiffusion {
             control.breathe().await?;
         }
         let info = configs.info(&facts.told(options.prediction), parts);
-        finish(assembly, configs, info, place.clone())
+        finish(assembly, configs, info, place.clone(), options.memory)
     }
 
     /// Reads the files, less what `partial` has of them.
@@ -282,7 +285,7 @@ impl StableDiffusion {
         }
         stream(&checkpoint, &rest, options.weights, &mut assembly, &mut meter, control).await?;
         let info = configs.info(&facts.told(options.prediction), parts);
-        let model = finish(assembly, configs, info, place.clone())?;
+        let model = finish(assembly, configs, info, place.clone(), options.memory)?;
         if let Some(writer) = writer {
             let full = writer.stopped().is_some();
             if let Err(why) = writer.finish(facts.to_value()).await
@@ -314,7 +317,13 @@ pub(super) async fn embed(configs: &Configs, tensors: Tensors, place: &Place) ->
     })
 }
 
-fn finish(mut assembly: Assembly, configs: Configs, info: ModelInfo, place: Place) -> Result<StableDiffusion> {
+fn finish(
+    mut assembly: Assembly,
+    configs: Configs,
+    info: ModelInfo,
+    place: Place,
+    memory: Memory,
+) -> Result<StableDiffusion> {
     let embedding = assembly
         .null_embedding
         .take()
@@ -323,7 +332,9 @@ fn finish(mut assembly: Assembly, configs: Configs, info: ModelInfo, place: Plac
     let need = Need { name: NULL_EMBEDDING.into(), shape: embedding.shape.clone(), rows: None, is_weight: false };
     let ready = BTreeMap::from([(NULL_EMBEDDING.to_string(), Ready::new(embedding, &need, &place)?)]);
     let null_embedding = Tensors::loaded("The model", ready).take(NULL_EMBEDDING, shape, &place)?;
-    let vae = Vae::build(configs.vae.clone(), assembly.take("vae"), &place)?;
+    let mut vae = Vae::build(configs.vae.clone(), assembly.take("vae"), &place)?;
+    vae.band_bytes = memory.band_bytes(&place);
     let unet = Unet::build(configs.unet.clone(), assembly.take("unet"), &place)?;
-    Ok(StableDiffusion { unet, vae, scheduler: configs.scheduler, null_embedding, info, place })
+    let context = unet.context(&null_embedding);
+    Ok(StableDiffusion { unet, vae, scheduler: configs.scheduler, null_embedding, context, info, memory, place })
 }

@@ -1,8 +1,10 @@
 //! Stable Diffusion's networks in burn: UNet, VAE and text encoder, each shaped by its diffusers `config.json`.
 
 pub mod attention;
+mod bands;
 pub mod clip;
 pub mod config;
+pub mod context;
 pub mod embeddings;
 mod facts;
 pub mod layers;

@@ -3,9 +3,11 @@
 use burn::module::Module;
 use burn::tensor::{Tensor, activation};
 
+use super::bands::{Bands, Window};
 use super::layers::{Builder, Conv, ConvShape, Linear};
 use super::norms::GroupNorm;
 use crate::Result;
+use crate::control::Control;
 
 /// The sizes of a [`ResnetBlock`].
 #[derive(Debug, Clone, Copy)]
@@ -61,11 +63,41 @@ impl ResnetBlock {
             }
             _ => self.conv1.forward(hidden),
         };
-        let shortcut = match &self.conv_shortcut {
+        let sum = self.conv2.forward_added(self.norm2.forward_silu(hidden), self.shortcut(x));
+        self.scaled(sum)
+    }
+
+    /// As [`ResnetBlock::forward`] without a timestep, band by band.
+    ///
+    /// # Errors
+    /// Only what `control` returns: a cancel.
+    pub(super) async fn forward_bands(&self, x: Bands, control: &Control<'_>) -> Result<Bands> {
+        let [input, output] = self.conv1.shape().channels;
+        let limit = x.limit();
+        let x = match x.fit(input.max(output)).single() {
+            Ok(x) => return Ok(Bands::of(vec![self.forward(x, None)], limit)),
+            Err(bands) => bands,
+        };
+        let hidden = x.clone().convolve(Some(&self.norm1), &self.conv1, control).await?;
+        let normed = hidden.normed(&self.norm2);
+        let heights = x.heights();
+        let mut parts = Vec::with_capacity(heights.len());
+        for (Window { rows, padding }, x) in hidden.windows(&self.conv2, heights).zip(x.into_parts()) {
+            let sum = self.conv2.forward_padded_added(normed(rows), padding, self.shortcut(x));
+            parts.push(self.scaled(sum));
+            control.breathe().await?;
+        }
+        Ok(Bands::of(parts, limit))
+    }
+
+    fn shortcut(&self, x: Tensor<4>) -> Tensor<4> {
+        match &self.conv_shortcut {
             Some(conv) => conv.forward(x),
             None => x,
-        };
-        let sum = self.conv2.forward_added(self.norm2.forward_silu(hidden), shortcut);
+        }
+    }
+
+    fn scaled(&self, sum: Tensor<4>) -> Tensor<4> {
         if self.scale == 1.0 { sum } else { sum.div_scalar(self.scale) }
     }
 }
@@ -99,6 +131,14 @@ impl Downsample {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.conv.forward(x)
     }
+
+    /// As [`Downsample::forward`], band by band.
+    ///
+    /// # Errors
+    /// Only what `control` returns: a cancel.
+    pub(super) async fn forward_bands(&self, x: Bands, control: &Control<'_>) -> Result<Bands> {
+        x.convolve(None, &self.conv, control).await
+    }
 }
 
 /// Doubles the resolution by repeating pixels, then convolves.
@@ -119,5 +159,13 @@ impl Upsample {
     pub fn forward(&self, x: Tensor<4>, size: Option<[usize; 2]>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         self.conv.forward_upsampled(x, size.unwrap_or([2 * height, 2 * width]))
+    }
+
+    /// As [`Upsample::forward`] to twice the size, band by band.
+    ///
+    /// # Errors
+    /// Only what `control` returns: a cancel.
+    pub(super) async fn forward_bands(&self, x: Bands, control: &Control<'_>) -> Result<Bands> {
+        x.convolve_doubled(&self.conv, control).await
     }
 }

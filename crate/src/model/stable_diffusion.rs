@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config::{Prediction, SchedulerConfig, TextConfig, UnetConfig, VaeConfig};
+use super::context::Context;
 use super::facts::Facts;
 use super::tokenizer::SpecialTokens;
 use super::unet::Unet;
 use super::vae::Vae;
 use crate::device::Place;
+use crate::memory::Memory;
 use crate::weights::tensors::Census;
 use crate::{Error, Result};
 
@@ -26,8 +28,12 @@ pub struct StableDiffusion {
     pub scheduler: SchedulerConfig,
     /// The empty prompt's embedding, `[1, tokens, width]`.
     pub null_embedding: Tensor<3>,
+    /// The same as the UNet's cross-attentions see it.
+    pub context: Context,
     /// What it is.
     pub info: ModelInfo,
+    /// What it may take there.
+    pub memory: Memory,
     /// Where it lives.
     pub place: Place,
 }

@@ -1,12 +1,14 @@
 //! Every block of every network against the reference's activations on the same input.
 
 use super::attention::NoHook;
+use super::bands::Bands;
 use super::clip::TextEncoder;
 use super::config::{TextConfig, UnetConfig};
 use super::embeddings::sinusoids;
 use super::loading::LoadOptions;
 use super::stable_diffusion::StableDiffusion;
 use super::tokenizer::SpecialTokens;
+use super::vae::VaeMidBlock;
 use crate::control::silent;
 use crate::device::{self, Place, Precision};
 use crate::golden::{Golden, fixture};
@@ -15,6 +17,7 @@ use crate::weights::format::Dtype;
 use crate::weights::local::Folder;
 use crate::weights::tensors::Ready;
 use crate::weights::{Origin, Tensors};
+use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 
 /// Of the largest value of each activation: f32 rounding through up to a hundred layers.
@@ -69,12 +72,15 @@ fn unet_blocks(name: &str) {
                     golden.assert_close(&format!("{place}.attn1"), &attended, TOLERANCE);
                     let tokens = tokens + attended;
                     let attended =
-                        inner.attn2.forward(inner.norm2.forward(tokens.clone()), Some(context.clone()), None);
+                        inner.attn2.over(inner.norm2.forward(tokens.clone()), inner.attn2.project(&context), None);
                     golden.assert_close(&format!("{place}.attn2"), &attended, TOLERANCE);
-                    let forwarded = inner.ff.forward(inner.norm3.forward(tokens + attended));
+                    let forwarded = inner.ff.forward(inner.norm3.forward(tokens + attended), None);
                     golden.assert_close(&format!("{place}.ff"), &forwarded, TOLERANCE);
                 }
-                x = attention.forward(x, context.clone(), None);
+                x = {
+                    let context = attention.project(&context);
+                    attention.forward(x, &context, None)
+                };
                 same(format!("down_blocks.{i}.attentions.{j}"), &x);
             }
             skips.push(x.clone());
@@ -88,7 +94,10 @@ fn unet_blocks(name: &str) {
     }
     x = layers.mid_block.resnets[0].forward(x, Some(&time));
     same("mid_block.resnets.0".into(), &x);
-    x = layers.mid_block.attentions[0].forward(x, context.clone(), None);
+    x = {
+        let context = layers.mid_block.attentions[0].project(&context);
+        layers.mid_block.attentions[0].forward(x, &context, None)
+    };
     same("mid_block.attentions.0".into(), &x);
     x = layers.mid_block.resnets[1].forward(x, Some(&time));
     same("mid_block.resnets.1".into(), &x);
@@ -100,7 +109,10 @@ fn unet_blocks(name: &str) {
             x = resnet.forward(burn::tensor::Tensor::cat(vec![x, skip], 1), Some(&time));
             same(format!("up_blocks.{i}.resnets.{j}"), &x);
             if let Some(attention) = block.attentions.get(j) {
-                x = attention.forward(x, context.clone(), None);
+                x = {
+                    let context = attention.project(&context);
+                    attention.forward(x, &context, None)
+                };
                 same(format!("up_blocks.{i}.attentions.{j}"), &x);
             }
         }
@@ -114,7 +126,8 @@ fn unet_blocks(name: &str) {
     x = layers.conv_norm_out.forward(x);
     same("conv_norm_out".into(), &x);
     same("conv_out".into(), &layers.conv_out.forward(silu(x)));
-    let whole = async { model.unet.forward(input(&golden, "unet.x"), 501, context, &mut NoHook, &silent()).await };
+    let context = model.unet.context(&context);
+    let whole = async { model.unet.forward(input(&golden, "unet.x"), 501, &context, &mut NoHook, &silent()).await };
     same("out".into(), &pollster::block_on(whole).expect("nothing cancels"));
 }
 
@@ -137,6 +150,10 @@ fn timesteps_are_embedded_as_in_the_reference() {
     }
 }
 
+fn mid(block: &VaeMidBlock, x: Tensor<4>) -> Tensor<4> {
+    pollster::block_on(block.forward_bands(Bands::whole(x, usize::MAX), &silent())).expect("nothing cancels").join()
+}
+
 #[test]
 fn vae_block_by_block() {
     let (model, golden) = load("micro15");
@@ -155,7 +172,7 @@ fn vae_block_by_block() {
     }
     let attention = encoder.mid_block.attention.as_ref().expect("this VAE attends");
     same("encoder.mid_block.attentions.0", &attention.forward(encoder.mid_block.resnets[0].forward(x.clone(), None)));
-    x = encoder.mid_block.forward(x);
+    x = mid(&encoder.mid_block, x);
     same("encoder.mid_block", &x);
     x = encoder.conv_norm_out.forward(x);
     same("encoder.conv_norm_out", &x);
@@ -172,7 +189,7 @@ fn vae_block_by_block() {
     same("decoder.conv_in", &x);
     let attention = decoder.mid_block.attention.as_ref().expect("this VAE attends");
     same("decoder.mid_block.attentions.0", &attention.forward(decoder.mid_block.resnets[0].forward(x.clone(), None)));
-    x = decoder.mid_block.forward(x);
+    x = mid(&decoder.mid_block, x);
     same("decoder.mid_block", &x);
     for (i, block) in decoder.up_blocks.iter().enumerate() {
         for resnet in &block.resnets {

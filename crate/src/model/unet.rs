@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 use super::attention::SelfAttentionHook;
 use super::config::UnetConfig;
+use super::context::Context;
 use super::embeddings::{TimestepEmbedding, sinusoids};
 use super::layers::{Builder, Conv};
 use super::norms::GroupNorm;
@@ -62,8 +63,13 @@ impl Unet {
         Ok(Self { config, layers, place: place.clone() })
     }
 
-    /// The prediction for `latents` `[batch, 4, h, w]` at `timestep` with `context` `[batch, n, width]`: the same shape
-    /// as the latents. Breathes between blocks, and calls `hook` at every self-attention of the decoder.
+    /// A prompt's `embedding` `[batch, n, width]` as [`Unet::forward`] takes it.
+    pub fn context(&self, embedding: &Tensor<3>) -> Context {
+        Context::of(&self.layers, embedding)
+    }
+
+    /// The prediction for `latents` `[batch, 4, h, w]` at `timestep` with `context` of the same batch: the same shape as the
+    /// latents. Breathes between blocks, and calls `hook` at every self-attention of the decoder.
     ///
     /// # Errors
     /// Only what `control` returns: a cancel.
@@ -71,7 +77,7 @@ impl Unet {
         &self,
         latents: Tensor<4>,
         timestep: usize,
-        context: Tensor<3>,
+        context: &Context,
         hook: &mut dyn SelfAttentionHook,
         control: &Control<'_>,
     ) -> Result<Tensor<4>> {
@@ -80,14 +86,14 @@ impl Unet {
         let latents = if self.config.center_input_sample { latents.mul_scalar(2.0).sub_scalar(1.0) } else { latents };
         let mut x = layers.conv_in.forward(latents);
         let mut skips = vec![x.clone()];
-        for block in &layers.down_blocks {
-            x = block.forward(x, &time, &context, &mut skips);
+        for (block, context) in layers.down_blocks.iter().zip(&context.down) {
+            x = block.forward(x, &time, context, &mut skips);
             control.breathe().await?;
         }
-        x = layers.mid_block.forward(x, &time, &context);
+        x = layers.mid_block.forward(x, &time, &context.mid);
         control.breathe().await?;
-        for block in &layers.up_blocks {
-            x = block.forward(x, &time, &context, &mut skips, hook);
+        for (block, context) in layers.up_blocks.iter().zip(&context.up) {
+            x = block.forward(x, &time, context, &mut skips, hook);
             control.breathe().await?;
         }
         Ok(layers.conv_out.forward(layers.conv_norm_out.forward_silu(x)))

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 use super::attention::{HookPoint, SelfAttentionHook, SpatialTransformer, TransformerShape};
 use super::config::UnetConfig;
+use super::context::LevelContext;
 use super::layers::Builder;
 use super::resnet::{Downsample, ResnetBlock, ResnetShape, Upsample};
 use crate::Result;
@@ -70,13 +71,13 @@ impl DownBlock {
         &self,
         mut x: Tensor<4>,
         time: &Tensor<2>,
-        context: &Tensor<3>,
+        context: &LevelContext,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
             x = resnet.forward(x, Some(time));
-            if let Some(attention) = self.attentions.get(i) {
-                x = attention.forward(x, context.clone(), None);
+            if let Some((attention, context)) = self.attentions.get(i).zip(context.get(i)) {
+                x = attention.forward(x, context, None);
             }
             skips.push(x.clone());
         }
@@ -108,10 +109,10 @@ impl MidBlock {
         })
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>, time: &Tensor<2>, context: &Tensor<3>) -> Tensor<4> {
+    pub(super) fn forward(&self, x: Tensor<4>, time: &Tensor<2>, context: &LevelContext) -> Tensor<4> {
         let mut x = self.resnets[0].forward(x, Some(time));
-        for (attention, resnet) in self.attentions.iter().zip(&self.resnets[1..]) {
-            x = resnet.forward(attention.forward(x, context.clone(), None), Some(time));
+        for ((attention, resnet), context) in self.attentions.iter().zip(&self.resnets[1..]).zip(context) {
+            x = resnet.forward(attention.forward(x, context, None), Some(time));
         }
         x
     }
@@ -157,7 +158,7 @@ impl UpBlock {
         &self,
         mut x: Tensor<4>,
         time: &Tensor<2>,
-        context: &Tensor<3>,
+        context: &LevelContext,
         skips: &mut Vec<Tensor<4>>,
         hook: &mut dyn SelfAttentionHook,
     ) -> Tensor<4> {
@@ -166,9 +167,9 @@ impl UpBlock {
                 x = Tensor::cat(vec![x, skip], 1);
             }
             x = resnet.forward(x, Some(time));
-            if let Some(attention) = self.attentions.get(i) {
+            if let Some((attention, context)) = self.attentions.get(i).zip(context.get(i)) {
                 let point: HookPoint = Some((self.first_layer + i, &mut *hook));
-                x = attention.forward(x, context.clone(), point);
+                x = attention.forward(x, context, point);
             }
         }
         if let Some(upsample) = &self.upsample {

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use super::attention::{Attention, to_picture, to_tokens};
+use super::bands::Bands;
 use super::config::VaeConfig;
 use super::layers::{Builder, Conv};
 use super::norms::GroupNorm;
@@ -75,12 +76,19 @@ impl VaeMidBlock {
         })
     }
 
-    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mut x = self.resnets[0].forward(x, None);
+    /// Band by band; attention needs every pixel at once, at the lowest resolution.
+    ///
+    /// # Errors
+    /// Only what `control` returns: a cancel.
+    pub(super) async fn forward_bands(&self, x: Bands, control: &Control<'_>) -> Result<Bands> {
+        let mut x = self.resnets[0].forward_bands(x, control).await?;
         if let Some(attention) = &self.attention {
-            x = attention.forward(x);
+            let limit = x.limit();
+            x = Bands::whole(attention.forward(x.join()), limit);
         }
-        self.resnets[1].forward(x, None)
+        let x = self.resnets[1].forward_bands(x, control).await?;
+        control.breathe().await?;
+        Ok(x)
     }
 }
 
@@ -125,6 +133,8 @@ pub struct Decoder {
 pub struct Vae {
     /// Its `config.json`.
     pub config: VaeConfig,
+    /// Bytes of the largest tensor: larger pictures are computed in bands of rows.
+    pub band_bytes: usize,
     pub(crate) encoder: Encoder,
     pub(crate) decoder: Decoder,
 }
@@ -154,7 +164,7 @@ impl Vae {
         let encoder = Self::build_encoder(at.at("encoder"), &config, quant_conv)?;
         let decoder = Self::build_decoder(at.at("decoder"), &config, post_quant_conv)?;
         tensors.finish()?;
-        Ok(Self { config, encoder, decoder })
+        Ok(Self { config, band_bytes: usize::MAX, encoder, decoder })
     }
 
     fn build_encoder(mut at: Builder, config: &VaeConfig, quant_conv: Option<Conv>) -> Result<Encoder> {
@@ -214,22 +224,22 @@ impl Vae {
     /// Only what `control` returns: a cancel.
     pub async fn encode(&self, pixels: Tensor<4>, control: &Control<'_>) -> Result<Posterior> {
         let encoder = &self.encoder;
-        let mut x = encoder.conv_in.forward(pixels);
+        let mut x = Bands::whole(pixels, self.band_bytes).convolve(None, &encoder.conv_in, control).await?;
         for block in &encoder.down_blocks {
             for resnet in &block.resnets {
-                x = resnet.forward(x, None);
+                x = resnet.forward_bands(x, control).await?;
                 control.breathe().await?;
             }
             if let Some(downsample) = &block.downsample {
-                x = downsample.forward(x);
+                x = downsample.forward_bands(x, control).await?;
             }
         }
-        x = encoder.mid_block.forward(x);
-        control.breathe().await?;
-        x = encoder.conv_out.forward(encoder.conv_norm_out.forward_silu(x));
-        if let Some(conv) = &encoder.quant_conv {
-            x = conv.forward(x);
-        }
+        x = encoder.mid_block.forward_bands(x, control).await?;
+        let x = x.convolve(Some(&encoder.conv_norm_out), &encoder.conv_out, control).await?.join();
+        let x = match &encoder.quant_conv {
+            Some(conv) => conv.forward(x),
+            None => x,
+        };
         let channels = self.config.latent_channels;
         Ok(Posterior {
             mean: x.clone().narrow(1, 0, channels),
@@ -243,21 +253,21 @@ impl Vae {
     /// Only what `control` returns: a cancel.
     pub async fn decode(&self, latents: Tensor<4>, control: &Control<'_>) -> Result<Tensor<4>> {
         let decoder = &self.decoder;
-        let mut x = match &decoder.post_quant_conv {
+        let latents = match &decoder.post_quant_conv {
             Some(conv) => conv.forward(latents),
             None => latents,
         };
-        x = decoder.mid_block.forward(decoder.conv_in.forward(x));
-        control.breathe().await?;
+        let mut x = Bands::whole(latents, self.band_bytes).convolve(None, &decoder.conv_in, control).await?;
+        x = decoder.mid_block.forward_bands(x, control).await?;
         for block in &decoder.up_blocks {
             for resnet in &block.resnets {
-                x = resnet.forward(x, None);
+                x = resnet.forward_bands(x, control).await?;
                 control.breathe().await?;
             }
             if let Some(upsample) = &block.upsample {
-                x = upsample.forward(x, None);
+                x = upsample.forward_bands(x, control).await?;
             }
         }
-        Ok(decoder.conv_out.forward(decoder.conv_norm_out.forward_silu(x)))
+        Ok(x.convolve(Some(&decoder.conv_norm_out), &decoder.conv_out, control).await?.join())
     }
 }

@@ -1,12 +1,10 @@
-//! The feature bank: what an inversion keeps of self-attention.
-
-use std::collections::HashMap;
+//! What an inversion keeps of self-attention.
 
 use burn::tensor::Tensor;
 
 use crate::control::Phase;
+pub use crate::model::attention::KeyValue;
 use crate::model::attention::Qkv;
-use crate::{Error, Result};
 
 /// What a picture's role in the run makes worth keeping. Nothing else is kept.
 pub trait Feature: Sized {
@@ -19,42 +17,63 @@ pub trait Feature: Sized {
     /// Added to the seed of the VAE's posterior, so that the two pictures get different noise.
     const SEED_OFFSET: u32;
 
+    /// Tensors of a feature.
+    const PARTS: usize;
+
     /// Takes what is needed from one self-attention.
     fn of(qkv: &Qkv) -> Self;
+
+    /// The feature as its tensors.
+    fn into_tensors(self) -> Vec<Tensor<4>>;
+
+    /// The feature of its tensors; none of a wrong number of them.
+    fn from_tensors(tensors: Vec<Tensor<4>>) -> Option<Self>;
 }
 
 /// Queries of the content, `[1, heads, tokens, head_dim]`.
 #[derive(Debug, Clone)]
 pub struct Query(pub Tensor<4>);
 
-/// Keys and values of the style, `[1, heads, tokens, head_dim]` each.
-#[derive(Debug, Clone)]
-pub struct KeyValue {
-    /// Keys.
-    pub k: Tensor<4>,
-    /// Values.
-    pub v: Tensor<4>,
-}
-
 impl Feature for Query {
     const ROLE: &'static str = "content";
     const ENCODE: Phase = Phase::EncodeContent;
     const INVERT: Phase = Phase::InvertContent;
     const SEED_OFFSET: u32 = 1;
+    const PARTS: usize = 1;
 
     fn of(qkv: &Qkv) -> Self {
         Self(qkv.q.clone())
     }
+
+    fn into_tensors(self) -> Vec<Tensor<4>> {
+        vec![self.0]
+    }
+
+    fn from_tensors(tensors: Vec<Tensor<4>>) -> Option<Self> {
+        let [q] = tensors.try_into().ok()?;
+        Some(Self(q))
+    }
 }
 
+/// Of the style.
 impl Feature for KeyValue {
     const ROLE: &'static str = "style";
     const ENCODE: Phase = Phase::EncodeStyle;
     const INVERT: Phase = Phase::InvertStyle;
     const SEED_OFFSET: u32 = 0;
+    const PARTS: usize = 2;
 
     fn of(qkv: &Qkv) -> Self {
         Self { k: qkv.k.clone(), v: qkv.v.clone() }
+    }
+
+    fn into_tensors(self) -> Vec<Tensor<4>> {
+        vec![self.k, self.v]
+    }
+
+    fn from_tensors(tensors: Vec<Tensor<4>>) -> Option<Self> {
+        let [k, v] = tensors.try_into().ok()?;
+        Some(Self { k, v })
     }
 }
 
@@ -65,38 +84,4 @@ pub struct Key {
     pub layer: usize,
     /// Timestep given to the UNet.
     pub timestep: usize,
-}
-
-/// One picture's features by layer and timestep.
-#[derive(Debug, Clone)]
-pub struct Bank<F> {
-    features: HashMap<Key, F>,
-}
-
-impl<F> Default for Bank<F> {
-    fn default() -> Self {
-        Self { features: HashMap::new() }
-    }
-}
-
-impl<F: Feature> Bank<F> {
-    /// Keeps the feature of one layer at one timestep.
-    pub fn insert(&mut self, key: Key, feature: F) {
-        self.features.insert(key, feature);
-    }
-
-    /// The feature of one layer at one timestep.
-    ///
-    /// # Errors
-    /// Says which was never captured: the inversion was run with other layers or steps.
-    pub fn get(&self, key: Key) -> Result<&F> {
-        self.features.get(&key).ok_or_else(|| {
-            Error::Settings(format!(
-                "The {} was inverted without layer {} at timestep {}; invert it again with the settings of this run.",
-                F::ROLE,
-                key.layer,
-                key.timestep
-            ))
-        })
-    }
 }

@@ -2,6 +2,7 @@
 //! features into the content's reverse diffusion.
 
 pub mod adain;
+pub mod bank;
 pub mod features;
 pub mod hooks;
 pub mod inversion;

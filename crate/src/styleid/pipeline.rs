@@ -7,13 +7,14 @@ use super::features::{Feature, KeyValue, Query};
 use super::hooks::Inject;
 use super::inversion::Inversion;
 use super::params::{Params, Preset};
-use crate::Result;
 use crate::control::{Control, Phase};
 use crate::device::settle;
 use crate::diffusion::{Schedule, ddim, randn};
 use crate::model::StableDiffusion;
 use crate::model::attention::{NoHook, SelfAttentionHook};
 use crate::model::config::Prediction;
+use crate::model::context::Context;
+use crate::{Error, Result, memory};
 
 /// A model on a device, ready to run.
 #[derive(Debug, Clone)]
@@ -43,6 +44,11 @@ impl Plan {
             Preset::Ldm => 1,
         };
         self.schedule.timesteps.iter().rev().skip(skipped).copied()
+    }
+
+    /// Whether a run needs anything of the style: its statistics or its features.
+    pub fn needs_style(&self, params: &Params) -> bool {
+        params.init_adain || !self.layers.is_empty()
     }
 }
 
@@ -75,15 +81,29 @@ impl Pipeline {
         })
     }
 
-    /// One call of the UNet with the empty prompt, without guidance.
+    /// Whether features are kept as f16: on GPUs, unless they are to be exact.
+    pub fn keeps_halves(&self) -> bool {
+        !self.model.place.is_processor() && !self.model.memory.exact_features
+    }
+
+    /// Gives back what the device keeps for tensors of sizes that the next phase has no use for.
+    pub(super) fn tidy(&self) {
+        memory::sample();
+        if !self.model.place.is_processor() {
+            self.model.place.device.memory_cleanup();
+        }
+    }
+
+    /// One call of the UNet with the empty prompt as `context`, without guidance.
     pub(super) async fn predict(
         &self,
         x: Tensor<4>,
         timestep: usize,
+        context: &Context,
         hook: &mut dyn SelfAttentionHook,
         control: &Control<'_>,
     ) -> Result<Tensor<4>> {
-        self.model.unet.forward(x, timestep, self.model.null_embedding.clone(), hook, control).await
+        self.model.unet.forward(x, timestep, context, hook, control).await
     }
 
     /// Pixels `[1, 3, height, width]` in −1…1 to scaled latents: the posterior's mode, or a sample of it from `seed`.
@@ -113,21 +133,23 @@ impl Pipeline {
         Ok(latents)
     }
 
-    /// The reverse pass from the content's noise with the style's statistics (paper, figure 3).
+    /// The reverse pass from the content's noise with the style's statistics (paper, figure 3). `style` may be missing where
+    /// neither these nor its features are asked for.
     ///
     /// # Errors
     /// A cancel, a device that stopped, or inversions made with other settings.
     pub async fn stylize(
         &self,
         content: &Inversion<Query>,
-        style: &Inversion<KeyValue>,
+        style: Option<&Inversion<KeyValue>>,
         plan: &Plan,
         params: &Params,
         control: &Control<'_>,
     ) -> Result<Stylized> {
         let schedule = &plan.schedule;
+        let style = || style.ok_or_else(|| Error::Settings("The style has to be inverted for these settings.".into()));
         let initial = if params.init_adain {
-            adain(content.noise().clone(), style.noise(), plan.preset.adain_epsilon())
+            adain(content.noise().clone(), style()?.noise(), plan.preset.adain_epsilon())
         } else {
             content.noise().clone()
         };
@@ -136,12 +158,13 @@ impl Pipeline {
         let steps = plan.reverse().count();
         control.report(Phase::Stylize, 0, steps);
         for (i, t) in plan.reverse().enumerate() {
+            let context = &self.model.context;
             let output = if plan.layers.is_empty() {
-                self.predict(x.clone(), t, &mut NoHook, control).await?
+                self.predict(x.clone(), t, context, &mut NoHook, control).await?
             } else {
-                let mut inject =
-                    Inject::new(&content.bank, &style.bank, &plan.layers, t, params.gamma, params.temperature)?;
-                self.predict(x.clone(), t, &mut inject, control).await?
+                let (queries, keys_values) = (&content.bank, &style()?.bank);
+                let mut inject = Inject::new(queries, keys_values, &plan.layers, t, params.gamma, params.temperature)?;
+                self.predict(x.clone(), t, context, &mut inject, control).await?
             };
             let split = ddim::split(plan.prediction, &x, output, schedule.alpha(t));
             x = ddim::step_to(&split, schedule.alpha_before(t));

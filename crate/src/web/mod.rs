@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
 use crate::device::{self, Adapter, Precision};
+use crate::memory::{self, GpuBytes, Memory};
 use crate::model::config::Prediction;
 use crate::model::{LoadOptions, ModelInfo, StableDiffusion};
 use crate::weights::WeightType;
@@ -133,6 +134,19 @@ struct ModelOptions {
     prediction: Option<Prediction>,
     /// Another address for the Hub, such as a mirror's.
     hub: Option<String>,
+    /// Bytes that a run may take on the GPU.
+    gpu_bytes: Option<f64>,
+    /// Whether attention features are kept exactly.
+    #[serde(default)]
+    exact_features: bool,
+}
+
+impl ModelOptions {
+    fn memory(&self) -> Memory {
+        // JavaScript's numbers hold every size that there is exactly, and the cast turns what is none into 0.
+        let budget = self.gpu_bytes.map(|bytes| bytes as u64);
+        Memory { budget, exact_features: self.exact_features, pairs: None }
+    }
 }
 
 /// Loads a model in place of the one before, and describes it. `files` is an array of `{path, file}` that a visitor picked
@@ -161,7 +175,12 @@ async fn load(options: ModelOptions, files: JsValue, device: Device, on_event: F
     let report = reporter(on_event);
     let control = Control::new(&report, &|| CANCELLED.get()).with_notices(&*notices);
     let origin = origin(&options, files, notices.clone()).await?;
-    let how = LoadOptions { precision: Precision::F32, weights: options.weights, prediction: options.prediction };
+    let how = LoadOptions {
+        precision: Precision::F32,
+        weights: options.weights,
+        prediction: options.prediction,
+        memory: options.memory(),
+    };
     let model = StableDiffusion::load(&origin, device, how, &control).await?;
     let info = model.info.clone();
     SESSION.set(Some(Session::new(Pipeline { model })));
@@ -288,6 +307,12 @@ pub struct Styled {
     pub height: u32,
     /// Seconds that the run took.
     pub seconds: f64,
+    /// The most bytes that tensors took on the GPU, as our own accounting has it.
+    #[wasm_bindgen(js_name = gpuBytesInUse)]
+    pub gpu_bytes_in_use: f64,
+    /// The most bytes of GPU buffers, those included that waited to be used again.
+    #[wasm_bindgen(js_name = gpuBytesReserved)]
+    pub gpu_bytes_reserved: f64,
 }
 
 /// Repaints `content` in the style of `style`, both files' bytes, with `options` ([`Params`] as an object). Inversions are
@@ -320,17 +345,21 @@ async fn run(
     on_event: Function,
 ) -> Result<Styled> {
     let started = js_sys::Date::now();
+    memory::begin();
     let report = reporter(on_event);
     let control = Control::new(&report, &|| CANCELLED.get());
     let content = picture::decode("The content picture", content)?;
     let style = picture::decode("The style picture", style)?;
     let outcome = session.run(&content, &style, params, &control).await?;
     let (width, height) = outcome.image.dimensions();
+    let GpuBytes { in_use, reserved } = memory::peak().unwrap_or_default();
     Ok(Styled {
         png: picture::to_png(&outcome.image)?,
         width,
         height,
         seconds: (js_sys::Date::now() - started) / 1000.0,
+        gpu_bytes_in_use: in_use as f64,
+        gpu_bytes_reserved: reserved as f64,
     })
 }
 

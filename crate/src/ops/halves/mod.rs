@@ -17,7 +17,7 @@ pub struct Packed {
     /// The tensor's shape.
     pub shape: [usize; 4],
     /// The type it had, and will have again.
-    dtype: DType,
+    pub dtype: DType,
 }
 
 /// Rounds to the nearest f16, ties to even; what is larger than f16's largest number, 65504, becomes that.

@@ -1,0 +1,133 @@
+//! How a budget is divided among weights, activations and features.
+
+use crate::model::config::{UnetConfig, VaeConfig};
+
+/// What a run needs beside the weights, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// A UNet call on one picture.
+    pub unet: u64,
+    /// Encoding or decoding one picture.
+    pub vae: u64,
+    /// The features of both pictures.
+    pub features: u64,
+}
+
+/// How a run uses what the budget leaves beside the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shares {
+    /// Bytes of features that may stay on the device.
+    pub features: u64,
+    /// Whether both pictures can be inverted in one batch.
+    pub pairs: bool,
+}
+
+/// Activations of a UNet call that are alive at once, in f32 numbers a latent and channel of the first level: the
+/// skips (about 11), GEGLU's halves and product (up to 16), queries, keys, values and output of attention, a convolution's
+/// input and output, and what waits to be used again.
+const UNET_VALUES: u64 = 48;
+
+/// The same of the VAE, a pixel and channel of its first level: input, hidden and output of a residual block, where the input
+/// can have twice the channels.
+const VAE_VALUES: u64 = 4;
+
+/// Bands that are alive beside: read, normalised, convolved, added.
+const BANDS: u64 = 6;
+
+/// A run, as far as its memory goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// The UNet's sizes.
+    pub unet: &'a UnetConfig,
+    /// The VAE's sizes.
+    pub vae: &'a VaeConfig,
+    /// Bytes of the VAE's bands.
+    pub band_bytes: usize,
+    /// Height and width of the latents.
+    pub latents: [usize; 2],
+    /// Decoder layers whose features are kept.
+    pub layers: &'a [usize],
+    /// Timesteps at which they are.
+    pub steps: usize,
+    /// Bytes of one number of a feature.
+    pub value_bytes: usize,
+}
+
+impl Task<'_> {
+    /// An estimate, made once for Stable Diffusion and scaled by sizes.
+    pub fn need(&self) -> Need {
+        let area = self.latents.iter().product::<usize>() as u64;
+        let level = |channels: &[usize], area: u64, values: u64| 4 * values * area * channels[0] as u64;
+        let pixels = area * (self.vae.factor() as u64).pow(2);
+        let map = level(&self.vae.block_out_channels, pixels, 1);
+        let values: u64 = self.layers.iter().map(|&layer| feature_values(self.unet, layer, self.latents)).sum();
+        Need {
+            unet: level(&self.unet.block_out_channels, area, UNET_VALUES),
+            vae: map * VAE_VALUES + BANDS * map.min(self.band_bytes as u64),
+            // Queries of one picture, keys and values of the other.
+            features: 3 * values * (self.steps * self.value_bytes) as u64,
+        }
+    }
+}
+
+/// Numbers of one decoder layer's queries: tokens times channels.
+fn feature_values(unet: &UnetConfig, layer: usize, latents: [usize; 2]) -> u64 {
+    let levels = unet.block_out_channels.len();
+    let mut first = 0;
+    for block in 0..levels {
+        first += unet.up_layers(block);
+        if layer < first {
+            let level = levels - 1 - block;
+            // Every level on the way down halves, rounding up.
+            let tokens: usize = latents.iter().map(|side| side.div_ceil(1 << level)).product();
+            return (tokens * unet.block_out_channels[level]) as u64;
+        }
+    }
+    0
+}
+
+impl Shares {
+    /// Of a `budget` of which `weights` bytes are taken. The UNet and the VAE take turns, the features stay.
+    pub fn new(budget: u64, weights: u64, need: Need) -> Self {
+        let left = budget.saturating_sub(weights);
+        Self {
+            features: left.saturating_sub(need.unet.max(need.vae)),
+            pairs: left >= need.features + (2 * need.unet).max(need.vae),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn need(side: usize, layers: &[usize], steps: usize) -> Need {
+        let (unet, vae) = (&UnetConfig::default(), &VaeConfig::default());
+        Task { unet, vae, band_bytes: 32 << 20, latents: [side; 2], layers, steps, value_bytes: 2 }.need()
+    }
+
+    #[test]
+    fn features_of_stable_diffusion_are_as_large_as_documented() {
+        let diffusers = need(64, &[7, 8, 9, 10, 11], 20).features;
+        assert_eq!(diffusers, 20 * 3 * 2 * (2 * 1024 * 640 + 3 * 4096 * 320));
+        assert_eq!(diffusers / MIB, 600);
+        assert_eq!(need(64, &[6, 7, 8, 9, 10, 11], 49).features / MIB, 1653);
+        assert_eq!(need(33, &[6], 1).features, 3 * 2 * 17 * 17 * 640, "odd sides round up on the way down");
+    }
+
+    #[test]
+    fn a_budget_goes_to_weights_then_activations_then_features() {
+        let need = need(64, &[7, 8, 9, 10, 11], 20);
+        let (q8, q4) = (1010 * 1_000_000, 540 * 1_000_000);
+        let ample = Shares::new(4 << 30, q8, need);
+        assert!(ample.pairs && ample.features > need.features);
+        let tight = Shares::new(3 << 29, q8, need);
+        assert!(!tight.pairs && tight.features < need.features);
+        let smaller = Shares::new(3 << 29, q4, need);
+        assert!(smaller.features > tight.features);
+        assert!(q4 + need.vae.max(need.unet) + smaller.features <= 3 << 29);
+        assert_eq!(Shares::new(0, q8, need), Shares { features: 0, pairs: false });
+    }
+}

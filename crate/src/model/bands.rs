@@ -1,0 +1,275 @@
+//! A picture in bands of rows, for sizes at which the whole does not fit a GPU's buffer: what a layer makes of the bands is
+//! what it would make of the whole.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use burn::tensor::module::interpolate;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+
+use super::layers::{Conv, ConvShape};
+use super::norms::GroupNorm;
+use crate::Result;
+use crate::control::Control;
+use crate::ops::norm::{group_apply, group_moments, merge_moments};
+
+#[cfg(test)]
+mod tests;
+
+/// A picture `[batch, channels, height, width]` as bands of rows from top to bottom.
+#[derive(Debug, Clone)]
+pub struct Bands {
+    parts: Vec<Tensor<4>>,
+    /// Bytes that no tensor should exceed. One row with its neighbours is the least that can be computed.
+    limit: usize,
+}
+
+/// Heights of bands, all but the last alike, of which none with `halo` more rows exceeds `limit` bytes if one can help it.
+fn layout(height: usize, row_bytes: usize, halo: usize, limit: usize) -> Vec<usize> {
+    if height.saturating_mul(row_bytes) <= limit {
+        return vec![height];
+    }
+    let most = (limit / row_bytes).saturating_sub(halo).clamp(1, height);
+    let rows = height.div_ceil(height.div_ceil(most));
+    let full = height / rows;
+    let rest = height % rows;
+    std::iter::repeat_n(rows, full).chain((rest > 0).then_some(rest)).collect()
+}
+
+impl Bands {
+    /// One band of everything, whatever its size.
+    pub fn whole(x: Tensor<4>, limit: usize) -> Self {
+        Self { parts: vec![x], limit }
+    }
+
+    /// A picture of bands that were made together.
+    pub fn of(parts: Vec<Tensor<4>>, limit: usize) -> Self {
+        Self { parts, limit }
+    }
+
+    /// Bytes that no tensor should exceed.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Height of every band.
+    pub fn heights(&self) -> Vec<usize> {
+        self.parts.iter().map(|part| part.dims()[2]).collect()
+    }
+
+    /// The one tensor, if there is one band.
+    pub fn single(self) -> std::result::Result<Tensor<4>, Self> {
+        match <[Tensor<4>; 1]>::try_from(self.parts) {
+            Ok([x]) => Ok(x),
+            Err(parts) => Err(Self { parts, ..self }),
+        }
+    }
+
+    /// All bands as one tensor.
+    pub fn join(self) -> Tensor<4> {
+        match self.single() {
+            Ok(x) => x,
+            Err(bands) => Tensor::cat(bands.parts, 2),
+        }
+    }
+
+    /// The bands, top to bottom.
+    pub fn into_parts(self) -> Vec<Tensor<4>> {
+        self.parts
+    }
+
+    /// The same picture in bands that stay within the limit with as many as `channels` channels.
+    pub fn fit(self, channels: usize) -> Self {
+        let heights = layout(self.height(), channels * self.row_bytes(), HALO, self.limit);
+        if heights == self.heights() {
+            return self;
+        }
+        let mut from = 0;
+        let ranges = heights.iter().map(|rows| {
+            from += rows;
+            from - rows..from
+        });
+        let limit = self.limit;
+        let mut reader = Reader::new(self);
+        Self { parts: ranges.map(|rows| reader.rows(rows.clone(), rows.end)).collect(), limit }
+    }
+
+    /// `norm` and `SiLU` of this picture, for any rows of it.
+    pub fn normed<'a>(&self, norm: &'a GroupNorm) -> impl Fn(Tensor<4>) -> Tensor<4> + use<'a> {
+        // The only band has its moments in itself.
+        let moments = (self.parts.len() > 1)
+            .then(|| merge_moments(self.parts.iter().map(|part| group_moments(part.clone(), norm.groups())).collect()));
+        move |rows| match &moments {
+            Some(moments) => group_apply(rows, moments, norm.affine(), true),
+            None => norm.forward_silu(rows),
+        }
+    }
+
+    /// What `conv` needs for each band of `heights` rows of its output, from the top.
+    pub fn windows(self, conv: &Conv, heights: Vec<usize>) -> Windows {
+        let height = self.height();
+        Windows { reader: Reader::new(self), shape: conv.shape(), height, heights: heights.into(), from: 0 }
+    }
+
+    /// `conv` of the picture, after `norm` and `SiLU` if there is one, in bands that stay within the limit.
+    ///
+    /// # Errors
+    /// Only what `control` returns: a cancel.
+    pub async fn convolve(self, norm: Option<&GroupNorm>, conv: &Conv, control: &Control<'_>) -> Result<Self> {
+        let ConvShape { channels: [input, output], kernel, stride, padding: [before, after] } = conv.shape();
+        let limit = self.limit;
+        // A norm must see as many bands as the convolution makes: one has its moments in itself.
+        let this = if norm.is_some() { self.fit(input.max(output)) } else { self };
+        let prepare = norm.map(|norm| this.normed(norm));
+        let prepared = |rows: Tensor<4>| match &prepare {
+            Some(prepare) => prepare(rows),
+            None => rows,
+        };
+        let height = (this.height() + before + after).saturating_sub(kernel) / stride + 1;
+        // A row of the output is `stride` of the input, which are the wider for it too.
+        let row_bytes = this.row_bytes() * (input * stride).max(output.div_ceil(stride));
+        let heights = layout(height, row_bytes, HALO.div_ceil(stride), limit);
+        if let ([_], [_]) = (&this.parts[..], &heights[..]) {
+            return Ok(Self::whole(conv.forward(prepared(this.join())), limit));
+        }
+        let mut parts = Vec::with_capacity(heights.len());
+        for Window { rows, padding } in this.windows(conv, heights) {
+            parts.push(conv.forward_padded(prepared(rows), padding));
+            control.breathe().await?;
+        }
+        Ok(Self { parts, limit })
+    }
+
+    /// `conv` of the picture after every pixel became a square of four.
+    ///
+    /// # Errors
+    /// Only what `control` returns: a cancel.
+    pub async fn convolve_doubled(self, conv: &Conv, control: &Control<'_>) -> Result<Self> {
+        let ConvShape { channels: [input, output], .. } = conv.shape();
+        let limit = self.limit;
+        let height = 2 * self.height();
+        let heights = layout(height, 2 * self.row_bytes() * input.max(output), HALO + 2, limit);
+        let this = match (self.single(), &heights[..]) {
+            (Ok(x), [_]) => {
+                let [_, _, height, width] = x.dims();
+                return Ok(Self::whole(conv.forward_upsampled(x, [2 * height, 2 * width]), limit));
+            }
+            (Ok(x), _) => Self::whole(x, limit),
+            (Err(bands), _) => bands,
+        };
+        let mut parts = Vec::with_capacity(heights.len());
+        let mut windows = this.windows(conv, heights);
+        windows.height = height;
+        while let Some((wanted, padding, next)) = windows.advance() {
+            // Pixels of the small picture that the wanted ones come from, one row too many where they begin on an odd one.
+            let rows = windows.reader.rows(wanted.start / 2..wanted.end.div_ceil(2), next / 2);
+            let mut rows = doubled(rows);
+            if rows.dims()[2] != wanted.len() {
+                rows = rows.narrow(2, wanted.start % 2, wanted.len());
+            }
+            parts.push(conv.forward_padded(rows, padding));
+            control.breathe().await?;
+        }
+        Ok(Self { parts, limit })
+    }
+
+    fn height(&self) -> usize {
+        self.heights().iter().sum()
+    }
+
+    /// Bytes of one row of one channel.
+    fn row_bytes(&self) -> usize {
+        self.parts.first().map_or(0, |part| part.dims()[0] * part.dims()[3] * part.dtype().size())
+    }
+}
+
+/// Every pixel as a square of four.
+fn doubled(x: Tensor<4>) -> Tensor<4> {
+    let [_, _, height, width] = x.dims();
+    interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]))
+}
+
+/// Rows that a convolution of 3 × 3 needs beside its own, above and below.
+const HALO: usize = 2;
+
+/// Reads rows from top to bottom, and lets go of bands that will not be read again.
+#[derive(Debug)]
+struct Reader {
+    parts: VecDeque<Tensor<4>>,
+    /// Row at which the first part begins.
+    from: usize,
+}
+
+impl Reader {
+    fn new(bands: Bands) -> Self {
+        Self { parts: bands.parts.into(), from: 0 }
+    }
+
+    /// The rows of `range`; rows above `next` are not asked for again.
+    fn rows(&mut self, range: Range<usize>, next: usize) -> Tensor<4> {
+        let mut pieces = Vec::new();
+        let mut top = self.from;
+        for part in &self.parts {
+            let rows = part.dims()[2];
+            let (start, end) = (range.start.max(top), range.end.min(top + rows));
+            if start < end {
+                let whole = end - start == rows;
+                pieces.push(if whole { part.clone() } else { part.clone().narrow(2, start - top, end - start) });
+            }
+            top += rows;
+        }
+        while let Some(part) = self.parts.front()
+            && self.from + part.dims()[2] <= next
+        {
+            self.from += part.dims()[2];
+            self.parts.pop_front();
+        }
+        if pieces.len() == 1 { pieces.swap_remove(0) } else { Tensor::cat(pieces, 2) }
+    }
+}
+
+/// Rows of a picture with the zeros around them that a convolution wants: top, bottom, left, right.
+#[derive(Debug)]
+pub struct Window {
+    /// Rows of the picture.
+    pub rows: Tensor<4>,
+    /// Rows and columns of zeros around them, which there are at the picture's own edges only.
+    pub padding: [usize; 4],
+}
+
+/// The [`Window`]s of a convolution, one for each band of its output.
+#[derive(Debug)]
+pub struct Windows {
+    reader: Reader,
+    shape: ConvShape,
+    /// Rows of the picture that the convolution sees.
+    height: usize,
+    /// Rows of the output's bands that are left.
+    heights: VecDeque<usize>,
+    /// First row of the output's next band.
+    from: usize,
+}
+
+impl Windows {
+    /// Rows of the next window, the zeros around them, and the row at which the one after begins.
+    fn advance(&mut self) -> Option<(Range<usize>, [usize; 4], usize)> {
+        let rows = self.heights.pop_front()?;
+        let ConvShape { kernel, stride, padding: [before, after], .. } = self.shape;
+        // Counted from the first row of zeros above the picture.
+        let (start, end) = (self.from * stride, (self.from + rows - 1) * stride + kernel);
+        self.from += rows;
+        let inside = |row: usize| row.saturating_sub(before).min(self.height);
+        let (top, bottom) = (before.saturating_sub(start), end.saturating_sub(before + self.height));
+        Some((inside(start)..inside(end), [top, bottom, before, after], inside(self.from * stride)))
+    }
+}
+
+impl Iterator for Windows {
+    type Item = Window;
+
+    fn next(&mut self) -> Option<Window> {
+        let (rows, padding, next) = self.advance()?;
+        Some(Window { rows: self.reader.rows(rows, next), padding })
+    }
+}

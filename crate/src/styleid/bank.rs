@@ -1,0 +1,216 @@
+//! The feature bank: one picture's features by layer and timestep, on the device as far as its budget goes and in main
+//! memory beyond.
+//!
+//! Stable Diffusion 1.5 at 512 px, layers 7 to 11, 20 steps: 5.2 million numbers each of Q, K and V a step, 600 MiB as f16.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use super::features::{Feature, Key};
+use crate::ops::halves::{self, Packed};
+use crate::{Error, Result};
+
+#[cfg(test)]
+mod tests;
+
+/// How features are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keeping {
+    /// As f16, two to a word; otherwise as the network made them.
+    pub halves: bool,
+    /// Bytes on the device; what goes beyond is kept in main memory.
+    pub device_bytes: u64,
+}
+
+impl Keeping {
+    /// Everything as it is, on the device.
+    pub const EXACT: Self = Self { halves: false, device_bytes: u64::MAX };
+}
+
+/// One tensor of a feature on the device.
+#[derive(Debug, Clone)]
+enum Held {
+    Plain(Tensor<4>),
+    Halves(Packed),
+}
+
+/// One tensor of a feature in main memory.
+#[derive(Debug, Clone)]
+struct Spilled {
+    data: TensorData,
+    shape: [usize; 4],
+    /// What it was as floats.
+    dtype: DType,
+    device: Device,
+}
+
+/// Where one tensor of a feature is.
+#[derive(Debug, Clone)]
+enum Part {
+    Device(Box<Held>),
+    Main(Box<Spilled>),
+}
+
+impl Held {
+    fn new(x: Tensor<4>, halves: bool) -> Self {
+        if halves { Self::Halves(halves::pack(x)) } else { Self::Plain(x) }
+    }
+
+    fn bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Plain(x) => x.shape().num_elements() * x.dtype().size(),
+            Self::Halves(packed) => 4 * packed.words.dims()[0],
+        };
+        bytes as u64
+    }
+
+    fn tensor(&self) -> Tensor<4> {
+        match self {
+            Self::Plain(x) => x.clone(),
+            Self::Halves(packed) => halves::unpack(packed),
+        }
+    }
+
+    async fn spill(self) -> Result<Spilled> {
+        let (data, shape, dtype, device) = match self {
+            Self::Plain(x) => (x.clone().into_data_async().await?, x.dims(), x.dtype(), x.device()),
+            Self::Halves(Packed { words, shape, dtype }) => {
+                let device = words.device();
+                (words.into_data_async().await?, shape, dtype, device)
+            }
+        };
+        // What was read may still be the device's memory: a copy of our own lets it go.
+        let data = TensorData::from_bytes_vec(data.as_bytes().to_vec(), data.shape().clone(), data.dtype());
+        Ok(Spilled { data, shape, dtype, device })
+    }
+}
+
+impl Spilled {
+    /// Starts a copy to the device.
+    fn upload(&self) -> Held {
+        let (data, held) = (self.data.clone(), self.data.dtype());
+        if held == self.dtype {
+            return Held::Plain(Tensor::from_data(data, (&self.device, held)));
+        }
+        let words: Tensor<1, Int> = Tensor::from_data(data, (&self.device, held));
+        Held::Halves(Packed { words, shape: self.shape, dtype: self.dtype })
+    }
+}
+
+/// A feature on the device, or on its way there, still as it is kept.
+#[derive(Debug)]
+pub struct Fetched<F> {
+    parts: Vec<Held>,
+    feature: PhantomData<F>,
+}
+
+impl<F: Feature> Fetched<F> {
+    /// The feature as floats.
+    pub fn feature(&self) -> Option<F> {
+        F::from_tensors(self.parts.iter().map(Held::tensor).collect())
+    }
+}
+
+/// One picture's features by layer and timestep.
+#[derive(Debug, Clone)]
+pub struct Bank<F> {
+    /// By timestep, then layer.
+    entries: BTreeMap<(usize, usize), Vec<Part>>,
+    keeping: Keeping,
+    /// Bytes on the device.
+    held: u64,
+    /// Bytes in main memory.
+    spilled: u64,
+    feature: PhantomData<F>,
+}
+
+impl<F> Default for Bank<F> {
+    fn default() -> Self {
+        Self::new(Keeping::EXACT)
+    }
+}
+
+impl<F> Bank<F> {
+    /// An empty bank.
+    pub fn new(keeping: Keeping) -> Self {
+        Self { entries: BTreeMap::new(), keeping, held: 0, spilled: 0, feature: PhantomData }
+    }
+
+    /// Bytes on the device and in main memory.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.held, self.spilled)
+    }
+
+    /// Moves to main memory what goes beyond `device_bytes`: the timesteps that the reverse pass comes to last.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn shrink(&mut self, device_bytes: u64) -> Result<()> {
+        for parts in self.entries.values_mut() {
+            for part in parts {
+                if self.held <= device_bytes {
+                    return Ok(());
+                }
+                if let Part::Device(held) = part {
+                    let bytes = held.bytes();
+                    let spilled = held.clone().spill().await?;
+                    *part = Part::Main(Box::new(spilled));
+                    self.held -= bytes;
+                    self.spilled += bytes;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// [`Bank::shrink`] to what the bank may hold.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn settle(&mut self) -> Result<()> {
+        self.shrink(self.keeping.device_bytes).await
+    }
+}
+
+impl<F: Feature> Bank<F> {
+    /// Keeps the feature of one layer at one timestep, on the device until the bank next [settles](Self::settle).
+    pub fn insert(&mut self, key: Key, feature: F) {
+        let halves = self.keeping.halves;
+        let parts: Vec<Held> = feature.into_tensors().into_iter().map(|x| Held::new(x, halves)).collect();
+        self.held += parts.iter().map(Held::bytes).sum::<u64>();
+        self.entries
+            .insert((key.timestep, key.layer), parts.into_iter().map(|held| Part::Device(Box::new(held))).collect());
+    }
+
+    fn parts(&self, key: Key) -> Result<&[Part]> {
+        let parts = self.entries.get(&(key.timestep, key.layer)).ok_or_else(|| {
+            Error::Settings(format!(
+                "The {} was inverted without layer {} at timestep {}; invert it again with the settings of this run.",
+                F::ROLE,
+                key.layer,
+                key.timestep
+            ))
+        })?;
+        Ok(parts)
+    }
+
+    /// # Errors
+    /// Says which feature was never captured: the inversion was run with other layers or steps.
+    pub fn check(&self, key: Key) -> Result<()> {
+        self.parts(key).map(drop)
+    }
+
+    /// The feature of one layer at one timestep; a copy to the device begins if it is not there.
+    ///
+    /// # Errors
+    /// As [`Bank::check`].
+    pub fn fetch(&self, key: Key) -> Result<Fetched<F>> {
+        let held = |part: &Part| match part {
+            Part::Device(held) => Held::clone(held),
+            Part::Main(spilled) => spilled.upload(),
+        };
+        Ok(Fetched { parts: self.parts(key)?.iter().map(held).collect(), feature: PhantomData })
+    }
+}
