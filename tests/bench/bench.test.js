@@ -19,7 +19,12 @@ const run = {
   machine: "m",
   commit: "c",
   time: 0,
-  setting: { kernels: ["software", "reference"], peak: { oneChain: { gflops: 5 }, manyChains: { gflops: 10 } }, networks: ["UNet", "VAE"], rows: 2 },
+  setting: {
+    kernels: ["software", "reference"],
+    peak: { oneChain: { gflops: 5 }, manyChains: { gflops: 10 } },
+    networks: ["UNet", "VAE"],
+    rows: 2,
+  },
   rows: [
     row("a & b", [3, 0], { software: { seconds: 0.5 }, reference: { seconds: 2 } }),
     { ...row("b", [1, 1], {}), failed: "left out" },

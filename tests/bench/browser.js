@@ -34,7 +34,8 @@ const filter = list(values.filter);
 if (values["peers-only"] && !peers.length) throw new Error("--peers-only needs peers");
 const options = {
   // A peer's row is measured in the same run, whatever the filter.
-  filter: filter.length || values["peers-only"] ? [...new Set([...filter, ...peers.map((name) => PEERS[name].row)])] : [],
+  filter:
+    filter.length || values["peers-only"] ? [...new Set([...filter, ...peers.map((name) => PEERS[name].row)])] : [],
   kernels: list(values.kernels),
   weights: values.weights,
   secondsPerRow: Number(values["seconds-per-row"]),

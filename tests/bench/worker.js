@@ -1,6 +1,6 @@
-// Measures our rows, then the peers, in one worker; every result is posted as it comes.
+// Measures our rows and their peers in one worker; every result is posted as it comes.
 
-import init, { benchInput, benchOpen, benchOperations, benchOutput, benchWeight } from "./styleid.js";
+import init, { benchInput, benchOpen, benchOutput, benchRow, benchRows, benchWeight } from "./styleid.js";
 import { runPeer } from "./peer.js";
 import { PEERS } from "./peers.js";
 
@@ -19,14 +19,18 @@ onmessage = async ({ data: { options, peers } }) => {
   try {
     await init();
     postMessage({ setting: await benchOpen(options) });
-    await benchOperations((row) => postMessage({ row }));
-    for (const name of peers) {
-      const { row, build } = PEERS[name];
-      try {
-        const { timing, output } = await runPeer(build(benchWeight, benchInput));
-        postMessage({ peer: { name, row, timing, difference: difference(await benchOutput(row), output) } });
-      } catch (error) {
-        postMessage({ peer: { name, row, failed: String(error) } });
+    // A peer comes right after its row, so that both see the same machine.
+    for (const name of benchRows()) {
+      postMessage({ row: await benchRow(name) });
+      for (const peer of peers.filter((peer) => PEERS[peer].row === name)) {
+        try {
+          const { timing, output } = await runPeer(PEERS[peer].build(benchWeight, benchInput));
+          postMessage({
+            peer: { name: peer, row: name, timing, difference: difference(await benchOutput(name), output) },
+          });
+        } catch (error) {
+          postMessage({ peer: { name: peer, row: name, failed: String(error) } });
+        }
       }
     }
     postMessage({ done: true });

@@ -206,8 +206,7 @@ impl Bench {
     /// # Errors
     /// There is no such row, or the device failed.
     pub async fn output(&self, name: &str) -> Result<Vec<f32>> {
-        let entry = shapes::entries().into_iter().find(|entry| entry.work.name() == name);
-        let entry = entry.ok_or_else(|| Error::Settings(format!("There is no row {name}.")))?;
+        let entry = shapes::entry(name)?;
         let operation = operation::build(entry.work, &self.place, self.options.weights)?;
         ops::choose(self.kernels[0]);
         Ok(operation().into_data_async().await?.iter::<f32>().collect())

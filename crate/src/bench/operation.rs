@@ -95,12 +95,13 @@ pub fn build(work: Work, place: &Place, weights: WeightType) -> Result<Operation
             let norm = at.layer_norm("norm1", width, 1e-5)?;
             let attention = Attention::build(at.at("attn1"), width, width, heads, false)?;
             let x = tensor(place, "x", [1, tokens, width]);
-            Box::new(move || (x.clone() + attention.forward(norm.forward(x.clone()), None, None)).unsqueeze())
+            Box::new(move || attention.forward(norm.forward(x.clone()), Some(x.clone()), None).unsqueeze())
         }
         Work::Transformer { width, heads, tokens, context } => {
             let block = TransformerBlock::build(at, width, context, heads)?;
             let x = tensor(place, "x", [1, tokens, width]);
-            let context = tensor(place, "context", [1, PROMPT, context]);
+            // A run does this once, not in every call.
+            let context = block.attn2.project(&tensor(place, "context", [1, PROMPT, context]));
             Box::new(move || block.forward(x.clone(), context.clone(), None).unsqueeze())
         }
     })

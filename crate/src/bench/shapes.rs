@@ -2,6 +2,7 @@
 
 use super::work::{PROMPT, Work};
 use crate::model::config::{PerLevel, UnetConfig, VaeConfig};
+use crate::{Error, Result};
 
 /// What an operation may be part of: a call of either UNet, the VAE's encoder, the VAE's decoder.
 pub const NETWORKS: [&str; 4] = ["SD 1.5 UNet", "SD 2.1 UNet", "VAE encoder", "VAE decoder"];
@@ -54,6 +55,15 @@ pub fn entries() -> Vec<Entry> {
     ];
     entries.extend(blocks.map(|work| Entry { work, uses: [0; 4] }));
     entries
+}
+
+/// The entry of this name.
+///
+/// # Errors
+/// There is none.
+pub fn entry(name: &str) -> Result<Entry> {
+    let found = entries().into_iter().find(|entry| entry.work.name() == name);
+    found.ok_or_else(|| Error::Settings(format!("There is no row {name}.")))
 }
 
 fn conv(input: usize, output: usize, kernel: usize, side: usize) -> Work {

@@ -3,11 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use js_sys::Function;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use super::{Bench, Options, operation};
+use super::{Bench, Options, operation, shapes};
 use crate::{Error, Result};
 
 thread_local! {
@@ -35,17 +34,23 @@ pub async fn bench_open(options: JsValue) -> Result<JsValue, JsValue> {
     setting
 }
 
-/// Measures every row that the options ask for, and calls `on_row` with each.
+/// Names of the rows that the options ask for.
 ///
 /// # Errors
 /// No device was opened.
-#[wasm_bindgen(js_name = benchOperations)]
-pub async fn bench_operations(on_row: Function) -> Result<(), JsValue> {
+#[wasm_bindgen(js_name = benchRows)]
+pub fn bench_rows() -> Result<Vec<String>, JsValue> {
+    Ok(opened()?.entries().iter().map(|entry| entry.work.name()).collect())
+}
+
+/// Measures the row `name`.
+///
+/// # Errors
+/// No device was opened, or there is no such row.
+#[wasm_bindgen(js_name = benchRow)]
+pub async fn bench_row(name: String) -> Result<JsValue, JsValue> {
     let bench = opened()?;
-    for entry in bench.entries() {
-        on_row.call1(&JsValue::NULL, &object(&bench.row(&entry).await)?)?;
-    }
-    Ok(())
+    object(&bench.row(&shapes::entry(&name)?).await)
 }
 
 /// What the row `name` computes.

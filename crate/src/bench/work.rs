@@ -19,7 +19,7 @@ pub enum Work {
     Resnet { channels: usize, side: usize },
     /// Layer norm, projections, attention, projection, added to the input.
     SelfAttention { width: usize, heads: usize, tokens: usize },
-    /// `TransformerBlock` with a context of 77 tokens.
+    /// `TransformerBlock` with a context of 77 tokens, whose keys and values are there already.
     Transformer { width: usize, heads: usize, tokens: usize, context: usize },
 }
 
@@ -85,9 +85,9 @@ impl Work {
             Self::SelfAttention { width, tokens, .. } => {
                 product(&[4, width, width, tokens]) + product(&[2, width, tokens, tokens])
             }
-            Self::Transformer { width, tokens, context, heads } => {
+            Self::Transformer { width, tokens, heads, .. } => {
                 let own = Self::SelfAttention { width, heads, tokens }.flop();
-                let projections = product(&[2, width, width, tokens]) + product(&[2, context, width, PROMPT]);
+                let projections = product(&[2, width, width, tokens]);
                 let cross = product(&[2, width, tokens, PROMPT]);
                 own + projections + cross + product(&[12, width, width, tokens])
             }
