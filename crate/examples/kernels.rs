@@ -2,16 +2,20 @@
 //!
 //! `./dev bench kernels --json docs/bench/NAME.json` runs it. The binary needs nothing but a Vulkan driver beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use clap::Parser;
-use serde_json::{Value, json};
+use serde_json::json;
+use styleid::Result;
 use styleid::bench::peak::Variant;
 use styleid::bench::{Bench, Options, Row};
 use styleid::weights::WeightType;
-use styleid::{Error, Result};
+
+#[path = "support/record.rs"]
+mod record;
+
+use record::{processor, time, weights, write};
 
 /// Measures kernels.
 #[derive(Debug, Parser)]
@@ -45,25 +49,6 @@ struct Arguments {
     list: bool,
 }
 
-fn weights(text: &str) -> std::result::Result<WeightType, String> {
-    [WeightType::Exact, WeightType::F16, WeightType::Q8, WeightType::Q4]
-        .into_iter()
-        .find(|weights| weights.name() == text)
-        .ok_or_else(|| "one of exact, f16, q8, q4".into())
-}
-
-fn processor() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{}, {cores} cores", model.unwrap_or("unknown processor"))
-}
-
-/// Seconds since 1970, which the report writes as a date.
-fn time() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
 fn print(row: &Row, kernels: &[&str]) {
     let mut line = format!("| {} |", row.name);
     for (name, timing) in kernels.iter().filter_map(|name| row.times.get_key_value(name)) {
@@ -81,11 +66,6 @@ fn print(row: &Row, kernels: &[&str]) {
         line += &format!(" {failed} |");
     }
     println!("{line}");
-}
-
-fn write(path: &Path, run: &Value) -> Result<()> {
-    std::fs::write(path, format!("{run:#}\n"))
-        .map_err(|error| Error::File(format!("{} cannot be written ({error}).", path.display())))
 }
 
 async fn run(arguments: Arguments) -> Result<()> {

@@ -5,12 +5,10 @@
 //! `./dev bench loading [FOLDER]`: the two models, 2 GB each, are made in FOLDER (`styleid-true-size` among the temporary
 //! files) and stay there.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use styleid::device::cpu;
@@ -22,53 +20,12 @@ use styleid::{Control, Error, Progress, Result};
 
 #[path = "support/formula.rs"]
 mod formula;
+#[path = "support/heap.rs"]
+mod heap;
 #[path = "support/shapes.rs"]
 mod shapes;
 #[path = "support/true_size.rs"]
 mod true_size;
-
-/// Counts what is allocated.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-fn grow(bytes: usize) {
-    let now = NOW.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    PEAK.fetch_max(now, Ordering::Relaxed);
-}
-
-// SAFETY: every call goes to the system's allocator as it came; only sizes are counted beside.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        grow(layout.size());
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        grow(layout.size());
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Both blocks may be alive for a moment; counted as if they were.
-        grow(size);
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const MIB: f64 = 1_048_576.0;
 
@@ -109,8 +66,7 @@ impl Drop for Hub {
 
 fn load(name: &str, origin: &Origin, weights: WeightType, web: Option<&Web>) -> Result<()> {
     let started = Instant::now();
-    let before = NOW.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
+    let before = heap::begin();
     let needed = std::cell::Cell::new(0);
     let on_progress = |progress: Progress| needed.set(progress.steps);
     let control = Control::new(&on_progress, &|| false);
@@ -121,8 +77,8 @@ fn load(name: &str, origin: &Origin, weights: WeightType, web: Option<&Web>) -> 
         LoadOptions { weights, ..LoadOptions::default() },
         &control,
     ))?;
-    let kept = NOW.load(Ordering::Relaxed) - before;
-    let beyond = PEAK.load(Ordering::Relaxed) - before - kept;
+    let kept = heap::now() - before;
+    let beyond = heap::peak() - before - kept;
     let fetched = web.map_or(String::new(), |web| {
         let fetched = web.received() - received;
         let more = 100.0 * (fetched as f64 / needed.get() as f64 - 1.0);

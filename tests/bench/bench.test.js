@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Graph } from "./onnx.js";
-import { digits, networksTable, peersTable, plot, rowsTable } from "./tables.js";
+import { digits, networksTable, peersTable, plot, rowsTable, wholeTable } from "./tables.js";
 
 const row = (name, uses, times) => ({
   name,
@@ -54,6 +54,27 @@ test("a network with a row missing has no sum", () => {
   const whole = { ...run, rows: [run.rows[0], row("b", [1, 1], { software: { seconds: 1 } })] };
   assert.match(networksTable(whole), /\| UNet \| 2\.50 \|  \|\n\| VAE \| 1\.00 \|  \|/);
   assert.equal(networksTable({ ...whole, setting: { ...run.setting, rows: 3 } }), "", "rows were filtered out");
+});
+
+test("whole networks are a line each", () => {
+  const facts = {
+    adapter: { name: "a", backend: "Vulkan" },
+    kernels: "software",
+    model: "SD 1.5",
+    weights: "q8",
+    heap: { before: 0, peak: 3 << 20 },
+  };
+  const peak = { inUse: 5 << 20, reserved: 7 << 20 };
+  const step = { pixels: 512, first: 9, seconds: [3, 1, 2], peak };
+  const run = { pixels: 256, steps: 20, seconds: 60, phases: [["invert-both", 40]], peak: null };
+  const common = { machine: "m", commit: "c", time: 86400 };
+  const lines = wholeTable([
+    { ...common, network: { ...facts, step } },
+    { ...common, network: { ...facts, run } },
+  ]).split("\n");
+  const end = "a (Vulkan), software kernels | m | 1970-01-02 | c |";
+  assert.equal(lines[2], `| SD 1.5, q8, 512 px | step | 2.00 | first 9.00 | 5 | 7 | 3 | ${end}`);
+  assert.equal(lines[3], `| SD 1.5, q8, 256 px | run of 20 steps | 60.0 | invert both 40.0 |  |  | 3 | ${end}`);
 });
 
 test("the plot is well-formed and escapes names", () => {

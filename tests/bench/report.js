@@ -3,7 +3,7 @@
 import { readFile, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { networksTable, peersTable, plot, rowsTable, table } from "./tables.js";
+import { day, networksTable, peersTable, plot, rowsTable, table, wholeTable } from "./tables.js";
 
 const folder = fileURLToPath(new URL("../../docs/bench", import.meta.url));
 const KINDS = { block: "Blocks", conv: "Convolutions", linear: "Linear layers", attention: "Attention", norm: "Norms" };
@@ -25,6 +25,13 @@ which the aims of 35 % on SwiftShader and 45 % on lavapipe were set. In the seco
 fastest, which is what the units can do at best. Kernels with register tiles have many chains too, so they can pass 100 % of
 the first. In the plots bars are fractions of the second, and the dashed line is the first.`;
 
+const WHOLE = `Stable Diffusion at its true size with weights by formula, batch 1 unless a run has room to invert both pictures at once.
+A step is one call of the UNet: the first, which compiles the shaders, and the median of those after it. A run goes from two
+pictures to the result, the model being loaded. "in use" are bytes of tensors on the GPU, "reserved" bytes of buffers, those
+included that wait to be used again; both are the most that was seen between the networks' blocks, weights included. The heap is
+what the program allocated itself at most, which on a software adapter leaves out the adapter's own memory, the GPU's.
+\`./dev bench step\` and \`./dev bench run\` make them.`;
+
 /** @param {string} name @param {any} run */
 function section(name, run) {
   const { adapter, peak, wait, weights, kernels } = run.setting;
@@ -34,7 +41,7 @@ function section(name, run) {
   const facts = [
     ["machine", run.machine],
     ["adapter", `${adapter.name || "unnamed"} (${run.browser ?? adapter.backend})`],
-    ["date", new Date(1000 * run.time).toISOString().slice(0, 10)],
+    ["date", day(run)],
     ["commit", run.commit],
     ["ours", `${kernels[0]} kernels, weights ${weights}`],
     ["peak, one chain of vec4", `${peak.oneChain.gflops.toFixed(1)} GFLOPS`],
@@ -54,12 +61,17 @@ function section(name, run) {
 }
 
 const sections = [INTRODUCTION];
+const networks = [];
+let runs = 0;
 for (const file of (await readdir(folder)).filter((file) => file.endsWith(".json")).sort()) {
   const run = JSON.parse(await readFile(path.join(folder, file), "utf8"));
   const name = path.basename(file, ".json");
+  if (run.network) networks.push(run);
   if (!run.setting) continue; // it failed before it had a device
   await writeFile(path.join(folder, `${name}.svg`), plot(run));
   sections.push(section(name, run));
+  runs += 1;
 }
+if (networks.length) sections.push("## Whole networks", WHOLE, wholeTable(networks));
 await writeFile(path.join(folder, "README.md"), `${sections.join("\n\n")}\n`);
-console.log(`docs/bench/README.md: ${sections.length - 1} runs`);
+console.log(`docs/bench/README.md: ${runs} runs over operations, ${networks.length} of whole networks`);

@@ -105,6 +105,59 @@ export function networksTable(run) {
   return body.some((/** @type {string[]} */ [, a, b]) => a || b) ? table(["one call", "ours, s", "burn, s"], body) : "";
 }
 
+/** The date of a run. @param {{ time: number }} run */
+export const day = (run) => new Date(1000 * run.time).toISOString().slice(0, 10);
+
+const mib = (/** @type {number | undefined} */ bytes) => (bytes == null ? "" : (bytes / 2 ** 20).toFixed(0));
+
+/** @param {number[]} values */
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+/** Steps and runs of whole networks, one a line. @param {any[]} runs */
+export function wholeTable(runs) {
+  const body = runs.map(({ machine, commit, time, network }) => {
+    const { adapter, kernels, model, weights, heap, step, run } = network;
+    const { pixels, peak } = step ?? run;
+    const seconds = step ? (step.seconds.length ? median(step.seconds) : step.first) : run.seconds;
+    const parts = step
+      ? [["first", step.first]]
+      : run.phases.map((/** @type {[string, number]} */ [phase, part]) => [phase.replaceAll("-", " "), part]);
+    return [
+      `${model}, ${weights}, ${pixels} px`,
+      step ? "step" : `run of ${run.steps} steps`,
+      digits(seconds),
+      parts.map((/** @type {[string, number]} */ [name, part]) => `${name} ${digits(part)}`).join(", "),
+      mib(peak?.inUse),
+      mib(peak?.reserved),
+      mib(heap.peak),
+      `${adapter.name} (${adapter.backend}), ${kernels} kernels`,
+      machine,
+      day({ time }),
+      commit,
+    ];
+  });
+  return table(
+    [
+      "",
+      "",
+      "s",
+      "of which, s",
+      "GPU in use, MiB",
+      "GPU reserved, MiB",
+      "heap, MiB",
+      "adapter",
+      "machine",
+      "date",
+      "commit",
+    ],
+    body,
+  );
+}
+
 const SERIES = [
   ["ours", "#3b82c4"],
   ["burn", "#e08a3c"],

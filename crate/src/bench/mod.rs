@@ -3,6 +3,7 @@
 //! [`shapes`] says what the models consist of, [`operation`] builds one of those, [`timing`] times it, [`peak`] finds
 //! how fast the adapter multiplies and adds when nothing else is in the way.
 
+pub mod network;
 mod operation;
 pub mod peak;
 pub mod shapes;
@@ -106,7 +107,11 @@ pub const fn name(kernels: Kernels) -> &'static str {
     }
 }
 
-fn parse(text: &str) -> Result<Kernels> {
+/// The kernels of this [`name`].
+///
+/// # Errors
+/// There are none.
+pub fn parse(text: &str) -> Result<Kernels> {
     [Kernels::Reference, Kernels::Software, Kernels::Hardware]
         .into_iter()
         .find(|kernels| name(*kernels) == text)

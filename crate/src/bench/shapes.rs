@@ -18,11 +18,11 @@ pub struct Entry {
 
 const PIXELS: usize = 512;
 
-fn sd15() -> UnetConfig {
+pub(super) fn sd15() -> UnetConfig {
     UnetConfig { cross_attention_dim: PerLevel::One(768), ..UnetConfig::default() }
 }
 
-fn sd21() -> UnetConfig {
+pub(super) fn sd21() -> UnetConfig {
     UnetConfig {
         cross_attention_dim: PerLevel::One(1024),
         attention_head_dim: PerLevel::Each(vec![5, 10, 20, 20]),

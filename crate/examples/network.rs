@@ -1,0 +1,163 @@
+//! A call of the UNet, or a whole run, of Stable Diffusion at its true size with weights by formula: seconds, and the most
+//! bytes on the GPU and on the heap.
+//!
+//! `./dev bench step` and `./dev bench run` run it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use serde_json::{Value, json};
+use styleid::bench::network::{self, Model};
+use styleid::bench::{name, parse};
+use styleid::device::{Place, Precision, gpu};
+use styleid::memory::{GpuBytes, Memory, parse_bytes};
+use styleid::weights::WeightType;
+use styleid::{Error, Progress, Result, ops};
+
+#[path = "support/heap.rs"]
+mod heap;
+#[path = "support/record.rs"]
+mod record;
+
+use record::{processor, time, weights, write};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// A call of the UNet.
+    Step,
+    /// From two pictures to the result.
+    Run,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ModelChoice {
+    Sd15,
+    /// 2.1-base.
+    Sd21,
+}
+
+/// Measures whole networks.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[arg(value_enum)]
+    what: What,
+    #[arg(long, value_enum, default_value = "sd15")]
+    model: ModelChoice,
+    /// What weights are kept as: exact, f16, q8, q4
+    #[arg(long, default_value = "q8", value_parser = weights)]
+    weights: WeightType,
+    /// Height and width in pixels
+    #[arg(long, default_value_t = 512)]
+    size: usize,
+    /// DDIM steps of a run
+    #[arg(long, default_value_t = 20)]
+    steps: usize,
+    /// Calls after the first
+    #[arg(long, default_value_t = 1)]
+    repetitions: usize,
+    /// What a run may take on the GPU, as 1.5GiB [default: by the GPU's largest buffer]
+    #[arg(long, value_parser = parse_bytes)]
+    gpu_memory: Option<u64>,
+    /// software, hardware, reference [default: what suits the adapter]
+    #[arg(long)]
+    kernels: Option<String>,
+    /// Write the figures here
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// What the figures say about the source
+    #[arg(long, default_value = "unknown")]
+    commit: String,
+    /// What the figures say about the machine [default: the processor's name]
+    #[arg(long)]
+    machine: Option<String>,
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+fn memory_line(weights: Option<GpuBytes>, peak: Option<GpuBytes>) -> String {
+    match (weights, peak) {
+        (Some(weights), Some(peak)) => format!(
+            "GPU: weights {}, at most {} in use, {} reserved",
+            mib(weights.in_use),
+            mib(peak.in_use),
+            mib(peak.reserved)
+        ),
+        _ => "GPU: nothing is known of its memory".into(),
+    }
+}
+
+fn value(figures: impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(figures).map_err(|error| Error::File(format!("The figures cannot be written ({error}).")))
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
+    let (device, adapter) = gpu().await?;
+    if let Some(kernels) = &arguments.kernels {
+        ops::choose(parse(kernels)?);
+    }
+    let kernels = name(ops::kernels(&device));
+    println!("{} ({}), {kernels} kernels, weights {}", adapter.name, adapter.backend, arguments.weights.name());
+    let place = Place::new(device, Precision::F32, u64::MAX)?;
+    let memory = Memory { budget: arguments.gpu_memory, ..Memory::default() };
+    let choice = match arguments.model {
+        ModelChoice::Sd15 => Model::Sd15,
+        ModelChoice::Sd21 => Model::Sd21Base,
+    };
+    let begun = std::time::Instant::now();
+    let model = network::build(choice, arguments.weights, memory, &place).await?;
+    println!("built in {:.1} s", begun.elapsed().as_secs_f64());
+    let budget = memory.budget(&place);
+    let before = heap::begin();
+    let figures = match arguments.what {
+        What::Step => {
+            let step = network::step(&model, arguments.size, arguments.repetitions).await?;
+            println!("first {:.1} s, then {:.1?} s", step.first, step.seconds);
+            println!("{}", memory_line(step.weights, step.peak));
+            json!({ "step": value(step)? })
+        }
+        What::Run => {
+            let on_progress = |Progress { phase, step, steps }| eprint!("\r{phase:?} {step}/{steps}      ");
+            let whole = network::whole(model, arguments.size, arguments.steps, &on_progress).await?;
+            eprintln!();
+            println!("{:.1} s: {:.1?}", whole.seconds, whole.phases);
+            println!("{}", memory_line(whole.weights, whole.peak));
+            println!("features: {} on the GPU, {} in main memory", mib(whole.features.0), mib(whole.features.1));
+            json!({ "run": value(whole)? })
+        }
+    };
+    let peak = heap::peak();
+    println!("heap: {} before, at most {}", mib(before as u64), mib(peak as u64));
+    if let Some(path) = &arguments.json {
+        let mut record = json!({
+            "machine": arguments.machine.unwrap_or_else(processor),
+            "commit": arguments.commit,
+            "time": time(),
+            "network": {
+                "adapter": value(adapter)?,
+                "kernels": kernels,
+                "model": value(choice)?,
+                "weights": arguments.weights.name(),
+                "budget": budget,
+                "heap": { "before": before, "peak": peak },
+            },
+        });
+        if let (Some(network), Value::Object(figures)) = (record["network"].as_object_mut(), figures) {
+            network.extend(figures);
+        }
+        write(path, &record)?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match pollster::block_on(run(Arguments::parse())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Stable Diffusion at its true size with weights by formula: one call of its UNet, and a whole run.
+
+use std::cell::RefCell;
+
+use burn::tensor::Tensor;
+use image::{Rgb, RgbImage};
+use serde::Serialize;
+
+use super::formula::{uniform, values};
+use super::shapes::{sd15, sd21};
+use super::timing::now;
+use super::work::PROMPT;
+use crate::control::silent;
+use crate::device::{Place, settle};
+use crate::memory::{self, GpuBytes, Memory, gpu_bytes};
+use crate::model::StableDiffusion;
+use crate::model::attention::NoHook;
+use crate::model::config::{Prediction, SchedulerConfig, VaeConfig};
+use crate::model::stable_diffusion::ModelInfo;
+use crate::model::unet::Unet;
+use crate::model::vae::Vae;
+use crate::picture::Size;
+use crate::weights::{Tensors, WeightType};
+use crate::{Control, Params, Phase, Pipeline, Progress, Result, Session};
+
+/// A model of the family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Model {
+    /// Stable Diffusion 1.5.
+    #[serde(rename = "SD 1.5")]
+    Sd15,
+    /// Stable Diffusion 2.1-base.
+    #[serde(rename = "SD 2.1-base")]
+    Sd21Base,
+}
+
+/// What a call of the UNet took.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Height and width of the picture that the latents stand for.
+    pub pixels: usize,
+    /// The first call, which compiles the shaders.
+    pub first: f64,
+    /// Each call after that.
+    pub seconds: Vec<f64>,
+    /// On the GPU before the calls: the weights.
+    pub weights: Option<GpuBytes>,
+    /// The most on the GPU.
+    pub peak: Option<GpuBytes>,
+}
+
+/// What a whole run took.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Whole {
+    /// Height and width of both pictures.
+    pub pixels: usize,
+    /// DDIM steps.
+    pub steps: usize,
+    /// From pictures to picture; the model is loaded.
+    pub seconds: f64,
+    /// What that is made of.
+    pub phases: Vec<(Phase, f64)>,
+    /// On the GPU before the run: the weights.
+    pub weights: Option<GpuBytes>,
+    /// The most on the GPU.
+    pub peak: Option<GpuBytes>,
+    /// Bytes of features on the GPU and in main memory.
+    pub features: (u64, u64),
+}
+
+fn tensors(network: &'static str, weights: WeightType) -> Tensors {
+    Tensors::from_formula(network, weights, Box::new(move |name, shape| values(network, name, shape)))
+}
+
+/// `model` at `place`, with weights by formula kept as `weights`.
+///
+/// # Errors
+/// Its tensors cannot be made.
+pub async fn build(model: Model, weights: WeightType, memory: Memory, place: &Place) -> Result<StableDiffusion> {
+    let config = match model {
+        Model::Sd15 => sd15(),
+        Model::Sd21Base => sd21(),
+    };
+    let shape = [1, PROMPT, config.cross_attention_dim.at(0)];
+    let null_embedding = place.tensor(uniform("bench.prompt", shape.iter().product()), shape);
+    let mut vae = Vae::build(VaeConfig::default(), tensors("vae", weights), place)?;
+    vae.band_bytes = memory.band_bytes(place);
+    let unet = Unet::build(config, tensors("unet", weights), place)?;
+    let context = unet.context(&null_embedding);
+    // What was only queued would count as the first call's.
+    settle(&null_embedding).await?;
+    let info = ModelInfo {
+        name: "formula".into(),
+        layout: "none".into(),
+        version: if model == Model::Sd15 { "1.x" } else { "2.x" },
+        prediction: Prediction::Epsilon,
+        prediction_by: "the measurement".into(),
+        native_size: 512,
+        factor: vae.config.factor(),
+        layers: unet.config.decoder_layers(),
+        parameters: 0,
+        bytes: 0,
+        parts: Vec::new(),
+    };
+    let scheduler = SchedulerConfig::default();
+    Ok(StableDiffusion { unet, vae, scheduler, null_embedding, context, info, memory, place: place.clone() })
+}
+
+/// Calls the UNet of `model` once and then `repetitions` times.
+///
+/// # Errors
+/// The device failed.
+pub async fn step(model: &StableDiffusion, pixels: usize, repetitions: usize) -> Result<Step> {
+    let side = pixels / model.info.factor;
+    let shape = [1, model.unet.config.in_channels, side, side];
+    let latents: Tensor<4> = model.place.tensor(uniform("bench.latents", shape.iter().product()), shape);
+    settle(&latents).await?;
+    let weights = gpu_bytes(&model.place.device);
+    memory::begin();
+    let mut seconds = Vec::new();
+    for _ in 0..=repetitions {
+        let begun = now();
+        let out = model.unet.forward(latents.clone(), 481, &model.context, &mut NoHook, &silent()).await?;
+        settle(&out).await?;
+        seconds.push(now() - begun);
+        memory::sample();
+    }
+    let first = seconds.remove(0);
+    Ok(Step { pixels, first, seconds, weights, peak: weights.and(memory::peak()) })
+}
+
+/// A picture of stripes and blots of every size, in place of a photo.
+fn picture(name: &str, side: u32) -> RgbImage {
+    let waves = uniform(&format!("bench.{name}"), 3 * 6 * 4);
+    RgbImage::from_fn(side, side, |x, y| {
+        let (x, y) = (f64::from(x) / f64::from(side), f64::from(y) / f64::from(side));
+        Rgb(std::array::from_fn(|channel| {
+            let light: f64 = (waves[channel * 24..][..24].chunks(4).enumerate())
+                .map(|(octave, wave)| {
+                    let wave: [f64; 4] = std::array::from_fn(|i| f64::from(wave[i]));
+                    let frequency = f64::from(1u32 << octave);
+                    (std::f64::consts::TAU * (frequency * (wave[0] * x + wave[1] * y) + wave[2])).sin()
+                        / frequency.sqrt()
+                })
+                .sum();
+            (128.0 + 40.0 * light) as u8
+        }))
+    })
+}
+
+/// Runs `model` from two pictures to the result.
+///
+/// # Errors
+/// The device failed, or the settings cannot be used.
+pub async fn whole(
+    model: StableDiffusion,
+    pixels: usize,
+    steps: usize,
+    on_progress: &dyn Fn(Progress),
+) -> Result<Whole> {
+    let device = model.place.device.clone();
+    let [content, style] = ["content", "style"].map(|name| picture(name, pixels as u32));
+    let params = Params { steps: Some(steps), size: Some(Size::Square(pixels as u32)), ..Params::default() };
+    let watch = PhaseWatch::new();
+    let on_progress = |progress: Progress| {
+        watch.enter(progress.phase);
+        on_progress(progress);
+    };
+    let control = Control::new(&on_progress, &|| false);
+    let mut session = Session::new(Pipeline { model });
+    let weights = gpu_bytes(&device);
+    memory::begin();
+    let begun = now();
+    let outcome = session.run(&content, &style, &params, &control).await?;
+    let seconds = now() - begun;
+    let (features, peak) = (outcome.feature_bytes(), weights.and(memory::peak()));
+    Ok(Whole { pixels, steps, seconds, phases: watch.finish(), weights, peak, features })
+}
+
+/// How long each phase took, in their order.
+struct PhaseWatch(RefCell<Vec<(Phase, f64)>>);
+
+impl PhaseWatch {
+    fn new() -> Self {
+        Self(RefCell::new(Vec::new()))
+    }
+
+    fn enter(&self, phase: Phase) {
+        let mut begun = self.0.borrow_mut();
+        if begun.last().is_none_or(|(last, _)| *last != phase) {
+            begun.push((phase, now()));
+        }
+    }
+
+    fn finish(self) -> Vec<(Phase, f64)> {
+        let begun = self.0.into_inner();
+        let ends = begun.iter().skip(1).map(|(_, at)| *at).chain([now()]);
+        begun.iter().zip(ends).map(|((phase, at), end)| (*phase, end - at)).collect()
+    }
+}
