@@ -15,7 +15,7 @@ use styleid::weights::WeightType;
 #[path = "support/record.rs"]
 mod record;
 
-use record::{processor, time, weights, write};
+use record::{load, processor, time, weights, write};
 
 /// Measures kernels.
 #[derive(Debug, Parser)]
@@ -69,6 +69,7 @@ fn print(row: &Row, kernels: &[&str]) {
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
+    let load = load();
     let Arguments { filter, kernels, weights, seconds_per_row, most_gflop, json, commit, machine, .. } = arguments;
     let bench = Bench::open(Options { filter, kernels, weights, seconds_per_row, most_gflop }).await?;
     let setting = &bench.setting;
@@ -86,8 +87,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         setting.weights,
     );
     let machine = machine.unwrap_or_else(processor);
-    let mut run =
-        json!({ "machine": machine, "commit": commit, "time": time(), "setting": setting, "rows": [], "peers": [] });
+    let mut run = json!({ "machine": machine, "load": load, "commit": commit, "time": time(), "setting": setting, "rows": [], "peers": [] });
     for entry in bench.entries() {
         let row = bench.row(&entry).await;
         print(&row, &setting.kernels);

@@ -20,7 +20,7 @@ mod heap;
 #[path = "support/record.rs"]
 mod record;
 
-use record::{processor, time, weights, write};
+use record::{load, processor, time, weights, write};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
@@ -94,6 +94,7 @@ fn value(figures: impl serde::Serialize) -> Result<Value> {
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
+    let load = load();
     let (device, adapter) = gpu().await?;
     if let Some(kernels) = &arguments.kernels {
         ops::choose(parse(kernels)?);
@@ -133,6 +134,7 @@ async fn run(arguments: Arguments) -> Result<()> {
     if let Some(path) = &arguments.json {
         let mut record = json!({
             "machine": arguments.machine.unwrap_or_else(processor),
+            "load": load,
             "commit": arguments.commit,
             "time": time(),
             "network": {

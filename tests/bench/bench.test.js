@@ -67,12 +67,12 @@ test("whole networks are a line each", () => {
   const peak = { inUse: 5 << 20, reserved: 7 << 20 };
   const step = { pixels: 512, first: 9, seconds: [3, 1, 2], peak };
   const run = { pixels: 256, steps: 20, seconds: 60, phases: [["invert-both", 40]], peak: null };
-  const common = { machine: "m", commit: "c", time: 86400 };
+  const common = { machine: "m", load: 0.25, commit: "c", time: 86400 };
   const lines = wholeTable([
     { ...common, network: { ...facts, step } },
     { ...common, network: { ...facts, run } },
   ]).split("\n");
-  const end = "a (Vulkan), software kernels | m | 1970-01-02 | c |";
+  const end = "a (Vulkan), software kernels | m | 0.3 | 1970-01-02 | c |";
   assert.equal(lines[2], `| SD 1.5, q8, 512 px | step | 2.00 | first 9.00 | 5 | 7 | 3 | ${end}`);
   assert.equal(lines[3], `| SD 1.5, q8, 256 px | run of 20 steps | 60.0 | invert both 40.0 |  |  | 3 | ${end}`);
 });

@@ -56,6 +56,7 @@ const browser = await chromium.launch({ executablePath: process.env.CHROME ?? "/
 const run = {
   machine: values.machine,
   browser: `Chromium ${browser.version()}`,
+  load: os.loadavg()[0],
   commit: values.commit,
   time: Math.floor(Date.now() / 1000),
   setting: null,

@@ -10,20 +10,22 @@ const KINDS = { block: "Blocks", conv: "Convolutions", linear: "Linear layers", 
 
 const INTRODUCTION = `# Measured kernels
 
-\`./dev bench report\` makes this page of the runs in this folder; do not edit it. \`./dev bench kernels --json
-docs/bench/NAME.json\` and \`./dev bench browser --json docs/bench/NAME.json\` make the runs.
+\`./dev bench report\` makes this page of the runs in this folder; do not edit it. \`./dev bench kernels\`, \`browser\`, \`step\`
+and \`run\` make the runs, each with \`--json docs/bench/NAME.json\`.
 
 Every operation of Stable Diffusion 1.5 and 2.1 at 512 px, batch 1, activations in f32. Times are medians after a first run;
-what takes more than two seconds was measured once, and what takes more than thirty in its first run, only then. "burn" is burn's own
-operation. A multiply-add counts as two operations; a convolution counts as the products of its definition, whatever the kernel does.
-Norms are credited with reading their
-input once and writing their output once. "difference" is the largest from burn's or ONNX Runtime's result, of its largest value.
+what takes more than two seconds was measured once, and what takes more than thirty in its first run, only then. A block of ONNX
+Runtime's is measured right after ours. "burn" is burn's own operation. A multiply-add counts as two operations; a convolution
+counts as the products of its definition, whatever the kernel does. Norms are credited with reading their input once and
+writing their output once. "difference" is the largest from burn's or ONNX Runtime's result, of its largest value.
 
 Fractions are given of two peaks, both measured in the same run by kernels that only multiply and add in registers. In the first
-each invocation has one chain of \`v = v·a + b\` on a vec4, where every step waits for the one before: the simple measurement, from
-which the aims of 35 % on SwiftShader and 45 % on lavapipe were set. In the second it has as many independent chains as are
-fastest, which is what the units can do at best. Kernels with register tiles have many chains too, so they can pass 100 % of
-the first. In the plots bars are fractions of the second, and the dashed line is the first.`;
+each invocation has one chain of \`v = v·a + b\` on a vec4, where every step waits for the one before. In the second it has as many
+independent chains as are fastest, which is what the units can do at best. Kernels with register tiles have many chains too, so
+they can pass 100 % of the first. The aims of this project, 35 % of the peak on SwiftShader and 45 % on lavapipe, took simple
+kernels of few chains for the peak, which found about 11 and 20 GFLOPS. In the plots bars are fractions of the second peak, and
+the dashed line is the first. Software adapters share the processor with whatever else runs: "load" is how many other programs
+wanted it on average in the minute before a run.`;
 
 const WHOLE = `Stable Diffusion at its true size with weights by formula, batch 1 unless a run has room to invert both pictures at once.
 A step is one call of the UNet: the first, which compiles the shaders, and the median of those after it. A run goes from two
@@ -41,6 +43,7 @@ function section(name, run) {
   const facts = [
     ["machine", run.machine],
     ["adapter", `${adapter.name || "unnamed"} (${run.browser ?? adapter.backend})`],
+    ["load", run.load == null ? "unknown" : run.load.toFixed(1)],
     ["date", day(run)],
     ["commit", run.commit],
     ["ours", `${kernels[0]} kernels, weights ${weights}`],
@@ -73,5 +76,6 @@ for (const file of (await readdir(folder)).filter((file) => file.endsWith(".json
   runs += 1;
 }
 if (networks.length) sections.push("## Whole networks", WHOLE, wholeTable(networks));
+if (sections.length === 1) sections.push("Nothing has been measured since the kernels last changed.");
 await writeFile(path.join(folder, "README.md"), `${sections.join("\n\n")}\n`);
 console.log(`docs/bench/README.md: ${runs} runs over operations, ${networks.length} of whole networks`);

@@ -119,7 +119,7 @@ function median(values) {
 
 /** Steps and runs of whole networks, one a line. @param {any[]} runs */
 export function wholeTable(runs) {
-  const body = runs.map(({ machine, commit, time, network }) => {
+  const body = runs.map(({ machine, load, commit, time, network }) => {
     const { adapter, kernels, model, weights, heap, step, run } = network;
     const { pixels, peak } = step ?? run;
     const seconds = step ? (step.seconds.length ? median(step.seconds) : step.first) : run.seconds;
@@ -136,6 +136,7 @@ export function wholeTable(runs) {
       mib(heap.peak),
       `${adapter.name} (${adapter.backend}), ${kernels} kernels`,
       machine,
+      load == null ? "" : load.toFixed(1),
       day({ time }),
       commit,
     ];
@@ -151,6 +152,7 @@ export function wholeTable(runs) {
       "heap, MiB",
       "adapter",
       "machine",
+      "load",
       "date",
       "commit",
     ],

@@ -23,6 +23,11 @@ pub fn processor() -> String {
     format!("{}, {cores} cores", model.unwrap_or("unknown processor"))
 }
 
+/// Programs that wanted the processor on average in the last minute, where the system tells.
+pub fn load() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
 /// Seconds since 1970, which the report writes as a date.
 pub fn time() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())

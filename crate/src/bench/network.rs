@@ -200,3 +200,33 @@ impl PhaseWatch {
         begun.iter().zip(ends).map(|((phase, at), end)| (*phase, end - at)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_add_up_and_keep_their_order() {
+        let watch = PhaseWatch::new();
+        let begun = now();
+        for phase in [Phase::EncodeStyle, Phase::EncodeStyle, Phase::InvertStyle, Phase::Decode, Phase::Decode] {
+            watch.enter(phase);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        let phases = watch.finish();
+        assert_eq!(
+            phases.iter().map(|(phase, _)| *phase).collect::<Vec<_>>(),
+            [Phase::EncodeStyle, Phase::InvertStyle, Phase::Decode]
+        );
+        assert!(phases[0].1 >= 0.004 && phases[1].1 >= 0.002 && phases[2].1 >= 0.004, "{phases:?}");
+        assert!(phases.iter().map(|(_, seconds)| seconds).sum::<f64>() <= now() - begun);
+    }
+
+    #[test]
+    fn pictures_differ_and_are_not_flat() {
+        let [content, style] = ["content", "style"].map(|name| picture(name, 64));
+        assert_ne!(content, style);
+        let (least, most) = (content.iter().min(), content.iter().max());
+        assert!(least < Some(&90) && most > Some(&165), "{least:?} to {most:?}");
+    }
+}
