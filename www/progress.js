@@ -6,6 +6,7 @@
 const LABELS = {
   load: "Loading the model",
   "encode-content": "Encoding the photo",
+  "warm-up": "Preparing the GPU",
   "encode-style": "Encoding the painting",
   "invert-content": "Inverting the photo",
   "invert-style": "Inverting the painting",
@@ -19,6 +20,7 @@ const BEFORE = {
   load: [],
   "encode-content": [],
   "encode-style": [],
+  "warm-up": [],
   "invert-content": ["encode-content"],
   "invert-style": ["encode-style"],
   "invert-both": ["encode-content", "encode-style"],

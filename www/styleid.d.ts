@@ -49,7 +49,15 @@ export interface Options {
 }
 
 export type Phase =
-  "load" | "encode-content" | "encode-style" | "invert-content" | "invert-style" | "invert-both" | "stylize" | "decode";
+  | "load"
+  | "encode-content"
+  | "encode-style"
+  | "warm-up"
+  | "invert-content"
+  | "invert-style"
+  | "invert-both"
+  | "stylize"
+  | "decode";
 
 /** What weights are kept as; "exact" is the file's own values. */
 export type WeightType = "exact" | "f32" | "f16" | "q8" | "q4";

@@ -14,6 +14,8 @@ pub enum Phase {
     EncodeContent,
     /// The style picture to latents.
     EncodeStyle,
+    /// The network's first step at a size, in which a GPU's shaders are compiled; over when another phase reports.
+    WarmUp,
     /// DDIM inversion of the content.
     InvertContent,
     /// DDIM inversion of the style.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
 use burn::tensor::wgpu::wgpu;
-use burn::tensor::{DType, Device, ExecutionError, Tensor, TensorData};
+use burn::tensor::{DType, Device, ExecutionError, FloatDType, Tensor, TensorData};
 
 use crate::ops::{self, Kernels};
 use crate::{Error, Result, memory};
@@ -19,6 +19,8 @@ pub enum Precision {
     F32,
     /// f64, on the processor only.
     F64,
+    /// f32, but the UNet's activations are f16, added up in f32: half the memory traffic, on GPUs whose shaders have f16.
+    F16,
 }
 
 /// UNets of fewer weights than this run in f64 under [`Precision::Auto`].
@@ -30,6 +32,7 @@ pub struct Place {
     /// Where tensors live.
     pub device: Device,
     dtype: DType,
+    activations: DType,
 }
 
 impl Place {
@@ -39,6 +42,9 @@ impl Place {
     /// Says so where the device cannot compute in the type asked for.
     pub fn new(device: Device, precision: Precision, parameters: u64) -> Result<Self> {
         let wide = is_processor(&device);
+        if precision == Precision::F16 && (wide || !limits().shader_f16) {
+            return Err(Error::Settings("This device's shaders have no f16; use f32.".into()));
+        }
         let dtype = match precision {
             Precision::Auto if wide && parameters < SMALL_UNET => DType::F64,
             Precision::F64 if wide => DType::F64,
@@ -47,12 +53,18 @@ impl Place {
             }
             _ => DType::F32,
         };
-        Ok(Self { device, dtype })
+        let activations = if precision == Precision::F16 { DType::F16 } else { dtype };
+        Ok(Self { device, dtype, activations })
     }
 
     /// The type of floats here.
     pub fn dtype(&self) -> DType {
         self.dtype
+    }
+
+    /// The type of the UNet's activations here.
+    pub fn activations(&self) -> FloatDType {
+        self.activations.into()
     }
 
     /// Whether this is the processor.
@@ -95,18 +107,20 @@ const TASKS_MAX: usize = 32;
 /// What the one GPU of this process allows.
 static LIMITS: OnceLock<Limits> = OnceLock::new();
 
-/// Bytes that a GPU allows.
+/// Bytes and types that a GPU allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Of the largest buffer.
     pub buffer: u64,
     /// Of the largest range of a buffer that a shader can be given.
     pub binding: u64,
+    /// Whether shaders have f16.
+    pub shader_f16: bool,
 }
 
 /// What the GPU allows; what WebGPU promises of every device before one was opened.
 pub fn limits() -> Limits {
-    LIMITS.get().copied().unwrap_or(Limits { buffer: 256 << 20, binding: 128 << 20 })
+    LIMITS.get().copied().unwrap_or(Limits { buffer: 256 << 20, binding: 128 << 20, shader_f16: false })
 }
 
 /// What a GPU is, for people.
@@ -197,12 +211,17 @@ pub async fn gpu() -> Result<(Device, Adapter)> {
     let features = setup.device.features();
     let limits = setup.device.limits();
     // There is one GPU a process: whoever opened it first set this too.
-    let _ = LIMITS.set(Limits { buffer: limits.max_buffer_size, binding: limits.max_storage_buffer_binding_size });
+    let shader_f16 = features.contains(wgpu::Features::SHADER_F16);
+    let _ = LIMITS.set(Limits {
+        buffer: limits.max_buffer_size,
+        binding: limits.max_storage_buffer_binding_size,
+        shader_f16,
+    });
     memory::watch(device.clone());
     let adapter = Adapter {
         backend: format!("{:?}", info.backend),
         software,
-        shader_f16: features.contains(wgpu::Features::SHADER_F16),
+        shader_f16,
         max_buffer_mib: limits.max_buffer_size >> 20,
         name: info.name,
     };

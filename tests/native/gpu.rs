@@ -2,12 +2,14 @@
 
 use burn::tensor::Tensor;
 use styleid::control::silent;
+use styleid::device::{Place, Precision};
+use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::ops::Kernels;
 use styleid::weights::{Origin, WeightType};
-use styleid::{Preset, device};
+use styleid::{Phase, Pipeline, Preset, Session, device};
 
 use crate::golden::{Golden, distance, fixture};
-use crate::support::{self, Chosen, params, session_of};
+use crate::support::{self, Chosen, params, run, session, session_of};
 
 /// Between devices, of the largest value: both are f32 or better, but sum in other orders.
 const TOLERANCE: f32 = 1e-3;
@@ -57,4 +59,44 @@ fn wgpu_agrees_with_the_processor() {
         let worst = ours.3.iter().zip(golden.picture("image_u8").iter()).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(worst <= Some(2), "{model}: image_u8 is {worst:?} off the reference");
     }
+}
+
+#[test]
+fn activations_in_f16_give_nearly_the_same_picture() {
+    let Some((gpu, adapter)) = support::gpu() else { return };
+    let origin = Origin::local(&fixture("models/micro15"), None).expect("a folder");
+    if !adapter.shader_f16 {
+        let refused = Place::new(gpu.clone(), Precision::F16, 0).expect_err("there is no f16");
+        assert!(refused.to_string().contains("f16"), "{refused}");
+        return;
+    }
+    let golden = Golden::load("micro15.diffusers.n4.rect");
+    for kernels in [Kernels::Software, Kernels::Hardware, Kernels::Reference] {
+        let _chosen = Chosen::new(kernels);
+        let options = LoadOptions { precision: Precision::F16, ..LoadOptions::default() };
+        let model =
+            pollster::block_on(StableDiffusion::load(&origin, gpu.clone(), options, &silent())).expect("a model");
+        let mut session = Session::new(Pipeline::new(model));
+        let (image, _) = run(&mut session, &golden, &params(Preset::Diffusers, 4)).expect("a run");
+        let far = |worst: u64, pair: (&u8, &u8)| worst.max(u64::from(pair.0.abs_diff(*pair.1)));
+        let worst = image.iter().zip(golden.picture("image_u8").iter()).fold(0, far);
+        eprintln!("{kernels:?}: {worst} of 255");
+        assert!((1..=8).contains(&worst), "{kernels:?}: {worst} of 255; equal would mean that it was f32");
+    }
+}
+
+#[test]
+fn a_gpu_warms_up_once_a_size() {
+    let Some((gpu, _)) = support::gpu() else { return };
+    let _chosen = Chosen::new(Kernels::Software);
+    let golden = Golden::load("micro15.diffusers.n4.rect");
+    let mut session = session("micro15", gpu.clone());
+    let mut warm_ups = |gamma| {
+        let params = styleid::Params { gamma, ..params(Preset::Diffusers, 2) };
+        let (_, reports) = run(&mut session, &golden, &params).expect("a run");
+        reports.iter().filter(|progress| progress.phase == Phase::WarmUp).count()
+    };
+    let first = warm_ups(0.75);
+    assert!((1..=2).contains(&first), "once with one picture, and once with two in a batch: {first}");
+    assert_eq!(warm_ups(0.25), 0, "what was compiled serves again");
 }

@@ -28,7 +28,7 @@ pub fn session_of(origin: &Origin, device: Device, weights: WeightType) -> Sessi
 pub fn session_within(origin: &Origin, device: Device, weights: WeightType, memory: Memory) -> Session {
     let options = LoadOptions { weights, memory, ..LoadOptions::default() };
     let model = pollster::block_on(StableDiffusion::load(origin, device, options, &silent())).expect("a whole model");
-    Session::new(Pipeline { model })
+    Session::new(Pipeline::new(model))
 }
 
 /// The settings that a golden was made with, apart from what a test says: pictures as they are.

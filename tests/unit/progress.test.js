@@ -40,6 +40,14 @@ test("the time left comes from the steps' median, so that a slow first step does
   assert.equal(secondsLeft, 1 + 1 + 4 + 4 + 2); // this phase's rest, the photo's two phases, repainting, the decoder as two
 });
 
+test("warming up is not timed as a step", () => {
+  const progress = new RunProgress();
+  const report = (phase, step, now) => progress.update({ phase, step, steps: phase === "warm-up" ? 1 : 4 }, now);
+  assert.equal(report("warm-up", 0, 0).label, "Preparing the GPU");
+  assert.equal(report("invert-style", 1, 60_000).secondsLeft, null);
+  assert.equal(report("invert-style", 2, 61_000).secondsLeft, 2 + 1 + 4 + 4 + 2);
+});
+
 test("a step of both pictures at once is one of each", () => {
   const progress = new RunProgress();
   const both = (step, now) => progress.update({ phase: "invert-both", step, steps: 4 }, now);

@@ -16,6 +16,7 @@ fn title(phase: Phase) -> &'static str {
         Phase::Load => "Loading the model",
         Phase::EncodeContent => "Encoding the content",
         Phase::EncodeStyle => "Encoding the style",
+        Phase::WarmUp => "Warming up the GPU",
         Phase::InvertContent => "Inverting the content",
         Phase::InvertStyle => "Inverting the style",
         Phase::InvertBoth => "Inverting both",

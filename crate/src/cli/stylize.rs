@@ -65,7 +65,8 @@ pub struct Args {
     /// Where to compute.
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
-    /// Floating-point type to compute in; auto is f64 for small models on the processor, else f32.
+    /// Floating-point type to compute in; auto is f64 for small models on the processor, else f32. f16 is for GPUs whose shaders
+    /// have it: the UNet's activations are f16, all sums f32.
     #[arg(long, value_enum, default_value_t = PrecisionChoice::Auto)]
     precision: PrecisionChoice,
     /// How much a run may take on the GPU, the weights included, as 1.5GiB [default: by the largest buffer that the GPU
@@ -96,6 +97,7 @@ enum PrecisionChoice {
     Auto,
     F32,
     F64,
+    F16,
 }
 
 impl From<PrecisionChoice> for Precision {
@@ -104,6 +106,7 @@ impl From<PrecisionChoice> for Precision {
             PrecisionChoice::Auto => Self::Auto,
             PrecisionChoice::F32 => Self::F32,
             PrecisionChoice::F64 => Self::F64,
+            PrecisionChoice::F16 => Self::F16,
         }
     }
 }
@@ -197,7 +200,7 @@ pub async fn run(args: Args) -> Result<()> {
     let origin = args.model.origin(options.weights, !args.keep.no_cache)?;
     let device = open_device(args.device).await?;
     let model = StableDiffusion::load(&origin, device, options, &control).await?;
-    let mut session = Session::new(Pipeline { model });
+    let mut session = Session::new(Pipeline::new(model));
     // The session lends its inversions to the outcome, so the trace gets a handle of the pipeline of its own.
     let pipeline = session.pipeline.clone();
     memory::begin();

@@ -137,6 +137,10 @@ impl Attention {
     }
 }
 
+/// Bytes of the widest tensor of a feed-forward on a GPU: half of what WebGPU promises to bind. Beyond 768 px it would be
+/// more than that.
+const WIDE_BYTES: usize = 64 << 20;
+
 /// GEGLU feed-forward: (x·W₁ + b₁)·gelu(x·W₂ + b₂), then back to the width (diffusers `FeedForward`).
 #[derive(Module, Debug)]
 pub struct FeedForward {
@@ -155,7 +159,24 @@ impl FeedForward {
 
     /// `[batch, tokens, width]`, added to `residual` of the same shape if there is one.
     pub fn forward(&self, x: Tensor<3>, residual: Option<Tensor<3>>) -> Tensor<3> {
-        self.out.forward_added(self.proj.forward_geglu(x), residual)
+        let [batch, _, width] = x.dims();
+        // Hidden values and gates are eight times as wide as the tokens.
+        let most = WIDE_BYTES / (8 * width * x.dtype().size() * batch);
+        self.forward_in_parts(x, residual, most.max(1))
+    }
+
+    /// As [`FeedForward::forward`], so many tokens at a time: each is on its own.
+    pub(super) fn forward_in_parts(&self, x: Tensor<3>, residual: Option<Tensor<3>>, most: usize) -> Tensor<3> {
+        let part = |x, residual| self.out.forward_added(self.proj.forward_geglu(x), residual);
+        if x.dims()[1] <= most {
+            return part(x, residual);
+        }
+        let xs = x.split(most, 1);
+        let parts = match residual {
+            Some(residual) => xs.into_iter().zip(residual.split(most, 1)).map(|(x, r)| part(x, Some(r))).collect(),
+            None => xs.into_iter().map(|x| part(x, None)).collect(),
+        };
+        Tensor::cat(parts, 1)
     }
 }
 

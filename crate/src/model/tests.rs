@@ -74,8 +74,10 @@ fn unet_blocks(name: &str) {
                     let attended =
                         inner.attn2.over(inner.norm2.forward(tokens.clone()), inner.attn2.project(&context), None);
                     golden.assert_close(&format!("{place}.attn2"), &attended, TOLERANCE);
-                    let forwarded = inner.ff.forward(inner.norm3.forward(tokens + attended), None);
+                    let forwarded = inner.ff.forward(inner.norm3.forward(tokens.clone() + attended.clone()), None);
                     golden.assert_close(&format!("{place}.ff"), &forwarded, TOLERANCE);
+                    let parts = inner.ff.forward_in_parts(inner.norm3.forward(tokens + attended), None, 7);
+                    golden.assert_close(&format!("{place}.ff"), &parts, TOLERANCE);
                 }
                 x = {
                     let context = attention.project(&context);

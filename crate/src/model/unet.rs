@@ -1,7 +1,7 @@
 //! The denoising UNet (diffusers `UNet2DConditionModel`; Rombach et al. 2022, section 3).
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 use super::attention::SelfAttentionHook;
 use super::config::UnetConfig;
@@ -65,7 +65,7 @@ impl Unet {
 
     /// A prompt's `embedding` `[batch, n, width]` as [`Unet::forward`] takes it.
     pub fn context(&self, embedding: &Tensor<3>) -> Context {
-        Context::of(&self.layers, embedding)
+        Context::of(&self.layers, &embedding.clone().cast(self.place.activations()))
     }
 
     /// The prediction for `latents` `[batch, 4, h, w]` at `timestep` with `context` of the same batch: the same shape as the
@@ -84,7 +84,7 @@ impl Unet {
         let layers = &self.layers;
         let time = layers.time_embedding.forward(sinusoids(timestep, &self.config, &self.place));
         let latents = if self.config.center_input_sample { latents.mul_scalar(2.0).sub_scalar(1.0) } else { latents };
-        let mut x = layers.conv_in.forward(latents);
+        let mut x = layers.conv_in.forward(latents.cast(self.place.activations()));
         let mut skips = vec![x.clone()];
         for (block, context) in layers.down_blocks.iter().zip(&context.down) {
             x = block.forward(x, &time, context, &mut skips);
@@ -96,6 +96,7 @@ impl Unet {
             x = block.forward(x, &time, context, &mut skips, hook);
             control.breathe().await?;
         }
-        Ok(layers.conv_out.forward(layers.conv_norm_out.forward_silu(x)))
+        let dtype: FloatDType = self.place.dtype().into();
+        Ok(layers.conv_out.forward(layers.conv_norm_out.forward_silu(x)).cast(dtype))
     }
 }

@@ -55,7 +55,8 @@ enum Part {
 
 impl Held {
     fn new(x: Tensor<4>, halves: bool) -> Self {
-        if halves { Self::Halves(halves::pack(x)) } else { Self::Plain(x) }
+        // What is f16 already needs no packing.
+        if halves && x.dtype() != DType::F16 { Self::Halves(halves::pack(x)) } else { Self::Plain(x) }
     }
 
     fn bytes(&self) -> u64 {

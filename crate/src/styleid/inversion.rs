@@ -82,7 +82,7 @@ impl Pipeline {
         let mut trajectory = vec![z0];
         let hops = plan.hops();
         let steps = hops.len();
-        control.report(F::INVERT, 0, steps);
+        self.begin(F::INVERT, &trajectory[0], steps, control);
         for (i, hop) in hops.enumerate() {
             let mut capture = Capture { layers: hop.layers, timestep: hop.timestep, bank: &mut bank };
             let x = self.hop(&trajectory[i], &hop, plan, &self.model.context, &mut capture, control).await?;
@@ -109,7 +109,7 @@ impl Pipeline {
         let mut trajectory = vec![Tensor::cat(vec![content, style], 0)];
         let hops = plan.hops();
         let steps = hops.len();
-        control.report(Phase::InvertBoth, 0, steps);
+        self.begin(Phase::InvertBoth, &trajectory[0], steps, control);
         for (i, hop) in hops.enumerate() {
             let (layers, timestep) = (hop.layers, hop.timestep);
             let mut capture = CaptureBoth {

@@ -1,5 +1,8 @@
 //! The whole method: encode, invert both, align the noise, denoise with injection, decode.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::tensor::Tensor;
 
 use super::adain::adain;
@@ -21,6 +24,8 @@ use crate::{Error, Result, memory};
 pub struct Pipeline {
     /// The model.
     pub model: StableDiffusion,
+    /// Shapes of latents that the network has met, whose shaders are compiled.
+    met: Arc<Mutex<BTreeSet<[usize; 4]>>>,
 }
 
 /// A run's settings made definite for one model.
@@ -66,6 +71,11 @@ pub struct Stylized {
 }
 
 impl Pipeline {
+    /// A pipeline that has run nothing yet.
+    pub fn new(model: StableDiffusion) -> Self {
+        Self { model, met: Arc::default() }
+    }
+
     /// Makes `params` definite for this model.
     ///
     /// # Errors
@@ -91,6 +101,17 @@ impl Pipeline {
         memory::sample();
         if !self.model.place.is_processor() {
             self.model.place.device.memory_cleanup();
+        }
+    }
+
+    /// Reports the beginning of a phase of `steps` network calls on latents like `x`, or a warm-up before it.
+    pub(super) fn begin(&self, phase: Phase, x: &Tensor<4>, steps: usize, control: &Control<'_>) {
+        // Whoever panicked while holding it left whole shapes behind.
+        let is_new = self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(x.dims());
+        if is_new && !self.model.place.is_processor() {
+            control.report(Phase::WarmUp, 0, 1);
+        } else {
+            control.report(phase, 0, steps);
         }
     }
 
@@ -156,7 +177,7 @@ impl Pipeline {
         let mut x = initial.clone();
         let (mut x0s, mut previous) = (Vec::new(), Vec::new());
         let steps = plan.reverse().count();
-        control.report(Phase::Stylize, 0, steps);
+        self.begin(Phase::Stylize, &x, steps, control);
         for (i, t) in plan.reverse().enumerate() {
             let context = &self.model.context;
             let output = if plan.layers.is_empty() {

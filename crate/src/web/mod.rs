@@ -183,7 +183,7 @@ async fn load(options: ModelOptions, files: JsValue, device: Device, on_event: F
     };
     let model = StableDiffusion::load(&origin, device, how, &control).await?;
     let info = model.info.clone();
-    SESSION.set(Some(Session::new(Pipeline { model })));
+    SESSION.set(Some(Session::new(Pipeline::new(model))));
     Ok(info)
 }
 

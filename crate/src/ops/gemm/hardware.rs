@@ -17,7 +17,7 @@ pub fn product<E: Float, NX: Size, NW: Size, NO: Size>(
     x: &[Vector<u32, NX>],
     words: &[Vector<u32, NW>],
     scales: &[u32],
-    bias: &[E],
+    bias: &[f32],
     residual: &[Vector<E, NO>],
     out: &mut [Vector<E, NO>],
     parts: &mut [F4],
@@ -113,10 +113,10 @@ pub fn product<E: Float, NX: Size, NW: Size, NO: Size>(
                     let pitch = sizes.columns.div_ceil(4);
                     parts[(CUBE_POS_Z as usize * sizes.rows + i) * pitch + j / 4] = sum;
                 } else {
-                    sum += bias_of::<E>(bias, i, j, 0, &sizes, &pictures, plan.bias);
+                    sum += bias_of(bias, i, j, 0, &sizes, &pictures, plan.bias);
                     if comptime!(geglu) {
                         let gate = sums.index(comptime!(at + count)).read();
-                        let shift = bias_of::<E>(bias, i, j, sizes.columns, &sizes, &pictures, plan.bias);
+                        let shift = bias_of(bias, i, j, sizes.columns, &sizes, &pictures, plan.bias);
                         sum *= gelu::<Const<4>>(gate + shift);
                     }
                     store::<E, NO>(sum, residual, out, i, j, &sizes, &pictures, plan);
@@ -130,7 +130,7 @@ pub fn product<E: Float, NX: Size, NW: Size, NO: Size>(
 #[cube(launch_unchecked)]
 pub fn join<E: Float, NO: Size>(
     parts: &[F4],
-    bias: &[E],
+    bias: &[f32],
     residual: &[Vector<E, NO>],
     out: &mut [Vector<E, NO>],
     count: usize,
@@ -143,7 +143,7 @@ pub fn join<E: Float, NO: Size>(
     let at = ABSOLUTE_POS;
     if at < sizes.rows * pitch {
         let (i, j) = (at / pitch, at % pitch * 4);
-        let mut sum = bias_of::<E>(bias, i, j, 0, &sizes, &pictures, plan.bias);
+        let mut sum = bias_of(bias, i, j, 0, &sizes, &pictures, plan.bias);
         for part in 0..count {
             sum += parts[part * sizes.rows * pitch + at];
         }

@@ -66,7 +66,7 @@ pub struct Operands {
     pub x: CubeTensor,
     /// Weights.
     pub weights: Matrix,
-    /// Added to every row or column.
+    /// Added to every row or column; f32.
     pub bias: Option<CubeTensor>,
     /// Added to the result, in its shape.
     pub residual: Option<CubeTensor>,

@@ -60,7 +60,7 @@ pub struct Factors<B: Backend> {
     pub weights: Stored<B>,
     /// Rows and columns of the weights.
     pub shape: [usize; 2],
-    /// Added to every row or column.
+    /// Added to every row or column; f32, whatever the activations are.
     #[extension_type]
     pub bias: Optional<B>,
     /// Added to the result, in its shape.

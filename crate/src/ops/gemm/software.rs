@@ -108,7 +108,7 @@ pub struct Registers {
 pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
     left: &[Vector<L, NL>],
     right: &[F4],
-    bias: &[E],
+    bias: &[f32],
     residual: &[Vector<E, NO>],
     out: &mut [Vector<E, NO>],
     count: usize,
@@ -165,7 +165,7 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
             let j = 4 * (lane + c);
             if row + r < sizes.rows && j < count {
                 let (i, j) = (row + r, sizes.first + j);
-                let shift = bias_of::<E>(bias, i, j, 0, &sizes, &pictures, plan.bias);
+                let shift = bias_of(bias, i, j, 0, &sizes, &pictures, plan.bias);
                 let sum = sums.index(r * columns4 + c).read() + shift;
                 store::<E, NO>(sum, residual, out, i, j, &sizes, &pictures, plan);
             }

@@ -7,8 +7,8 @@ use super::weights::F4;
 
 /// The bias of row `i` and columns `j` to `j + 3`; with GEGLU, of columns `gate` further on.
 #[cube]
-pub fn bias_of<E: Float>(
-    bias: &[E],
+pub fn bias_of(
+    bias: &[f32],
     i: usize,
     j: usize,
     gate: usize,
@@ -24,7 +24,7 @@ pub fn bias_of<E: Float>(
             #[unroll]
             for t in 0..4usize {
                 let picture = min(j + t, sizes.columns - 1) / pictures.pixels;
-                out.insert(t, f32::cast_from(bias[picture * pictures.bias_stride + i]));
+                out.insert(t, bias[picture * pictures.bias_stride + i]);
             }
         }
         Bias::Columns =>
@@ -32,7 +32,7 @@ pub fn bias_of<E: Float>(
             #[unroll]
             for t in 0..4usize {
                 if j + t < sizes.columns {
-                    out.insert(t, f32::cast_from(bias[gate + j + t]));
+                    out.insert(t, bias[gate + j + t]);
                 }
             }
         }

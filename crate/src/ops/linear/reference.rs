@@ -1,11 +1,17 @@
 //! Linear layers in burn's operations.
 
-use burn::tensor::{Tensor, activation, module};
+use burn::tensor::{DType, Tensor, activation, module};
 
 use super::Multiply;
 
 /// As [`super::linear`].
 pub fn linear<const D: usize>(Multiply { x, weight, bias, residual, geglu }: Multiply<'_, D>) -> Tensor<D> {
+    if x.dtype() == DType::F16 {
+        // burn multiplies operands of one type only, and adds up in it.
+        let wide = |x: Tensor<D>| x.cast(DType::F32);
+        let operands = Multiply { x: wide(x), weight, bias, residual: residual.map(wide), geglu };
+        return linear(operands).cast(DType::F16);
+    }
     let mut out = module::linear(x, weight.values().transpose(), bias);
     if geglu {
         let inner = out.dims()[D - 1] / 2;
