@@ -56,6 +56,9 @@ struct Arguments {
     /// Calls after the first
     #[arg(long, default_value_t = 1)]
     repetitions: usize,
+    /// Activations of the UNet in f16, where shaders have it
+    #[arg(long)]
+    f16: bool,
     /// What a run may take on the GPU, as 1.5GiB [default: by the GPU's largest buffer]
     #[arg(long, value_parser = parse_bytes)]
     gpu_memory: Option<u64>,
@@ -101,7 +104,8 @@ async fn run(arguments: Arguments) -> Result<()> {
     }
     let kernels = name(ops::kernels(&device));
     println!("{} ({}), {kernels} kernels, weights {}", adapter.name, adapter.backend, arguments.weights.name());
-    let place = Place::new(device, Precision::F32, u64::MAX)?;
+    let (precision, activations) = if arguments.f16 { (Precision::F16, "f16") } else { (Precision::F32, "f32") };
+    let place = Place::new(device, precision, u64::MAX)?;
     let memory = Memory { budget: arguments.gpu_memory, ..Memory::default() };
     let choice = match arguments.model {
         ModelChoice::Sd15 => Model::Sd15,
@@ -142,6 +146,7 @@ async fn run(arguments: Arguments) -> Result<()> {
                 "kernels": kernels,
                 "model": value(choice)?,
                 "weights": arguments.weights.name(),
+                "activations": activations,
                 "budget": budget,
                 "heap": { "before": before, "peak": peak },
             },

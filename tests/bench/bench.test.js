@@ -62,6 +62,7 @@ test("whole networks are a line each", () => {
     kernels: "software",
     model: "SD 1.5",
     weights: "q8",
+    activations: "f32",
     heap: { before: 0, peak: 3 << 20 },
   };
   const peak = { inUse: 5 << 20, reserved: 7 << 20 };
@@ -73,8 +74,14 @@ test("whole networks are a line each", () => {
     { ...common, network: { ...facts, run } },
   ]).split("\n");
   const end = "a (Vulkan), software kernels | m | 0.3 | 1970-01-02 | c |";
-  assert.equal(lines[2], `| SD 1.5, q8, 512 px | step | 2.00 | first 9.00 | 5 | 7 | 3 | ${end}`);
-  assert.equal(lines[3], `| SD 1.5, q8, 256 px | run of 20 steps | 60.0 | invert both 40.0 |  |  | 3 | ${end}`);
+  assert.equal(
+    lines[2],
+    `| SD 1.5, weights q8, activations f32, 512 px | step | 2.00 | first 9.00 | 5 | 7 | 3 | ${end}`,
+  );
+  assert.equal(
+    lines[3],
+    `| SD 1.5, weights q8, activations f32, 256 px | run of 20 steps | 60.0 | invert both 40.0 |  |  | 3 | ${end}`,
+  );
 });
 
 test("the plot is well-formed and escapes names", () => {

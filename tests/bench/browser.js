@@ -84,6 +84,8 @@ async function receive(data) {
       (/** @type {string} */ name) => `${name} ${ms(times[name].seconds)}, ${rate(times[name])}`,
     );
     console.log(["", name, ...cells, difference?.toExponential(1), failed].filter((cell) => cell != null).join(" | "));
+  } else if (data.first) {
+    console.log(` | ONNX Runtime ${data.peer} | first ${ms(data.first)} | …`);
   } else if (data.peer) {
     run.peers.push(data.peer);
     const { name, row, timing, difference, failed } = data.peer;

@@ -16,9 +16,10 @@ const seconds = () => performance.now() / 1000;
 
 /**
  * @param {{ model: Uint8Array, feeds: Record<string, [Float32Array, number[]]> }} graph
+ * @param {(seconds: number) => void} onFirst hears how long the first run took, as soon as it is over
  * @returns {Promise<{ timing: object, output: Float32Array }>}
  */
-export async function runPeer({ model, feeds }) {
+export async function runPeer({ model, feeds }, onFirst) {
   const session = await ort.InferenceSession.create(model, {
     executionProviders: ["webgpu"],
     preferredOutputLocation: { y: "gpu-buffer", probe: "cpu" },
@@ -44,6 +45,7 @@ export async function runPeer({ model, feeds }) {
   };
   try {
     const first = await batch(1);
+    onFirst(first);
     const second = await batch(1);
     const timing = { seconds: second, first, second, repetitions: 1, batch: 1 };
     if (second <= LONG) {

@@ -120,14 +120,14 @@ function median(values) {
 /** Steps and runs of whole networks, one a line. @param {any[]} runs */
 export function wholeTable(runs) {
   const body = runs.map(({ machine, load, commit, time, network }) => {
-    const { adapter, kernels, model, weights, heap, step, run } = network;
+    const { adapter, kernels, model, weights, activations, heap, step, run } = network;
     const { pixels, peak } = step ?? run;
     const seconds = step ? (step.seconds.length ? median(step.seconds) : step.first) : run.seconds;
     const parts = step
       ? [["first", step.first]]
       : run.phases.map((/** @type {[string, number]} */ [phase, part]) => [phase.replaceAll("-", " "), part]);
     return [
-      `${model}, ${weights}, ${pixels} px`,
+      `${model}, weights ${weights}, activations ${activations}, ${pixels} px`,
       step ? "step" : `run of ${run.steps} steps`,
       digits(seconds),
       parts.map((/** @type {[string, number]} */ [name, part]) => `${name} ${digits(part)}`).join(", "),

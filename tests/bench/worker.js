@@ -24,7 +24,9 @@ onmessage = async ({ data: { options, peers } }) => {
       postMessage({ row: await benchRow(name) });
       for (const peer of peers.filter((peer) => PEERS[peer].row === name)) {
         try {
-          const { timing, output } = await runPeer(PEERS[peer].build(benchWeight, benchInput));
+          const { timing, output } = await runPeer(PEERS[peer].build(benchWeight, benchInput), (first) =>
+            postMessage({ peer, first }),
+          );
           postMessage({
             peer: { name: peer, row: name, timing, difference: difference(await benchOutput(name), output) },
           });
