@@ -169,7 +169,7 @@ pub async fn whole(
         on_progress(progress);
     };
     let control = Control::new(&on_progress, &|| false);
-    let mut session = Session::new(Pipeline { model });
+    let mut session = Session::new(Pipeline::new(model));
     let weights = gpu_bytes(&device);
     memory::begin();
     let begun = now();
