@@ -139,7 +139,7 @@ async function assertRefused(t, script) {
 
 test("a shader that does not compile ends the run with a sentence, even where it is the last one", async (t) => {
   assert.ok(shaders > 10, `${shaders} shaders`);
-  const broken = `(number, descriptor) => { if (number === ${shaders}) descriptor.code += "fn more() { oops; }"; }`;
+  const broken = `(number, descriptor) => { if (number === ${shaders}) descriptor.code += "fn more() { let a: u32 = oops; }"; }`;
   assert.match(await assertRefused(t, tamper("createShaderModule", broken)), /`.+`.*oops/);
 });
 
