@@ -73,16 +73,16 @@ impl<'a> Control<'a> {
         (self.on_progress)(Progress { phase: Phase::Load, step: done, steps: total });
     }
 
-    /// Lets the event loop run, then goes on unless the run was cancelled.
+    /// Lets the event loop run, then goes on unless the run was cancelled or the GPU reported a fault meanwhile.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] if so.
+    /// [`Error::Cancelled`], or the fault's sentence.
     pub async fn breathe(&self) -> Result<()> {
         // Natively each run has its own thread, and there is no event loop to starve.
         #[cfg(target_arch = "wasm32")]
         crate::web::event_loop::turn().await;
         crate::memory::sample();
-        if (self.cancelled)() { Err(Error::Cancelled) } else { Ok(()) }
+        if (self.cancelled)() { Err(Error::Cancelled) } else { crate::fault::check() }
     }
 }
 

@@ -1,12 +1,16 @@
 //! Where the networks run: the processor natively, a GPU through wgpu natively, WebGPU in the browser.
 
-use std::sync::{Arc, Mutex, OnceLock};
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::Arc;
+use std::sync::OnceLock;
 
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, ExecutionError, FloatDType, Tensor, TensorData};
 
+#[cfg(not(target_arch = "wasm32"))]
+use crate::fault::Fault;
 use crate::ops::{self, Kernels};
-use crate::{Error, Result, memory};
+use crate::{Error, Result, fault, memory};
 
 /// The floating-point type that a run computes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -140,10 +144,6 @@ pub struct Adapter {
     pub max_buffer_mib: u64,
 }
 
-/// The first error that the GPU reported outside any call. Kernels that cannot be compiled and allocations that fail
-/// end here; without this they would only be logged, and the run would go on with garbage.
-static FAULT: Mutex<Option<String>> = Mutex::new(None);
-
 /// Waits until the device has computed `x`, by reading one number of it. Without this, work would pile up unseen: progress
 /// would run ahead of the device, and in the browser nothing else bounds the queue.
 ///
@@ -151,7 +151,7 @@ static FAULT: Mutex<Option<String>> = Mutex::new(None);
 /// The device stopped or reported an error, or the number is none.
 pub async fn settle<const D: usize>(x: &Tensor<D>) -> Result<()> {
     let one = x.clone().slice(std::array::from_fn::<_, D, _>(|_| 0..1)).into_data_async().await?;
-    check_fault()?;
+    fault::check()?;
     match one.iter::<f32>().next() {
         Some(value) if value.is_finite() => Ok(()),
         _ => Err(Error::Device(
@@ -161,32 +161,9 @@ pub async fn settle<const D: usize>(x: &Tensor<D>) -> Result<()> {
     }
 }
 
-fn check_fault() -> Result<()> {
-    // A poisoned lock means that a reporter panicked while writing; what it wrote is still worth reading.
-    let fault = FAULT.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-    fault.map_or(Ok(()), |fault| {
-        Err(Error::Device(format!("The GPU reported an error ({fault}); try a smaller size, then restart.")))
-    })
-}
-
-fn remember(error: &wgpu::Error) {
-    let mut fault = FAULT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    // wgpu's messages run over many lines; the first says what happened.
-    fault.get_or_insert_with(|| error.to_string().lines().next().unwrap_or_default().to_string());
-}
-
-/// cubecl takes timestamps on every stream, and panics without them in the browser. Asked before the device is opened,
-/// which can be done only once.
-#[cfg(target_arch = "wasm32")]
-async fn check_timestamps() -> Result<()> {
-    match wgpu::Instance::default().request_adapter(&Default::default()).await {
-        Ok(adapter) if !adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY) => Err(Error::Device(
-            "This browser's WebGPU has no timestamp queries, which are needed for now; use Chrome, Edge or Safari 26."
-                .into(),
-        )),
-        // That there is no adapter at all is said where one is opened.
-        _ => Ok(()),
-    }
+/// No device could be opened because of `error`.
+pub(crate) fn unusable(error: &dyn std::fmt::Display) -> Error {
+    Error::Device(format!("No GPU can be used here ({error})."))
 }
 
 /// Opens the best GPU that there is. Can be done once in a process; clone the device afterwards.
@@ -194,17 +171,22 @@ async fn check_timestamps() -> Result<()> {
 /// # Errors
 /// One sentence where there is no GPU to use.
 pub async fn gpu() -> Result<(Device, Adapter)> {
+    let options = Device::wgpu_options().tasks_max(TASKS_MAX);
+    #[cfg(not(target_arch = "wasm32"))]
+    let (device, setup, info) = {
+        let opened = options.init_with_setup_async().await;
+        let (device, setup) = opened.map_err(|error| unusable(&error))?;
+        setup.device.on_uncaptured_error(Arc::new(|error: wgpu::Error| {
+            fault::remember(match error {
+                wgpu::Error::OutOfMemory { .. } => Fault::Memory,
+                error => Fault::of_message(&error.to_string()),
+            });
+        }));
+        let info = setup.adapter.get_info();
+        (device, setup, info)
+    };
     #[cfg(target_arch = "wasm32")]
-    check_timestamps().await?;
-    let (device, setup) = Device::wgpu_options()
-        .tasks_max(TASKS_MAX)
-        .init_with_setup_async()
-        .await
-        .map_err(|error| Error::Device(format!("No GPU can be used here ({error}).")))?;
-    setup.device.on_uncaptured_error(Arc::new(|error| remember(&error)));
-    let info = setup.adapter.get_info();
-    #[cfg(target_arch = "wasm32")]
-    let info = wgpu::AdapterInfo { name: crate::web::adapter::name().await, ..info };
+    let (device, setup, info) = crate::web::adapter::open(options).await?;
     let software = info.device_type == wgpu::DeviceType::Cpu
         || ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|name| info.name.to_lowercase().contains(name));
     ops::choose(if software { Kernels::Software } else { Kernels::Hardware });

@@ -8,6 +8,8 @@ mod memory;
 mod ops_attention;
 mod ops_norm;
 mod ops_product;
+#[cfg(feature = "bench")]
+mod ops_shapes;
 mod pictures;
 mod reuse;
 mod support;

@@ -3,6 +3,7 @@
 //! [`shapes`] says what the models consist of, [`operation`] builds one of those, [`timing`] times it, [`peak`] finds
 //! how fast the adapter multiplies and adds when nothing else is in the way.
 
+pub mod check;
 pub mod network;
 mod operation;
 pub mod peak;

@@ -17,7 +17,9 @@ use crate::weights::{Tensors, WeightType};
 pub type Operation = Box<dyn Fn() -> Tensor<4>>;
 
 /// Group norms' groups in all networks.
-const GROUPS: usize = 32;
+pub const GROUPS: usize = 32;
+/// Added to all norms' variances.
+pub const EPSILON: f64 = 1e-5;
 
 /// The value of weight `name`: the same for every row, so that another engine can be given them too.
 pub fn weight(name: &str, shape: &[usize]) -> Vec<f32> {
@@ -35,7 +37,7 @@ fn tensor<const D: usize>(place: &Place, name: &str, shape: [usize; D]) -> Tenso
 
 fn affine(place: &Place, channels: usize) -> Affine {
     let vector = |name: &str| place.tensor(weight(name, &[channels]), [channels]);
-    Affine { scale: vector("weight"), shift: vector("bias"), epsilon: 1e-5 }
+    Affine { scale: vector("weight"), shift: vector("bias"), epsilon: EPSILON }
 }
 
 /// Puts `work` on the device.
@@ -83,7 +85,7 @@ pub fn build(work: Work, place: &Place, weights: WeightType) -> Result<Operation
                 output: channels,
                 time_width: Some(TIME),
                 groups: GROUPS,
-                epsilon: 1e-5,
+                epsilon: EPSILON,
                 scale: 1.0,
             };
             let block = ResnetBlock::build(at, shape)?;
@@ -92,7 +94,7 @@ pub fn build(work: Work, place: &Place, weights: WeightType) -> Result<Operation
             Box::new(move || block.forward(x.clone(), Some(&time)))
         }
         Work::SelfAttention { width, heads, tokens } => {
-            let norm = at.layer_norm("norm1", width, 1e-5)?;
+            let norm = at.layer_norm("norm1", width, EPSILON)?;
             let attention = Attention::build(at.at("attn1"), width, width, heads, false)?;
             let x = tensor(place, "x", [1, tokens, width]);
             Box::new(move || attention.forward(norm.forward(x.clone()), Some(x.clone()), None).unsqueeze())

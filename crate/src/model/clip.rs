@@ -50,8 +50,11 @@ impl TextLayer {
         let q = split(self.q_proj.forward(normed.clone()).mul_scalar(scale));
         let k = split(self.k_proj.forward(normed.clone()));
         let v = split(self.v_proj.forward(normed));
-        let scores = q.matmul(k.swap_dims(2, 3)) + mask.clone();
-        let attended = join_heads(activation::softmax(scores, 3).matmul(v));
+        // Products and sums are enough for these few tokens; burn's matmul would be much of what the page loads.
+        let scores = (q.unsqueeze_dim::<5>(3) * k.unsqueeze_dim(2)).sum_dim(4).squeeze_dim(4) + mask.clone();
+        let shares = activation::softmax(scores, 3);
+        let attended = (shares.unsqueeze_dim::<5>(4) * v.unsqueeze_dim(2)).sum_dim(3).squeeze_dim(3);
+        let attended = join_heads(attended);
         let x = x + self.out_proj.forward(attended);
         let hidden = self.fc1.forward(self.layer_norm2.forward(x.clone()));
         let hidden = match config.hidden_act {

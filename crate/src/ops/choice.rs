@@ -7,7 +7,8 @@ use burn::tensor::Device;
 /// An implementation of all our operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kernels {
-    /// burn's own operations: on the processor always, on a GPU for finding out whether a kernel is at fault.
+    /// burn's own operations: on the processor always, on a GPU for finding out whether a kernel is at fault; in the browser
+    /// only with the feature `bench`.
     Reference,
     /// Kernels for the processor posing as a GPU (SwiftShader, lavapipe): no workgroup memory, since barriers are dear
     /// there and every memory is the same; one invocation computes a large register tile.
@@ -31,6 +32,8 @@ pub fn kernels(device: &Device) -> Kernels {
     match CHOSEN.load(Ordering::Relaxed) {
         1 => Kernels::Software,
         2 => Kernels::Hardware,
+        // The page goes without: burn's convolutions and products would be a third of what every visitor loads.
+        _ if cfg!(all(target_arch = "wasm32", not(feature = "bench"))) => Kernels::Hardware,
         _ => Kernels::Reference,
     }
 }

@@ -114,6 +114,8 @@ impl Session {
         let decoded = pipeline.decode(stylized.latents.clone(), control).await?;
         let [_, _, height, width] = decoded.dims();
         let pixels: Vec<f32> = decoded.into_data_async().await?.iter::<f32>().collect();
+        // What the last kernels did wrong is told only after they ran.
+        control.breathe().await?;
         let image = picture::from_pixels(&pixels, width, height, plan.preset.rounding());
         Ok(Outcome { content, style, stylized, pixels, image })
     }

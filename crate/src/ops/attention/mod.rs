@@ -38,8 +38,7 @@ pub fn attention(operands: Attend) -> Tensor<4> {
     let software = match kernels(&operands.q.device()) {
         Kernels::Reference => return reference::attention(operands),
         Kernels::Software => true,
-        Kernels::Hardware if head_dim > launch::WIDEST => return reference::attention(operands),
-        Kernels::Hardware => false,
+        Kernels::Hardware => head_dim > launch::WIDEST,
     };
     let Attend { q, blend, k, v, scale } = operands;
     let [q, k, v] = [q, k, v].map(|x| pad(x).into_dispatch());

@@ -1,0 +1,169 @@
+// Runs on adapters that can do less than this machine's, and on some that fail: the worker sees its adapter through a mask.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { decodePng, encodePng, largestDifference, readGolden } from "./goldens.js";
+import { start } from "./page.js";
+
+/** Of 255: rounding of f32 that was summed in another order. */
+const TOLERANCE = 2;
+const GOLDEN = "micro15.diffusers.n4.rect";
+
+/** What WebGPU promises of every adapter, where more would make a difference to compute shaders. */
+const DEFAULT_LIMITS = {
+  maxBindGroups: 4,
+  maxBindingsPerBindGroup: 1000,
+  maxBufferSize: 256 * 2 ** 20,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupSizeX: 256,
+  maxComputeWorkgroupSizeY: 256,
+  maxComputeWorkgroupSizeZ: 64,
+  maxComputeWorkgroupStorageSize: 16384,
+  maxComputeWorkgroupsPerDimension: 65535,
+  maxStorageBufferBindingSize: 128 * 2 ** 20,
+  maxStorageBuffersPerShaderStage: 8,
+  maxUniformBufferBindingSize: 65536,
+  maxUniformBuffersPerShaderStage: 12,
+};
+
+/**
+ * A script that makes adapters offer no more features than `features` (all they have, if null) and no more than `limits`,
+ * and refuse devices that want more. The device itself is the browser's own, without what was not asked for.
+ */
+const mask = ({ features = null, limits = {} }) => `{
+  const allowed = ${JSON.stringify(features)};
+  const limits = ${JSON.stringify(limits)};
+  const { prototype } = GPUAdapter;
+  const getter = (name) => Object.getOwnPropertyDescriptor(prototype, name).get;
+  const [realFeatures, realLimits, realRequest] = [getter("features"), getter("limits"), prototype.requestDevice];
+  const seen = (adapter) => new Set([...realFeatures.call(adapter)].filter((name) => !allowed || allowed.includes(name)));
+  Object.defineProperty(prototype, "features", { configurable: true, get() { return seen(this); } });
+  Object.defineProperty(prototype, "limits", {
+    configurable: true,
+    get() {
+      const real = realLimits.call(this);
+      const masked = {};
+      for (const name in real) if (typeof real[name] === "number") masked[name] = Math.min(real[name], limits[name] ?? Infinity);
+      return masked;
+    },
+  });
+  prototype.requestDevice = async function (descriptor = {}) {
+    const offered = seen(this);
+    for (const name of descriptor.requiredFeatures ?? []) if (!offered.has(name)) throw new TypeError(name + " is not offered");
+    const device = await realRequest.call(this, descriptor);
+    for (const name in limits) if (device.limits[name] > limits[name]) throw new TypeError(name + " was not masked");
+    console.info("masked device: " + JSON.stringify([...device.features]));
+    return device;
+  };
+}\n`;
+
+/** A script that has `change` see every call of a method of the device with its number: `(number, descriptor, device)`. */
+const tamper = (method, change) => `{
+  const { prototype } = GPUDevice;
+  const real = prototype.${method};
+  let calls = 0;
+  prototype.${method} = function (descriptor) {
+    (${change})(++calls, descriptor, this);
+    console.info("${method}: " + calls);
+    return real.call(this, descriptor);
+  };
+}\n`;
+
+let browser;
+let golden;
+let page;
+/** What the worker said in its console. @type {string[]} */
+let said;
+before(async () => {
+  golden = await readGolden(GOLDEN);
+  browser = await start();
+});
+afterEach(async () => {
+  page?.server.prepend.clear();
+  await page?.close();
+});
+after(() => browser?.close());
+
+/** The golden's run on the page, its worker begun with `script`. @returns the page's last word */
+async function run(script) {
+  said = [];
+  page = await browser.open();
+  page.page.on("console", (message) => said.push(message.text()));
+  page.server.prepend.set("worker.js", script);
+  await page.goto("?model=micro15");
+  await page.drop(page.photo, encodePng(golden.content), "content.png");
+  await page.drop(page.painting, encodePng(golden.style), "style.png");
+  await page.waitForPicture(page.photo, "content.png · ");
+  await page.waitForPicture(page.painting, "style.png · ");
+  await page.set({ size: "keep", steps: 4 });
+  return go();
+}
+
+async function go() {
+  await page.go.click();
+  return page.waitForEnd();
+}
+
+/** Shaders of the golden's run. */
+let shaders = 0;
+
+test("WebGPU's default limits, without timestamp queries or any other feature, give the reference's picture", async (t) => {
+  const counted = tamper("createShaderModule", "() => {}");
+  assert.match(await run(mask({ features: [], limits: DEFAULT_LIMITS }) + counted), /^Done in /);
+  const device = said.find((line) => line.startsWith("masked device: "));
+  assert.match(device, /^masked device: \[("core-features-and-limits")?\]$/);
+  const { width, height, rgb } = decodePng((await page.download()).bytes);
+  assert.deepEqual([width, height], [golden.image.width, golden.image.height]);
+  const difference = largestDifference(rgb, golden.image.rgb);
+  shaders = said.filter((line) => line.startsWith("createShaderModule: ")).length;
+  t.diagnostic(`largest difference ${difference} of 255; ${shaders} shaders`);
+  assert.ok(difference <= TOLERANCE, `${difference} of 255 away from the reference`);
+  page.assertClean();
+});
+
+/** Runs into a fault; then runs again, which must not make a picture of it either. */
+async function assertRefused(t, script) {
+  const isRefused = async (end) => {
+    assert.match(
+      end,
+      /^This GPU cannot run one of the program's kernels \(.+\), so there is no result; update the browser/,
+    );
+    assert.ok(await page.page.getByRole("link", { name: "Download PNG" }).isHidden());
+  };
+  const end = await run(script);
+  t.diagnostic(end);
+  await isRefused(end);
+  await isRefused(await go());
+  return end;
+}
+
+test("a shader that does not compile ends the run with a sentence, even where it is the last one", async (t) => {
+  assert.ok(shaders > 10, `${shaders} shaders`);
+  const broken = `(number, descriptor) => { if (number === ${shaders}) descriptor.code += "fn more() { let a: u32 = oops; }"; }`;
+  assert.match(await assertRefused(t, tamper("createShaderModule", broken)), /`.+`.*oops/);
+});
+
+test("a pipeline that cannot be made ends the run with a sentence", async (t) => {
+  const broken = `(number, descriptor) => { if (number === 10) descriptor.compute.entryPoint = "nonesuch"; }`;
+  assert.match(await assertRefused(t, tamper("createComputePipeline", broken)), /nonesuch/);
+});
+
+/** What the browser does where a driver fails at the tenth pipeline. */
+const report = (error) =>
+  tamper(
+    "createComputePipeline",
+    `(number, _, device) => {
+      const event = () => new GPUUncapturedErrorEvent("uncapturederror", { error: ${error} });
+      if (number === 10) device.dispatchEvent(event());
+    }`,
+  );
+
+test("an error of the driver's compiler ends the run with a sentence", async (t) => {
+  const script = report(`new GPUInternalError("The pipeline could not be compiled.\\nD3D said more.")`);
+  assert.match(await assertRefused(t, script), /\(The pipeline could not be compiled\)/);
+});
+
+test("memory that runs out ends the run with a sentence", async () => {
+  const end = await run(report(`new GPUOutOfMemoryError("Out of memory.")`));
+  assert.equal(end, "The GPU has no memory left; try a smaller size, or close what else uses it.");
+});

@@ -1,0 +1,41 @@
+//! Our operations at every shape of Stable Diffusion 1.5 and 2.1 at 512 px, against sums in f64 at some of their elements.
+
+use styleid::bench::check::check;
+use styleid::bench::shapes;
+use styleid::device::{Place, Precision};
+use styleid::ops::Kernels;
+
+use crate::support::{self, Chosen};
+
+/// Of the largest value.
+const TOLERANCE: f64 = 1e-4;
+/// With activations in f16.
+const HALVES: f64 = 5e-3;
+
+/// Rows of more operations are left to `./dev bench shapes`: a software adapter takes long for them.
+const MOST_GFLOP: f64 = 4.0;
+
+fn every_shape(kernels: Kernels) {
+    let Some((gpu, _)) = support::gpu() else { return };
+    let _chosen = Chosen::new(kernels);
+    let mut seen = 0;
+    for work in shapes::entries().into_iter().map(|entry| entry.work).filter(|work| work.flop() < 1e9 * MOST_GFLOP) {
+        for (precision, tolerance) in [(Precision::F32, TOLERANCE), (Precision::F16, HALVES)] {
+            let Ok(place) = Place::new(gpu.clone(), precision, 0) else { continue }; // shaders without f16
+            let Some(worst) = pollster::block_on(check(work, &place)).expect("a result") else { continue };
+            assert!(worst <= tolerance, "{} {kernels:?} {precision:?}: {worst:e} off", work.name());
+            seen += 1;
+        }
+    }
+    assert!(seen > 60, "{seen} were checked");
+}
+
+#[test]
+fn software_kernels_at_every_shape() {
+    every_shape(Kernels::Software);
+}
+
+#[test]
+fn hardware_kernels_at_every_shape() {
+    every_shape(Kernels::Hardware);
+}
