@@ -31,8 +31,9 @@ pub fn input(name: &str, shape: &[usize]) -> Vec<f32> {
     uniform(&format!("bench.{name}"), shape.iter().product())
 }
 
+/// An input, in the type of the place's activations.
 fn tensor<const D: usize>(place: &Place, name: &str, shape: [usize; D]) -> Tensor<D> {
-    place.tensor(input(name, &shape), shape)
+    place.tensor(input(name, &shape), shape).cast(place.activations())
 }
 
 fn affine(place: &Place, channels: usize) -> Affine {
@@ -90,7 +91,7 @@ pub fn build(work: Work, place: &Place, weights: WeightType) -> Result<Operation
             };
             let block = ResnetBlock::build(at, shape)?;
             let x = tensor(place, "x", [1, channels, side, side]);
-            let time = tensor(place, "time", [1, TIME]);
+            let time = place.tensor(input("time", &[1, TIME]), [1, TIME]);
             Box::new(move || block.forward(x.clone(), Some(&time)))
         }
         Work::SelfAttention { width, heads, tokens } => {

@@ -94,6 +94,21 @@ impl Work {
         }
     }
 
+    /// Numbers of the largest of its inputs and its output.
+    pub fn largest(&self) -> usize {
+        match *self {
+            Self::Conv { channels: [input, output], stride, side, .. } => {
+                (input * side * side).max(output * (side / stride).pow(2))
+            }
+            Self::UpConv { channels, side } => channels * (2 * side).pow(2),
+            Self::Linear { widths: [input, output], tokens, .. } => input.max(output) * tokens,
+            Self::Attention { heads, head_dim, queries, keys } => heads * head_dim * queries.max(keys),
+            Self::GroupNorm { channels, side, .. } | Self::Resnet { channels, side } => channels * side * side,
+            Self::LayerNorm { width, tokens } | Self::SelfAttention { width, tokens, .. } => width * tokens,
+            Self::Transformer { width, tokens, .. } => 8 * width * tokens,
+        }
+    }
+
     /// Bytes of activations that a norm must at least move: its input once and its output once. 0 for all others.
     pub fn bytes(&self) -> f64 {
         match *self {
