@@ -32,7 +32,7 @@ pub fn kernels(device: &Device) -> Kernels {
     match CHOSEN.load(Ordering::Relaxed) {
         1 => Kernels::Software,
         2 => Kernels::Hardware,
-        // The page goes without: burn's convolutions and products would be a third of what every visitor loads.
+        // The page goes without: burn's convolutions and products would be a quarter of what every visitor loads.
         _ if cfg!(all(target_arch = "wasm32", not(feature = "bench"))) => Kernels::Hardware,
         _ => Kernels::Reference,
     }
