@@ -41,10 +41,10 @@ impl Product {
         self.columns / self.scene.pixels * self.scene.in_tiles().pixels
     }
 
-    /// Whether a convolution is faster this way. Where this holds the direct product took 1.7 to 2.9 times as long, and 1.3
-    /// at 32 tiles (processor time, 32 to 2560 channels, lavapipe and `SwiftShader`). With four channels the transforms take
-    /// longer than the product, and with 16 tiles its invocations fill half of the processor's vectors: it took 1.2 to 1.6
-    /// times as long as the direct one.
+    /// Whether a convolution is faster this way. Where this holds the direct product took 1.7 to 3.9 times as long, and 1.3
+    /// to 1.8 times at 32 tiles (processor time, 32 to 2560 channels, lavapipe and `SwiftShader`). With four channels the
+    /// transforms take longer than the product: 1.6 to 1.8 times as long in all as the direct one. With 16 tiles the
+    /// product's invocations fill half of the processor's vectors or less: 0.95 to 1.2 times as long.
     ///
     /// For software adapters only; nothing was measured on a GPU, which would have to stage the 16 products in workgroup
     /// memory, and to move several times its input and output to save arithmetic that it has in plenty.
