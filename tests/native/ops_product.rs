@@ -106,6 +106,16 @@ fn convolutions_equal_the_processors() {
         (1, 1920, 640, 8, 8, 1, 1, [0; 4], None),
         // Enough blocks for the large tile.
         (1, 4, 128, 184, 184, 3, 1, around, None),
+        // For software adapters enough tiles of 4 × 4 pixels, of odd sizes, at each border, over two pictures.
+        (1, 33, 17, 13, 19, 3, 1, around, None),
+        (2, 32, 36, 9, 7, 3, 1, [0; 4], None),
+        (1, 64, 40, 17, 12, 3, 1, [0, 1, 1, 0], None),
+        (1, 64, 40, 16, 13, 3, 1, [1, 0, 0, 1], None),
+        (2, 64, 32, 7, 6, 3, 1, around, Some([13, 11])),
+        (1, 320, 4, 12, 12, 3, 1, around, None),
+        // In slabs of tiles, and of channels as well.
+        (1, 32, 128, 83, 79, 3, 1, around, None),
+        (1, 2560, 80, 17, 17, 3, 1, around, None),
     ] {
         let columns = input * kernel * kernel;
         let geometry = Geometry { kernel, stride, padding, upsampled };

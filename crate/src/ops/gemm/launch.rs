@@ -1,5 +1,7 @@
 //! Which kernels run for a product, in which tiles, and how they are launched.
 
+mod winograd;
+
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
@@ -7,7 +9,7 @@ use cubecl::prelude::*;
 
 use super::hardware;
 use super::matrix::{Geometry, Matrix};
-use super::plan::{Bias, PicturesLaunch, Plan, SizesLaunch, Window};
+use super::plan::{Bias, PicturesLaunch, Plan, Scene, SizesLaunch, Window};
 use super::software::{self, LANES, PANEL, Registers};
 use super::tile::Tile;
 use super::weights::Format;
@@ -107,18 +109,6 @@ pub fn linear(operands: Operands, geglu: bool, kernels: Kernels) -> CubeTensor {
     Product::new(operands, out, scene, [rows, columns, depth], None, geglu).run(kernels)
 }
 
-/// What [`PicturesLaunch`] is made of, anew for each launch.
-#[derive(Debug, Clone, Copy, Default)]
-struct Scene {
-    input: [usize; 2],
-    stored: [usize; 2],
-    channels: usize,
-    out_width: usize,
-    pixels: usize,
-    corner: [usize; 2],
-    bias_stride: usize,
-}
-
 /// A product ready to be launched.
 struct Product {
     operands: Operands,
@@ -161,6 +151,7 @@ impl Product {
 
     fn run(self, kernels: Kernels) -> CubeTensor {
         match (kernels, self.plan.window) {
+            (Kernels::Software, Some(window)) if self.suits_winograd(window) => self.convolve_in_tiles(window.upsample),
             (Kernels::Software, Some(window)) => self.spread_and_multiply(window),
             (Kernels::Software, None) => self.multiply_rows(),
             _ => self.multiply_in_tiles(),
@@ -169,20 +160,7 @@ impl Product {
     }
 
     fn pictures(&self) -> PicturesLaunch {
-        let Scene { input, stored, channels, out_width, pixels, corner, bias_stride } = self.scene;
-        let ([height, width], [stored_height, stored_width], [top, left]) = (input, stored, corner);
-        PicturesLaunch::new(
-            height,
-            width,
-            stored_height,
-            stored_width,
-            channels,
-            out_width,
-            pixels,
-            top,
-            left,
-            bias_stride,
-        )
+        self.scene.launch()
     }
 
     fn sizes(&self, depth: usize, part: usize, first: usize) -> SizesLaunch {

@@ -9,6 +9,7 @@ mod stage;
 mod store;
 mod tile;
 mod weights;
+mod winograd;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};

@@ -89,3 +89,42 @@ pub struct Pictures {
     /// Distance between the biases of two pictures: 0 if they share one.
     pub bias_stride: usize,
 }
+
+/// What [`PicturesLaunch`] is made of, anew for each launch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Scene {
+    /// Height and width of the input, after doubling if that is done.
+    pub input: [usize; 2],
+    /// Height and width of the input as it is stored.
+    pub stored: [usize; 2],
+    /// Channels of the input.
+    pub channels: usize,
+    /// Width of the output.
+    pub out_width: usize,
+    /// Pixels of one output.
+    pub pixels: usize,
+    /// Rows of zeros above the input, and columns of zeros to its left.
+    pub corner: [usize; 2],
+    /// Distance between the biases of two pictures.
+    pub bias_stride: usize,
+}
+
+impl Scene {
+    /// For one launch.
+    pub fn launch(self) -> PicturesLaunch {
+        let Scene { input, stored, channels, out_width, pixels, corner, bias_stride } = self;
+        let ([height, width], [stored_height, stored_width], [top, left]) = (input, stored, corner);
+        PicturesLaunch::new(
+            height,
+            width,
+            stored_height,
+            stored_width,
+            channels,
+            out_width,
+            pixels,
+            top,
+            left,
+            bias_stride,
+        )
+    }
+}

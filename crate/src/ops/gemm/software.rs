@@ -19,7 +19,7 @@ pub const PANEL: usize = 16;
 
 /// Where vector `column` of term `term` lies.
 #[cube]
-fn place(column: usize, term: usize, depth: usize) -> usize {
+pub fn place(column: usize, term: usize, depth: usize) -> usize {
     (column / PANEL * depth + term) * PANEL + column % PANEL
 }
 
@@ -103,7 +103,8 @@ pub struct Registers {
     pub terms: usize,
 }
 
-/// `left` [rows, depth] by `right` [depth, columns], columns filled up to vectors of four.
+/// `left` [rows, depth] by `right` [depth, columns], columns filled up to vectors of four. Several such products at once lie
+/// one after the other, and so do the columns of their results.
 #[cube(launch_unchecked)]
 pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
     left: &[Vector<L, NL>],
@@ -127,13 +128,14 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
         terminate!();
     }
     let depth = sizes.depth.div_ceil(terms);
+    let product = CUBE_POS_Z as usize;
     let sums = zeros(comptime!(rows * columns4));
     let mut starts = Sequence::<usize>::new();
     #[unroll]
     for r in 0..rows {
-        starts.push(min(row + r, sizes.rows - 1) * depth);
+        starts.push((product * sizes.rows + min(row + r, sizes.rows - 1)) * depth);
     }
-    let panel = place(lane, 0, sizes.depth);
+    let panel = place(product * pitch.div_ceil(PANEL) * PANEL + lane, 0, sizes.depth);
     for k in 0..depth {
         let mut factors = Sequence::<Vector<L, NL>>::new();
         #[unroll]
@@ -164,7 +166,7 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
         for c in 0..columns4 {
             let j = 4 * (lane + c);
             if row + r < sizes.rows && j < count {
-                let (i, j) = (row + r, sizes.first + j);
+                let (i, j) = (row + r, sizes.first + product * count + j);
                 let shift = bias_of(bias, i, j, 0, &sizes, &pictures, plan.bias);
                 let sum = sums.index(r * columns4 + c).read() + shift;
                 store::<E, NO>(sum, residual, out, i, j, &sizes, &pictures, plan);
