@@ -26,6 +26,11 @@ const ENOUGH: usize = 264;
 const LAUNCH: u64 = 20_000_000_000;
 /// The same for software adapters, at 5 GFLOPS.
 const SOFTWARE_LAUNCH: usize = 500_000_000;
+/// Rows of a software adapter's register tile. With 16 rows of 2 vectors a convolution of 320 channels at 64² takes 0.66 s
+/// on `SwiftShader` and 0.124 s on lavapipe; with 8 rows 0.91 and 0.136 s, with 4 vectors 0.58 and 0.143 s.
+const ROWS: usize = 16;
+/// Vectors of four columns of such a tile.
+const COLUMNS4: usize = 2;
 /// Bytes of laid-out pixels at once on software adapters.
 const SPREAD_BYTES: usize = 32 << 20;
 
@@ -298,7 +303,7 @@ impl Product {
 
     /// `left`, `terms` of a row to a vector, by `right` in panels: `count` columns of the result from `first` on.
     fn multiply(&self, left: &CubeTensor, right: &CubeTensor, terms: usize, depth: usize, first: usize, count: usize) {
-        let registers = Registers { rows: self.rows.min(8), columns4: 2, terms };
+        let registers = Registers { rows: self.rows.min(ROWS), columns4: COLUMNS4, terms };
         let columns = count.div_ceil(4 * LANES * registers.columns4);
         unsafe {
             software::product::launch_unchecked(

@@ -4,7 +4,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
-use super::{Product, SOFTWARE_LAUNCH, scratch};
+use super::{COLUMNS4, Product, ROWS, SOFTWARE_LAUNCH, scratch};
 use crate::ops::gemm::matrix::Matrix;
 use crate::ops::gemm::plan::{Bias, Plan, Scene, SizesLaunch, Window};
 use crate::ops::gemm::software::{self, LANES, PANEL, Registers};
@@ -21,7 +21,7 @@ const NUMBERS: usize = 16;
 fn slab(rows: usize, depth: usize, tiles: usize) -> (usize, usize) {
     let most = (SLAB_BYTES / (4 * NUMBERS * depth)).max(1);
     // As even as the register tile lets them be.
-    let rows = rows.div_ceil(rows.div_ceil(most)).next_multiple_of(8).min(rows);
+    let rows = rows.div_ceil(rows.div_ceil(most)).next_multiple_of(ROWS).min(rows);
     let most = (SLAB_BYTES / (4 * NUMBERS * depth.max(rows))).min(SOFTWARE_LAUNCH / (NUMBERS * rows * depth));
     let panel = 4 * PANEL;
     (rows, (most / panel * panel).max(panel).min(tiles))
@@ -142,7 +142,7 @@ impl Product {
 
 /// 16 products of [rows, depth] by [depth, count] in panels.
 fn multiply(left: &CubeTensor, right: &CubeTensor, out: &CubeTensor, [rows, count, depth]: [usize; 3], like: Plan) {
-    let registers = Registers { rows: rows.min(8), columns4: 2, terms: 4 };
+    let registers = Registers { rows: rows.min(ROWS), columns4: COLUMNS4, terms: 4 };
     // The 16 results lie like pictures of a batch.
     let scene = Scene { pixels: count, ..Scene::default() };
     let plan = Plan {
