@@ -127,7 +127,10 @@ async fn run(arguments: Arguments) -> Result<()> {
             let on_progress = |Progress { phase, step, steps }| eprint!("\r{phase:?} {step}/{steps}      ");
             let whole = network::whole(model, arguments.size, arguments.steps, &on_progress).await?;
             eprintln!();
-            println!("{:.1} s: {:.1?}", whole.seconds, whole.phases);
+            println!("{:.1} s", whole.seconds);
+            for (phase, seconds, GpuBytes { in_use, reserved }) in &whole.phases {
+                println!("  {phase:?}: {seconds:.1} s, {} MiB in use, {} MiB reserved", in_use >> 20, reserved >> 20);
+            }
             println!("{}", memory_line(whole.weights, whole.peak));
             println!("features: {} on the GPU, {} in main memory", mib(whole.features.0), mib(whole.features.1));
             json!({ "run": value(whole)? })

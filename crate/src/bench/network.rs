@@ -60,8 +60,8 @@ pub struct Whole {
     pub steps: usize,
     /// From pictures to picture; the model is loaded.
     pub seconds: f64,
-    /// What that is made of.
-    pub phases: Vec<(Phase, f64)>,
+    /// What that is made of, and the most on the GPU in each phase.
+    pub phases: Vec<(Phase, f64, GpuBytes)>,
     /// On the GPU before the run: the weights.
     pub weights: Option<GpuBytes>,
     /// The most on the GPU.
@@ -179,8 +179,8 @@ pub async fn whole(
     Ok(Whole { pixels, steps, seconds, phases: watch.finish(), weights, peak, features })
 }
 
-/// How long each phase took, in their order.
-struct PhaseWatch(RefCell<Vec<(Phase, f64)>>);
+/// How long each phase took, in their order, and the most on the GPU in it.
+struct PhaseWatch(RefCell<Vec<(Phase, f64, GpuBytes)>>);
 
 impl PhaseWatch {
     fn new() -> Self {
@@ -189,15 +189,22 @@ impl PhaseWatch {
 
     fn enter(&self, phase: Phase) {
         let mut begun = self.0.borrow_mut();
-        if begun.last().is_none_or(|(last, _)| *last != phase) {
-            begun.push((phase, now()));
+        if begun.last().is_none_or(|(last, ..)| *last != phase) {
+            let lap = memory::lap().unwrap_or_default();
+            if let Some((.., peak)) = begun.last_mut() {
+                *peak = lap;
+            }
+            begun.push((phase, now(), GpuBytes::default()));
         }
     }
 
-    fn finish(self) -> Vec<(Phase, f64)> {
-        let begun = self.0.into_inner();
-        let ends = begun.iter().skip(1).map(|(_, at)| *at).chain([now()]);
-        begun.iter().zip(ends).map(|((phase, at), end)| (*phase, end - at)).collect()
+    fn finish(self) -> Vec<(Phase, f64, GpuBytes)> {
+        let mut begun = self.0.into_inner();
+        if let Some((.., peak)) = begun.last_mut() {
+            *peak = memory::lap().unwrap_or_default();
+        }
+        let ends: Vec<f64> = begun.iter().skip(1).map(|(_, at, _)| *at).chain([now()]).collect();
+        begun.into_iter().zip(ends).map(|((phase, at, peak), end)| (phase, end - at, peak)).collect()
     }
 }
 
@@ -215,11 +222,11 @@ mod tests {
         }
         let phases = watch.finish();
         assert_eq!(
-            phases.iter().map(|(phase, _)| *phase).collect::<Vec<_>>(),
+            phases.iter().map(|(phase, ..)| *phase).collect::<Vec<_>>(),
             [Phase::EncodeStyle, Phase::InvertStyle, Phase::Decode]
         );
         assert!(phases[0].1 >= 0.004 && phases[1].1 >= 0.002 && phases[2].1 >= 0.004, "{phases:?}");
-        assert!(phases.iter().map(|(_, seconds)| seconds).sum::<f64>() <= now() - begun);
+        assert!(phases.iter().map(|(_, seconds, _)| seconds).sum::<f64>() <= now() - begun);
     }
 
     #[test]

@@ -69,8 +69,8 @@ pub struct Args {
     /// have it: the UNet's activations are f16, all sums f32.
     #[arg(long, value_enum, default_value_t = PrecisionChoice::Auto)]
     precision: PrecisionChoice,
-    /// How much a run may take on the GPU, the weights included, as 1.5GiB [default: by the largest buffer that the GPU
-    /// allows, 2GiB to 4GiB].
+    /// How much a run may take on the GPU, the weights included, as 1.5GiB [default: 1GiB beside the
+    /// weights, less where the GPU allows only small buffers].
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     gpu_memory: Option<u64>,
     /// Keep attention features on the GPU exactly, not as f16.

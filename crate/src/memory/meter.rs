@@ -24,6 +24,8 @@ impl GpuBytes {
 struct Meter {
     device: Device,
     peak: GpuBytes,
+    /// The most since the last lap.
+    lap: GpuBytes,
 }
 
 /// Of the one GPU that a process opens.
@@ -36,7 +38,7 @@ fn meter() -> MutexGuard<'static, Option<Meter>> {
 
 /// Has the meter look at `device` from now on.
 pub fn watch(device: Device) {
-    *meter() = Some(Meter { device, peak: GpuBytes::default() });
+    *meter() = Some(Meter { device, peak: GpuBytes::default(), lap: GpuBytes::default() });
 }
 
 /// What `device` holds now; nothing is known of the processor.
@@ -53,15 +55,22 @@ pub fn sample() {
         && let Some(bytes) = gpu_bytes(&meter.device)
     {
         meter.peak = meter.peak.most(bytes);
+        meter.lap = meter.lap.most(bytes);
     }
 }
 
 /// Forgets what was: a run begins.
 pub fn begin() {
     if let Some(meter) = meter().as_mut() {
-        meter.peak = GpuBytes::default();
+        (meter.peak, meter.lap) = (GpuBytes::default(), GpuBytes::default());
     }
     sample();
+}
+
+/// The most that was seen on the watched GPU since this was last asked.
+pub fn lap() -> Option<GpuBytes> {
+    sample();
+    meter().as_mut().map(|meter| std::mem::take(&mut meter.lap))
 }
 
 /// The most that was seen on the watched GPU since the run [began](begin).

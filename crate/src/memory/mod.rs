@@ -3,7 +3,7 @@
 mod meter;
 mod plan;
 
-pub use meter::{GpuBytes, begin, gpu_bytes, peak, sample, watch};
+pub use meter::{GpuBytes, begin, gpu_bytes, lap, peak, sample, watch};
 pub use plan::{Need, Shares, Task};
 
 use crate::device::{self, Place};
@@ -11,7 +11,8 @@ use crate::device::{self, Place};
 /// What a person may ask for. Applies to GPUs; on the processor everything is exact and nothing is moved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// Bytes that a run may take on the GPU, the weights included; [`default_budget`] where none are given.
+    /// Bytes that a run may take on the GPU, the weights included. Where none are given: a gibibyte beside the weights, which
+    /// keeps everything at 512 px and 20 steps, but no more than the [`default_budget`].
     pub budget: Option<u64>,
     /// Attention features are kept as the network made them, not as f16.
     pub exact_features: bool,
@@ -20,15 +21,19 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Bytes that a run may take at `place`.
-    pub fn budget(&self, place: &Place) -> u64 {
-        let default = if place.is_processor() { u64::MAX } else { default_budget(device::limits().buffer) };
-        self.budget.unwrap_or(default)
+    /// Bytes that a run may take at `place`, where `weights` bytes are taken already.
+    pub fn budget(&self, place: &Place, weights: u64) -> u64 {
+        let default = || default_budget(device::limits().buffer).min(weights.saturating_add(GIB));
+        self.budget.unwrap_or_else(|| if place.is_processor() { u64::MAX } else { default() })
     }
 
     /// Bytes of the largest tensor of a picture that is computed in bands at `place`.
     pub fn band_bytes(&self, place: &Place) -> usize {
-        if place.is_processor() { usize::MAX } else { band_bytes(device::limits().binding, self.budget(place)) }
+        if place.is_processor() {
+            usize::MAX
+        } else {
+            band_bytes(device::limits().binding, self.budget(place, u64::MAX))
+        }
     }
 }
 
@@ -41,10 +46,9 @@ const GIB: u64 = 1 << 30;
 ///
 /// No API tells how much memory a GPU has. Browsers offer buffers of 256 MiB at least and up to 4 GiB, in tiers, by what the
 /// driver can allocate at once; that is a half or a quarter of what small GPUs have. So this is twice the largest buffer,
-/// but 2 GiB at least, which every GPU has that can run Stable Diffusion at all, and 4 GiB at most, which is
-/// enough to keep everything at 512 px.
+/// but 1.5 GiB at least, which every GPU has that can run Stable Diffusion at all, and 4 GiB at most.
 pub fn default_budget(max_buffer: u64) -> u64 {
-    max_buffer.saturating_mul(2).clamp(2 * GIB, 4 * GIB)
+    max_buffer.saturating_mul(2).clamp(3 * GIB / 2, 4 * GIB)
 }
 
 /// Bytes of the largest tensor of a picture that is computed in bands, on a GPU that can bind `max_binding` bytes.
@@ -106,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_default_budget_follows_the_largest_buffer() {
-        assert_eq!(default_budget(256 << 20), 2 * GIB);
+        assert_eq!(default_budget(256 << 20), 3 * GIB / 2);
         assert_eq!(default_budget(3 * GIB / 2), 3 * GIB);
         assert_eq!(default_budget(u64::MAX), 4 * GIB);
     }

@@ -78,12 +78,20 @@ impl ResnetBlock {
             Ok(x) => return Ok(Bands::of(vec![self.forward(x, None)], limit)),
             Err(bands) => bands,
         };
-        let hidden = x.clone().convolve(Some(&self.norm1), &self.conv1, control).await?;
-        let normed = hidden.normed(&self.norm2);
         let heights = x.heights();
+        let normed = x.normed(&self.norm1);
+        // Each band of the input goes as its parts of both branches come: where the block narrows, that is half of it.
+        let (mut hidden, mut shortcuts) = (Vec::with_capacity(heights.len()), Vec::with_capacity(heights.len()));
+        for (Window { rows, padding }, x) in x.clone().windows(&self.conv1, heights.clone()).zip(x.into_parts()) {
+            hidden.push(self.conv1.forward_padded(normed(rows), padding));
+            shortcuts.push(self.shortcut(x));
+            control.breathe().await?;
+        }
+        let hidden = Bands::of(hidden, limit);
+        let normed = hidden.normed(&self.norm2);
         let mut parts = Vec::with_capacity(heights.len());
-        for (Window { rows, padding }, x) in hidden.windows(&self.conv2, heights).zip(x.into_parts()) {
-            let sum = self.conv2.forward_padded_added(normed(rows), padding, self.shortcut(x));
+        for (Window { rows, padding }, shortcut) in hidden.windows(&self.conv2, heights).zip(shortcuts) {
+            let sum = self.conv2.forward_padded_added(normed(rows), padding, shortcut);
             parts.push(self.scaled(sum));
             control.breathe().await?;
         }

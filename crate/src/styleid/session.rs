@@ -140,7 +140,7 @@ impl Session {
             steps: plan.reverse().count(),
             value_bytes: if self.pipeline.keeps_halves() { 2 } else { place.dtype().size() },
         };
-        let shares = Shares::new(model.memory.budget(place), weights, task.need());
+        let shares = Shares::new(model.memory.budget(place, weights), weights, task.need());
         // The processor is as busy with one picture as with two.
         Shares { pairs: model.memory.pairs.unwrap_or(shares.pairs && !place.is_processor()), ..shares }
     }
