@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use styleid::bench::network::{self, Model};
 use styleid::bench::{name, parse};
 use styleid::device::{Place, Precision, gpu};
-use styleid::memory::{GpuBytes, Memory, parse_bytes};
+use styleid::memory::{GpuBytes, Memory, gpu_bytes, parse_bytes};
 use styleid::weights::WeightType;
 use styleid::{Error, Progress, Result, ops};
 
@@ -114,7 +114,8 @@ async fn run(arguments: Arguments) -> Result<()> {
     let begun = std::time::Instant::now();
     let model = network::build(choice, arguments.weights, memory, &place).await?;
     println!("built in {:.1} s", begun.elapsed().as_secs_f64());
-    let budget = memory.budget(&place);
+    let taken = gpu_bytes(&place.device).map_or(0, |bytes| bytes.in_use);
+    let budget = memory.budget(&place, taken);
     let before = heap::begin();
     let figures = match arguments.what {
         What::Step => {
