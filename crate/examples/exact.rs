@@ -1,7 +1,7 @@
 //! Stable Diffusion 1.5 at its true size and 256 px against the reference, without a download: the weights follow a
 //! formula that both sides compute. Text encoder, VAE, and three UNet calls: style and content captured, then injected.
 //!
-//! `./dev bench exact` runs it: some minutes and about 8 GiB of memory. Every figure is the largest difference relative to
+//! `./dev bench exact` runs it on the processor, `./dev bench exact gpu` on the GPU: some minutes and about 8 GiB of memory. Every figure is the largest difference relative to
 //! the largest value; more than 2e-3 fails.
 
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use styleid::control::silent;
-use styleid::device::{Place, Precision, cpu};
+use styleid::device::{Place, Precision, cpu, gpu};
 use styleid::model::attention::{NoHook, SelfAttentionHook};
 use styleid::model::clip::TextEncoder;
 use styleid::model::config::{TextConfig, UnetConfig, VaeConfig};
@@ -101,8 +101,11 @@ fn main() -> ExitCode {
     let parameters = 859_520_964; // of the UNet, which decides the precision
     let golden = golden::Golden::load("full.sd15");
     let mut report = Report { golden, worst: 0.0, started: Instant::now() };
-    let result = Place::new(cpu(), Precision::Auto, parameters)
-        .and_then(|place| pollster::block_on(compare(&mut report, &place)));
+    let result = pollster::block_on(async {
+        let device = if std::env::args().any(|argument| argument == "gpu") { gpu().await?.0 } else { cpu() };
+        let place = Place::new(device, Precision::Auto, parameters)?;
+        compare(&mut report, &place).await
+    });
     match result {
         Ok(()) if report.worst <= TOLERANCE => {
             println!("exact: at most {:.2e} relative, {TOLERANCE:.0e} allowed", report.worst);

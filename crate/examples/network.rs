@@ -10,7 +10,7 @@ use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 use styleid::bench::network::{self, Model};
 use styleid::bench::{name, parse};
-use styleid::device::{Place, Precision, gpu};
+use styleid::device::{Place, Precision, gpu, least_gpu};
 use styleid::memory::{GpuBytes, Memory, gpu_bytes, parse_bytes};
 use styleid::weights::WeightType;
 use styleid::{Error, Progress, Result, ops};
@@ -59,7 +59,10 @@ struct Arguments {
     /// Activations of the UNet in f16, where shaders have it
     #[arg(long)]
     f16: bool,
-    /// What a run may take on the GPU, as 1.5GiB [default: by the GPU's largest buffer]
+    /// Open the GPU with no feature and with the limits that WebGPU promises everywhere
+    #[arg(long)]
+    default_limits: bool,
+    /// What a run may take on the GPU, as 1.5GiB [default: 1GiB beside the weights]
     #[arg(long, value_parser = parse_bytes)]
     gpu_memory: Option<u64>,
     /// software, hardware, reference [default: what suits the adapter]
@@ -98,7 +101,7 @@ fn value(figures: impl serde::Serialize) -> Result<Value> {
 
 async fn run(arguments: Arguments) -> Result<()> {
     let load = load();
-    let (device, adapter) = gpu().await?;
+    let (device, adapter) = if arguments.default_limits { least_gpu().await? } else { gpu().await? };
     if let Some(kernels) = &arguments.kernels {
         ops::choose(parse(kernels)?);
     }
@@ -152,6 +155,7 @@ async fn run(arguments: Arguments) -> Result<()> {
                 "weights": arguments.weights.name(),
                 "activations": activations,
                 "budget": budget,
+                "defaultLimits": arguments.default_limits,
                 "heap": { "before": before, "peak": peak },
             },
         });

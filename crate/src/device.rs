@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use burn::tensor::wgpu::wgpu;
+use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use burn::tensor::{DType, Device, ExecutionError, FloatDType, Tensor, TensorData};
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -173,20 +173,43 @@ pub(crate) fn unusable(error: &dyn std::fmt::Display) -> Error {
 pub async fn gpu() -> Result<(Device, Adapter)> {
     let options = Device::wgpu_options().tasks_max(TASKS_MAX);
     #[cfg(not(target_arch = "wasm32"))]
-    let (device, setup, info) = {
-        let opened = options.init_with_setup_async().await;
-        let (device, setup) = opened.map_err(|error| unusable(&error))?;
-        setup.device.on_uncaptured_error(Arc::new(|error: wgpu::Error| {
-            fault::remember(match error {
-                wgpu::Error::OutOfMemory { .. } => Fault::Memory,
-                error => Fault::of_message(&error.to_string()),
-            });
-        }));
-        let info = setup.adapter.get_info();
-        (device, setup, info)
-    };
+    let (device, setup) = options.init_with_setup_async().await.map_err(|error| unusable(&error))?;
     #[cfg(target_arch = "wasm32")]
-    let (device, setup, info) = crate::web::adapter::open(options).await?;
+    let (device, setup) = crate::web::adapter::open(options).await?;
+    Ok(opened(device, &setup))
+}
+
+/// As [`gpu`] with no feature and no more than the limits that WebGPU promises everywhere.
+///
+/// # Errors
+/// One sentence where there is no GPU to use.
+#[cfg(all(feature = "bench", not(target_arch = "wasm32")))]
+pub async fn least_gpu() -> Result<(Device, Adapter)> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await;
+    let adapter = adapter.map_err(|error| unusable(&error))?;
+    // wgpu's default limits are WebGPU's.
+    let (device, queue) =
+        adapter.request_device(&wgpu::DeviceDescriptor::default()).await.map_err(|error| unusable(&error))?;
+    let backend = adapter.get_info().backend;
+    let setup = WgpuSetup { instance, adapter, device, queue, backend };
+    let options = Device::wgpu_options().tasks_max(TASKS_MAX);
+    let device = options.setup(setup.clone()).init().map_err(|error| unusable(&error))?;
+    Ok(opened(device, &setup))
+}
+
+/// Notes what the GPU allows, chooses its kernels and has it watched.
+fn opened(device: Device, setup: &WgpuSetup) -> (Device, Adapter) {
+    #[cfg(not(target_arch = "wasm32"))]
+    setup.device.on_uncaptured_error(Arc::new(|error: wgpu::Error| {
+        fault::remember(match error {
+            wgpu::Error::OutOfMemory { .. } => Fault::Memory,
+            error => Fault::of_message(&error.to_string()),
+        });
+    }));
+    let info = setup.adapter.get_info();
+    #[cfg(target_arch = "wasm32")]
+    let info = wgpu::AdapterInfo { name: crate::web::adapter::name(setup), ..info };
     let software = info.device_type == wgpu::DeviceType::Cpu
         || ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|name| info.name.to_lowercase().contains(name));
     ops::choose(if software { Kernels::Software } else { Kernels::Hardware });
@@ -207,5 +230,5 @@ pub async fn gpu() -> Result<(Device, Adapter)> {
         max_buffer_mib: limits.max_buffer_size >> 20,
         name: info.name,
     };
-    Ok((device, adapter))
+    (device, adapter)
 }

@@ -14,7 +14,7 @@ use crate::fault::{self, Fault, Listener};
 ///
 /// # Errors
 /// One sentence where there is none.
-pub async fn open(options: WgpuOptions) -> Result<(Device, WgpuSetup, wgpu::AdapterInfo)> {
+pub async fn open(options: WgpuOptions) -> Result<(Device, WgpuSetup)> {
     Listener::install();
     let backend = wgpu::Backend::BrowserWebGpu;
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
@@ -37,30 +37,32 @@ pub async fn open(options: WgpuOptions) -> Result<(Device, WgpuSetup, wgpu::Adap
         .await
         .map_err(|error| unusable(&error))?;
     let setup = WgpuSetup { instance, adapter, device, queue, backend };
-    let handle: JsValue = match setup.device.as_webgpu() {
-        Some(device) => AsRef::<JsValue>::as_ref(device).clone(),
-        // The only backend asked for is the browser's.
-        None => return Err(unusable(&"it is not the browser's")),
-    };
+    // The only backend asked for is the browser's.
+    let handle = handle(&setup).ok_or_else(|| unusable(&"it is not the browser's"))?;
     let registered = {
         let _claim = Claim::of_timestamps(&setup.adapter, &handle)?;
         options.setup(setup.clone()).init()
     };
     let device = registered.map_err(|error| unusable(&error))?;
     watch(&handle);
-    let info = wgpu::AdapterInfo { name: name(&handle), ..setup.adapter.get_info() };
-    Ok((device, setup, info))
+    Ok((device, setup))
 }
 
 fn get(of: &JsValue, name: &str) -> Option<JsValue> {
     Reflect::get(of, &name.into()).ok().filter(|value| !value.is_undefined() && !value.is_null())
 }
 
+/// The device as JavaScript has it.
+fn handle(setup: &WgpuSetup) -> Option<JsValue> {
+    setup.device.as_webgpu().map(|device| AsRef::<JsValue>::as_ref(device).clone())
+}
+
 /// Vendor, architecture and description of a device's adapter, as far as the browser tells them: "google swiftshader".
 /// wgpu does not pass all of them on.
-fn name(device: &JsValue) -> String {
+pub fn name(setup: &WgpuSetup) -> String {
+    let device = handle(setup).unwrap_or_default();
     let words = ["vendor", "architecture", "description"].map(|field| {
-        get(device, "adapterInfo").and_then(|info| get(&info, field)?.as_string()).filter(|word| !word.is_empty())
+        get(&device, "adapterInfo").and_then(|info| get(&info, field)?.as_string()).filter(|word| !word.is_empty())
     });
     words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
