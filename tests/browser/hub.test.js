@@ -143,7 +143,10 @@ test("a download is cancelled promptly, and the next one completes", async () =>
   const page = await visit();
   await page.go.click();
   await page.agree();
-  await page.page.getByText(/[12]\.\d of 3\.\d MB/).waitFor({ timeout: 120_000 });
+  const isLoading = page.page.getByText(/[12]\.\d of 3\.\d MB/).waitFor({ timeout: 120_000 });
+  await isLoading.catch(async () =>
+    assert.fail(`no loading was seen; the page says: ${await page.status.innerText()}`),
+  );
   const began = performance.now();
   await page.cancel.click();
   assert.equal(await page.waitForEnd(), "Cancelled. Nothing was lost.");
