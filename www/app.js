@@ -6,7 +6,7 @@ import { ModelForm } from "./model-form.js";
 import { fetchModels, needsConsent, readQuery, selectModel } from "./models.js";
 import { droppedFiles, isModelDrop } from "./picked.js";
 import { PictureSlot, pastedPicture } from "./picture-slot.js";
-import { RunProgress, formatDuration, formatTimeLeft } from "./progress.js";
+import { RunProgress, formatBytes, formatDuration, formatTimeLeft } from "./progress.js";
 import { ResultView } from "./result-view.js";
 import { Settings } from "./settings.js";
 import { StoragePanel } from "./storage.js";
@@ -211,7 +211,8 @@ async function run() {
     modelForm.showLoaded(model, info);
     const stylized = await engine.stylize(content.bytes, style.bytes, options, { signal, onEvent });
     result.show(stylized, content, style);
-    say(`Done in ${formatDuration(stylized.seconds)}.`);
+    const memory = formatBytes(stylized.gpuBytesReserved);
+    say(`Done in ${formatDuration(stylized.seconds)}, with ${memory} of the GPU's memory.`);
   } catch (error) {
     if (error instanceof EngineError && error.kind === "cancelled") say("Cancelled. Nothing was lost.");
     else say(sentence(error), "problem");

@@ -118,6 +118,8 @@ export interface Stylized {
   width: number;
   height: number;
   seconds: number;
+  /** The most bytes of GPU buffers, as the engine counts them: those of tensors, and those that wait to be used again. */
+  gpuBytesReserved: number;
 }
 
 /** Every function throws or rejects with an `Error` whose `name` is one of these and whose `message` is one sentence. */

@@ -52,8 +52,9 @@ async function perform(call) {
       return purgeKept(call.folder);
     case "stylize": {
       // The result is an object of the wasm module's; only its values can leave the worker.
-      const { png, width, height, seconds } = await stylize(call.content, call.style, call.options, onEvent);
-      return { png, width, height, seconds };
+      const styled = await stylize(call.content, call.style, call.options, onEvent);
+      const { png, width, height, seconds, gpuBytesReserved } = styled;
+      return { png, width, height, seconds, gpuBytesReserved };
     }
   }
 }

@@ -26,7 +26,7 @@ for (const [model, golden] of [
     await page.set({ size: "keep", steps: 4 });
     await page.go.click();
     const end = await page.waitForEnd();
-    assert.match(end, /^Done in /);
+    assert.match(end, /^Done in .*, with [1-9]\d* MB of the GPU's memory\.$/);
 
     const { name, bytes } = await page.download();
     assert.equal(name, "content in the style of style.png");

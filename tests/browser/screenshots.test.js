@@ -51,9 +51,9 @@ test("the page fits its window, light and dark, wide and narrow", async () => {
   await page.consent.getByRole("button", { name: "Not now" }).click();
   assert.equal(await page.waitForEnd(), "Nothing was downloaded.");
   await page.model.selectOption("micro15");
-  await page.set({ size: "256", steps: 1 });
+  await page.set({ size: "256", steps: 2 });
   await page.go.click();
-  await page.page.getByText(/step 1 of 1/).waitFor({ timeout: 120_000 });
+  await page.page.getByText(/step 2 of 2/).waitFor({ timeout: 120_000 });
   await look("running");
 
   assert.match(await page.waitForEnd(), /^Done in /);
