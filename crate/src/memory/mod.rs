@@ -12,7 +12,7 @@ use crate::device::{self, Place};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Memory {
     /// Bytes that a run may take on the GPU, the weights included. Where none are given: a gibibyte beside the weights, which
-    /// keeps everything at 512 px and 20 steps, but no more than the [`default_budget`].
+    /// holds most features at 512 px and 20 steps, but no more than the [`default_budget`].
     pub budget: Option<u64>,
     /// Attention features are kept as the network made them, not as f16.
     pub exact_features: bool,
