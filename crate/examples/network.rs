@@ -59,7 +59,7 @@ struct Arguments {
     /// Activations of the UNet in f16, where shaders have it
     #[arg(long)]
     f16: bool,
-    /// Open the GPU with no feature and with the limits that WebGPU promises everywhere
+    /// Open the GPU with the limits that WebGPU promises everywhere
     #[arg(long)]
     default_limits: bool,
     /// What a run may take on the GPU, as 1.5GiB [default: 1GiB beside the weights]

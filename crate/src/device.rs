@@ -179,7 +179,7 @@ pub async fn gpu() -> Result<(Device, Adapter)> {
     Ok(opened(device, &setup))
 }
 
-/// As [`gpu`] with no feature and no more than the limits that WebGPU promises everywhere.
+/// As [`gpu`] with no more than the limits that WebGPU promises everywhere.
 ///
 /// # Errors
 /// One sentence where there is no GPU to use.
@@ -188,9 +188,11 @@ pub async fn least_gpu() -> Result<(Device, Adapter)> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await;
     let adapter = adapter.map_err(|error| unusable(&error))?;
-    // wgpu's default limits are WebGPU's.
-    let (device, queue) =
-        adapter.request_device(&wgpu::DeviceDescriptor::default()).await.map_err(|error| unusable(&error))?;
+    // wgpu's default limits are WebGPU's. Features are all that there are: natively cubecl takes the adapter's for the
+    // device's.
+    let required_features = adapter.features() - wgpu::Features::all_experimental_mask();
+    let wish = wgpu::DeviceDescriptor { required_features, ..wgpu::DeviceDescriptor::default() };
+    let (device, queue) = adapter.request_device(&wish).await.map_err(|error| unusable(&error))?;
     let backend = adapter.get_info().backend;
     let setup = WgpuSetup { instance, adapter, device, queue, backend };
     let options = Device::wgpu_options().tasks_max(TASKS_MAX);
