@@ -5,25 +5,19 @@
 
 use std::process::ExitCode;
 
-use styleid::bench::check::check;
+use styleid::bench::check::{TOLERANCES, check, is_whole};
 use styleid::bench::shapes::entries;
 use styleid::bench::work::Work;
-use styleid::device::{self, Place, Precision};
+use styleid::device::{self, Place};
 use styleid::ops::{self, Kernels};
 use styleid::{Error, Result};
-
-/// What WebGPU promises to bind; larger pictures are computed in bands.
-const BINDING: usize = 128 << 20;
-
-/// Allowed differences, of the largest value.
-const TOLERANCES: [(Precision, f64); 2] = [(Precision::F32, 1e-4), (Precision::F16, 5e-3)];
 
 async fn run(filter: &[String]) -> Result<bool> {
     let (gpu, adapter) = device::gpu().await?;
     println!("{} ({})", adapter.name, adapter.backend);
     let is_wanted = |work: &Work| {
         let name = work.name();
-        4 * work.largest() <= BINDING && (filter.is_empty() || filter.iter().any(|part| name.contains(part)))
+        is_whole(work) && (filter.is_empty() || filter.iter().any(|part| name.contains(part)))
     };
     let mut is_good = true;
     for work in entries().into_iter().map(|entry| entry.work).filter(is_wanted) {

@@ -1,30 +1,22 @@
 //! Our operations at every shape of Stable Diffusion 1.5 and 2.1 at 512 px, against sums in f64 at some of their elements.
 
-use styleid::bench::check::check;
+use styleid::bench::check::{TOLERANCES, check, is_whole};
 use styleid::bench::shapes;
-use styleid::device::{Place, Precision};
+use styleid::device::Place;
 use styleid::ops::Kernels;
 
 use crate::support::{self, Chosen};
 
-/// Of the largest value.
-const TOLERANCE: f64 = 1e-4;
-/// With activations in f16.
-const HALVES: f64 = 5e-3;
-
 /// Rows of more operations are left to `./dev bench shapes`: a software adapter takes long for them.
 const MOST_GFLOP: f64 = 4.0;
-
-/// What WebGPU promises to bind; larger pictures are computed in bands.
-const BINDING: usize = 128 << 20;
 
 fn every_shape(kernels: Kernels) {
     let Some((gpu, _)) = support::gpu() else { return };
     let _chosen = Chosen::new(kernels);
     let mut seen = 0;
     let works = shapes::entries().into_iter().map(|entry| entry.work);
-    for work in works.filter(|work| work.flop() < 1e9 * MOST_GFLOP && 4 * work.largest() <= BINDING) {
-        for (precision, tolerance) in [(Precision::F32, TOLERANCE), (Precision::F16, HALVES)] {
+    for work in works.filter(|work| work.flop() < 1e9 * MOST_GFLOP && is_whole(work)) {
+        for (precision, tolerance) in TOLERANCES {
             let Ok(place) = Place::new(gpu.clone(), precision, 0) else { continue }; // shaders without f16
             let checked = pollster::block_on(check(work, &place));
             let checked = checked.unwrap_or_else(|error| panic!("{}: {error}", work.name()));

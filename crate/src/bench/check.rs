@@ -5,8 +5,19 @@ use super::formula::uniform;
 use super::operation::{EPSILON, GROUPS, build, input, weight};
 use super::work::Work;
 use crate::Result;
-use crate::device::Place;
+use crate::device::{Place, Precision};
 use crate::weights::WeightType;
+
+/// Differences that are allowed, of the largest value, by what activations are kept as.
+pub const TOLERANCES: [(Precision, f64); 2] = [(Precision::F32, 1e-4), (Precision::F16, 5e-3)];
+
+/// Bytes that WebGPU promises to bind; larger pictures are computed in bands.
+const BINDING: usize = 128 << 20;
+
+/// Whether the model runs `work` in one piece.
+pub fn is_whole(work: &Work) -> bool {
+    4 * work.largest() <= BINDING
+}
 
 /// Elements that are looked at beside the corners.
 const CHANCES: usize = 200;
