@@ -126,6 +126,7 @@ impl Args {
             attn_injection: !self.without_attn_injection,
             vae_sample: self.vae_sample,
             size: self.size,
+            ..Params::default()
         }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod adain;
 pub mod bank;
+pub mod curve;
 pub mod features;
 pub mod hooks;
 pub mod inversion;
@@ -10,7 +11,8 @@ pub mod params;
 pub mod pipeline;
 pub mod session;
 
+pub use curve::Curve;
 pub use inversion::Inversion;
-pub use params::{Params, Preset};
+pub use params::{Blend, Params, Preset};
 pub use pipeline::{Pipeline, Stylized};
 pub use session::Session;

@@ -1,7 +1,10 @@
 //! The settings of a run, and the two presets as data.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::curve::Curve;
 use crate::picture::Size;
 use crate::{Error, Result};
 
@@ -59,6 +62,17 @@ impl Preset {
     }
 }
 
+/// How several styles become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Blend {
+    /// One softmax over the keys of all styles, each style's scores plus the logarithm of its weight.
+    #[default]
+    Together,
+    /// Weighted means of the styles' keys and of their values, for styles of one size.
+    Average,
+}
+
 /// What to run. `None` leaves the choice to the preset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -69,8 +83,15 @@ pub struct Params {
     pub steps: Option<usize>,
     /// γ: how much of the query is the content's own, 0 (all style) to 1 (paper, equation 5).
     pub gamma: f32,
+    /// Where γ goes over the reverse steps; it stays where it is without.
+    pub gamma_curve: Option<Curve>,
+    /// Layers that start from a γ of their own.
+    #[serde(deserialize_with = "by_layer")]
+    pub gamma_by_layer: Option<BTreeMap<usize, f32>>,
     /// T: multiplies the attention scores, sharpening them (paper, section 4.3).
     pub temperature: f32,
+    /// Where T goes over the reverse steps; it stays where it is without.
+    pub temperature_curve: Option<Curve>,
     /// Decoder layers that are injected.
     pub layers: Option<Vec<usize>>,
     /// Whether the content's noise takes the style's mean and deviation first (paper, section 4.4).
@@ -79,8 +100,31 @@ pub struct Params {
     pub attn_injection: bool,
     /// Seed for sampling the VAE's posterior; its mode otherwise. The content uses seed + 1.
     pub vae_sample: Option<u32>,
-    /// Size of both pictures; the size the model was trained at where none is asked for.
+    /// How several styles become one.
+    pub blend: Blend,
+    /// Whether the result's colours are the photo's: its own luminance, the photo's chroma.
+    pub keep_colours: bool,
+    /// α: multiplies the low frequencies of the content's noise before AdaIN; 1 leaves them.
+    pub damping: f32,
+    /// Size of all pictures; the size the model was trained at where none is asked for.
     pub size: Option<Size>,
+    /// Whether `size` is the long side of pictures that keep their shape, not the side of a square.
+    pub keep_aspect: bool,
+    /// A preview after every so many reverse steps; none for 0.
+    pub preview_every: usize,
+}
+
+/// Layers by their numbers, which are strings as keys of an object.
+fn by_layer<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<BTreeMap<usize, f32>>, D::Error> {
+    let Some(named) = Option::<BTreeMap<String, f32>>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let number = |layer: &str| {
+        layer.parse::<usize>().map_err(|_| {
+            serde::de::Error::custom(format!("gammaByLayer takes numbers of decoder layers, and {layer:?} is none"))
+        })
+    };
+    named.into_iter().map(|(layer, gamma)| Ok((number(&layer)?, gamma))).collect::<Result<_, _>>().map(Some)
 }
 
 impl Default for Params {
@@ -89,12 +133,20 @@ impl Default for Params {
             preset: Preset::default(),
             steps: None,
             gamma: 0.75,
+            gamma_curve: None,
+            gamma_by_layer: None,
             temperature: 1.5,
+            temperature_curve: None,
             layers: None,
             init_adain: true,
             attn_injection: true,
             vae_sample: None,
+            blend: Blend::default(),
+            keep_colours: false,
+            damping: 1.0,
             size: None,
+            keep_aspect: false,
+            preview_every: 0,
         }
     }
 }
@@ -105,19 +157,31 @@ impl Params {
         self.steps.unwrap_or(self.preset.steps())
     }
 
+    /// γ of `layer` at reverse step `step` of `steps`.
+    pub fn gamma_at(&self, layer: usize, step: usize, steps: usize) -> f32 {
+        let start = self.gamma_by_layer.as_ref().and_then(|layers| layers.get(&layer)).copied().unwrap_or(self.gamma);
+        self.gamma_curve.map_or(start, |curve| curve.value(start, step, steps))
+    }
+
+    /// T at reverse step `step` of `steps`.
+    pub fn temperature_at(&self, step: usize, steps: usize) -> f32 {
+        self.temperature_curve.map_or(self.temperature, |curve| curve.value(self.temperature, step, steps))
+    }
+
     /// The injected layers, ascending, given those that the model has.
     ///
     /// # Errors
     /// Names a layer that the model does not have, and those that it has.
     pub fn layers(&self, available: &[usize]) -> Result<Vec<usize>> {
-        let Some(asked) = &self.layers else {
-            return Ok(available.iter().copied().filter(|layer| self.preset.layers().contains(layer)).collect());
-        };
-        if let Some(missing) = asked.iter().find(|layer| !available.contains(layer)) {
+        let of_its_own = self.gamma_by_layer.iter().flat_map(BTreeMap::keys);
+        if let Some(missing) = self.layers.iter().flatten().chain(of_its_own).find(|layer| !available.contains(layer)) {
             return Err(Error::Settings(format!(
                 "This model has no self-attention in decoder layer {missing}; its layers are {available:?}."
             )));
         }
+        let Some(asked) = &self.layers else {
+            return Ok(available.iter().copied().filter(|layer| self.preset.layers().contains(layer)).collect());
+        };
         let mut layers = asked.clone();
         layers.sort_unstable();
         layers.dedup();
@@ -129,15 +193,72 @@ impl Params {
     /// # Errors
     /// One sentence naming the setting and its range.
     pub fn check(&self) -> Result<()> {
-        if !(0.0..=1.0).contains(&self.gamma) {
-            return Err(Error::Settings(format!("Gamma must be between 0 and 1, not {}.", self.gamma)));
+        let share = |name: &str, value: f32| {
+            let is = (0.0..=1.0).contains(&value);
+            is.then_some(()).ok_or_else(|| Error::Settings(format!("{name} must be between 0 and 1, not {value}.")))
+        };
+        let factor = |name: &str, value: f32| {
+            let is = value > 0.0 && value <= 100.0;
+            let sentence = || Error::Settings(format!("{name} must be above 0 and at most 100, not {value}."));
+            is.then_some(()).ok_or_else(sentence)
+        };
+        share("Gamma", self.gamma)?;
+        if let Some(curve) = self.gamma_curve {
+            share("Gamma at the last step", curve.end)?;
         }
-        if !(self.temperature > 0.0 && self.temperature <= 100.0) {
-            return Err(Error::Settings(format!(
-                "Temperature must be above 0 and at most 100, not {}.",
-                self.temperature
-            )));
+        for (layer, &gamma) in self.gamma_by_layer.iter().flatten() {
+            share(&format!("Gamma of layer {layer}"), gamma)?;
         }
-        Ok(())
+        factor("Temperature", self.temperature)?;
+        if let Some(curve) = self.temperature_curve {
+            factor("Temperature at the last step", curve.end)?;
+        }
+        share("Damping", self.damping)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_object_is_the_default_and_a_full_one_survives() {
+        let of = |json: &str| serde_json::from_str::<Params>(json);
+        assert_eq!(of("{}").expect("all fields have defaults"), Params::default());
+        let full = of(r#"{
+            "preset": "ldm", "steps": 7, "layers": [6, 7], "initAdain": false, "attnInjection": true, "vaeSample": 3,
+            "gamma": 0.5, "gammaCurve": {"curve": "cosine", "end": 0.25}, "gammaByLayer": {"6": 0.7, "11": 0.375},
+            "temperature": 1.25, "temperatureCurve": {"curve": "sqrt", "end": 2}, "blend": "average",
+            "keepColours": true, "damping": 0.7, "size": 320, "keepAspect": true, "previewEvery": 5
+        }"#)
+        .expect("every setting of the page");
+        assert_eq!(full.gamma_by_layer, Some(BTreeMap::from([(6, 0.7), (11, 0.375)])));
+        let again = serde_json::to_string(&full).expect("settings are plain");
+        assert_eq!(of(&again).expect("what is written can be read"), full);
+        let nulls = r#"{"gammaCurve": null, "gammaByLayer": null, "temperatureCurve": null, "size": null}"#;
+        assert_eq!(of(nulls).expect("null is the default"), Params::default());
+        for bad in [
+            r#"{"gammaCurve": {"curve": "wavy", "end": 1}}"#,
+            r#"{"gammaCurve": {"curve": "cosine"}}"#,
+            r#"{"gammaByLayer": {"six": 0.5}}"#,
+            r#"{"gamma_curve": null}"#,
+            r#"{"blend": "both"}"#,
+        ] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_layer_starts_from_its_own_gamma() {
+        let params = Params {
+            gamma_by_layer: Some(BTreeMap::from([(6, 0.5)])),
+            gamma_curve: Some(Curve { curve: super::super::curve::Shape::Linear, end: 0.25 }),
+            ..Params::default()
+        };
+        assert_eq!([0, 2, 4].map(|step| params.gamma_at(6, step, 5)), [0.5, 0.375, 0.25]);
+        assert_eq!([0, 2, 4].map(|step| params.gamma_at(7, step, 5)), [0.75, 0.5, 0.25]);
+        assert_eq!(params.temperature_at(4, 5), 1.5);
+        let error = params.layers(&[7, 8]).expect_err("layer 6 is missing");
+        assert!(error.to_string().contains("decoder layer 6"), "{error}");
     }
 }
