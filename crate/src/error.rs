@@ -24,6 +24,9 @@ pub enum Error {
     /// There is no device to run on, or it failed while running.
     #[error("{0}")]
     Device(String),
+    /// The GPU's memory, or this program's, ran out.
+    #[error("{0}")]
+    Memory(String),
     /// A file cannot be read or written.
     #[error("{0}")]
     File(String),
@@ -38,6 +41,7 @@ impl Error {
             Self::Model(_) | Self::Changed(_) => "model",
             Self::Settings(_) => "settings",
             Self::Device(_) => "device",
+            Self::Memory(_) => "memory",
             Self::File(_) => "file",
         }
     }

@@ -62,8 +62,8 @@ fn exif_orientation_is_applied() {
 fn what_is_no_picture_gives_one_sentence() {
     let whole = png(RgbImage::from_fn(64, 64, |x, y| Rgb([x as u8, y as u8, (x * y) as u8])));
     for (bytes, part) in [
-        (b"dear diary, today".to_vec(), "notes.txt is not a picture that can be read"),
-        (Vec::new(), "is not a picture that can be read"),
+        (b"dear diary, today".to_vec(), "notes.txt is a text file"),
+        (Vec::new(), "is empty"),
         (whole[..whole.len() / 2].to_vec(), "is damaged"),
     ] {
         let error = decode("notes.txt", &bytes).expect_err("no picture");
@@ -76,11 +76,11 @@ fn what_is_no_picture_gives_one_sentence() {
 #[test]
 fn a_number_crops_the_middle_and_keep_keeps() {
     let wide = RgbImage::from_fn(300, 100, |x, _| if (100..200).contains(&x) { Rgb([200; 3]) } else { Rgb([0; 3]) });
-    let square = fit(&wide, Size::Square(64), 8).expect("large enough");
+    let square = fit(&wide, Size::Square(64), false, 8).expect("large enough");
     assert_eq!(square.dimensions(), (64, 64));
     assert!(square.pixels().all(|pixel| pixel[0] == 200), "only the middle third is left");
-    assert_eq!(fit(&wide, Size::Keep, 8).expect("large enough"), wide);
-    assert!(fit(&wide, Size::Keep, 64).is_err(), "100 pixels are not 2 latents of 64");
+    assert_eq!(fit(&wide, Size::Keep, false, 8).expect("large enough"), wide);
+    assert!(fit(&wide, Size::Keep, false, 64).is_err(), "100 pixels are not 2 latents of 64");
     for text in ["12", "0", "big", "-1", "99999"] {
         let error = text.parse::<Size>().expect_err("no size");
         assert!(error.to_string().contains(text), "{error}");
@@ -97,5 +97,5 @@ fn bytes_survive_the_way_to_pixels_and_back() {
     let between = [(127.6 / 127.5 - 1.0) as f32, -3.0, f32::INFINITY];
     assert_eq!(from_pixels(&between, 1, 1, Rounding::Nearest).get_pixel(0, 0), &Rgb([128, 0, 255]));
     assert_eq!(from_pixels(&between, 1, 1, Rounding::Truncate).get_pixel(0, 0), &Rgb([127, 0, 255]));
-    assert_eq!(decode("a", &to_png(&picture).expect("a PNG")).expect("a PNG"), picture);
+    assert_eq!(decode("a", &to_png(&picture, None).expect("a PNG")).expect("a PNG"), picture);
 }

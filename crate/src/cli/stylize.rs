@@ -207,7 +207,7 @@ pub async fn run(args: Args) -> Result<()> {
     memory::begin();
     let outcome = session.run(&content, &style, &params, &control).await?;
 
-    let png = picture::to_png(&outcome.image)?;
+    let png = picture::to_png(&outcome.image, None)?;
     std::fs::write(&target, png)
         .map_err(|error| Error::File(format!("{} cannot be written: {error}.", target.display())))?;
     if let Some(trace) = &args.trace {

@@ -87,8 +87,8 @@ impl Session {
         let pipeline = &self.pipeline;
         let info = &pipeline.model.info;
         let size = params.size.unwrap_or(Size::Square(info.native_size as u32));
-        let content = picture::fit(content, size, info.factor)?;
-        let style = picture::fit(style, size, info.factor)?;
+        let content = picture::fit(content, size, params.keep_aspect, info.factor)?;
+        let style = picture::fit(style, size, params.keep_aspect, info.factor)?;
         // What does not serve is dropped before anything new is made: features can be hundreds of megabytes.
         self.content.take_if(|kept| !kept.serves(&content, &plan, params));
         self.style.take_if(|kept| !kept.serves(&style, &plan, params));

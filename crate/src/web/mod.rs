@@ -354,7 +354,7 @@ async fn run(
     let (width, height) = outcome.image.dimensions();
     let GpuBytes { in_use, reserved } = memory::peak().unwrap_or_default();
     Ok(Styled {
-        png: picture::to_png(&outcome.image)?,
+        png: picture::to_png(&outcome.image, None)?,
         width,
         height,
         seconds: (js_sys::Date::now() - started) / 1000.0,

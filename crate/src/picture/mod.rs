@@ -1,0 +1,24 @@
+//! Pictures in and out: decoded, cropped, scaled to the size of a run; to and from the network's pixels; written as PNG.
+
+mod colour;
+mod crop;
+mod decode;
+mod fit;
+mod kind;
+mod mask;
+mod pixels;
+mod png;
+mod profile;
+mod size;
+
+pub use colour::with_chroma_of;
+pub use crop::Crop;
+pub use decode::{Examined, decode, examine};
+pub use fit::{Frame, fit};
+pub use mask::Mask;
+pub use pixels::{from_pixels, to_pixels};
+pub use png::{Caption, preview, to_png};
+pub use size::Size;
+
+/// Pixels of the shortest side that anything can be made of: two latents of Stable Diffusion's 8 pixels.
+pub const LEAST_SIDE: u32 = 16;

@@ -1,0 +1,33 @@
+//! To and from the network's pixels.
+
+use burn::tensor::Tensor;
+use image::RgbImage;
+
+use crate::device::Place;
+use crate::styleid::params::Rounding;
+
+/// The picture as pixels `[1, 3, height, width]` in −1…1.
+pub fn to_pixels(picture: &RgbImage, place: &Place) -> Tensor<4> {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let bytes = picture.as_raw();
+    // Divided in f64 and rounded once, as the reference does.
+    let values: Vec<f32> = (0..3)
+        .flat_map(|channel| bytes.iter().skip(channel).step_by(3).map(|&byte| (f64::from(byte) / 127.5 - 1.0) as f32))
+        .collect();
+    place.tensor(values, [1, 3, height, width])
+}
+
+/// Decoded pixels, 3 × `height` × `width`, about −1…1, as a picture.
+pub fn from_pixels(pixels: &[f32], width: usize, height: usize, rounding: Rounding) -> RgbImage {
+    let plane = width * height;
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        let at = y as usize * width + x as usize;
+        image::Rgb([0, 1, 2].map(|channel| {
+            let value = (f64::from(pixels[channel * plane + at]) / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0;
+            match rounding {
+                Rounding::Nearest => value.round_ties_even() as u8,
+                Rounding::Truncate => value as u8,
+            }
+        }))
+    })
+}
