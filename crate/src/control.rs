@@ -1,5 +1,8 @@
 //! How a run talks to whoever started it: progress out, cancel in, and room for the event loop in between.
 
+use std::time::Duration;
+
+use image::RgbImage;
 use serde::Serialize;
 
 use crate::{Error, Result};
@@ -39,17 +42,45 @@ pub struct Progress {
     pub steps: u64,
 }
 
+/// What the result looks like so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// One pixel a latent.
+    pub picture: RgbImage,
+    /// Steps of the reverse pass that are done.
+    pub step: usize,
+    /// Steps in all.
+    pub steps: usize,
+}
+
+/// How often a paused run looks whether it may go on.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// A run's line to its caller.
 pub struct Control<'a> {
     on_progress: &'a dyn Fn(Progress),
     cancelled: &'a dyn Fn() -> bool,
+    paused: &'a dyn Fn() -> bool,
     on_notice: &'a dyn Fn(&str),
+    on_preview: &'a dyn Fn(Preview),
 }
 
 impl<'a> Control<'a> {
     /// `on_progress` hears of every step; `cancelled` is asked between blocks.
     pub fn new(on_progress: &'a dyn Fn(Progress), cancelled: &'a dyn Fn() -> bool) -> Self {
-        Self { on_progress, cancelled, on_notice: &|_| () }
+        Self { on_progress, cancelled, paused: &|| false, on_notice: &|_| (), on_preview: &|_| () }
+    }
+
+    /// The same line; the run holds between blocks for as long as `paused` says so.
+    #[must_use]
+    pub fn with_pause(self, paused: &'a dyn Fn() -> bool) -> Self {
+        Self { paused, ..self }
+    }
+
+    /// The same line, on which `on_preview` sees the result grow.
+    #[must_use]
+    pub fn with_previews(self, on_preview: &'a dyn Fn(Preview)) -> Self {
+        Self { on_preview, ..self }
     }
 
     /// The same line, on which `on_notice` hears sentences about what is unusual but no failure.
@@ -63,6 +94,11 @@ impl<'a> Control<'a> {
         (self.on_notice)(sentence);
     }
 
+    /// Shows what the result looks like so far.
+    pub fn preview(&self, preview: Preview) {
+        (self.on_preview)(preview);
+    }
+
     /// Reports that `step` of `steps` are done.
     pub fn report(&self, phase: Phase, step: usize, steps: usize) {
         (self.on_progress)(Progress { phase, step: step as u64, steps: steps as u64 });
@@ -73,7 +109,8 @@ impl<'a> Control<'a> {
         (self.on_progress)(Progress { phase: Phase::Load, step: done, steps: total });
     }
 
-    /// Lets the event loop run, then goes on unless the run was cancelled or the GPU reported a fault meanwhile.
+    /// Lets the event loop run, holds while the run is paused, then goes on unless it was cancelled or the GPU reported a fault
+    /// meanwhile.
     ///
     /// # Errors
     /// [`Error::Cancelled`], or the fault's sentence.
@@ -82,6 +119,13 @@ impl<'a> Control<'a> {
         #[cfg(target_arch = "wasm32")]
         crate::web::event_loop::turn().await;
         crate::memory::sample();
+        while (self.paused)() && !(self.cancelled)() {
+            crate::fault::check()?;
+            #[cfg(target_arch = "wasm32")]
+            crate::web::event_loop::sleep(PAUSE).await;
+            #[cfg(not(target_arch = "wasm32"))]
+            std::thread::sleep(PAUSE);
+        }
         if (self.cancelled)() { Err(Error::Cancelled) } else { crate::fault::check() }
     }
 }
@@ -89,4 +133,37 @@ impl<'a> Control<'a> {
 /// A control that reports to nobody and never cancels.
 pub fn silent() -> Control<'static> {
     Control::new(&|_| (), &|| false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_paused_run_holds_until_it_may_go_on() {
+        let looked = Cell::new(0);
+        let paused = || {
+            looked.set(looked.get() + 1);
+            looked.get() <= 3
+        };
+        let began = Instant::now();
+        let control = silent().with_pause(&paused);
+        pollster::block_on(control.breathe()).expect("nothing was cancelled");
+        assert_eq!(looked.get(), 4);
+        assert!(began.elapsed() >= 3 * PAUSE);
+    }
+
+    #[test]
+    fn a_paused_run_can_be_cancelled() {
+        let looked = Cell::new(0);
+        let cancelled = || {
+            looked.set(looked.get() + 1);
+            looked.get() > 2
+        };
+        let control = Control::new(&|_| (), &cancelled).with_pause(&|| true);
+        assert!(matches!(pollster::block_on(control.breathe()), Err(Error::Cancelled)));
+    }
 }

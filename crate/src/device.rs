@@ -7,7 +7,6 @@ use std::sync::OnceLock;
 use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use burn::tensor::{DType, Device, ExecutionError, FloatDType, Tensor, TensorData};
 
-#[cfg(not(target_arch = "wasm32"))]
 use crate::fault::Fault;
 use crate::ops::{self, Kernels};
 use crate::{Error, Result, fault, memory};
@@ -101,7 +100,7 @@ pub fn cpu() -> Device {
 
 impl From<ExecutionError> for Error {
     fn from(error: ExecutionError) -> Self {
-        Self::Device(format!("The device stopped in the middle of the run ({error}); try a smaller size or restart."))
+        Fault::of_execution(&error.to_string()).into()
     }
 }
 

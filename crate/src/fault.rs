@@ -16,6 +16,8 @@ pub enum Fault {
     Lost(String),
     /// There is no memory left.
     Memory,
+    /// A buffer is larger than the device allows.
+    TooLarge(String),
     /// Anything else.
     Other(String),
 }
@@ -25,10 +27,34 @@ impl Fault {
     /// \[Device\].CreateShaderModule(…)"; whatever uses an invalid pipeline later names that.
     pub fn of_message(message: &str) -> Self {
         let said = short(message);
-        if ["shader", "pipeline", "wgsl"].iter().any(|word| message.to_lowercase().contains(word)) {
+        let words = message.to_lowercase();
+        let has = |any: &[&str]| any.iter().any(|word| words.contains(word));
+        // cubecl, wgpu, and the browsers put it in these ways.
+        if has(&["out of memory", "out-of-memory", "out of device memory", "not enough memory"]) {
+            Self::Memory
+        } else if has(&["can't allocate"]) || has(&["buffer"]) && has(&["exceeds the max", "larger than the max"]) {
+            Self::TooLarge(said)
+        } else if has(&["shader", "pipeline", "wgsl"]) {
             Self::Kernel(said)
+        } else if has(&["poisoned", "device was lost", "device is lost"]) {
+            Self::Lost(said)
         } else {
             Self::Other(said)
+        }
+    }
+
+    /// As [`Fault::of_message`], for what a computation that failed gives as its reason: a heading, then causes, then a
+    /// backtrace.
+    pub fn of_execution(reason: &str) -> Self {
+        let headings = ["Caused by:", "An error happened", "The device is poisoned"];
+        let tells = |line: &&str| !line.is_empty() && !headings.iter().any(|heading| line.starts_with(heading));
+        let said = reason.lines().map(str::trim).find(tells).unwrap_or(reason);
+        match Self::of_message(reason) {
+            Self::TooLarge(_) => Self::TooLarge(short(said)),
+            Self::Kernel(_) => Self::Kernel(short(said)),
+            Self::Lost(_) => Self::Lost(short(said)),
+            Self::Other(_) => Self::Other(short(said)),
+            Self::Memory => Self::Memory,
         }
     }
 
@@ -40,17 +66,25 @@ impl Fault {
 
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
-        Self::Device(match fault {
-            Fault::Kernel(said) => format!(
+        match fault {
+            Fault::Kernel(said) => Self::Device(format!(
                 "This GPU cannot run one of the program's kernels ({said}), so there is no result; update the browser and \
                  the graphics driver, or use another browser."
+            )),
+            Fault::Lost(said) => Self::Device(format!(
+                "The GPU was lost ({said}): it was reset, unplugged or kept busy for too long; start again."
+            )),
+            Fault::Memory => Self::Memory(
+                "The GPU's memory ran out; try the weights q4 or a smaller size, or close what else uses the GPU."
+                    .into(),
             ),
-            Fault::Lost(said) => {
-                format!("The GPU was lost ({said}): it was reset, unplugged or kept busy for too long; start again.")
+            Fault::TooLarge(said) => Self::Memory(format!(
+                "The run needs a larger piece of memory than this GPU gives ({said}); try the weights q4 or a smaller size."
+            )),
+            Fault::Other(said) => {
+                Self::Device(format!("The GPU reported an error ({said}); try a smaller size, then restart."))
             }
-            Fault::Memory => "The GPU has no memory left; try a smaller size, or close what else uses it.".into(),
-            Fault::Other(said) => format!("The GPU reported an error ({said}); try a smaller size, then restart."),
-        })
+        }
     }
 }
 
@@ -178,9 +212,31 @@ mod tests {
     fn messages_are_told_apart() {
         let invalid = "[Invalid ShaderModule \"main\"] is invalid.\n - While validating compute stage";
         assert_eq!(Fault::of_message(invalid), Fault::Kernel("[Invalid ShaderModule \"main\"] is invalid".into()));
-        assert!(matches!(Fault::of_message("Buffer size (1) exceeds the max buffer size (0)."), Fault::Other(_)));
+        assert!(matches!(Fault::of_message("Buffer size (1) exceeds the max buffer size (0)."), Fault::TooLarge(_)));
+        assert_eq!(Fault::of_message("Out of memory while creating a pipeline."), Fault::Memory);
+        assert!(matches!(Fault::of_message("Copy range is odd."), Fault::Other(_)));
         let long = Fault::of_message(&"é".repeat(1000));
         assert!(matches!(long, Fault::Other(said) if said.chars().count() == 161));
+    }
+
+    #[test]
+    fn a_failed_computation_tells_memory_from_a_lost_device() {
+        let of = |reason: &str| {
+            let error = Error::from(Fault::of_execution(reason));
+            assert!(!error.to_string().contains('\n'), "{error}");
+            (error.kind(), error.to_string())
+        };
+        let memory =
+            "An error happened during execution\nCaused by:\n  out of device memory allocating 4096 bytes\n   0: f";
+        assert_eq!(of(memory).0, "memory");
+        let large = "An error happened during execution\nCaused by:\n  can't allocate buffer of size: 9\n   0: f";
+        let (kind, said) = of(large);
+        assert_eq!(kind, "memory");
+        assert!(said.contains("(can't allocate buffer of size: 9); try the weights q4 or a smaller size"), "{said}");
+        let (kind, said) = of("The device is poisoned\nCaused by:\n  gone");
+        assert_eq!(kind, "device");
+        assert!(said.starts_with("The GPU was lost (gone)"), "{said}");
+        assert_eq!(of("An error happened during execution\nCaused by:\n  something else").0, "device");
     }
 
     #[test]

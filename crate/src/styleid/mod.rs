@@ -9,6 +9,7 @@ pub mod hooks;
 pub mod inversion;
 pub mod params;
 pub mod pipeline;
+pub mod preview;
 pub mod session;
 
 pub use curve::Curve;

@@ -1,9 +1,11 @@
 //! A turn of the browser's event loop. Without one now and then the worker hears no cancel and the GPU's callbacks wait.
 
+use std::time::Duration;
+
 use js_sys::Promise;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::MessageChannel;
+use web_sys::{MessageChannel, WorkerGlobalScope};
 
 thread_local! {
     /// A message to oneself comes back within microseconds; nested `setTimeout(0)`s are held up for 4 ms each.
@@ -25,4 +27,18 @@ pub async fn turn() {
         // The promise is only ever resolved.
         let _ = JsFuture::from(promise).await;
     }
+}
+
+/// Comes back after `time`.
+pub async fn sleep(time: Duration) {
+    let milliseconds = time.as_millis().try_into().unwrap_or(i32::MAX);
+    let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
+    let promise = Promise::new(&mut |resolve, _| {
+        // Without timers the caller looks again at once, after a turn of the event loop.
+        if scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, milliseconds).is_err() {
+            let _ = resolve.call0(&JsValue::NULL);
+        }
+    });
+    // The promise is only ever resolved.
+    let _ = JsFuture::from(promise).await;
 }
