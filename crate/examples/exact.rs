@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
+use styleid::Params;
 use styleid::control::silent;
 use styleid::device::{Place, Precision, cpu, gpu};
 use styleid::model::attention::{NoHook, SelfAttentionHook};
@@ -16,7 +17,8 @@ use styleid::model::config::{TextConfig, UnetConfig, VaeConfig};
 use styleid::model::unet::Unet;
 use styleid::model::vae::Vae;
 use styleid::styleid::bank::Bank;
-use styleid::styleid::hooks::{Capture, Inject};
+use styleid::styleid::blend::LayerMix;
+use styleid::styleid::hooks::{Capture, Inject, Injection};
 use styleid::weights::{Tensors, WeightType};
 
 #[path = "support/formula.rs"]
@@ -88,7 +90,14 @@ async fn compare(report: &mut Report, place: &Place) -> styleid::Result<()> {
     let mut capture = Capture { layers: &LAYERS, timestep: TIMESTEP, bank: &mut content_bank };
     report.compare("eps_content", &call(&content, &mut capture).await?);
     let mixed = (content + style).div_scalar(2.0);
-    let mut inject = Inject::new(&content_bank, &style_bank, &LAYERS, TIMESTEP, 0.75, 1.5)?;
+    let injection = Injection {
+        content: &content_bank,
+        styles: vec![&style_bank],
+        mixes: LAYERS.map(|layer| (layer, LayerMix::default())).into(),
+        params: &Params::default(),
+        steps: 1,
+    };
+    let mut inject = Inject::new(&injection, TIMESTEP, 0)?;
     let injected = call(&mixed, &mut inject).await?;
     report.compare("eps_injected", &injected);
     let plain = call(&mixed, &mut NoHook).await?;

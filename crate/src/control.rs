@@ -15,15 +15,15 @@ pub enum Phase {
     Load,
     /// The content picture to latents.
     EncodeContent,
-    /// The style picture to latents.
+    /// The style pictures to latents.
     EncodeStyle,
     /// The network's first step at a size, in which a GPU's shaders are compiled; over when another phase reports.
     WarmUp,
     /// DDIM inversion of the content.
     InvertContent,
-    /// DDIM inversion of the style.
+    /// DDIM inversion of the styles, one after the other.
     InvertStyle,
-    /// DDIM inversion of both pictures at once, in one batch.
+    /// DDIM inversion of the content and a style at once, in one batch.
     InvertBoth,
     /// The reverse pass with injection.
     Stylize,
@@ -55,6 +55,20 @@ pub struct Preview {
 
 /// How often a paused run looks whether it may go on.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Which of several pictures a phase is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// From 0.
+    pub index: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl Turn {
+    /// The only one.
+    pub const ONLY: Self = Self { index: 0, of: 1 };
+}
 
 /// A run's line to its caller.
 pub struct Control<'a> {
@@ -102,6 +116,14 @@ impl<'a> Control<'a> {
     /// Reports that `step` of `steps` are done.
     pub fn report(&self, phase: Phase, step: usize, steps: usize) {
         (self.on_progress)(Progress { phase, step: step as u64, steps: steps as u64 });
+    }
+
+    /// As [`Control::report`] in one of several turns that a phase takes, which are one phase to whoever listens.
+    pub fn report_turn(&self, phase: Phase, turn: Turn, step: usize, steps: usize) {
+        // A turn begins where the one before it ended.
+        if step > 0 || turn.index == 0 {
+            self.report(phase, turn.index * steps + step, turn.of * steps);
+        }
     }
 
     /// Reports that `done` of `total` bytes of a model are read.

@@ -31,4 +31,4 @@ pub mod weights;
 
 pub use control::{Control, Phase, Progress};
 pub use error::{Error, Result};
-pub use styleid::{Inversion, Params, Pipeline, Preset, Session};
+pub use styleid::{Inversion, Params, Pipeline, Preset, Session, Style};

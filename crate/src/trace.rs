@@ -10,21 +10,26 @@ use crate::styleid::session::Outcome;
 use crate::{Error, Result};
 
 struct Named {
-    name: &'static str,
+    name: String,
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Vec<u8>,
 }
 
-async fn f32s<const D: usize>(name: &'static str, tensor: Tensor<D>) -> Result<Named> {
+async fn f32s<const D: usize>(name: &str, tensor: Tensor<D>) -> Result<Named> {
     let shape = tensor.dims().to_vec();
     let data = tensor.into_data_async().await?;
-    Ok(Named { name, dtype: Dtype::F32, shape, bytes: data.iter::<f32>().flat_map(f32::to_le_bytes).collect() })
+    Ok(Named {
+        name: name.into(),
+        dtype: Dtype::F32,
+        shape,
+        bytes: data.iter::<f32>().flat_map(f32::to_le_bytes).collect(),
+    })
 }
 
 /// Writes f32 tensors `null_embedding`, `content_z0`, `style_z0`, `content_inv`, `style_inv`, `adain`, `rev_x0`,
-/// `rev_prev`, `final_latent`, `image`, and the bytes `image_u8` `[height, width, 3]`. The style's are missing where the run
-/// needed nothing of it.
+/// `rev_prev`, `final_latent`, `image`, and the bytes `image_u8` `[height, width, 3]`. A second style's are `style2_z0`
+/// and so on; a style's are missing where the run needed nothing of it.
 ///
 /// # Errors
 /// Says why the file cannot be written.
@@ -41,28 +46,29 @@ pub async fn write(path: &Path, pipeline: &Pipeline, outcome: &Outcome<'_>) -> R
         f32s("rev_prev", stacked(&stylized.previous)).await?,
         f32s("final_latent", stylized.latents.clone()).await?,
         Named {
-            name: "image",
+            name: "image".into(),
             dtype: Dtype::F32,
             shape: vec![1, 3, height, width],
             bytes: outcome.pixels.iter().flat_map(|value| value.to_le_bytes()).collect(),
         },
         Named {
-            name: "image_u8",
+            name: "image_u8".into(),
             dtype: Dtype::U8,
             shape: vec![height, width, 3],
             bytes: outcome.image.as_raw().clone(),
         },
     ];
-    if let Some(style) = outcome.style {
-        tensors.push(f32s("style_z0", style.latents().clone()).await?);
-        tensors.push(f32s("style_inv", stacked(&style.trajectory)).await?);
+    for (i, style) in outcome.styles.iter().enumerate() {
+        let number = if i == 0 { String::new() } else { (i + 1).to_string() };
+        tensors.push(f32s(&format!("style{number}_z0"), style.latents().clone()).await?);
+        tensors.push(f32s(&format!("style{number}_inv"), stacked(&style.trajectory)).await?);
     }
     let failed = |error: &dyn std::fmt::Display| {
         Error::File(format!("The trace {} cannot be written: {error}.", path.display()))
     };
     let views = tensors
         .iter()
-        .map(|named| Ok((named.name, TensorView::new(named.dtype, named.shape.clone(), &named.bytes)?)))
+        .map(|named| Ok((named.name.as_str(), TensorView::new(named.dtype, named.shape.clone(), &named.bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|error| failed(&error))?;
     let bytes = safetensors::serialize(views, None).map_err(|error| failed(&error))?;

@@ -6,7 +6,7 @@ use styleid::device::{Place, Precision};
 use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::ops::Kernels;
 use styleid::weights::{Origin, WeightType};
-use styleid::{Phase, Pipeline, Preset, Session, device};
+use styleid::{Phase, Pipeline, Preset, Session, Style, device};
 
 use crate::golden::{Golden, distance, fixture};
 use crate::support::{self, Chosen, params, run, session, session_of};
@@ -38,7 +38,8 @@ fn wgpu_agrees_with_the_processor() {
         let run = |device| {
             let mut session = session_of(&origin, device, weights);
             let outcome =
-                pollster::block_on(session.run(&content, &style, &params(preset, 4), &silent())).expect("a run");
+                pollster::block_on(session.run(&content, &[Style::alone(&style)], &params(preset, 4), &silent()))
+                    .expect("a run");
             let floats = |tensor: &Tensor<4>| tensor.to_data().iter::<f32>().collect::<Vec<_>>();
             (floats(&outcome.stylized.initial), floats(&outcome.stylized.latents), outcome.pixels, outcome.image)
         };

@@ -5,7 +5,7 @@ use styleid::control::silent;
 use styleid::memory::{self, Memory};
 use styleid::ops::Kernels;
 use styleid::weights::{Origin, WeightType};
-use styleid::{Params, Phase, Preset, Session, device};
+use styleid::{Params, Phase, Preset, Session, Style, device};
 
 use crate::golden::{Golden, distance, fixture};
 use crate::support::{Chosen, gpu, params, run, run_pictures, session_within, steps_of};
@@ -24,12 +24,12 @@ fn golden() -> Golden {
 /// What a run leaves, and its features' bytes on the device and in main memory.
 fn latents(session: &mut Session, params: &Params) -> (Vec<Vec<f32>>, (u64, u64)) {
     let (content, style) = (golden().picture("content_u8"), golden().picture("style_u8"));
-    let outcome = pollster::block_on(session.run(&content, &style, params, &silent())).expect("a run");
+    let outcome = pollster::block_on(session.run(&content, &[Style::alone(&style)], params, &silent())).expect("a run");
     let floats = |x: &Tensor<4>| x.to_data().iter::<f32>().collect::<Vec<_>>();
-    let style = outcome.style.map_or(Vec::new(), |style| floats(style.noise()));
+    let style = outcome.styles.first().map_or(Vec::new(), |style| floats(style.noise()));
     let values =
         vec![floats(outcome.content.noise()), style, floats(&outcome.stylized.latents), outcome.pixels.clone()];
-    let bytes = outcome.feature_bytes();
+    let bytes = outcome.feature_bytes;
     (values, bytes)
 }
 

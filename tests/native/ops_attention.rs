@@ -168,6 +168,7 @@ fn computed(case: &Case, operands: &Operands, which: Kernels, device: &Device, d
         k: split(&operands.k, keys),
         v: split(&operands.v, keys),
         scale: case.scale(),
+        groups: None,
     });
     assert_eq!((out.dims(), out.dtype()), ([batch, heads, queries, head_dim], dtype), "{case:?}");
     let numbers: Vec<f64> = out.swap_dims(1, 2).into_data().iter::<f64>().collect();

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use styleid::{Control, Error, Params, Phase, Preset, device};
+use styleid::{Control, Error, Params, Phase, Preset, Style, device};
 
 use crate::golden::Golden;
 use crate::support::{params, run, run_pictures, session, steps_of};
@@ -64,7 +64,7 @@ fn a_cancel_stops_between_blocks_and_the_next_run_works() {
     };
     let control = Control::new(&on_progress, &cancelled);
     let (content, style) = (golden.picture("content_u8"), golden.picture("style_u8"));
-    let result = pollster::block_on(session.run(&content, &style, &params, &control));
+    let result = pollster::block_on(session.run(&content, &[Style::alone(&style)], &params, &control));
     assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
     assert_eq!(asked.get(), 14, "nothing runs on after the cancel");
     assert_eq!(last.get().map(|progress| progress.phase), Some(Phase::InvertStyle));

@@ -13,7 +13,7 @@ use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::ops::{self, Kernels};
 use styleid::picture::Size;
 use styleid::weights::{Origin, WeightType};
-use styleid::{Control, Params, Phase, Pipeline, Preset, Progress, Result, Session};
+use styleid::{Control, Params, Phase, Pipeline, Preset, Progress, Result, Session, Style};
 
 use crate::golden::{Golden, fixture};
 
@@ -51,7 +51,7 @@ pub fn run_pictures(
     let on_progress = |progress| reports.borrow_mut().push(progress);
     let image = {
         let control = Control::new(&on_progress, &|| false);
-        pollster::block_on(session.run(content, style, params, &control))?.image
+        pollster::block_on(session.run(content, &[Style::alone(style)], params, &control))?.image
     };
     Ok((image, reports.into_inner()))
 }

@@ -11,7 +11,7 @@ use styleid::model::{LoadOptions, ModelInfo, StableDiffusion};
 use styleid::weights::cache::disk::Disk;
 use styleid::weights::cache::{Cache, Key};
 use styleid::weights::{Origin, WeightType};
-use styleid::{Preset, Session};
+use styleid::{Preset, Session, Style};
 
 use crate::golden::{Golden, fixture};
 use crate::support::{Scratch, params, run, session_of};
@@ -73,7 +73,8 @@ fn error(origin: &Origin, weights: WeightType, golden: &str) -> f32 {
     let mut session = session(origin, weights);
     let (content, style) = (golden.picture("content_u8"), golden.picture("style_u8"));
     let outcome =
-        pollster::block_on(session.run(&content, &style, &params(Preset::Diffusers, 4), &silent())).expect("a run");
+        pollster::block_on(session.run(&content, &[Style::alone(&style)], &params(Preset::Diffusers, 4), &silent()))
+            .expect("a run");
     let scale = golden.values("final_latent").1.into_iter().fold(0f32, |max, x| max.max(x.abs()));
     golden.distance("final_latent", &outcome.stylized.latents) / scale
 }

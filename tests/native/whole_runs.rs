@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use styleid::control::silent;
-use styleid::{Params, Preset, Session, device};
+use styleid::{Params, Preset, Session, Style, device};
 
 use crate::golden::{Golden, distance};
 use crate::support::{params, session};
@@ -19,16 +19,18 @@ pub fn whole_run_of(mut session: Session, golden: &str, params: &Params) {
     let golden = Golden::load(golden);
     let null_embedding = session.pipeline.model.null_embedding.clone();
     let (content, style) = (golden.picture("content_u8"), golden.picture("style_u8"));
-    let outcome = pollster::block_on(session.run(&content, &style, params, &silent())).expect("a run");
+    let outcome = pollster::block_on(session.run(&content, &[Style::alone(&style)], params, &silent())).expect("a run");
     let stack = |tensors: &[Tensor<4>]| Tensor::cat(tensors.to_vec(), 0);
     assert!(golden.distance("null_embedding", &null_embedding) <= LATENTS);
     assert_eq!(
-        outcome.style.is_some(),
+        !outcome.styles.is_empty(),
         params.init_adain || params.attn_injection,
         "what is of no use is not inverted"
     );
-    let style =
-        outcome.style.map(|style| [("style_z0", style.latents().clone()), ("style_inv", stack(&style.trajectory))]);
+    let style = outcome
+        .styles
+        .first()
+        .map(|style| [("style_z0", style.latents().clone()), ("style_inv", stack(&style.trajectory))]);
     for (name, ours) in style.into_iter().flatten().chain([
         ("content_z0", outcome.content.latents().clone()),
         ("content_inv", stack(&outcome.content.trajectory)),

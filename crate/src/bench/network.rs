@@ -21,7 +21,7 @@ use crate::model::unet::Unet;
 use crate::model::vae::Vae;
 use crate::picture::Size;
 use crate::weights::{Tensors, WeightType};
-use crate::{Control, Params, Phase, Pipeline, Progress, Result, Session};
+use crate::{Control, Params, Phase, Pipeline, Progress, Result, Session, Style};
 
 /// A model of the family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -173,9 +173,9 @@ pub async fn whole(
     let weights = gpu_bytes(&device);
     memory::begin();
     let begun = now();
-    let outcome = session.run(&content, &style, &params, &control).await?;
+    let outcome = session.run(&content, &[Style::alone(&style)], &params, &control).await?;
     let seconds = now() - begun;
-    let (features, peak) = (outcome.feature_bytes(), weights.and(memory::peak()));
+    let (features, peak) = (outcome.feature_bytes, weights.and(memory::peak()));
     Ok(Whole { pixels, steps, seconds, phases: watch.finish(), weights, peak, features })
 }
 

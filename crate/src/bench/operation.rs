@@ -67,7 +67,7 @@ pub fn build(work: Work, place: &Place, weights: WeightType) -> Result<Operation
         Work::Attention { heads, head_dim, queries, keys } => {
             let q = tensor(place, "q", [1, heads, queries, head_dim]);
             let [k, v] = ["k", "v"].map(|name| tensor(place, name, [1, heads, keys, head_dim]));
-            let operands = Attend { q, blend: None, k, v, scale: 1.0 / (head_dim as f32).sqrt() };
+            let operands = Attend { q, blend: None, k, v, scale: 1.0 / (head_dim as f32).sqrt(), groups: None };
             Box::new(move || attention(operands.clone()))
         }
         Work::GroupNorm { channels, side, silu } => {

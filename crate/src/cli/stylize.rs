@@ -10,7 +10,7 @@ use styleid::memory::{self, Memory, parse_bytes};
 use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::picture::{self, Size};
 use styleid::styleid::session::Outcome;
-use styleid::{Control, Error, Params, Pipeline, Preset, Result, Session, device, trace};
+use styleid::{Control, Error, Params, Pipeline, Preset, Result, Session, Style, device, trace};
 
 use super::DeviceChoice;
 use super::bars::Bars;
@@ -166,7 +166,7 @@ async fn open_device(choice: DeviceChoice) -> Result<burn::tensor::Device> {
 
 /// How much memory a run took, for those who measure.
 fn print_stats(outcome: &Outcome) {
-    let (on_device, in_main) = outcome.feature_bytes();
+    let (on_device, in_main) = outcome.feature_bytes;
     println!("features: {} on the device, {} in main memory", BinaryBytes(on_device), BinaryBytes(in_main));
     match memory::peak() {
         Some(peak) => {
@@ -205,7 +205,7 @@ pub async fn run(args: Args) -> Result<()> {
     // The session lends its inversions to the outcome, so the trace gets a handle of the pipeline of its own.
     let pipeline = session.pipeline.clone();
     memory::begin();
-    let outcome = session.run(&content, &style, &params, &control).await?;
+    let outcome = session.run(&content, &[Style::alone(&style)], &params, &control).await?;
 
     let png = picture::to_png(&outcome.image, None)?;
     std::fs::write(&target, png)

@@ -9,7 +9,7 @@ pub struct Need {
     pub unet: u64,
     /// Encoding or decoding one picture.
     pub vae: u64,
-    /// The features of both pictures.
+    /// The features of all pictures.
     pub features: u64,
 }
 
@@ -18,7 +18,7 @@ pub struct Need {
 pub struct Shares {
     /// Bytes of features that may stay on the device.
     pub features: u64,
-    /// Whether both pictures can be inverted in one batch.
+    /// Whether the content and a style can be inverted in one batch.
     pub pairs: bool,
 }
 
@@ -26,6 +26,9 @@ pub struct Shares {
 /// skips (about 11), GEGLU's halves and product (up to 16), queries, keys, values and output of attention, a convolution's
 /// input and output, and what waits to be used again. Measured at 512 px: 387 MiB of buffers, 77 numbers.
 const UNET_VALUES: u64 = 80;
+
+/// The same for every style but the first: its keys and values beside the others', and as the kernels take them.
+const STYLE_VALUES: u64 = 4;
 
 /// The same of the VAE, a pixel and channel of its first level: input, hidden and output of a residual block, where the input
 /// can have twice the channels. With the bands it is 704 MiB at 512 px, where 447 MiB of buffers were measured.
@@ -45,6 +48,8 @@ pub struct Task<'a> {
     pub band_bytes: usize,
     /// Height and width of the latents.
     pub latents: [usize; 2],
+    /// Styles of which features are kept, at least one.
+    pub styles: usize,
     /// Decoder layers whose features are kept.
     pub layers: &'a [usize],
     /// Timesteps at which they are.
@@ -61,29 +66,22 @@ impl Task<'_> {
         let pixels = area * (self.vae.factor() as u64).pow(2);
         let map = level(&self.vae.block_out_channels, pixels, 1);
         let values: u64 = self.layers.iter().map(|&layer| feature_values(self.unet, layer, self.latents)).sum();
+        let styles = self.styles as u64;
         Need {
-            unet: level(&self.unet.block_out_channels, area, UNET_VALUES),
+            unet: level(&self.unet.block_out_channels, area, UNET_VALUES + STYLE_VALUES * styles.saturating_sub(1)),
             vae: map * VAE_VALUES + BANDS * map.min(self.band_bytes as u64),
-            // Queries of one picture, keys and values of the other.
-            features: 3 * values * (self.steps * self.value_bytes) as u64,
+            // Queries of the content, keys and values of each style.
+            features: (1 + 2 * styles) * values * (self.steps * self.value_bytes) as u64,
         }
     }
 }
 
 /// Numbers of one decoder layer's queries: tokens times channels.
 fn feature_values(unet: &UnetConfig, layer: usize, latents: [usize; 2]) -> u64 {
-    let levels = unet.block_out_channels.len();
-    let mut first = 0;
-    for block in 0..levels {
-        first += unet.up_layers(block);
-        if layer < first {
-            let level = levels - 1 - block;
-            // Every level on the way down halves, rounding up.
-            let tokens: usize = latents.iter().map(|side| side.div_ceil(1 << level)).product();
-            return (tokens * unet.block_out_channels[level]) as u64;
-        }
-    }
-    0
+    unet.level(layer).map_or(0, |level| {
+        let tokens: usize = latents.iter().map(|side| side.div_ceil(1 << level)).product();
+        (tokens * unet.block_out_channels[level]) as u64
+    })
 }
 
 impl Shares {
@@ -105,7 +103,7 @@ mod tests {
 
     fn need(side: usize, layers: &[usize], steps: usize) -> Need {
         let (unet, vae) = (&UnetConfig::default(), &VaeConfig::default());
-        Task { unet, vae, band_bytes: 32 << 20, latents: [side; 2], layers, steps, value_bytes: 2 }.need()
+        Task { unet, vae, band_bytes: 32 << 20, latents: [side; 2], styles: 1, layers, steps, value_bytes: 2 }.need()
     }
 
     #[test]
@@ -114,6 +112,10 @@ mod tests {
         assert_eq!(diffusers, 20 * 3 * 2 * (2 * 1024 * 640 + 3 * 4096 * 320));
         assert_eq!(diffusers / MIB, 600);
         assert_eq!(need(64, &[6, 7, 8, 9, 10, 11], 49).features / MIB, 1653);
+        let (unet, vae) = (&UnetConfig::default(), &VaeConfig::default());
+        let three =
+            Task { unet, vae, band_bytes: 1, latents: [64; 2], styles: 3, layers: &[11], steps: 1, value_bytes: 2 };
+        assert_eq!(three.need().features, 7 * 2 * 4096 * 320, "one of queries and three of keys and values");
         assert_eq!(need(33, &[6], 1).features, 3 * 2 * 17 * 17 * 640, "odd sides round up on the way down");
     }
 

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::layers::{Builder, Conv, Linear};
 use super::norms::{GroupNorm, LayerNorm};
 use crate::Result;
-use crate::ops::attention::{Attend, attention};
+use crate::ops::attention::{Attend, Groups, attention};
 
 /// Queries, keys and values of one self-attention, each `[batch, heads, tokens, head_dim]`: after projection and head
 /// split, before scaling.
@@ -22,6 +22,15 @@ pub struct Qkv {
     pub v: Tensor<4>,
     /// Multiplies the scores beside 1/√`head_dim`; 1 in the plain network.
     pub temperature: f32,
+    /// What is added to the scores, by groups of keys; none in the plain network.
+    pub groups: Option<Groups>,
+}
+
+impl Qkv {
+    /// As the plain network attends.
+    pub fn plain(q: Tensor<4>, KeyValue { k, v }: KeyValue) -> Self {
+        Self { q, blend: None, k, v, temperature: 1.0, groups: None }
+    }
 }
 
 /// Keys and values to attend over, `[batch, heads, tokens, head_dim]` each.
@@ -41,10 +50,21 @@ impl KeyValue {
     }
 }
 
+/// Keys and values that a layer attends over instead of its own.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// These.
+    pub keys_values: KeyValue,
+    /// The share of each token's attention that is over these, `[1, 1, tokens, 1]`, the rest as in the plain network; all of
+    /// it without.
+    pub share: Option<Tensor<4>>,
+}
+
 /// What happens at the self-attention of a decoder layer. The network calls it and knows nothing else.
 pub trait SelfAttentionHook {
-    /// Keys and values for decoder layer `layer` instead of its own, which are then not computed.
-    fn keys_values(&mut self, _layer: usize) -> Option<KeyValue> {
+    /// What decoder layer `layer` attends over instead of its own keys and values, which are computed only where they have a
+    /// share.
+    fn keys_values(&mut self, _layer: usize) -> Option<Replacement> {
         None
     }
 
@@ -65,9 +85,16 @@ impl SelfAttentionHook for NoHook {
 pub type HookPoint<'a> = Option<(usize, &'a mut dyn SelfAttentionHook)>;
 
 /// softmax(temperature · q̂kᵀ/√d)·v with q̂ the blended queries, all `[batch, heads, tokens, head_dim]`.
-pub fn attend(Qkv { q, blend, k, v, temperature }: Qkv) -> Tensor<4> {
+pub fn attend(Qkv { q, blend, k, v, temperature, groups }: Qkv) -> Tensor<4> {
     let scale = temperature / (q.dims()[3] as f32).sqrt();
-    attention(Attend { q, blend, k, v, scale })
+    attention(Attend { q, blend, k, v, scale, groups })
+}
+
+/// share·a + (1 − share)·b: `a` where the share is 1 and `b` where it is 0, bit for bit.
+fn mix(a: Tensor<4>, b: Tensor<4>, share: Tensor<4>) -> Tensor<4> {
+    let share = share.cast(a.dtype());
+    let rest = share.clone().neg().add_scalar(1.0);
+    a * share + b * rest
 }
 
 /// Splits `[batch, tokens, heads·d]` to `[batch, heads, tokens, d]`.
@@ -113,9 +140,18 @@ impl Attention {
             let over = self.project(&x);
             return self.over(x, over, residual);
         };
-        let KeyValue { k, v } = hook.keys_values(layer).unwrap_or_else(|| self.project(&x));
+        let (keys_values, share) = match hook.keys_values(layer) {
+            Some(Replacement { keys_values, share }) => (keys_values, share.map(|share| (share, self.project(&x)))),
+            None => (self.project(&x), None),
+        };
         let q = split_heads(self.to_q.forward(x), self.heads);
-        self.finish(hook.decoder_layer(layer, Qkv { q, blend: None, k, v, temperature: 1.0 }), residual)
+        let plain = share.map(|(share, own)| (share, attend(Qkv::plain(q.clone(), own))));
+        let attended = attend(hook.decoder_layer(layer, Qkv::plain(q, keys_values)));
+        let attended = match plain {
+            Some((share, plain)) => mix(attended, plain, share),
+            None => attended,
+        };
+        self.finish(attended, residual)
     }
 
     /// Keys and values of a `[batch, n, context_width]`.
@@ -127,13 +163,13 @@ impl Attention {
     }
 
     /// As [`Attention::forward`] over what was projected before.
-    pub fn over(&self, x: Tensor<3>, KeyValue { k, v }: KeyValue, residual: Option<Tensor<3>>) -> Tensor<3> {
+    pub fn over(&self, x: Tensor<3>, context: KeyValue, residual: Option<Tensor<3>>) -> Tensor<3> {
         let q = split_heads(self.to_q.forward(x), self.heads);
-        self.finish(Qkv { q, blend: None, k, v, temperature: 1.0 }, residual)
+        self.finish(attend(Qkv::plain(q, context)), residual)
     }
 
-    fn finish(&self, qkv: Qkv, residual: Option<Tensor<3>>) -> Tensor<3> {
-        self.to_out.forward_added(join_heads(attend(qkv)), residual)
+    fn finish(&self, attended: Tensor<4>, residual: Option<Tensor<3>>) -> Tensor<3> {
+        self.to_out.forward_added(join_heads(attended), residual)
     }
 }
 

@@ -142,6 +142,19 @@ impl UnetConfig {
         layers
     }
 
+    /// The level at which a decoder layer is: its tokens are latents halved so many times along each side, rounding up; none
+    /// for a layer that there is not.
+    pub fn level(&self, layer: usize) -> Option<usize> {
+        let levels = self.block_out_channels.len();
+        let mut first = 0;
+        (0..levels)
+            .find(|&block| {
+                first += self.up_layers(block);
+                layer < first
+            })
+            .map(|block| levels - 1 - block)
+    }
+
     /// Checks that this is a network the crate can build.
     ///
     /// # Errors

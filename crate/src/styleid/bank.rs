@@ -166,6 +166,11 @@ impl<F> Bank<F> {
         Ok(())
     }
 
+    /// Gives the bank another budget; [`Bank::settle`] moves what is beyond it.
+    pub fn allow(&mut self, device_bytes: u64) {
+        self.keeping.device_bytes = device_bytes;
+    }
+
     /// [`Bank::shrink`] to what the bank may hold.
     ///
     /// # Errors

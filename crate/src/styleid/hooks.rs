@@ -1,11 +1,15 @@
 //! What `StyleID` does at a decoder layer's self-attention: capture while inverting, inject while denoising.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::Tensor;
 
 use super::bank::{Bank, Fetched};
+use super::blend::LayerMix;
 use super::features::{Feature, Key, KeyValue, Query};
+use super::params::Params;
 use crate::Result;
-use crate::model::attention::{Qkv, SelfAttentionHook};
+use crate::model::attention::{Qkv, Replacement, SelfAttentionHook};
 
 #[cfg(test)]
 mod tests;
@@ -50,16 +54,27 @@ impl SelfAttentionHook for CaptureBoth<'_> {
     }
 }
 
-/// Style injection at one timestep (paper, equations 3 to 5): q̂ = γ·q_content + (1 − γ)·q, keys and values the style's,
+/// What a reverse pass injects.
+#[derive(Debug)]
+pub struct Injection<'a> {
+    /// The content's features.
+    pub content: &'a Bank<Query>,
+    /// The styles'.
+    pub styles: Vec<&'a Bank<KeyValue>>,
+    /// How these are mixed at each injected layer.
+    pub mixes: BTreeMap<usize, LayerMix>,
+    /// γ and T.
+    pub params: &'a Params,
+    /// Reverse steps.
+    pub steps: usize,
+}
+
+/// Style injection at one timestep (paper, equations 3 to 5): q̂ = γ·q_content + (1 − γ)·q, keys and values the styles',
 /// scores times T.
 pub struct Inject<'a> {
-    content: &'a Bank<Query>,
-    style: &'a Bank<KeyValue>,
-    /// Layers to come whose features are not on their way yet, the next last.
-    layers: Vec<usize>,
+    injection: &'a Injection<'a>,
     timestep: usize,
-    gamma: f32,
-    temperature: f32,
+    step: usize,
     /// What the next layer needs: on the device, or on its way there while the layers before it compute.
     next: Option<Source>,
     /// What the layer that is being computed needs of the content.
@@ -70,51 +85,54 @@ pub struct Inject<'a> {
 struct Source {
     layer: usize,
     content: Fetched<Query>,
-    style: Fetched<KeyValue>,
+    styles: Vec<Fetched<KeyValue>>,
 }
 
 impl<'a> Inject<'a> {
-    /// Makes sure that there is what every layer of `layers`, ascending, needs at `timestep`, before the network runs.
+    /// For reverse step `step`, at `timestep`. Makes sure that there is what every layer needs, before the network runs.
     ///
     /// # Errors
     /// Says which feature was never captured.
-    pub fn new(
-        content: &'a Bank<Query>,
-        style: &'a Bank<KeyValue>,
-        layers: &[usize],
-        timestep: usize,
-        gamma: f32,
-        temperature: f32,
-    ) -> Result<Self> {
-        for &layer in layers {
-            content.check(Key { layer, timestep })?;
-            style.check(Key { layer, timestep })?;
+    pub fn new(injection: &'a Injection<'a>, timestep: usize, step: usize) -> Result<Self> {
+        for &layer in injection.mixes.keys() {
+            let key = Key { layer, timestep };
+            injection.content.check(key)?;
+            injection.styles.iter().try_for_each(|style| style.check(key))?;
         }
-        let layers = layers.iter().rev().copied().collect();
-        let mut inject = Self { content, style, layers, timestep, gamma, temperature, next: None, query: None };
-        inject.next = inject.fetch();
+        let mut inject = Self { injection, timestep, step, next: None, query: None };
+        inject.next = inject.fetch_from(0);
         Ok(inject)
     }
 
-    fn fetch(&mut self) -> Option<Source> {
-        let layer = self.layers.pop()?;
+    /// The first injected layer from `first` on, on its way.
+    fn fetch_from(&self, first: usize) -> Option<Source> {
+        let (&layer, _) = self.injection.mixes.range(first..).next()?;
         let key = Key { layer, timestep: self.timestep };
-        Some(Source { layer, content: self.content.fetch(key).ok()?, style: self.style.fetch(key).ok()? })
+        let styles = self.injection.styles.iter().map(|style| style.fetch(key)).collect::<Result<_>>();
+        Some(Source { layer, content: self.injection.content.fetch(key).ok()?, styles: styles.ok()? })
     }
 }
 
 impl SelfAttentionHook for Inject<'_> {
-    fn keys_values(&mut self, layer: usize) -> Option<KeyValue> {
+    fn keys_values(&mut self, layer: usize) -> Option<Replacement> {
         let source = self.next.take_if(|source| source.layer == layer)?;
-        self.next = self.fetch();
+        self.next = self.fetch_from(layer + 1);
+        let styles = source.styles.iter().map(Fetched::feature).collect::<Option<_>>()?;
+        let replacement = self.injection.mixes.get(&layer)?.replacement(styles)?;
         self.query = source.content.feature();
-        source.style.feature()
+        Some(replacement)
     }
 
-    fn decoder_layer(&mut self, _layer: usize, qkv: Qkv) -> Qkv {
-        let Some(query) = self.query.take() else {
+    fn decoder_layer(&mut self, layer: usize, qkv: Qkv) -> Qkv {
+        let (Some(query), Some(mix)) = (self.query.take(), self.injection.mixes.get(&layer)) else {
             return qkv;
         };
-        Qkv { blend: Some((query.0.clone(), self.gamma)), temperature: self.temperature, ..qkv }
+        let &Injection { params, steps, .. } = self.injection;
+        Qkv {
+            blend: Some((query.0, params.gamma_at(layer, self.step, steps))),
+            temperature: params.temperature_at(self.step, steps),
+            groups: mix.groups(),
+            ..qkv
+        }
     }
 }

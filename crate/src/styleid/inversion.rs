@@ -8,7 +8,7 @@ use super::hooks::{Capture, CaptureBoth};
 use super::params::Preset;
 use super::pipeline::{Pipeline, Plan};
 use crate::Result;
-use crate::control::{Control, Phase};
+use crate::control::{Control, Phase, Turn};
 use crate::device::settle;
 use crate::diffusion::ddim;
 use crate::model::attention::SelfAttentionHook;
@@ -67,7 +67,8 @@ impl Plan {
 }
 
 impl Pipeline {
-    /// Inverts scaled latents `z0` `[1, 4, h, w]` along `plan`, keeping the features of its layers as `keeping` says.
+    /// Inverts scaled latents `z0` `[1, 4, h, w]` along `plan`, keeping the features of its layers as `keeping` says. It is
+    /// the `turn`-th of so many pictures in its role.
     ///
     /// # Errors
     /// A cancel, or a device that stopped.
@@ -76,19 +77,20 @@ impl Pipeline {
         z0: Tensor<4>,
         plan: &Plan,
         keeping: Keeping,
+        turn: Turn,
         control: &Control<'_>,
     ) -> Result<Inversion<F>> {
         let mut bank = Bank::new(keeping);
         let mut trajectory = vec![z0];
         let hops = plan.hops();
         let steps = hops.len();
-        self.begin(F::INVERT, &trajectory[0], steps, control);
+        self.begin(F::INVERT, turn, &trajectory[0], steps, control);
         for (i, hop) in hops.enumerate() {
             let mut capture = Capture { layers: hop.layers, timestep: hop.timestep, bank: &mut bank };
             let x = self.hop(&trajectory[i], &hop, plan, &self.model.context, &mut capture, control).await?;
             bank.settle().await?;
             trajectory.push(x);
-            control.report(F::INVERT, i + 1, steps);
+            control.report_turn(F::INVERT, turn, i + 1, steps);
         }
         Ok(Inversion { trajectory, bank, layers: plan.layers.clone() })
     }
@@ -109,7 +111,7 @@ impl Pipeline {
         let mut trajectory = vec![Tensor::cat(vec![content, style], 0)];
         let hops = plan.hops();
         let steps = hops.len();
-        self.begin(Phase::InvertBoth, &trajectory[0], steps, control);
+        self.begin(Phase::InvertBoth, Turn::ONLY, &trajectory[0], steps, control);
         for (i, hop) in hops.enumerate() {
             let (layers, timestep) = (hop.layers, hop.timestep);
             let mut capture = CaptureBoth {

@@ -3,15 +3,20 @@
 
 pub mod adain;
 pub mod bank;
+pub mod blend;
 pub mod curve;
+pub mod damping;
 pub mod features;
 pub mod hooks;
 pub mod inversion;
+mod kept;
+pub mod mask;
 pub mod params;
 pub mod pipeline;
 pub mod preview;
 pub mod session;
 
+pub use blend::Style;
 pub use curve::Curve;
 pub use inversion::Inversion;
 pub use params::{Blend, Params, Preset};

@@ -1,16 +1,19 @@
-//! The whole method: encode, invert both, align the noise, denoise with injection, decode.
+//! The whole method: encode, invert all pictures, align the noise, denoise with injection, decode.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Tensor;
 
-use super::adain::adain;
+use super::adain::{Statistics, adain};
+use super::blend::{LayerMix, Mix};
+use super::damping::damp;
 use super::features::{Feature, KeyValue, Query};
-use super::hooks::Inject;
+use super::hooks::{Inject, Injection};
 use super::inversion::Inversion;
 use super::params::{Params, Preset};
-use crate::control::{Control, Phase};
+use crate::control::{Control, Phase, Turn};
 use crate::device::settle;
 use crate::diffusion::{Schedule, ddim, randn};
 use crate::model::StableDiffusion;
@@ -26,6 +29,17 @@ pub struct Pipeline {
     pub model: StableDiffusion,
     /// Shapes of latents that the network has met, whose shaders are compiled.
     met: Arc<Mutex<BTreeSet<[usize; 4]>>>,
+    /// Pictures that the UNet was called on so far.
+    calls: Arc<AtomicUsize>,
+}
+
+/// The styles of a reverse pass, and how they are mixed.
+#[derive(Debug, Clone)]
+pub struct Styles<'a> {
+    /// Those of which anything is used, at least one.
+    pub inversions: Vec<&'a Inversion<KeyValue>>,
+    /// Of as many.
+    pub mix: &'a Mix,
 }
 
 /// A run's settings made definite for one model.
@@ -73,7 +87,7 @@ pub struct Stylized {
 impl Pipeline {
     /// A pipeline that has run nothing yet.
     pub fn new(model: StableDiffusion) -> Self {
-        Self { model, met: Arc::default() }
+        Self { model, met: Arc::default(), calls: Arc::default() }
     }
 
     /// Makes `params` definite for this model.
@@ -91,6 +105,11 @@ impl Pipeline {
         })
     }
 
+    /// UNet evaluations so far, by this pipeline and its copies: one for each picture and step.
+    pub fn unet_calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
     /// Whether features are kept as f16: on GPUs, unless they are to be exact.
     pub fn keeps_halves(&self) -> bool {
         !self.model.place.is_processor() && !self.model.memory.exact_features
@@ -105,13 +124,13 @@ impl Pipeline {
     }
 
     /// Reports the beginning of a phase of `steps` network calls on latents like `x`, or a warm-up before it.
-    pub(super) fn begin(&self, phase: Phase, x: &Tensor<4>, steps: usize, control: &Control<'_>) {
+    pub(super) fn begin(&self, phase: Phase, turn: Turn, x: &Tensor<4>, steps: usize, control: &Control<'_>) {
         // Whoever panicked while holding it left whole shapes behind.
         let is_new = self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(x.dims());
         if is_new && !self.model.place.is_processor() {
             control.report(Phase::WarmUp, 0, 1);
         } else {
-            control.report(phase, 0, steps);
+            control.report_turn(phase, turn, 0, steps);
         }
     }
 
@@ -124,10 +143,14 @@ impl Pipeline {
         hook: &mut dyn SelfAttentionHook,
         control: &Control<'_>,
     ) -> Result<Tensor<4>> {
-        self.model.unet.forward(x, timestep, context, hook, control).await
+        let pictures = x.dims()[0];
+        let output = self.model.unet.forward(x, timestep, context, hook, control).await?;
+        self.calls.fetch_add(pictures, Ordering::Relaxed);
+        Ok(output)
     }
 
-    /// Pixels `[1, 3, height, width]` in −1…1 to scaled latents: the posterior's mode, or a sample of it from `seed`.
+    /// Pixels `[1, 3, height, width]` in −1…1 to scaled latents: the posterior's mode, or a sample of it from `seed`. It is the
+    /// `turn`-th of so many pictures in its role.
     ///
     /// # Errors
     /// A cancel, or a device that stopped.
@@ -135,9 +158,10 @@ impl Pipeline {
         &self,
         pixels: Tensor<4>,
         seed: Option<u32>,
+        turn: Turn,
         control: &Control<'_>,
     ) -> Result<Tensor<4>> {
-        control.report(F::ENCODE, 0, 1);
+        control.report_turn(F::ENCODE, turn, 0, 1);
         let posterior = self.model.vae.encode(pixels, control).await?;
         let sample = match seed {
             None => posterior.mean,
@@ -150,42 +174,72 @@ impl Pipeline {
         };
         let latents = sample.mul_scalar(self.model.vae.config.scaling_factor);
         settle(&latents).await?;
-        control.report(F::ENCODE, 1, 1);
+        control.report_turn(F::ENCODE, turn, 1, 1);
         Ok(latents)
     }
 
-    /// The reverse pass from the content's noise with the style's statistics (paper, figure 3). `style` may be missing where
-    /// neither these nor its features are asked for.
+    /// What the reverse pass starts from: the content's noise with its low frequencies damped and with the styles' statistics,
+    /// as far as either is asked for. Where no style goes the statistics stay the content's.
+    async fn initial(
+        &self,
+        content: &Inversion<Query>,
+        styles: Option<&Styles<'_>>,
+        plan: &Plan,
+        params: &Params,
+    ) -> Result<Tensor<4>> {
+        let place = &self.model.place;
+        let noise = damp(content.noise().clone(), params.damping, place).await?;
+        let Some(Styles { inversions, mix }) = styles.filter(|_| params.init_adain) else {
+            return Ok(noise);
+        };
+        let statistics = inversions.iter().map(|style| Statistics::of(style.noise())).collect();
+        let Some(statistics) = mix.statistics(statistics, place) else {
+            return Ok(noise);
+        };
+        let aligned = adain(noise.clone(), statistics, plan.preset.adain_epsilon());
+        Ok(match mix.coverage(0, place) {
+            None => aligned,
+            Some(share) => aligned * share.clone() + noise * share.neg().add_scalar(1.0),
+        })
+    }
+
+    /// The reverse pass from the content's noise with the styles' statistics (paper, figure 3). `styles` may be missing where
+    /// neither these nor their features are asked for.
     ///
     /// # Errors
     /// A cancel, a device that stopped, or inversions made with other settings.
     pub async fn stylize(
         &self,
         content: &Inversion<Query>,
-        style: Option<&Inversion<KeyValue>>,
+        styles: Option<&Styles<'_>>,
         plan: &Plan,
         params: &Params,
         control: &Control<'_>,
     ) -> Result<Stylized> {
         let schedule = &plan.schedule;
-        let style = || style.ok_or_else(|| Error::Settings("The style has to be inverted for these settings.".into()));
-        let initial = if params.init_adain {
-            adain(content.noise().clone(), style()?.noise(), plan.preset.adain_epsilon())
-        } else {
-            content.noise().clone()
-        };
+        if plan.needs_style(params) && styles.is_none() {
+            return Err(Error::Settings("The style has to be inverted for these settings.".into()));
+        }
+        let initial = self.initial(content, styles, plan, params).await?;
         let mut x = initial.clone();
         let (mut x0s, mut previous) = (Vec::new(), Vec::new());
         let steps = plan.reverse().count();
-        self.begin(Phase::Stylize, &x, steps, control);
+        let injection = styles.filter(|_| !plan.layers.is_empty()).map(|styles| Injection {
+            content: &content.bank,
+            styles: styles.inversions.iter().map(|style| &style.bank).collect(),
+            mixes: self.mixes(styles.mix, &plan.layers),
+            params,
+            steps,
+        });
+        self.begin(Phase::Stylize, Turn::ONLY, &x, steps, control);
         for (i, t) in plan.reverse().enumerate() {
             let context = &self.model.context;
-            let output = if plan.layers.is_empty() {
-                self.predict(x.clone(), t, context, &mut NoHook, control).await?
-            } else {
-                let (queries, keys_values) = (&content.bank, &style()?.bank);
-                let mut inject = Inject::new(queries, keys_values, &plan.layers, t, params.gamma, params.temperature)?;
-                self.predict(x.clone(), t, context, &mut inject, control).await?
+            let output = match &injection {
+                None => self.predict(x.clone(), t, context, &mut NoHook, control).await?,
+                Some(injection) => {
+                    let mut inject = Inject::new(injection, t, i)?;
+                    self.predict(x.clone(), t, context, &mut inject, control).await?
+                }
             };
             let split = ddim::split(plan.prediction, &x, output, schedule.alpha(t));
             x = ddim::step_to(&split, schedule.alpha_before(t));
@@ -199,6 +253,13 @@ impl Pipeline {
             _ => x,
         };
         Ok(Stylized { initial, x0: x0s, previous, latents })
+    }
+
+    /// How the styles are mixed at each of `layers`.
+    fn mixes(&self, mix: &Mix, layers: &[usize]) -> BTreeMap<usize, LayerMix> {
+        let (unet, place) = (&self.model.unet.config, &self.model.place);
+        let level = |layer| unet.level(layer).unwrap_or_default();
+        layers.iter().map(|&layer| (layer, mix.layer(level(layer), place))).collect()
     }
 
     /// Scaled latents to pixels `[1, 3, height, width]`, about −1…1.

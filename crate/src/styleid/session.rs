@@ -1,17 +1,20 @@
-//! Runs that remember: the last content and the last style stay inverted, so that a run does only what changed.
+//! Runs that remember: the last content and the last styles stay inverted, so that a run does only what changed.
 
-use burn::tensor::Tensor;
+use std::collections::VecDeque;
+
 use image::RgbImage;
 
-use super::bank::Keeping;
-use super::features::{Feature, KeyValue, Query};
+use super::blend::{Mix, Part, Style};
+use super::features::{KeyValue, Query};
 use super::inversion::Inversion;
-use super::params::{Params, Preset};
-use super::pipeline::{Pipeline, Plan, Stylized};
+use super::kept::{Invert, Kept};
+use super::mask::Map;
+use super::params::Params;
+use super::pipeline::{Pipeline, Plan, Styles, Stylized};
 use crate::Result;
-use crate::control::Control;
+use crate::control::{Control, Turn};
 use crate::memory::{Shares, Task, gpu_bytes};
-use crate::picture::{self, Size};
+use crate::picture::{self, Frame, Size};
 
 /// A pipeline with the inversions of its last run.
 #[derive(Debug)]
@@ -19,27 +22,8 @@ pub struct Session {
     /// The model and its device.
     pub pipeline: Pipeline,
     content: Option<Kept<Query>>,
-    style: Option<Kept<KeyValue>>,
-}
-
-/// An inversion with what it was made from.
-#[derive(Debug)]
-struct Kept<F> {
-    picture: RgbImage,
-    preset: Preset,
-    steps: usize,
-    vae_sample: Option<u32>,
-    inversion: Inversion<F>,
-}
-
-impl<F> Kept<F> {
-    fn serves(&self, picture: &RgbImage, plan: &Plan, params: &Params) -> bool {
-        self.preset == plan.preset
-            && self.steps == plan.schedule.timesteps.len()
-            && self.vae_sample == params.vae_sample
-            && plan.layers.iter().all(|layer| self.inversion.layers.contains(layer))
-            && self.picture == *picture
-    }
+    /// In no order: each is found by its picture.
+    styles: Vec<Kept<KeyValue>>,
 }
 
 /// One finished run.
@@ -47,31 +31,68 @@ impl<F> Kept<F> {
 pub struct Outcome<'a> {
     /// The content's inversion, kept for the next run.
     pub content: &'a Inversion<Query>,
-    /// The style's inversion, kept for the next run; none where nothing of the style was needed.
-    pub style: Option<&'a Inversion<KeyValue>>,
+    /// The inversions of the styles in their order, kept for the next run; of those of which anything was needed.
+    pub styles: Vec<&'a Inversion<KeyValue>>,
     /// The reverse pass.
     pub stylized: Stylized,
     /// Decoded pixels, channel by channel: 3 × height × width, about −1…1.
     pub pixels: Vec<f32>,
     /// The result.
     pub image: RgbImage,
+    /// UNet evaluations of this run: one for each picture and step.
+    pub unet_calls: usize,
+    /// Bytes of features that are kept on the device and in main memory.
+    pub feature_bytes: (u64, u64),
 }
 
-impl Outcome<'_> {
-    /// Bytes of features that are kept on the device and in main memory.
-    pub fn feature_bytes(&self) -> (u64, u64) {
-        let (content, style) = (self.content.bank.bytes(), self.style.map_or((0, 0), |style| style.bank.bytes()));
-        (content.0 + style.0, content.1 + style.1)
+/// The pictures of a run at its size.
+struct Pictures {
+    content: RgbImage,
+    /// Height and width of its latents.
+    grid: [usize; 2],
+    /// As many as there are styles.
+    styles: Vec<RgbImage>,
+    /// Of as many, how much of each goes where.
+    parts: Vec<Part>,
+}
+
+impl Pictures {
+    fn new(content: &RgbImage, styles: &[Style<'_>], (size, keep_aspect): (Size, bool), factor: usize) -> Result<Self> {
+        Style::check(styles)?;
+        let frame = Frame::new(content.dimensions(), size, keep_aspect, factor)?;
+        let fitted = frame.fit(content);
+        let latents = |picture: &RgbImage| [picture.height() as usize / factor, picture.width() as usize / factor];
+        let grid = latents(&fitted);
+        let mut pictures = Vec::with_capacity(styles.len());
+        let mut parts = Vec::with_capacity(styles.len());
+        for style in styles {
+            let picture = picture::fit(style.picture, size, keep_aspect, factor)?;
+            let map =
+                style.mask.map(|mask| Map::of_pixels(&frame.fit_mask(mask), fitted.width() as usize, factor, grid));
+            parts.push(Part { weight: style.weight, map, latents: latents(&picture) });
+            pictures.push(picture);
+        }
+        Ok(Self { content: fitted, grid, styles: pictures, parts })
+    }
+
+    /// Height and width of all pictures' latents, the content's first.
+    fn latents(&self) -> impl Iterator<Item = [usize; 2]> {
+        std::iter::once(self.grid).chain(self.parts.iter().map(|part| part.latents))
+    }
+
+    /// Those styles of which anything is in the result.
+    fn used(&self) -> impl Iterator<Item = (&RgbImage, &Part)> {
+        self.styles.iter().zip(&self.parts).filter(|(_, part)| part.counts())
     }
 }
 
 impl Session {
     /// A session that has run nothing yet.
     pub fn new(pipeline: Pipeline) -> Self {
-        Self { pipeline, content: None, style: None }
+        Self { pipeline, content: None, styles: Vec::new() }
     }
 
-    /// Repaints `content` in the style of `style`, both at the size that `params` asks for.
+    /// Repaints `content` in the style of `styles`, all at the size that `params` asks for.
     ///
     /// # Errors
     /// One sentence naming a setting or picture that cannot be used; a cancel; a device that stopped. Inversions that
@@ -79,63 +100,130 @@ impl Session {
     pub async fn run(
         &mut self,
         content: &RgbImage,
-        style: &RgbImage,
+        styles: &[Style<'_>],
         params: &Params,
         control: &Control<'_>,
     ) -> Result<Outcome<'_>> {
-        let plan = self.pipeline.plan(params)?;
-        let pipeline = &self.pipeline;
-        let info = &pipeline.model.info;
+        let mut plan = self.pipeline.plan(params)?;
+        let info = &self.pipeline.model.info;
         let size = params.size.unwrap_or(Size::Square(info.native_size as u32));
-        let content = picture::fit(content, size, params.keep_aspect, info.factor)?;
-        let style = picture::fit(style, size, params.keep_aspect, info.factor)?;
+        let pictures = Pictures::new(content, styles, (size, params.keep_aspect), info.factor)?;
+        let (used, parts): (Vec<&RgbImage>, Vec<Part>) =
+            pictures.used().map(|(picture, part)| (picture, part.clone())).unzip();
+        if used.is_empty() {
+            // Every mask is empty: there is nothing to inject anywhere.
+            plan.layers.clear();
+        }
+        let used = if plan.needs_style(params) { used } else { Vec::new() };
+        let mix = if used.is_empty() { None } else { Some(Mix::new(params.blend, parts, pictures.grid)?) };
+        let calls = self.pipeline.unet_calls();
+
         // What does not serve is dropped before anything new is made: features can be hundreds of megabytes.
-        self.content.take_if(|kept| !kept.serves(&content, &plan, params));
-        self.style.take_if(|kept| !kept.serves(&style, &plan, params));
-        let shares = self.shares(&plan, [&content, &style]);
-        let invert = Invert { pipeline, plan: &plan, params, shares, control };
-        let needs_style = plan.needs_style(params);
-        let alike = content.dimensions() == style.dimensions();
-        if shares.pairs && alike && needs_style && self.content.is_none() && self.style.is_none() {
-            let (content, style) = invert.both(&content, &style).await?;
-            (self.content, self.style) = (Some(content), Some(style));
-        }
-        if needs_style && self.style.is_none() {
-            self.style = Some(invert.one(&style).await?);
-        }
-        let kept = match self.content.take() {
-            Some(kept) => kept,
-            None => invert.one(&content).await?,
-        };
+        self.content.take_if(|kept| !kept.serves(&pictures.content, &plan, params));
+        self.styles.retain(|kept| pictures.styles.iter().any(|style| kept.serves(style, &plan, params)));
+        let kept = self.invert(&pictures, &used, &plan, params, control).await?;
         let content = &self.content.insert(kept).inversion;
-        let style = self.style.as_ref().filter(|_| needs_style).map(|kept| &kept.inversion);
-        let stylized = pipeline.stylize(content, style, &plan, params, control).await?;
+        let pipeline = &self.pipeline;
+        let found = |picture: &&RgbImage| self.styles.iter().find(|kept| kept.serves(picture, &plan, params));
+        let inversions: Vec<_> = used.iter().filter_map(found).map(|kept| &kept.inversion).collect();
+        let styles = mix.as_ref().map(|mix| Styles { inversions: inversions.clone(), mix });
+        let stylized = pipeline.stylize(content, styles.as_ref(), &plan, params, control).await?;
         pipeline.tidy();
         let decoded = pipeline.decode(stylized.latents.clone(), control).await?;
         let [_, _, height, width] = decoded.dims();
         let pixels: Vec<f32> = decoded.into_data_async().await?.iter::<f32>().collect();
         // What the last kernels did wrong is told only after they ran.
         control.breathe().await?;
-        let image = picture::from_pixels(&pixels, width, height, plan.preset.rounding());
-        Ok(Outcome { content, style, stylized, pixels, image })
+        let mut image = picture::from_pixels(&pixels, width, height, plan.preset.rounding());
+        if params.keep_colours {
+            image = picture::with_chroma_of(&image, &pictures.content);
+        }
+        let unet_calls = pipeline.unet_calls() - calls;
+        let feature_bytes = feature_bytes(content, &self.styles);
+        Ok(Outcome { content, styles: inversions, stylized, pixels, image, unet_calls, feature_bytes })
     }
 
-    /// What the budget leaves for features, and whether for a batch of two, beside what is on the device already.
-    fn shares(&self, plan: &Plan, pictures: [&RgbImage; 2]) -> Shares {
+    /// Inverts those of the `used` styles that are not kept, and the content, with one of them where that is one batch. Gives
+    /// the content's; until then all that is finished is kept.
+    async fn invert(
+        &mut self,
+        pictures: &Pictures,
+        used: &[&RgbImage],
+        plan: &Plan,
+        params: &Params,
+        control: &Control<'_>,
+    ) -> Result<Kept<Query>> {
+        let mut missing: Vec<&RgbImage> = Vec::new();
+        for &picture in used {
+            if !missing.contains(&picture) && !self.styles.iter().any(|kept| kept.serves(picture, plan, params)) {
+                missing.push(picture);
+            }
+        }
+        let shares = self.shares(plan, pictures, missing.len());
+        let invert = Invert {
+            pipeline: &self.pipeline,
+            plan,
+            params,
+            shares,
+            styles: self.styles.len() + missing.len(),
+            control,
+        };
+        // What is kept makes room for what is to come.
+        if let Some(kept) = &mut self.content {
+            kept.inversion.bank.allow(invert.device_bytes::<Query>());
+            kept.inversion.bank.settle().await?;
+        }
+        for kept in &mut self.styles {
+            kept.inversion.bank.allow(invert.device_bytes::<KeyValue>());
+            kept.inversion.bank.settle().await?;
+        }
+        // One of the content's size makes a batch with it, and comes first therefore.
+        let alike = |picture: &&RgbImage| picture.dimensions() == pictures.content.dimensions();
+        let pair = missing.iter().position(alike).filter(|_| shares.pairs && self.content.is_none());
+        if let Some(first) = pair {
+            missing[..=first].rotate_right(1);
+        }
+        let mut latents = Vec::with_capacity(missing.len());
+        for (index, picture) in missing.iter().enumerate() {
+            latents.push(invert.encode::<KeyValue>(picture, Turn { index, of: missing.len() }).await?);
+        }
+        let mut waiting: VecDeque<_> = missing.into_iter().zip(latents).collect();
+        if pair.is_some()
+            && let Some(style) = waiting.pop_front()
+        {
+            let latents = invert.encode::<Query>(&pictures.content, Turn::ONLY).await?;
+            let (content, style) = invert.both([(&pictures.content, latents), style]).await?;
+            self.content = Some(content);
+            self.styles.push(style);
+        }
+        let of = waiting.len();
+        for (index, (picture, latents)) in waiting.into_iter().enumerate() {
+            self.styles.push(invert.one(picture, latents, Turn { index, of }).await?);
+        }
+        match self.content.take() {
+            Some(kept) => Ok(kept),
+            None => {
+                let latents = invert.encode::<Query>(&pictures.content, Turn::ONLY).await?;
+                invert.one(&pictures.content, latents, Turn::ONLY).await
+            }
+        }
+    }
+
+    /// What the budget leaves for features, and whether for a batch of two, beside what is on the device already; `missing`
+    /// styles are to come.
+    fn shares(&self, plan: &Plan, pictures: &Pictures, missing: usize) -> Shares {
         let model = &self.pipeline.model;
         let place = &model.place;
         let held = self.content.as_ref().map_or(0, |kept| kept.inversion.bank.bytes().0)
-            + self.style.as_ref().map_or(0, |kept| kept.inversion.bank.bytes().0);
+            + self.styles.iter().map(|kept| kept.inversion.bank.bytes().0).sum::<u64>();
         let weights = gpu_bytes(&place.device).map_or(0, |bytes| bytes.in_use.saturating_sub(held));
-        let factor = model.info.factor;
-        let latents = pictures.map(|picture| [picture.height() as usize / factor, picture.width() as usize / factor]);
-        let [content, style] = latents;
-        let larger = if content[0] * content[1] > style[0] * style[1] { content } else { style };
+        let largest = pictures.latents().max_by_key(|[height, width]| height * width).unwrap_or_default();
         let task = Task {
             unet: &model.unet.config,
             vae: &model.vae.config,
             band_bytes: model.vae.band_bytes,
-            latents: larger,
+            latents: largest,
+            styles: self.styles.len() + missing,
             layers: &plan.layers,
             steps: plan.reverse().count(),
             value_bytes: if self.pipeline.keeps_halves() { 2 } else { place.dtype().size() },
@@ -146,53 +234,8 @@ impl Session {
     }
 }
 
-/// How the inversions of one run are made.
-struct Invert<'a> {
-    pipeline: &'a Pipeline,
-    plan: &'a Plan,
-    params: &'a Params,
-    shares: Shares,
-    control: &'a Control<'a>,
-}
-
-impl Invert<'_> {
-    async fn one<F: Feature>(&self, picture: &RgbImage) -> Result<Kept<F>> {
-        let z0 = self.encode::<F>(picture).await?;
-        let inversion = self.pipeline.invert(z0, self.plan, self.keeping::<F>(), self.control).await?;
-        self.pipeline.tidy();
-        Ok(self.kept(picture, inversion))
-    }
-
-    async fn both(&self, content: &RgbImage, style: &RgbImage) -> Result<(Kept<Query>, Kept<KeyValue>)> {
-        let of_style = self.encode::<KeyValue>(style).await?;
-        let of_content = self.encode::<Query>(content).await?;
-        let keeping = [self.keeping::<Query>(), self.keeping::<KeyValue>()];
-        let inversions = self.pipeline.invert_both([of_content, of_style], self.plan, keeping, self.control).await?;
-        self.pipeline.tidy();
-        Ok((self.kept(content, inversions.0), self.kept(style, inversions.1)))
-    }
-
-    async fn encode<F: Feature>(&self, picture: &RgbImage) -> Result<Tensor<4>> {
-        let pixels = picture::to_pixels(picture, &self.pipeline.model.place);
-        let latents = self.pipeline.encode::<F>(pixels, self.params.vae_sample, self.control).await?;
-        self.pipeline.tidy();
-        Ok(latents)
-    }
-
-    /// A picture's part of what is left for features.
-    fn keeping<F: Feature>(&self) -> Keeping {
-        let parts = (Query::PARTS + KeyValue::PARTS) as u64;
-        let device_bytes = (u128::from(self.shares.features) * F::PARTS as u128 / u128::from(parts)) as u64;
-        Keeping { halves: self.pipeline.keeps_halves(), device_bytes }
-    }
-
-    fn kept<F>(&self, picture: &RgbImage, inversion: Inversion<F>) -> Kept<F> {
-        Kept {
-            picture: picture.clone(),
-            preset: self.plan.preset,
-            steps: self.plan.schedule.timesteps.len(),
-            vae_sample: self.params.vae_sample,
-            inversion,
-        }
-    }
+/// Bytes on the device and in main memory.
+fn feature_bytes(content: &Inversion<Query>, styles: &[Kept<KeyValue>]) -> (u64, u64) {
+    let banks = styles.iter().map(|kept| kept.inversion.bank.bytes());
+    banks.fold(content.bank.bytes(), |sum, bank| (sum.0 + bank.0, sum.1 + bank.1))
 }

@@ -26,7 +26,7 @@ use crate::weights::cache::{Cache, Key};
 use crate::weights::http::Web;
 use crate::weights::hub::{ENDPOINT, Reference};
 use crate::weights::origin::{Origin, open_source};
-use crate::{Control, Error, Params, Pipeline, Progress, Result, Session, picture};
+use crate::{Control, Error, Params, Pipeline, Progress, Result, Session, Style, picture};
 
 thread_local! {
     static DEVICE: RefCell<Option<(Device, Adapter)>> = const { RefCell::new(None) };
@@ -350,7 +350,7 @@ async fn run(
     let control = Control::new(&report, &|| CANCELLED.get());
     let content = picture::decode("The content picture", content)?;
     let style = picture::decode("The style picture", style)?;
-    let outcome = session.run(&content, &style, params, &control).await?;
+    let outcome = session.run(&content, &[Style::alone(&style)], params, &control).await?;
     let (width, height) = outcome.image.dimensions();
     let GpuBytes { in_use, reserved } = memory::peak().unwrap_or_default();
     Ok(Styled {

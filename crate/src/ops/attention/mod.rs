@@ -2,6 +2,7 @@
 //!
 //! The kernels keep a running softmax, so no score matrix is ever stored, and memory grows linearly with the tokens.
 
+mod groups;
 mod hardware;
 mod launch;
 mod layout;
@@ -12,6 +13,7 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use super::{Kernels, kernels};
+pub use groups::Groups;
 use launch::{AttentionOps, VECTOR};
 
 /// Operands of one attention, each `[batch, heads, tokens, head_dim]`, f32 or f16; the kernels compute in f32.
@@ -27,6 +29,8 @@ pub struct Attend {
     pub v: Tensor<4>,
     /// Multiplies the scores: T/√`head_dim`.
     pub scale: f32,
+    /// What is added to the scores, by groups of keys; nothing without.
+    pub groups: Option<Groups>,
 }
 
 /// Attention, `[batch, heads, tokens, head_dim]` of the queries.
@@ -34,28 +38,41 @@ pub struct Attend {
 /// Operands may be views of `[batch, tokens, heads·head_dim]`. So is the output of the kernels: joining its heads copies
 /// nothing.
 pub fn attention(operands: Attend) -> Tensor<4> {
-    let head_dim = operands.q.dims()[3];
+    let head_dim = operands.v.dims()[3];
+    let operands = with_columns(operands);
+    let width = operands.q.dims()[3].next_multiple_of(VECTOR);
     let software = match kernels(&operands.q.device()) {
         Kernels::Reference => return reference::attention(operands),
         Kernels::Software => true,
-        Kernels::Hardware => head_dim > launch::WIDEST,
+        Kernels::Hardware => width > launch::WIDEST,
     };
-    let Attend { q, blend, k, v, scale } = operands;
-    let [q, k, v] = [q, k, v].map(|x| pad(x).into_dispatch());
+    let Attend { q, blend, k, v, scale, .. } = operands;
+    let [q, k, v] = [q, k, v].map(|x| pad(x, width).into_dispatch());
     let out = match blend {
         None => Dispatch::attend(q, k, v, scale, software),
-        Some((other, gamma)) => Dispatch::attend_blended(q, pad(other).into_dispatch(), gamma, k, v, scale, software),
+        Some((other, gamma)) => {
+            Dispatch::attend_blended(q, pad(other, width).into_dispatch(), gamma, k, v, scale, software)
+        }
     };
     Tensor::<4>::from_dispatch(out).narrow(3, 0, head_dim).swap_dims(1, 2)
 }
 
-/// Zeros after each head's numbers, up to a whole vector; they change no score.
-fn pad(x: Tensor<4>) -> Tensor<4> {
+/// The same attention without groups: as columns of queries and keys, which are wider then than the values.
+fn with_columns(operands: Attend) -> Attend {
+    let Attend { q, blend, k, v, scale, groups: Some(groups) } = operands else {
+        return operands;
+    };
+    // Whatever the share of the other queries is, both have the same in the columns.
+    let blend = blend.map(|(other, gamma)| (groups.queries(other, scale), gamma));
+    Attend { q: groups.queries(q, scale), blend, k: groups.keys(k, scale), v, scale, groups: None }
+}
+
+/// Zeros after each head's numbers, up to `width` of them; they change no score.
+fn pad(x: Tensor<4>, width: usize) -> Tensor<4> {
     let [batch, heads, tokens, head_dim] = x.dims();
-    let missing = head_dim.next_multiple_of(VECTOR) - head_dim;
-    if missing == 0 {
+    if head_dim == width {
         return x;
     }
-    let zeros = Tensor::zeros([batch, heads, tokens, missing], (&x.device(), x.dtype()));
+    let zeros = Tensor::zeros([batch, heads, tokens, width - head_dim], (&x.device(), x.dtype()));
     Tensor::cat(vec![x, zeros], 3)
 }

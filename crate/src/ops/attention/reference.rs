@@ -8,12 +8,12 @@ use super::Attend;
 /// and softmax keeps a few such bands alive at once.
 const SCORE_BYTES: usize = 16 << 20;
 
-/// As [`super::attention`]; f16 operands are widened, as the kernels do.
-pub fn attention(Attend { q, blend, k, v, scale }: Attend) -> Tensor<4> {
+/// As [`super::attention`] without groups; f16 operands are widened, as the kernels do.
+pub fn attention(Attend { q, blend, k, v, scale, .. }: Attend) -> Tensor<4> {
     if q.dtype() == DType::F16 {
         let wide = |x: Tensor<4>| x.cast(DType::F32);
         let blend = blend.map(|(other, gamma)| (wide(other), gamma));
-        return attention(Attend { q: wide(q), blend, k: wide(k), v: wide(v), scale }).cast(DType::F16);
+        return attention(Attend { q: wide(q), blend, k: wide(k), v: wide(v), scale, groups: None }).cast(DType::F16);
     }
     let q = match blend {
         Some((other, gamma)) => other.mul_scalar(gamma) + q.mul_scalar(1.0 - gamma),

@@ -1,0 +1,246 @@
+//! Several styles in one picture: how much of each goes where.
+
+use burn::tensor::Tensor;
+use image::RgbImage;
+
+use super::adain::Statistics;
+use super::mask::Map;
+use super::params::Blend;
+use crate::device::Place;
+use crate::model::attention::{KeyValue, Replacement};
+use crate::ops::attention::Groups;
+use crate::picture::Mask;
+use crate::{Error, Result};
+
+#[cfg(test)]
+mod tests;
+
+/// Most styles of one run.
+pub const MOST: usize = 4;
+
+/// The logarithm of nothing, below any score and still a number.
+const NOTHING: f32 = -1e30;
+
+/// One of the styles of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Style<'a> {
+    /// The painting.
+    pub picture: &'a RgbImage,
+    /// How much of it goes into the result beside the others; only their proportions count. Of 0, nothing.
+    pub weight: f32,
+    /// Where on the photo it goes, stretched over the whole content picture as it comes to the run; everywhere without.
+    pub mask: Option<&'a Mask>,
+}
+
+impl<'a> Style<'a> {
+    /// The only style, everywhere.
+    pub fn alone(picture: &'a RgbImage) -> Self {
+        Self { picture, weight: 1.0, mask: None }
+    }
+
+    /// Checks how many there are, and their weights.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub fn check(styles: &[Self]) -> Result<()> {
+        let refuse = |sentence: String| Err(Error::Settings(sentence));
+        if styles.is_empty() || styles.len() > MOST {
+            return refuse(format!("A run takes 1 to {MOST} styles, not {}.", styles.len()));
+        }
+        if let Some(style) = styles.iter().find(|style| !(style.weight >= 0.0 && style.weight.is_finite())) {
+            return refuse(format!("A style's weight must be a number above 0, not {}.", style.weight));
+        }
+        if styles.iter().all(|style| style.weight == 0.0) {
+            return refuse("Every style has the weight 0; at least one needs more.".into());
+        }
+        Ok(())
+    }
+}
+
+/// A style's part in a [`Mix`]. Its size counts where styles are attended together.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Beside the others' weights.
+    pub weight: f32,
+    /// Where it goes, at the content's latents; everywhere without.
+    pub map: Option<Map>,
+    /// Height and width of the style's latents.
+    pub latents: [usize; 2],
+}
+
+impl Part {
+    /// Whether anything of the style is in the result.
+    pub fn counts(&self) -> bool {
+        self.weight > 0.0 && !self.map.as_ref().is_some_and(Map::is_zero)
+    }
+}
+
+/// How the styles of a run become one: those of which anything is in the result, their weights adding up to 1.
+#[derive(Debug, Clone)]
+pub struct Mix {
+    blend: Blend,
+    parts: Vec<Part>,
+    content: [usize; 2],
+}
+
+impl Mix {
+    /// Of `parts` that all [count](Part::counts), on content latents of height and width `content`.
+    ///
+    /// # Errors
+    /// One sentence where styles cannot be averaged.
+    pub fn new(blend: Blend, parts: Vec<Part>, content: [usize; 2]) -> Result<Self> {
+        let total: f64 = parts.iter().map(|part| f64::from(part.weight)).sum();
+        let normalised = |part: Part| {
+            // A mask of all ones is no mask.
+            let map = part.map.filter(|map| !map.is_one());
+            Part { weight: (f64::from(part.weight) / total) as f32, map, ..part }
+        };
+        let parts: Vec<Part> = parts.into_iter().map(normalised).collect();
+        if blend == Blend::Average && parts.len() > 1 {
+            if parts.iter().any(|part| part.latents != parts[0].latents) {
+                return Err(Error::Settings(
+                    "Only styles of one size can be averaged; blend them together instead, or choose a square size."
+                        .into(),
+                ));
+            }
+            if parts.iter().any(|part| part.map.is_some()) {
+                return Err(Error::Settings(
+                    "Averaged styles are the same everywhere; blend them together instead, or take the masks away."
+                        .into(),
+                ));
+            }
+        }
+        Ok(Self { blend, parts, content })
+    }
+
+    /// The masks at a level, as many cells each; none where there is no mask.
+    fn maps(&self, level: usize) -> Vec<Option<Map>> {
+        self.parts.iter().map(|part| part.map.as_ref().map(|map| map.coarser(level))).collect()
+    }
+
+    /// How much of each cell of a level is any style's, min(1, Σ masks) `[1, 1, rows, columns]`; none where all is.
+    pub fn coverage(&self, level: usize, place: &Place) -> Option<Tensor<4>> {
+        let maps = self.parts.iter().map(|part| part.map.as_ref()).collect::<Option<Vec<_>>>()?;
+        let &Map { grid, values: ref first } = *maps.first()?;
+        let sum = |cell: usize| maps.iter().map(|map| map.values[cell]).sum::<f32>().min(1.0);
+        // Where masks lie over each other is known at the latents only, so the level's is the mean of theirs.
+        let covered = Map { grid, values: (0..first.len()).map(sum).collect() }.coarser(level);
+        let [rows, columns] = covered.grid;
+        (!covered.is_one()).then(|| place.tensor(covered.values, [1, 1, rows, columns]))
+    }
+
+    /// Each style's share of the cells of a level, style by style: weight times mask, adding up to 1 in every cell; where no
+    /// style is, the weights alone. One number a style where there is no mask.
+    fn shares(&self, level: usize) -> Vec<Vec<f32>> {
+        let maps = self.maps(level);
+        let cells = maps.iter().flatten().next().map_or(1, |map| map.values.len());
+        let raw = |style: usize, cell: usize| {
+            self.parts[style].weight * maps[style].as_ref().map_or(1.0, |map| map.values[cell])
+        };
+        let mut shares = vec![Vec::with_capacity(cells); self.parts.len()];
+        for cell in 0..cells {
+            let total: f32 = (0..self.parts.len()).map(|style| raw(style, cell)).sum();
+            for (style, of_style) in shares.iter_mut().enumerate() {
+                of_style.push(if total > 0.0 { raw(style, cell) / total } else { self.parts[style].weight });
+            }
+        }
+        shares
+    }
+
+    /// The styles' `statistics`, one each in order, in their shares.
+    pub fn statistics(&self, statistics: Vec<Statistics>, place: &Place) -> Option<Statistics> {
+        if statistics.len() == 1 {
+            return statistics.into_iter().next();
+        }
+        let weight = |share: Vec<f32>| {
+            let shape = if share.len() == 1 { [1; 4] } else { [1, 1, self.content[0], self.content[1]] };
+            place.tensor(share, shape)
+        };
+        Statistics::blended(statistics.into_iter().zip(self.shares(0).into_iter().map(weight)))
+    }
+
+    /// How the styles are mixed at the self-attention of a level.
+    pub fn layer(&self, level: usize, place: &Place) -> LayerMix {
+        let share = self.coverage(level, place).map(|share| {
+            let tokens = share.shape().num_elements();
+            share.reshape([1, 1, tokens, 1])
+        });
+        let joined = match (self.parts.len(), self.blend) {
+            (1, _) => Joined::Alone,
+            (_, Blend::Average) => Joined::Averaged(self.parts.iter().map(|part| part.weight).collect()),
+            (_, Blend::Together) => Joined::Together(self.groups(level, place)),
+        };
+        LayerMix { joined, share }
+    }
+
+    /// ln(weight · mask) for every style and token, less what a larger style has more of tokens, so that a share is a share
+    /// whatever the size.
+    fn groups(&self, level: usize, place: &Place) -> Groups {
+        let columns = Groups::columns(self.parts.len());
+        let keys: Vec<usize> =
+            self.parts.iter().map(|part| part.latents.iter().map(|side| side.div_ceil(1 << level)).product()).collect();
+        let most = keys.iter().copied().max().unwrap_or(1) as f64;
+        let shares = self.shares(level);
+        let rows = shares.first().map_or(1, Vec::len);
+        let mut logs = vec![0.0; rows * columns];
+        for (style, (share, &count)) in shares.iter().zip(&keys).enumerate() {
+            let size = (count as f64 / most).ln();
+            for (row, &share) in share.iter().enumerate() {
+                logs[row * columns + style] = if share > 0.0 { (f64::from(share).ln() - size) as f32 } else { NOTHING };
+            }
+        }
+        let mut members = vec![0.0; keys.iter().sum::<usize>() * columns];
+        let of_key = keys.iter().enumerate().flat_map(|(style, &count)| std::iter::repeat_n(style, count));
+        for (key, style) in of_key.enumerate() {
+            members[key * columns + style] = 1.0;
+        }
+        let all = members.len() / columns;
+        Groups { logs: place.tensor(logs, [1, 1, rows, columns]), members: place.tensor(members, [1, 1, all, columns]) }
+    }
+}
+
+/// How several become one.
+#[derive(Debug, Clone, Default)]
+enum Joined {
+    /// There is only one.
+    #[default]
+    Alone,
+    /// Weighted means.
+    Averaged(Vec<f32>),
+    /// One after the other, each with its scores' share.
+    Together(Groups),
+}
+
+/// How the styles are mixed at one self-attention. By default there is one, everywhere.
+#[derive(Debug, Clone, Default)]
+pub struct LayerMix {
+    joined: Joined,
+    share: Option<Tensor<4>>,
+}
+
+impl LayerMix {
+    /// What the layer attends over, of each style's keys and values in order; none of none.
+    pub fn replacement(&self, styles: Vec<KeyValue>) -> Option<Replacement> {
+        let keys_values = match &self.joined {
+            Joined::Alone => styles.into_iter().next()?,
+            Joined::Averaged(weights) => styles
+                .into_iter()
+                .zip(weights)
+                .map(|(KeyValue { k, v }, &weight)| KeyValue { k: k.mul_scalar(weight), v: v.mul_scalar(weight) })
+                .reduce(|a, b| KeyValue { k: a.k + b.k, v: a.v + b.v })?,
+            Joined::Together(_) => {
+                let (keys, values) = styles.into_iter().map(|style| (style.k, style.v)).unzip();
+                KeyValue { k: Tensor::cat(keys, 2), v: Tensor::cat(values, 2) }
+            }
+        };
+        Some(Replacement { keys_values, share: self.share.clone() })
+    }
+
+    /// What is added to the scores.
+    pub fn groups(&self) -> Option<Groups> {
+        match &self.joined {
+            Joined::Together(groups) => Some(groups.clone()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Inversions with what they were made from, and how those of one run are made.
+
+use burn::tensor::Tensor;
+use image::RgbImage;
+
+use super::bank::Keeping;
+use super::features::{Feature, KeyValue, Query};
+use super::inversion::Inversion;
+use super::params::{Params, Preset};
+use super::pipeline::{Pipeline, Plan};
+use crate::Result;
+use crate::control::{Control, Turn};
+use crate::memory::Shares;
+use crate::picture;
+
+/// An inversion with what it was made from.
+#[derive(Debug)]
+pub struct Kept<F> {
+    picture: RgbImage,
+    preset: Preset,
+    steps: usize,
+    vae_sample: Option<u32>,
+    /// What is kept.
+    pub inversion: Inversion<F>,
+}
+
+impl<F> Kept<F> {
+    /// Whether this is the inversion of `picture` that a run with these settings needs.
+    pub fn serves(&self, picture: &RgbImage, plan: &Plan, params: &Params) -> bool {
+        self.preset == plan.preset
+            && self.steps == plan.schedule.timesteps.len()
+            && self.vae_sample == params.vae_sample
+            && plan.layers.iter().all(|layer| self.inversion.layers.contains(layer))
+            && self.picture == *picture
+    }
+}
+
+/// How the inversions of one run are made.
+pub struct Invert<'a> {
+    /// The model.
+    pub pipeline: &'a Pipeline,
+    /// The run.
+    pub plan: &'a Plan,
+    /// Its settings.
+    pub params: &'a Params,
+    /// What the budget leaves for features.
+    pub shares: Shares,
+    /// Pictures whose keys and values are kept.
+    pub styles: usize,
+    /// Who listens.
+    pub control: &'a Control<'a>,
+}
+
+impl Invert<'_> {
+    /// A picture's latents; `turn` of so many in its role.
+    ///
+    /// # Errors
+    /// A cancel, or a device that stopped.
+    pub async fn encode<F: Feature>(&self, picture: &RgbImage, turn: Turn) -> Result<Tensor<4>> {
+        let pixels = picture::to_pixels(picture, &self.pipeline.model.place);
+        let latents = self.pipeline.encode::<F>(pixels, self.params.vae_sample, turn, self.control).await?;
+        self.pipeline.tidy();
+        Ok(latents)
+    }
+
+    /// The inversion of a picture with these latents.
+    ///
+    /// # Errors
+    /// As [`Invert::encode`].
+    pub async fn one<F: Feature>(&self, picture: &RgbImage, latents: Tensor<4>, turn: Turn) -> Result<Kept<F>> {
+        let inversion = self.pipeline.invert(latents, self.plan, self.keeping::<F>(), turn, self.control).await?;
+        self.pipeline.tidy();
+        Ok(self.kept(picture, inversion))
+    }
+
+    /// Those of the content and of a style of the same size, in one batch.
+    ///
+    /// # Errors
+    /// As [`Invert::encode`].
+    pub async fn both(&self, [content, style]: [(&RgbImage, Tensor<4>); 2]) -> Result<(Kept<Query>, Kept<KeyValue>)> {
+        let keeping = [self.keeping::<Query>(), self.keeping::<KeyValue>()];
+        let inversions = self.pipeline.invert_both([content.1, style.1], self.plan, keeping, self.control).await?;
+        self.pipeline.tidy();
+        Ok((self.kept(content.0, inversions.0), self.kept(style.0, inversions.1)))
+    }
+
+    /// A picture's part of what is left for features.
+    pub fn device_bytes<F: Feature>(&self) -> u64 {
+        let parts = Query::PARTS + self.styles * KeyValue::PARTS;
+        (u128::from(self.shares.features) * F::PARTS as u128 / parts as u128) as u64
+    }
+
+    fn keeping<F: Feature>(&self) -> Keeping {
+        Keeping { halves: self.pipeline.keeps_halves(), device_bytes: self.device_bytes::<F>() }
+    }
+
+    fn kept<F>(&self, picture: &RgbImage, inversion: Inversion<F>) -> Kept<F> {
+        Kept {
+            picture: picture.clone(),
+            preset: self.plan.preset,
+            steps: self.plan.schedule.timesteps.len(),
+            vae_sample: self.params.vae_sample,
+            inversion,
+        }
+    }
+}
