@@ -5,6 +5,7 @@ mod info;
 mod keep;
 mod model;
 mod pack;
+mod styles;
 mod stylize;
 
 use std::process::ExitCode;

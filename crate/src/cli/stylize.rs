@@ -10,11 +10,12 @@ use styleid::memory::{self, Memory, parse_bytes};
 use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::picture::{self, Size};
 use styleid::styleid::session::Outcome;
-use styleid::{Control, Error, Params, Pipeline, Preset, Result, Session, Style, device, trace};
+use styleid::{Control, Error, Params, Pipeline, Preset, Result, Session, device, trace};
 
 use super::DeviceChoice;
 use super::bars::Bars;
 use super::model::{KeepArgs, ModelArgs};
+use super::styles::{CurveArgs, StyleArgs};
 
 /// The underscored aliases are the flags of the authors' Python programs.
 #[derive(Debug, clap::Args)]
@@ -26,10 +27,9 @@ pub struct Args {
     /// Picture whose content is kept.
     #[arg(long, alias = "cnt_fn", value_name = "FILE")]
     content: PathBuf,
-    /// Picture whose style is taken.
-    #[arg(long, alias = "sty_fn", value_name = "FILE")]
-    style: PathBuf,
-    /// Where the result goes, as PNG. Without it: CONTENT_in_STYLE.png in --save-dir.
+    #[command(flatten)]
+    styles: StyleArgs,
+    /// Where the result goes, as PNG. Without it: CONTENT_in_STYLE.png in --save-dir, or CONTENT_in_STYLE+STYLE.png.
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
     /// Folder for the result where --out is not given.
@@ -47,12 +47,17 @@ pub struct Args {
     /// T, how much sharper attention to the style is.
     #[arg(long, alias = "T", value_name = "T", default_value_t = 1.5)]
     temperature: f32,
+    #[command(flatten)]
+    curves: CurveArgs,
     /// Decoder layers to inject, as 7,8,9 or 7 8 9 [default: 7-11 (diffusers), 6-11 (ldm)].
     #[arg(long, value_name = "LAYERS", value_delimiter = ',', num_args = 1..)]
     layers: Option<Vec<usize>>,
     /// "keep", or the side in pixels of a centre crop [default: the size the model was trained at].
     #[arg(long)]
     size: Option<Size>,
+    /// α, how much of the low frequencies of the content's noise stays, 0 to 1.
+    #[arg(long, value_name = "ALPHA", default_value_t = 1.0)]
+    damping: f32,
     /// Do not give the content's noise the style's statistics.
     #[arg(long, alias = "without_init_adain")]
     without_init_adain: bool,
@@ -112,33 +117,36 @@ impl From<PrecisionChoice> for Precision {
 }
 
 impl Args {
-    fn params(&self) -> Params {
-        Params {
+    fn params(&self) -> Result<Params> {
+        Ok(Params {
             preset: match self.preset {
                 PresetChoice::Diffusers => Preset::Diffusers,
                 PresetChoice::Ldm => Preset::Ldm,
             },
             steps: self.steps,
             gamma: self.gamma,
+            gamma_curve: self.curves.gamma()?,
+            gamma_by_layer: self.curves.gamma_by_layer(),
             temperature: self.temperature,
+            temperature_curve: self.curves.temperature()?,
+            blend: self.styles.blend(),
+            damping: self.damping,
             layers: self.layers.clone(),
             init_adain: !self.without_init_adain,
             attn_injection: !self.without_attn_injection,
             vae_sample: self.vae_sample,
             size: self.size,
             ..Params::default()
-        }
+        })
     }
 
     fn target(&self) -> PathBuf {
-        let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        self.out
-            .clone()
-            .unwrap_or_else(|| self.save_dir.join(format!("{}_in_{}.png", stem(&self.content), stem(&self.style))))
+        let content = self.content.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+        self.out.clone().unwrap_or_else(|| self.save_dir.join(format!("{content}_in_{}.png", self.styles.names())))
     }
 }
 
-fn read_picture(path: &Path) -> Result<image::RgbImage> {
+pub fn read_picture(path: &Path) -> Result<image::RgbImage> {
     let bytes =
         std::fs::read(path).map_err(|error| Error::File(format!("{} cannot be read: {error}.", path.display())))?;
     picture::decode(&path.display().to_string(), &bytes)
@@ -166,6 +174,7 @@ async fn open_device(choice: DeviceChoice) -> Result<burn::tensor::Device> {
 
 /// How much memory a run took, for those who measure.
 fn print_stats(outcome: &Outcome) {
+    println!("UNet evaluations: {}", outcome.unet_calls);
     let (on_device, in_main) = outcome.feature_bytes;
     println!("features: {} on the device, {} in main memory", BinaryBytes(on_device), BinaryBytes(in_main));
     match memory::peak() {
@@ -178,10 +187,10 @@ fn print_stats(outcome: &Outcome) {
 
 pub async fn run(args: Args) -> Result<()> {
     let started = Instant::now();
-    let params = args.params();
+    let params = args.params()?;
     params.check()?;
     let content = read_picture(&args.content)?;
-    let style = read_picture(&args.style)?;
+    let styles = args.styles.read()?;
     let target = args.target();
     prepare_folder(&target)?;
     if let Some(trace) = &args.trace {
@@ -205,7 +214,7 @@ pub async fn run(args: Args) -> Result<()> {
     // The session lends its inversions to the outcome, so the trace gets a handle of the pipeline of its own.
     let pipeline = session.pipeline.clone();
     memory::begin();
-    let outcome = session.run(&content, &[Style::alone(&style)], &params, &control).await?;
+    let outcome = session.run(&content, &styles.borrowed(), &params, &control).await?;
 
     let png = picture::to_png(&outcome.image, None)?;
     std::fs::write(&target, png)

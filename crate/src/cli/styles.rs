@@ -1,0 +1,163 @@
+//! The flags of several styles, and of settings that change over the steps.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use image::{DynamicImage, GrayImage, RgbImage};
+use styleid::styleid::curve::Shape;
+use styleid::styleid::{Blend, Curve};
+use styleid::{Error, Result, Style};
+
+use super::stylize::read_picture;
+
+#[derive(Debug, clap::Args)]
+pub struct StyleArgs {
+    /// Picture whose style is taken; up to four, each with a flag of its own.
+    #[arg(long, alias = "sty_fn", value_name = "FILE", required = true)]
+    pub style: Vec<PathBuf>,
+    /// How much of a style goes into the result beside the others; one for each --style, in the same order [default: 1].
+    #[arg(long, value_name = "WEIGHT")]
+    style_weight: Vec<f32>,
+    /// Where on the photo a style goes, white on black, stretched over the whole photo, or "none" for everywhere; one for each
+    /// --style, in the same order.
+    #[arg(long, value_name = "FILE")]
+    style_mask: Vec<PathBuf>,
+    /// How several styles become one.
+    #[arg(long, value_enum, default_value_t = BlendChoice::Together)]
+    blend: BlendChoice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BlendChoice {
+    /// Each part of the photo takes what suits it from all styles.
+    Together,
+    /// The means of the styles' keys and values, for styles of one size.
+    Average,
+}
+
+/// The styles of a run, read.
+pub struct Styles(Vec<(RgbImage, f32, Option<GrayImage>)>);
+
+impl Styles {
+    /// As a run takes them.
+    pub fn borrowed(&self) -> Vec<Style<'_>> {
+        self.0.iter().map(|(picture, weight, mask)| Style { picture, weight: *weight, mask: mask.as_ref() }).collect()
+    }
+}
+
+impl StyleArgs {
+    pub fn blend(&self) -> Blend {
+        match self.blend {
+            BlendChoice::Together => Blend::Together,
+            BlendChoice::Average => Blend::Average,
+        }
+    }
+
+    /// For the result's name.
+    pub fn names(&self) -> String {
+        let stem =
+            |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        self.style.iter().map(stem).collect::<Vec<_>>().join("+")
+    }
+
+    pub fn read(&self) -> Result<Styles> {
+        let styles = self.style.len();
+        for (flag, given) in [("--style-weight", self.style_weight.len()), ("--style-mask", self.style_mask.len())] {
+            if given != 0 && given != styles {
+                return Err(Error::Settings(format!(
+                    "--style is given {styles} times and {flag} {given} times; give {flag} once for each style or not at all."
+                )));
+            }
+        }
+        let read = |(i, path): (usize, &PathBuf)| {
+            let mask = match self.style_mask.get(i) {
+                Some(mask) if mask.as_os_str() != "none" => Some(DynamicImage::from(read_picture(mask)?).to_luma8()),
+                _ => None,
+            };
+            Ok((read_picture(path)?, self.style_weight.get(i).copied().unwrap_or(1.0), mask))
+        };
+        self.style.iter().enumerate().map(read).collect::<Result<_>>().map(Styles)
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub struct CurveArgs {
+    /// How γ goes over the steps from --gamma to --gamma-end.
+    #[arg(long, value_enum, value_name = "CURVE")]
+    gamma_curve: Option<ShapeChoice>,
+    /// γ at the last step.
+    #[arg(long, value_name = "GAMMA")]
+    gamma_end: Option<f32>,
+    /// Layers with a γ of their own to start from, as 6=0.75,7=0.675.
+    #[arg(long, value_name = "LAYER=GAMMA", value_delimiter = ',', num_args = 1..)]
+    gamma_by_layer: Option<Vec<LayerGamma>>,
+    /// How T goes over the steps from --temperature to --temperature-end.
+    #[arg(long, value_enum, value_name = "CURVE")]
+    temperature_curve: Option<ShapeChoice>,
+    /// T at the last step.
+    #[arg(long, value_name = "T")]
+    temperature_end: Option<f32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ShapeChoice {
+    Constant,
+    Linear,
+    Cosine,
+    Sqrt,
+    Quadratic,
+    Exponential,
+}
+
+impl From<ShapeChoice> for Shape {
+    fn from(choice: ShapeChoice) -> Self {
+        match choice {
+            ShapeChoice::Constant => Self::Constant,
+            ShapeChoice::Linear => Self::Linear,
+            ShapeChoice::Cosine => Self::Cosine,
+            ShapeChoice::Sqrt => Self::Sqrt,
+            ShapeChoice::Quadratic => Self::Quadratic,
+            ShapeChoice::Exponential => Self::Exponential,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct LayerGamma(usize, f32);
+
+impl FromStr for LayerGamma {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text
+            .split_once('=')
+            .and_then(|(layer, gamma)| Some(Self(layer.trim().parse().ok()?, gamma.trim().parse().ok()?)));
+        parts.ok_or_else(|| format!("{text} is no layer with its gamma; write it like 6=0.75"))
+    }
+}
+
+impl CurveArgs {
+    pub fn gamma(&self) -> Result<Option<Curve>> {
+        curve("gamma", self.gamma_curve, self.gamma_end)
+    }
+
+    pub fn temperature(&self) -> Result<Option<Curve>> {
+        curve("temperature", self.temperature_curve, self.temperature_end)
+    }
+
+    pub fn gamma_by_layer(&self) -> Option<BTreeMap<usize, f32>> {
+        let layers = self.gamma_by_layer.as_ref()?;
+        Some(layers.iter().map(|&LayerGamma(layer, gamma)| (layer, gamma)).collect())
+    }
+}
+
+fn curve(name: &str, shape: Option<ShapeChoice>, end: Option<f32>) -> Result<Option<Curve>> {
+    match (shape, end) {
+        (Some(shape), Some(end)) => Ok(Some(Curve { curve: shape.into(), end })),
+        (None | Some(ShapeChoice::Constant), None) => Ok(None),
+        (Some(_), None) => Err(Error::Settings(format!("--{name}-curve needs --{name}-end, where it ends."))),
+        (None, Some(_)) => Err(Error::Settings(format!("--{name}-end needs --{name}-curve, how it gets there."))),
+    }
+}
