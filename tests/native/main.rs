@@ -12,6 +12,7 @@ mod ops_product;
 mod ops_shapes;
 mod pictures;
 mod reuse;
+mod styles;
 mod support;
 mod weights;
 mod whole_runs;

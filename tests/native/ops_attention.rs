@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use styleid::device;
 use styleid::ops::Kernels;
-use styleid::ops::attention::{Attend, attention};
+use styleid::ops::attention::{Attend, Groups, attention};
 
 use crate::support::{self, Chosen};
 
@@ -26,6 +26,8 @@ struct Case {
     magnitude: f32,
     /// Every how many-th query is checked.
     every: usize,
+    /// Whether the keys are in two groups, of which the second is the last third.
+    grouped: bool,
 }
 
 impl Case {
@@ -44,7 +46,33 @@ const PLAIN: Case = Case {
     temperature: 1.0,
     magnitude: 4.0,
     every: 1,
+    grouped: false,
 };
+
+/// The logarithms of both groups' weights for a query: some have only one of them.
+fn logs(query: usize) -> [f32; 2] {
+    match query % 4 {
+        0 => [0.3f32.ln(), 0.7f32.ln()],
+        1 => [1e-3f32.ln(), 0.0],
+        2 => [0.0, -1e30],
+        _ => [-1e30, -2.0],
+    }
+}
+
+/// The first key of the second group.
+fn second(keys: usize) -> usize {
+    keys - keys / 3
+}
+
+fn groups(case: &Case, device: &Device) -> Option<Groups> {
+    let columns = Groups::columns(2);
+    let tensor = |rows: usize, row: &dyn Fn(usize) -> [f32; 2]| {
+        let values: Vec<f32> = (0..rows).flat_map(|i| [row(i)[0], row(i)[1], 0.0, 0.0]).collect();
+        Tensor::from_data(TensorData::new(values, [1, 1, rows, columns]), (device, DType::F32))
+    };
+    let member = |key| if key < second(case.keys) { [1.0, 0.0] } else { [0.0, 1.0] };
+    case.grouped.then(|| Groups { logs: tensor(case.queries, &logs), members: tensor(case.keys, &member) })
+}
 
 /// So large that kernels are launched in parts: by heads, by queries, and by both.
 const LARGE: [Case; 2] = [
@@ -137,7 +165,8 @@ fn expected(case: &Case, operands: &Operands) -> Vec<f64> {
         let scores: Vec<f64> = (0..keys)
             .map(|key| {
                 let products = query.iter().zip(&operands.k[key_at(key)..]).map(|(q, k)| q * f64::from(*k));
-                products.sum::<f64>() * scale
+                let log = if case.grouped { logs(t)[usize::from(key >= second(keys))] } else { 0.0 };
+                products.sum::<f64>() * scale + f64::from(log)
             })
             .collect();
         let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -168,7 +197,7 @@ fn computed(case: &Case, operands: &Operands, which: Kernels, device: &Device, d
         k: split(&operands.k, keys),
         v: split(&operands.v, keys),
         scale: case.scale(),
-        groups: None,
+        groups: groups(case, device),
     });
     assert_eq!((out.dims(), out.dtype()), ([batch, heads, queries, head_dim], dtype), "{case:?}");
     let numbers: Vec<f64> = out.swap_dims(1, 2).into_data().iter::<f64>().collect();
@@ -208,6 +237,24 @@ fn check(case: &Case, on_cpu: bool, on_gpu: &[Kernels]) {
 #[test]
 fn attention_is_the_definition() {
     for case in cases() {
+        check(&case, true, &[Kernels::Reference, Kernels::Software, Kernels::Hardware]);
+    }
+}
+
+#[test]
+fn groups_of_keys_weigh_as_they_should() {
+    let grouped = Case { grouped: true, ..PLAIN };
+    for case in [
+        grouped,
+        Case { head_dim: 64, keys: 97, blend: Some(0.75), temperature: 1.5, ..grouped },
+        Case { head_dim: 7, batch: 2, heads: 3, blend: Some(1.0), ..grouped },
+        Case { head_dim: 160, queries: 50, keys: 60, ..grouped },
+        Case { head_dim: 512, heads: 1, queries: 33, keys: 40, ..grouped },
+        // What stands for nothing must be less than what scores differ by, whatever the scale.
+        Case { temperature: 100.0, ..grouped },
+        Case { temperature: 0.01, ..grouped },
+        Case { temperature: 1e-4, head_dim: 160, ..grouped },
+    ] {
         check(&case, true, &[Kernels::Reference, Kernels::Software, Kernels::Hardware]);
     }
 }

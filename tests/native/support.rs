@@ -47,13 +47,24 @@ pub fn run_pictures(
     style: &image::RgbImage,
     params: &Params,
 ) -> Result<(image::RgbImage, Vec<Progress>)> {
+    run_styles(session, content, &[Style::alone(style)], params).map(|(image, reports, _)| (image, reports))
+}
+
+/// The result, what was reported, and the number of UNet evaluations.
+pub fn run_styles(
+    session: &mut Session,
+    content: &image::RgbImage,
+    styles: &[Style],
+    params: &Params,
+) -> Result<(image::RgbImage, Vec<Progress>, usize)> {
     let reports = RefCell::new(Vec::new());
     let on_progress = |progress| reports.borrow_mut().push(progress);
-    let image = {
+    let (image, calls) = {
         let control = Control::new(&on_progress, &|| false);
-        pollster::block_on(session.run(content, &[Style::alone(style)], params, &control))?.image
+        let outcome = pollster::block_on(session.run(content, styles, params, &control))?;
+        (outcome.image, outcome.unet_calls)
     };
-    Ok((image, reports.into_inner()))
+    Ok((image, reports.into_inner(), calls))
 }
 
 /// How many UNet calls a run made in `phase`.

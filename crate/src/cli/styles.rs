@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::ValueEnum;
-use image::{DynamicImage, GrayImage, RgbImage};
+use image::RgbImage;
+use styleid::picture::Mask;
 use styleid::styleid::curve::Shape;
 use styleid::styleid::{Blend, Curve};
 use styleid::{Error, Result, Style};
 
-use super::stylize::read_picture;
+use super::stylize::{read_file, read_picture};
 
 #[derive(Debug, clap::Args)]
 pub struct StyleArgs {
@@ -38,7 +39,7 @@ enum BlendChoice {
 }
 
 /// The styles of a run, read.
-pub struct Styles(Vec<(RgbImage, f32, Option<GrayImage>)>);
+pub struct Styles(Vec<(RgbImage, f32, Option<Mask>)>);
 
 impl Styles {
     /// As a run takes them.
@@ -73,7 +74,9 @@ impl StyleArgs {
         }
         let read = |(i, path): (usize, &PathBuf)| {
             let mask = match self.style_mask.get(i) {
-                Some(mask) if mask.as_os_str() != "none" => Some(DynamicImage::from(read_picture(mask)?).to_luma8()),
+                Some(mask) if mask.as_os_str() != "none" => {
+                    Some(Mask::decode(&mask.display().to_string(), &read_file(mask)?)?)
+                }
                 _ => None,
             };
             Ok((read_picture(path)?, self.style_weight.get(i).copied().unwrap_or(1.0), mask))

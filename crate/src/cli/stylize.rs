@@ -146,10 +146,12 @@ impl Args {
     }
 }
 
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| Error::File(format!("{} cannot be read: {error}.", path.display())))
+}
+
 pub fn read_picture(path: &Path) -> Result<image::RgbImage> {
-    let bytes =
-        std::fs::read(path).map_err(|error| Error::File(format!("{} cannot be read: {error}.", path.display())))?;
-    picture::decode(&path.display().to_string(), &bytes)
+    picture::decode(&path.display().to_string(), &read_file(path)?)
 }
 
 /// Makes sure, before the long run, that its result can be written.

@@ -1,7 +1,7 @@
 //! Where on the photo a style goes: a painted mask, averaged to the latents and to each layer's tokens.
 
 /// Nearer than this to 0 or 1 is it: what averages leave of a mask of all ones is no reason to compute a second branch.
-const NEAR: f32 = 1e-6;
+const NEAR: f32 = 1e-5;
 
 /// A mask on a grid of cells, 0 to 1, row by row.
 #[derive(Debug, Clone, PartialEq)]
