@@ -110,10 +110,14 @@ impl Session {
         let pictures = Pictures::new(content, styles, (size, params.keep_aspect), info.factor)?;
         let (used, parts): (Vec<&RgbImage>, Vec<Part>) =
             pictures.used().map(|(picture, part)| (picture, part.clone())).unzip();
-        if used.is_empty() {
-            // Every mask is empty: there is nothing to inject anywhere.
+        let without = Params { init_adain: false, attn_injection: false, ..params.clone() };
+        let params = if used.is_empty() {
+            // Every mask is empty: there is nothing of a style anywhere.
             plan.layers.clear();
-        }
+            &without
+        } else {
+            params
+        };
         let used = if plan.needs_style(params) { used } else { Vec::new() };
         let mix = if used.is_empty() { None } else { Some(Mix::new(params.blend, parts, pictures.grid)?) };
         let calls = self.pipeline.unet_calls();
