@@ -119,6 +119,68 @@ fn without_out_the_result_goes_to_the_save_dir() {
 }
 
 #[test]
+fn several_styles_go_into_one_picture() {
+    let golden = Golden::load("micro15.diffusers.n4.rect");
+    let scratch = pictures(&golden);
+    let half = image::GrayImage::from_fn(10, 10, |x, _| image::Luma([if x < 5 { 255 } else { 0 }]));
+    half.save(scratch.path("mask.png")).expect("a PNG file");
+    golden.picture("content_u8").save(scratch.path("other.png")).expect("a PNG file");
+    let model = fixture("models/micro15");
+    let paths = ["content.png", "style.png", "other.png", "mask.png"].map(|name| scratch.path(name));
+    let [content, style, other, mask] = paths.each_ref().map(|path| text(path));
+    let (results, trace) = (scratch.path("results"), scratch.path("run.safetensors"));
+    let output = styleid(&[
+        "stylize",
+        "--model",
+        text(&model),
+        "--content",
+        content,
+        "--style",
+        style,
+        "--style",
+        other,
+        "--style-weight",
+        "1",
+        "--style-weight",
+        "2.5",
+        "--style-mask",
+        mask,
+        "--style-mask",
+        "none",
+        "--gamma-curve",
+        "cosine",
+        "--gamma-end",
+        "0.375",
+        "--gamma-by-layer",
+        "7=0.5,8=0.6",
+        "--temperature-curve",
+        "linear",
+        "--temperature-end",
+        "1.2",
+        "--damping",
+        "0.7",
+        "--blend",
+        "together",
+        "--steps",
+        "2",
+        "--size",
+        "64",
+        "--stats",
+        "--save-dir",
+        text(&results),
+        "--trace",
+        text(&trace),
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // The second style is the content picture, but as a style it is inverted for itself.
+    assert!(String::from_utf8_lossy(&output.stdout).contains("UNet evaluations: 8"), "{output:?}");
+    assert!(results.join("content_in_style+other.png").exists());
+    let trace = Golden::open(&trace);
+    assert_eq!((trace.values("style_inv").0, trace.values("style2_inv").0), (vec![3, 4, 8, 8], vec![3, 4, 8, 8]));
+    assert_eq!(trace.values("style2_z0").1, trace.values("content_z0").1);
+}
+
+#[test]
 fn info_says_what_a_model_is() {
     for (model, version, prediction) in
         [("micro15", "1.x", "epsilon"), ("micro21b", "2.x", "epsilon"), ("micro21v", "2.x", "v_prediction")]
@@ -151,6 +213,7 @@ fn every_wrong_argument_gives_one_sentence() {
     let base = |model, content, style| {
         vec!["stylize", "--model", model, "--content", content, "--style", style, "--out", text(&out), "--size", "keep"]
     };
+    let with = |more: Vec<_>| [base(model, content, style), more].concat();
     let nowhere = scratch.path("nowhere");
     for (args, part) in [
         (base(text(&nowhere), content, style), "There is nothing at"),
@@ -160,6 +223,21 @@ fn every_wrong_argument_gives_one_sentence() {
         ([base(model, content, style), vec!["--layers", "12"]].concat(), "no self-attention in decoder layer 12"),
         ([base(model, content, style), vec!["--gamma", "2"]].concat(), "Gamma must be between 0 and 1"),
         ([base(model, content, style), vec!["--steps", "0"]].concat(), "Steps must be between"),
+        (with(vec!["--style", style, "--style-weight", "1"]), "--style is given 2 times and --style-weight 1 times"),
+        (
+            with(vec!["--style-mask", style, "--style-mask", "none"]),
+            "--style is given 1 times and --style-mask 2 times",
+        ),
+        (with(vec!["--style-weight", "-1"]), "A style's weight must be a number above 0, not -1"),
+        (with(vec!["--style-mask", text(&notes)]), "is not a picture that can be read"),
+        (with(vec!["--style", style, "--style", style, "--style", style, "--style", style]), "1 to 4 styles, not 5"),
+        (with(vec!["--gamma-curve", "linear"]), "--gamma-curve needs --gamma-end"),
+        (with(vec!["--temperature-end", "2"]), "--temperature-end needs --temperature-curve"),
+        (with(vec!["--gamma-curve", "linear", "--gamma-end", "1.5"]), "Gamma at the last step must be between 0 and 1"),
+        (with(vec!["--gamma-by-layer", "7=2"]), "Gamma of layer 7 must be between 0 and 1"),
+        (with(vec!["--gamma-by-layer", "2=0.5"]), "no self-attention in decoder layer 2"),
+        (with(vec!["--damping", "1.5"]), "Damping must be between 0 and 1"),
+        (with(vec!["--style", content, "--blend", "average"]), "Only styles of one size can be averaged"),
     ] {
         let said = failure(&args);
         assert!(said.starts_with("error: ") && said.contains(part), "{args:?}: {said}");

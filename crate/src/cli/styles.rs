@@ -19,7 +19,7 @@ pub struct StyleArgs {
     #[arg(long, alias = "sty_fn", value_name = "FILE", required = true)]
     pub style: Vec<PathBuf>,
     /// How much of a style goes into the result beside the others; one for each --style, in the same order [default: 1].
-    #[arg(long, value_name = "WEIGHT")]
+    #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
     style_weight: Vec<f32>,
     /// Where on the photo a style goes, white on black, stretched over the whole photo, or "none" for everywhere; one for each
     /// --style, in the same order.

@@ -1,6 +1,6 @@
 //! Every block of every network against the reference's activations on the same input.
 
-use super::attention::NoHook;
+use super::attention::{NoHook, Qkv, Replacement, SelfAttentionHook};
 use super::bands::Bands;
 use super::clip::TextEncoder;
 use super::config::{TextConfig, UnetConfig};
@@ -141,6 +141,48 @@ fn unet_of_1x_block_by_block() {
 #[test]
 fn unet_of_2x_block_by_block() {
     unet_blocks("micro21b");
+}
+
+/// Attends over other keys and values in a share of each token.
+struct Elsewhere(Replacement);
+
+impl SelfAttentionHook for Elsewhere {
+    fn keys_values(&mut self, _layer: usize) -> Option<Replacement> {
+        Some(self.0.clone())
+    }
+
+    fn decoder_layer(&mut self, _layer: usize, qkv: Qkv) -> Qkv {
+        Qkv { temperature: 1.5, ..qkv }
+    }
+}
+
+#[test]
+fn a_token_outside_every_mask_attends_as_without_injection() {
+    let (model, _) = load("micro15");
+    let attention = &model.unet.layers.up_blocks[3].attentions[0].blocks[0].attn1;
+    let width = model.unet.config.block_out_channels[0];
+    let tokens = |seed: f32| {
+        let values = (0..4 * width).map(|i| (i as f32 * seed).sin()).collect();
+        place().tensor::<3>(values, [1, 4, width])
+    };
+    let (x, other) = (tokens(0.7), tokens(1.3));
+    let attended = |share: Option<[f32; 4]>| {
+        let share = share.map(|share| place().tensor(share.into(), [1, 1, 4, 1]));
+        let mut hook = Elsewhere(Replacement { keys_values: attention.project(&other), share });
+        let rows: Vec<f64> =
+            attention.forward(x.clone(), None, Some((9, &mut hook))).into_data().iter::<f64>().collect();
+        rows.chunks(width).map(<[f64]>::to_vec).collect::<Vec<_>>()
+    };
+    let plain: Vec<f64> = attention.forward(x.clone(), None, None).into_data().iter::<f64>().collect();
+    let (injected, mixed) = (attended(None), attended(Some([1.0, 0.0, 0.25, 1.0])));
+    assert_eq!(attended(Some([1.0; 4])), injected);
+    assert_eq!(attended(Some([0.0; 4])).concat(), plain);
+    assert_eq!([&mixed[0], &mixed[3]], [&injected[0], &injected[3]]);
+    assert_eq!(mixed[1], plain[width..2 * width]);
+    for (i, ours) in mixed[2].iter().enumerate() {
+        let expected = 0.25 * injected[2][i] + 0.75 * plain[2 * width + i];
+        assert!((ours - expected).abs() < 1e-9, "{ours} is not {expected}");
+    }
 }
 
 #[test]

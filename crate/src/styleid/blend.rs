@@ -168,7 +168,7 @@ impl Mix {
         let joined = match (self.parts.len(), self.blend) {
             (1, _) => Joined::Alone,
             (_, Blend::Average) => Joined::Averaged(self.parts.iter().map(|part| part.weight).collect()),
-            (_, Blend::Together) => Joined::Together(self.groups(level, place)),
+            (_, Blend::Together) => Joined::Together(Box::new(self.groups(level, place))),
         };
         LayerMix { joined, share }
     }
@@ -208,7 +208,7 @@ enum Joined {
     /// Weighted means.
     Averaged(Vec<f32>),
     /// One after the other, each with its scores' share.
-    Together(Groups),
+    Together(Box<Groups>),
 }
 
 /// How the styles are mixed at one self-attention. By default there is one, everywhere.
@@ -239,7 +239,7 @@ impl LayerMix {
     /// What is added to the scores.
     pub fn groups(&self) -> Option<Groups> {
         match &self.joined {
-            Joined::Together(groups) => Some(groups.clone()),
+            Joined::Together(groups) => Some(Groups::clone(groups)),
             _ => None,
         }
     }
