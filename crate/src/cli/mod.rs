@@ -23,9 +23,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Repaint a photo in the style of a painting.
-    // A flag given twice means its last value, as in the Python programs, so that a command can be amended at its end.
+    // A flag given twice means its last value, as in the Python programs, so that a command can be amended at its end. What
+    // there can be several of adds up.
     #[command(args_override_self = true)]
-    Stylize(stylize::Args),
+    Stylize(Box<stylize::Args>),
     /// Say what a model is: version, prediction type, parameters, bytes, dtypes.
     Info(info::Args),
     /// List the models that are known by name.
@@ -49,7 +50,7 @@ enum DeviceChoice {
 /// Runs the command line and says how it ended.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Stylize(args) => pollster::block_on(stylize::run(args)),
+        Command::Stylize(args) => pollster::block_on(stylize::run(*args)),
         Command::Info(args) => pollster::block_on(info::run(&args)),
         Command::Models => info::list(),
         Command::Pack(args) => pollster::block_on(pack::run(args)),
