@@ -4,10 +4,13 @@ use std::borrow::Cow;
 
 use image::RgbImage;
 use image::imageops::{self, FilterType};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::decode;
-use crate::{Error, Result};
+use super::{Crop, decode};
+use crate::model::ModelInfo;
+use crate::weights::WeightType;
+use crate::{Error, Params, Result};
 
 /// What a result says about how it was made, in text chunks of its file: nothing about the visitor, no names of pictures.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +19,38 @@ pub struct Caption {
     pub title: String,
     /// Everything that it takes to make it again from the same pictures.
     pub settings: Value,
+}
+
+/// How a style was used.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CaptionStyle {
+    /// How much it counted beside the others.
+    pub weight: f32,
+    /// The part of its picture that was used.
+    pub crop: Option<Crop>,
+    /// Whether it was kept to a part of the photo.
+    pub masked: bool,
+}
+
+impl Caption {
+    /// Of a run of `model`, kept as `weights`, on the part `crop` of the photo.
+    pub fn of_run(
+        model: &ModelInfo,
+        weights: WeightType,
+        options: &Params,
+        crop: Option<Crop>,
+        styles: Vec<CaptionStyle>,
+    ) -> Self {
+        let settings = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "model": model.name,
+            "weights": weights,
+            "options": options,
+            "crop": crop,
+            "styles": styles,
+        });
+        Self { title: "A photo in the style of a painting".into(), settings }
+    }
 }
 
 /// Who writes these files.

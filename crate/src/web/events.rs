@@ -1,0 +1,54 @@
+//! What a run tells the page while it goes on, as plain objects.
+
+use std::rc::Rc;
+
+use js_sys::{Function, Object, Reflect, Uint8Array};
+use serde::Serialize;
+use wasm_bindgen::JsValue;
+
+use crate::control::Preview;
+use crate::{Error, Progress, Result};
+
+pub(super) fn object(value: &impl Serialize) -> Result<JsValue> {
+    // Plain objects and numbers, as JSON would have them: u64s would become BigInts otherwise.
+    value
+        .serialize(&serde_wasm_bindgen::Serializer::json_compatible())
+        .map_err(|error| Error::Settings(format!("A value cannot be handed to the page ({error}).")))
+}
+
+pub(super) fn reporter(on_event: Function) -> impl Fn(Progress) {
+    move |progress| {
+        if let Ok(event) = object(&progress) {
+            // A listener that throws is the page's mistake; the run goes on.
+            let _ = on_event.call1(&JsValue::NULL, &event);
+        }
+    }
+}
+
+/// Hands sentences to the page as `{notice}`.
+pub(super) fn notifier(on_event: Function) -> Rc<dyn Fn(&str)> {
+    Rc::new(move |sentence| {
+        let event = Object::new();
+        // Setting a field of a new object cannot fail.
+        let _ = Reflect::set(&event, &"notice".into(), &sentence.into());
+        let _ = on_event.call1(&JsValue::NULL, &event);
+    })
+}
+
+/// Hands previews to the page as `{preview: {width, height, rgba, step, steps}}`.
+pub(super) fn previewer(on_event: Function) -> impl Fn(Preview) {
+    move |Preview { picture, step, steps }| {
+        let rgba: Vec<u8> = picture.pixels().flat_map(|pixel| [pixel[0], pixel[1], pixel[2], 255]).collect();
+        let preview = Object::new();
+        let numbers =
+            [("width", picture.width()), ("height", picture.height()), ("step", step as u32), ("steps", steps as u32)];
+        for (field, number) in numbers {
+            // Setting a field of a new object cannot fail.
+            let _ = Reflect::set(&preview, &field.into(), &number.into());
+        }
+        let _ = Reflect::set(&preview, &"rgba".into(), &Uint8Array::from(&rgba[..]));
+        let event = Object::new();
+        let _ = Reflect::set(&event, &"preview".into(), &preview);
+        let _ = on_event.call1(&JsValue::NULL, &event);
+    }
+}

@@ -1,0 +1,172 @@
+//! Loading a model, and the models on the visitor's disk.
+
+use std::rc::Rc;
+
+use burn::tensor::Device;
+use js_sys::{Function, Reflect};
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::*;
+
+use super::events::{notifier, object, reporter};
+use super::{CANCELLED, DEVICE, Flight, SESSION, WEIGHTS, opfs, picked, transport};
+use crate::device::Precision;
+use crate::memory::Memory;
+use crate::model::config::Prediction;
+use crate::model::{LoadOptions, ModelInfo, StableDiffusion};
+use crate::weights::WeightType;
+use crate::weights::cache::{Cache, Key};
+use crate::weights::http::Web;
+use crate::weights::hub::{ENDPOINT, Reference};
+use crate::weights::origin::{Origin, open_source};
+use crate::{Control, Error, Pipeline, Result, Session};
+
+/// Which model to load, and how.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ModelOptions {
+    /// A repository of the Hub, or an address; none where files are given.
+    source: Option<String>,
+    /// What the weights are kept as.
+    weights: WeightType,
+    /// What the UNet predicts, where the files do not say.
+    prediction: Option<Prediction>,
+    /// Another address for the Hub, such as a mirror's.
+    hub: Option<String>,
+    /// Bytes that a run may take on the GPU.
+    gpu_bytes: Option<f64>,
+    /// Whether attention features are kept exactly.
+    #[serde(default)]
+    exact_features: bool,
+}
+
+impl ModelOptions {
+    fn memory(&self) -> Memory {
+        // JavaScript's numbers hold every size that there is exactly, and the cast turns what is none into 0.
+        let budget = self.gpu_bytes.map(|bytes| bytes as u64);
+        Memory { budget, exact_features: self.exact_features, pairs: None }
+    }
+}
+
+/// Loads a model in place of the one before, and describes it. `files` is an array of `{path, file}` that a visitor picked
+/// or dropped, which are read instead of `options.source`. Events are `{phase: "load", step, steps}` in bytes and
+/// `{notice}`, a sentence.
+///
+/// # Errors
+/// `model`: a file is missing or damaged; `device`: no device was opened; `cancelled`.
+#[wasm_bindgen(js_name = loadModel)]
+pub async fn load_model(options: JsValue, files: JsValue, on_event: Function) -> Result<JsValue, JsValue> {
+    let _flight = Flight::begin()?;
+    let device = DEVICE
+        .with_borrow(|device| device.as_ref().map(|(device, _)| device.clone()))
+        .ok_or_else(|| Error::Device("No device has been opened yet.".into()))?;
+    let options: ModelOptions = serde_wasm_bindgen::from_value(options)
+        .map_err(|error| Error::Settings(format!("The model's options cannot be understood: {error}.")))?;
+    // The old model goes first: two would not fit everywhere.
+    SESSION.set(None);
+    device.memory_cleanup();
+    let info = load(options, files, device, on_event).await?;
+    Ok(object(&info)?)
+}
+
+async fn load(options: ModelOptions, files: JsValue, device: Device, on_event: Function) -> Result<ModelInfo> {
+    let notices = notifier(on_event.clone());
+    let report = reporter(on_event);
+    let control = Control::new(&report, &|| CANCELLED.get()).with_notices(&*notices);
+    let origin = origin(&options, files, notices.clone()).await?;
+    let how = LoadOptions {
+        precision: Precision::F32,
+        weights: options.weights,
+        prediction: options.prediction,
+        memory: options.memory(),
+    };
+    let model = StableDiffusion::load(&origin, device, how, &control).await?;
+    let info = model.info.clone();
+    WEIGHTS.set(options.weights);
+    SESSION.set(Some(Session::new(Pipeline::new(model))));
+    Ok(info)
+}
+
+async fn cache() -> Option<Cache> {
+    opfs::Opfs::open().await.map(|storage| Cache::new(Rc::new(storage)))
+}
+
+async fn origin(options: &ModelOptions, files: JsValue, notices: Rc<dyn Fn(&str)>) -> Result<Origin> {
+    let cache = cache().await;
+    if let Some(files) = files.dyn_ref::<js_sys::Array>().filter(|files| files.length() > 0) {
+        return picked_origin(files, options, cache);
+    }
+    let source = options.source.as_deref().unwrap_or_default();
+    let reference = Reference::parse(source)?;
+    let web = Web::new(Rc::new(transport::Fetch::new()?), notices);
+    let hub = options.hub.as_deref().unwrap_or(ENDPOINT).trim_end_matches('/');
+    Ok(Origin::remote(reference, &web, hub, options.weights, cache))
+}
+
+/// A model among picked files: kept like any other, so that they need not be picked again.
+fn picked_origin(files: &js_sys::Array, options: &ModelOptions, cache: Option<Cache>) -> Result<Origin> {
+    let unknown = || Error::Model("What was dropped cannot be read as files; drop a model's file or folder.".into());
+    let mut picked = Vec::new();
+    let mut marks = Vec::new();
+    for entry in files.iter() {
+        let path = Reflect::get(&entry, &"path".into()).ok().and_then(|path| path.as_string()).ok_or_else(unknown)?;
+        let file: web_sys::File =
+            Reflect::get(&entry, &"file".into()).ok().and_then(|file| file.dyn_into().ok()).ok_or_else(unknown)?;
+        marks.push(format!("{path}:{}:{}", file.size(), file.last_modified()));
+        picked.push((path, file));
+    }
+    marks.sort();
+    let name = options.source.clone().unwrap_or_else(|| "Your files".into());
+    let key = Key { origin: name.clone(), revision: marks.join("|"), file: String::new(), weights: options.weights };
+    let open = open_source(Rc::new(picked::Picked::new(name, picked)), None, None);
+    Ok(Origin { open, keep: cache.map(|cache| (cache, key)) })
+}
+
+/// The models that are kept on this visitor's disk: `[{folder, origin, revision, file, weights, bytes, complete}]`, and
+/// what the browser says about room: `{models, usage, quota}`.
+///
+/// # Errors
+/// None that a visitor could meet.
+#[wasm_bindgen(js_name = listKept)]
+pub async fn list_kept() -> Result<JsValue, JsValue> {
+    #[derive(Serialize)]
+    struct Kept {
+        folder: String,
+        #[serde(flatten)]
+        key: Option<Key>,
+        bytes: u64,
+        complete: bool,
+    }
+    #[derive(Serialize)]
+    struct Room {
+        models: Vec<Kept>,
+        usage: Option<u64>,
+        quota: Option<u64>,
+        available: bool,
+    }
+    let cache = cache().await;
+    let listed = match &cache {
+        Some(cache) => cache.list().await,
+        None => Vec::new(),
+    };
+    let models = listed
+        .into_iter()
+        .map(|kept| Kept { folder: kept.folder, key: kept.key, bytes: kept.bytes, complete: kept.complete })
+        .collect();
+    let (usage, quota) = opfs::estimate().await.unzip();
+    Ok(object(&Room { models, usage, quota, available: cache.is_some() })?)
+}
+
+/// Removes a kept model by its folder, or all of them where `folder` is empty.
+///
+/// # Errors
+/// `file`: it is in use, for instance by another tab.
+#[wasm_bindgen(js_name = purgeKept)]
+pub async fn purge_kept(folder: String) -> Result<(), JsValue> {
+    let Some(cache) = cache().await else { return Ok(()) };
+    if folder.is_empty() {
+        cache.purge_all().await?
+    } else {
+        cache.purge(&folder).await?
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! A run, as the page asks for it.
+
+use std::cell::Cell;
+
+use js_sys::Function;
+use wasm_bindgen::prelude::*;
+
+use super::events::{notifier, previewer, reporter};
+use super::request::Request;
+use super::{CANCELLED, Flight, SESSION, WEIGHTS, heap};
+use crate::memory::{self, GpuBytes};
+use crate::picture::{self, Caption, CaptionStyle, Crop};
+use crate::{Control, Error, Params, Result, Session};
+
+thread_local! {
+    /// When the run was paused, in milliseconds; none while it is not.
+    static PAUSED_AT: Cell<Option<f64>> = const { Cell::new(None) };
+    /// Milliseconds of the run's pauses that are over.
+    static PAUSED_FOR: Cell<f64> = const { Cell::new(0.0) };
+}
+
+/// Holds what runs at its next block, until [`resume`] or [`cancel`](super::cancel).
+#[wasm_bindgen]
+pub fn pause() {
+    if PAUSED_AT.get().is_none() {
+        PAUSED_AT.set(Some(js_sys::Date::now()));
+    }
+}
+
+/// Lets a paused run go on.
+#[wasm_bindgen]
+pub fn resume() {
+    if let Some(began) = PAUSED_AT.take() {
+        PAUSED_FOR.set(PAUSED_FOR.get() + js_sys::Date::now() - began);
+    }
+}
+
+/// A result on its way to the page.
+#[wasm_bindgen(getter_with_clone)]
+#[derive(Debug)]
+pub struct Styled {
+    /// The picture as a PNG file, with the settings in its text chunks.
+    pub png: Vec<u8>,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Seconds that the run took, without its pauses.
+    pub seconds: f64,
+    /// Evaluations of the UNet, one a picture and step.
+    #[wasm_bindgen(js_name = unetCalls)]
+    pub unet_calls: u32,
+    /// The most bytes that tensors took on the GPU, as our own accounting has it.
+    #[wasm_bindgen(js_name = gpuBytesInUse)]
+    pub gpu_bytes_in_use: f64,
+    /// The most bytes of GPU buffers, those included that waited to be used again.
+    #[wasm_bindgen(js_name = gpuBytesReserved)]
+    pub gpu_bytes_reserved: f64,
+}
+
+/// Repaints `request.content` in the styles of `request.styles` with `options` ([`Params`] as an object). Inversions are kept:
+/// the same pictures with other settings do only what changed. Events are `{phase, step, steps}`, `{notice}` and `{preview}`.
+///
+/// # Errors
+/// `picture`, `settings`, `model`, `device`, `memory` or `cancelled`, with one sentence.
+#[wasm_bindgen]
+pub async fn stylize(request: JsValue, options: JsValue, on_event: Function) -> Result<Styled, JsValue> {
+    let _flight = Flight::begin()?;
+    resume();
+    PAUSED_FOR.set(0.0);
+    heap::forget();
+    let params: Params = serde_wasm_bindgen::from_value(options)
+        .map_err(|error| Error::Settings(format!("The settings cannot be understood: {error}.")))?;
+    let request: Request = serde_wasm_bindgen::from_value(request)
+        .map_err(|error| Error::Settings(format!("The pictures to work on cannot be understood: {error}.")))?;
+    let mut session = SESSION.take().ok_or_else(|| Error::Model("No model has been loaded yet.".into()))?;
+    let result = run(&mut session, request, &params, on_event).await;
+    // Put back before anything can return: a failed run keeps the model and the inversions it finished.
+    SESSION.set(Some(session));
+    Ok(result?)
+}
+
+/// A picture, or the part of it that was asked for.
+fn open(name: &str, bytes: &[u8], crop: Option<&Crop>) -> Result<image::RgbImage> {
+    let picture = picture::decode(name, bytes)?;
+    match crop {
+        Some(crop) => crop.cut(name, &picture),
+        None => Ok(picture),
+    }
+}
+
+async fn run(session: &mut Session, request: Request, params: &Params, on_event: Function) -> Result<Styled> {
+    let started = js_sys::Date::now();
+    memory::begin();
+    let (report, notice, preview) = (reporter(on_event.clone()), notifier(on_event.clone()), previewer(on_event));
+    let control = Control::new(&report, &|| CANCELLED.get())
+        .with_pause(&|| PAUSED_AT.get().is_some())
+        .with_notices(&*notice)
+        .with_previews(&preview);
+    let content = open("The photo", &request.content.0, request.crop.as_ref())?;
+    let [style] = &request.styles[..] else {
+        return Err(Error::Settings("Several styles in one run are not possible yet.".into()));
+    };
+    let painting = open("The painting", &style.picture.0, style.crop.as_ref())?;
+    let calls = session.pipeline.unet_calls();
+    let caption = caption(session, &request, params);
+    let outcome = session.run(&content, &painting, params, &control).await?;
+    let (width, height) = outcome.image.dimensions();
+    let png = picture::to_png(&outcome.image, Some(&caption))?;
+    let GpuBytes { in_use, reserved } = memory::peak().unwrap_or_default();
+    Ok(Styled {
+        png,
+        width,
+        height,
+        seconds: (js_sys::Date::now() - started - PAUSED_FOR.get()) / 1000.0,
+        unet_calls: (session.pipeline.unet_calls() - calls) as u32,
+        gpu_bytes_in_use: in_use as f64,
+        gpu_bytes_reserved: reserved as f64,
+    })
+}
+
+fn caption(session: &Session, request: &Request, params: &Params) -> Caption {
+    let styles = request.styles.iter().map(|style| CaptionStyle {
+        weight: style.weight,
+        crop: style.crop,
+        masked: style.mask.is_some(),
+    });
+    Caption::of_run(&session.pipeline.model.info, WEIGHTS.get(), params, request.crop, styles.collect())
+}
