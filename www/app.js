@@ -209,7 +209,8 @@ async function run() {
     settings.setAvailableLayers(info.layers);
     void refreshKept();
     modelForm.showLoaded(model, info);
-    const stylized = await engine.stylize(content.bytes, style.bytes, options, { signal, onEvent });
+    const pictures = { content: content.bytes, styles: [{ picture: style.bytes }] };
+    const stylized = await engine.stylize(pictures, options, { signal, onEvent });
     result.show(stylized, content, style);
     const memory = formatBytes(stylized.gpuBytesReserved);
     say(`Done in ${formatDuration(stylized.seconds)}, with ${memory} of the GPU's memory.`);

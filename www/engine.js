@@ -11,9 +11,12 @@
  * @typedef {import("./styleid.js").PickedFile} PickedFile
  * @typedef {import("./styleid.js").PictureInfo} PictureInfo
  * @typedef {import("./styleid.js").ProgressEvent} ProgressEvent
+ * @typedef {import("./styleid.js").Preview} Preview
+ * @typedef {import("./styleid.js").Request} Request
  * @typedef {import("./styleid.js").Stylized} Stylized
  * @typedef {import("./styleid.js").ErrorKind} ErrorKind
- * @typedef {{ signal?: AbortSignal, onEvent?: (event: ProgressEvent) => void, onNotice?: (sentence: string) => void }} CallOptions
+ * @typedef {{ signal?: AbortSignal, onEvent?: (event: ProgressEvent) => void, onNotice?: (sentence: string) => void,
+ *   onPreview?: (preview: Preview) => void }} CallOptions
  * @typedef {Omit<CallOptions, "signal"> & { resolve: (value: any) => void, reject: (error: EngineError) => void }} Pending
  */
 
@@ -30,7 +33,7 @@ export class EngineError extends Error {
   }
 }
 
-const KINDS = ["cancelled", "picture", "model", "device", "settings", "file", "internal"];
+const KINDS = ["cancelled", "picture", "model", "device", "memory", "settings", "file", "internal"];
 
 /** @param {{ kind: string, message: string }} error */
 function fromReply({ kind, message }) {
@@ -104,20 +107,34 @@ export class Engine {
   }
 
   /**
-   * @param {Uint8Array} content @param {Uint8Array} style @param {Options} settings @param {CallOptions} [options]
+   * @param {Request} request @param {Options} settings @param {CallOptions} [options]
    * @returns {Promise<Stylized>}
    */
-  stylize(content, style, settings, options = {}) {
-    return this.#call({ operation: "stylize", content, style, options: settings }, options);
+  stylize(request, settings, options = {}) {
+    return this.#call({ operation: "stylize", request, options: settings }, options);
+  }
+
+  /** Holds the run at its next block, until it is resumed or cancelled. */
+  pause() {
+    this.#worker?.postMessage({ pause: true });
+  }
+
+  resume() {
+    this.#worker?.postMessage({ pause: false });
+  }
+
+  /** A PNG of a picture that browsers do not show. @param {Uint8Array} bytes @param {number} longSide @returns {Promise<Uint8Array<ArrayBuffer>>} */
+  preview(bytes, longSide) {
+    return this.#call({ operation: "previewPicture", bytes, longSide });
   }
 
   /** @param {Record<string, unknown>} request @param {CallOptions} [options] @returns {Promise<any>} */
-  #call(request, { signal, onEvent, onNotice } = {}) {
+  #call(request, { signal, onEvent, onNotice, onPreview } = {}) {
     if (signal?.aborted) return Promise.reject(cancelled());
     const worker = (this.#worker ??= this.#start());
     const id = ++this.#lastId;
     const result = new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject, onEvent, onNotice });
+      this.#pending.set(id, { resolve, reject, onEvent, onNotice, onPreview });
       worker.postMessage({ id, ...request });
     });
     if (!signal) return result;
@@ -140,12 +157,10 @@ export class Engine {
     worker.onmessage = ({ data }) => {
       if ("panic" in data) {
         const what = String(data.panic).split("\n")[0];
+        const fault = `The program hit a fault of its own (${what}). Your choices are kept: try again.`;
         this.#stop(
           worker,
-          new EngineError(
-            "internal",
-            `The program hit a fault of its own (${what}). Your choices are kept: try again.`,
-          ),
+          data.kind === "memory" ? new EngineError("memory", what) : new EngineError("internal", fault),
         );
         return;
       }
@@ -153,6 +168,7 @@ export class Engine {
       if (!call) return;
       if ("event" in data) {
         if ("notice" in data.event) call.onNotice?.(data.event.notice);
+        else if ("preview" in data.event) call.onPreview?.(data.event.preview);
         else call.onEvent?.(data.event);
         return;
       }

@@ -78,7 +78,7 @@ export class Settings {
   }
 
   #preset() {
-    return /** @type {Options["preset"]} */ (this.#field("preset").value);
+    return /** @type {NonNullable<Options["preset"]>} */ (this.#field("preset").value);
   }
 
   /** @param {string} name @returns {number | null} null where the field is empty */

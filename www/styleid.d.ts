@@ -29,23 +29,77 @@ export interface ModelInfo {
 }
 
 export interface PictureInfo {
+  /** Upright. */
+  width: number;
+  height: number;
+  /** What its owner might not expect ("It is animated; its first frame is used."), for the person; usually null. */
+  note: string | null;
+}
+
+/** Pixels of an upright picture. What reaches over an edge is left out; fractions are rounded. */
+export interface Crop {
+  x: number;
+  y: number;
   width: number;
   height: number;
 }
 
-/** `null` asks for the preset's own value. Unknown fields are an error. */
+export interface StyleSource {
+  /** A picture's file. */
+  picture: Uint8Array;
+  /** The part of it that is used; null for all, of which the middle is cut as `size` asks. */
+  crop?: Crop | null;
+  /** Above 0; weights count beside each other. Default 1. */
+  weight?: number;
+  /**
+   * A PNG of any size, stretched over the whole upright photo, before its crop: white where this style applies, black and
+   * transparent where it does not, grey between; null for everywhere.
+   */
+  mask?: Uint8Array | null;
+}
+
+export interface Request {
+  /** The photo's file. */
+  content: Uint8Array;
+  crop?: Crop | null;
+  /** 1 to 4. */
+  styles: StyleSource[];
+}
+
+/** A value over the reverse steps i of N: start + (end − start) · w(i / (N − 1)). */
+export interface Curve {
+  curve: "constant" | "linear" | "cosine" | "sqrt" | "quadratic" | "exponential";
+  end: number;
+}
+
+/** Every field has a default, which `null` asks for where it is allowed. Unknown fields are an error. */
 export interface Options {
-  preset: "diffusers" | "ldm";
-  steps: number | null;
-  gamma: number;
-  temperature: number;
-  layers: number[] | null;
-  /** Pixels of the square that both pictures are cropped and scaled to, "keep", or null for the model's own. */
-  size: number | "keep" | null;
-  initAdain: boolean;
-  attnInjection: boolean;
+  preset?: "diffusers" | "ldm";
+  steps?: number | null;
+  layers?: number[] | null;
+  initAdain?: boolean;
+  attnInjection?: boolean;
   /** Seed of the VAE's posterior sample. */
-  vaeSample: number | null;
+  vaeSample?: number | null;
+  gamma?: number;
+  /** Null keeps γ where it is. */
+  gammaCurve?: Curve | null;
+  /** A layer's own start in place of `gamma`, as { "6": 0.75 }. */
+  gammaByLayer?: Record<string, number> | null;
+  temperature?: number;
+  temperatureCurve?: Curve | null;
+  /** How several styles become one: attended together, or their keys and values averaged, which takes equal sizes. */
+  blend?: "together" | "average";
+  /** The result's luminance with the photo's chroma. */
+  keepColours?: boolean;
+  /** α: scales the low frequencies of the photo's noise; 1 leaves them. */
+  damping?: number;
+  /** Pixels of the square that all pictures are cropped and scaled to, "keep", or null for the model's own. */
+  size?: number | "keep" | null;
+  /** `size` is the long side instead, and the pictures keep their shape. */
+  keepAspect?: boolean;
+  /** A preview after every so many reverse steps; 0 for none. */
+  previewEvery?: number;
 }
 
 export type Phase =
@@ -113,17 +167,41 @@ export interface ProgressEvent {
   steps: number;
 }
 
+/** What the result looks like so far: a pixel a latent, `step` of `steps` of the reverse pass done. */
+export interface Preview {
+  width: number;
+  height: number;
+  /** 4 bytes a pixel, row by row. */
+  rgba: Uint8Array<ArrayBuffer>;
+  step: number;
+  steps: number;
+}
+
 export interface Stylized {
+  /** With the settings in its text chunks: "Title", "Software", and "StyleID" with JSON. */
   png: Uint8Array<ArrayBuffer>;
   width: number;
   height: number;
+  /** Without pauses. */
   seconds: number;
+  /** Evaluations of the UNet, one a picture and step: 60 for a first run of 20 steps, 20 where both inversions are kept. */
+  unetCalls: number;
   /** The most bytes of GPU buffers, as the engine counts them: those of tensors, and those that wait to be used again. */
   gpuBytesReserved: number;
 }
 
 /** Every function throws or rejects with an `Error` whose `name` is one of these and whose `message` is one sentence. */
-export type ErrorKind = "cancelled" | "picture" | "model" | "device" | "settings" | "file" | "internal";
+export type ErrorKind =
+  | "cancelled"
+  | "picture"
+  | "model"
+  /** No device, or it was lost: only a new worker gets a new one. */
+  | "device"
+  /** The GPU's memory or the program's ran out: less may do, in a new worker. */
+  | "memory"
+  | "settings"
+  | "file"
+  | "internal";
 
 /** Instantiates the wasm module. Comes first. */
 export default function init(): Promise<unknown>;
@@ -147,15 +225,30 @@ export function purgeKept(folder: string): Promise<void>;
 /** Bytes that the wasm memory has grown to; it never shrinks. */
 export function memoryBytes(): number;
 
+/** Whether the program's own memory ran out. May be asked after a trap, which says nothing itself. */
+export function ranOutOfMemory(): boolean;
+
 /** Decodes a picture, EXIF orientation applied, and forgets it. */
 export function checkPicture(bytes: Uint8Array): PictureInfo;
 
+/** A PNG of a picture, for what browsers do not show (TIFF). */
+export function previewPicture(bytes: Uint8Array, longSide: number): Uint8Array<ArrayBuffer>;
+
 export function stylize(
-  content: Uint8Array,
-  style: Uint8Array,
+  request: Request,
   options: Options,
-  onEvent: (event: ProgressEvent) => void,
+  onEvent: (event: ProgressEvent | Notice | { preview: Preview }) => void,
 ): Promise<Stylized>;
 
-/** Makes the running `loadModel` or `stylize` reject with "cancelled" at its next block. */
+/** Holds the running `stylize` at its next block, until `resume` or `cancel`. A run begins unpaused. */
+export function pause(): void;
+
+export function resume(): void;
+
+/** Makes the running `loadModel` or `stylize` reject with "cancelled" at its next block, also while it is paused. */
 export function cancel(): void;
+
+declare global {
+  /** Called with a panic before the instance traps; "memory" comes with a sentence for the person. */
+  var styleidPanic: ((message: string, kind: "internal" | "memory") => void) | undefined;
+}

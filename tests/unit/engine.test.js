@@ -36,13 +36,14 @@ const obliging = (worker) =>
   (worker.answer = ({ id, operation, options }) =>
     queueMicrotask(() => worker.reply({ id, value: operation === "loadModel" ? { name: options.source } : {} })));
 
+const pictures = { content: new Uint8Array(), styles: [{ picture: new Uint8Array() }] };
 const model = (source, changes = {}) => ({ source, weights: "exact", prediction: null, hub: null, ...changes });
 
 test("answers reach their own callers, events theirs", async () => {
   const { engine, workers } = start();
   const events = [];
   const first = engine.check(new Uint8Array([1]));
-  const second = engine.stylize(new Uint8Array(), new Uint8Array(), {}, { onEvent: (event) => events.push(event) });
+  const second = engine.stylize(pictures, {}, { onEvent: (event) => events.push(event) });
   const [a, b] = workers[0].received;
   workers[0].reply({ id: b.id, event: { phase: "stylize", step: 1, steps: 4 } });
   workers[0].reply({ id: b.id, value: "second" });
@@ -60,7 +61,7 @@ test("an error keeps its kind and its sentence", async () => {
 
 test("after a panic everything owed fails with a sentence and the next call gets a fresh worker", async () => {
   const { engine, workers } = start();
-  const run = engine.stylize(new Uint8Array(), new Uint8Array(), {});
+  const run = engine.stylize(pictures, {});
   const check = engine.check(new Uint8Array());
   workers[0].reply({ panic: "index out of bounds\nat src/somewhere.rs" });
   await assert.rejects(run, {
@@ -155,7 +156,7 @@ test("kept models are listed and removed without a device", async () => {
 test("aborting asks the worker to cancel, and ends one that does not", async () => {
   const { engine, workers } = start({ cancelGraceMs: 20 });
   const polite = new AbortController();
-  const first = engine.stylize(new Uint8Array(), new Uint8Array(), {}, { signal: polite.signal });
+  const first = engine.stylize(pictures, {}, { signal: polite.signal });
   polite.abort();
   assert.deepEqual(workers[0].received.at(-1), { cancel: true });
   workers[0].reply({ id: 1, error: { kind: "cancelled", message: "Cancelled." } });
@@ -164,7 +165,7 @@ test("aborting asks the worker to cancel, and ends one that does not", async () 
   assert.ok(!workers[0].terminated);
 
   const stuck = new AbortController();
-  const second = engine.stylize(new Uint8Array(), new Uint8Array(), {}, { signal: stuck.signal });
+  const second = engine.stylize(pictures, {}, { signal: stuck.signal });
   stuck.abort();
   await assert.rejects(second, { kind: "cancelled" });
   assert.ok(workers[0].terminated);
@@ -172,7 +173,7 @@ test("aborting asks the worker to cancel, and ends one that does not", async () 
 
 test("a call that is cancelled before it begins never reaches the worker", async () => {
   const { engine, workers } = start();
-  await assert.rejects(engine.stylize(new Uint8Array(), new Uint8Array(), {}, { signal: AbortSignal.abort() }), {
+  await assert.rejects(engine.stylize(pictures, {}, { signal: AbortSignal.abort() }), {
     kind: "cancelled",
   });
   assert.equal(workers.length, 0);
@@ -186,4 +187,18 @@ test("a refused device is asked for again", async () => {
   const granted = engine.device();
   workers[0].reply({ id: 2, value: { name: "GPU" } });
   assert.deepEqual(await granted, { name: "GPU" });
+});
+
+test("memory that ran out is told from a fault, and previews from progress", async () => {
+  const { engine, workers } = start();
+  const previews = [];
+  const run = engine.stylize(pictures, {}, { onPreview: (preview) => previews.push(preview) });
+  engine.pause();
+  engine.resume();
+  assert.deepEqual(workers[0].received.slice(1), [{ pause: true }, { pause: false }]);
+  workers[0].reply({ id: 1, event: { preview: { width: 1, height: 1, step: 3, steps: 20 } } });
+  workers[0].reply({ panic: "The page's memory ran out.", kind: "memory" });
+  await assert.rejects(run, { kind: "memory", message: "The page's memory ran out." });
+  assert.deepEqual(previews, [{ width: 1, height: 1, step: 3, steps: 20 }]);
+  assert.ok(workers[0].terminated);
 });
