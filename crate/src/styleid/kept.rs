@@ -25,6 +25,11 @@ pub struct Kept<F> {
 }
 
 impl<F> Kept<F> {
+    /// What was inverted.
+    pub fn picture(&self) -> &RgbImage {
+        &self.picture
+    }
+
     /// Whether this is the inversion of `picture` that a run with these settings needs.
     pub fn serves(&self, picture: &RgbImage, plan: &Plan, params: &Params) -> bool {
         self.preset == plan.preset

@@ -13,7 +13,8 @@ use super::features::{Feature, KeyValue, Query};
 use super::hooks::{Inject, Injection};
 use super::inversion::Inversion;
 use super::params::{Params, Preset};
-use crate::control::{Control, Phase, Turn};
+use super::preview::{self, LatentColours};
+use crate::control::{Control, Phase, Preview, Turn};
 use crate::device::settle;
 use crate::diffusion::{Schedule, ddim, randn};
 use crate::model::StableDiffusion;
@@ -204,7 +205,7 @@ impl Pipeline {
     }
 
     /// The reverse pass from the content's noise with the styles' statistics (paper, figure 3). `styles` may be missing where
-    /// neither these nor their features are asked for.
+    /// neither these nor their features are asked for. With `colours` the predicted clean latents are shown as often as `params` asks.
     ///
     /// # Errors
     /// A cancel, a device that stopped, or inversions made with other settings.
@@ -214,6 +215,7 @@ impl Pipeline {
         styles: Option<&Styles<'_>>,
         plan: &Plan,
         params: &Params,
+        colours: Option<&LatentColours>,
         control: &Control<'_>,
     ) -> Result<Stylized> {
         let schedule = &plan.schedule;
@@ -247,6 +249,11 @@ impl Pipeline {
             x0s.push(split.x0);
             previous.push(x.clone());
             control.report(Phase::Stylize, i + 1, steps);
+            let is_due = params.preview_every > 0 && (i + 1) % params.preview_every == 0;
+            if let (Some(colours), Some(x0)) = (colours.filter(|_| is_due), x0s.last()) {
+                let (latents, size) = preview::values(x0).await?;
+                control.preview(Preview { picture: colours.picture(&latents, size), step: i + 1, steps });
+            }
         }
         let latents = match (plan.preset, x0s.last()) {
             (Preset::Diffusers, Some(x0)) => x0.clone(),

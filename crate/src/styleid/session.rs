@@ -11,6 +11,7 @@ use super::kept::{Invert, Kept};
 use super::mask::Map;
 use super::params::Params;
 use super::pipeline::{Pipeline, Plan, Styles, Stylized};
+use super::preview::{self, LatentColours, Moments};
 use crate::Result;
 use crate::control::{Control, Turn};
 use crate::memory::{Shares, Task, gpu_bytes};
@@ -126,12 +127,13 @@ impl Session {
         self.content.take_if(|kept| !kept.serves(&pictures.content, &plan, params));
         self.styles.retain(|kept| pictures.styles.iter().any(|style| kept.serves(style, &plan, params)));
         let kept = self.invert(&pictures, &used, &plan, params, control).await?;
+        let colours = self.colours(&kept, params).await?;
         let content = &self.content.insert(kept).inversion;
         let pipeline = &self.pipeline;
         let found = |picture: &&RgbImage| self.styles.iter().find(|kept| kept.serves(picture, &plan, params));
         let inversions: Vec<_> = used.iter().filter_map(found).map(|kept| &kept.inversion).collect();
         let styles = mix.as_ref().map(|mix| Styles { inversions: inversions.clone(), mix });
-        let stylized = pipeline.stylize(content, styles.as_ref(), &plan, params, control).await?;
+        let stylized = pipeline.stylize(content, styles.as_ref(), &plan, params, colours.as_ref(), control).await?;
         pipeline.tidy();
         let decoded = pipeline.decode(stylized.latents.clone(), control).await?;
         let [_, _, height, width] = decoded.dims();
@@ -145,6 +147,22 @@ impl Session {
         let unet_calls = pipeline.unet_calls() - calls;
         let feature_bytes = feature_bytes(content, &self.styles);
         Ok(Outcome { content, styles: inversions, stylized, pixels, image, unet_calls, feature_bytes })
+    }
+
+    /// How latents are shown in previews, if any are asked for: by the pictures that are kept, so that no run encodes anything for
+    /// it.
+    async fn colours(&self, content: &Kept<Query>, params: &Params) -> Result<Option<LatentColours>> {
+        if params.preview_every == 0 {
+            return Ok(None);
+        }
+        let mut moments = Moments::default();
+        let content = std::iter::once((content.inversion.latents(), content.picture()));
+        let styles = self.styles.iter().map(|kept| (kept.inversion.latents(), kept.picture()));
+        for (latents, picture) in content.chain(styles) {
+            let (values, size) = preview::values(latents).await?;
+            moments.add(&values, size, picture);
+        }
+        Ok(Some(moments.solve()))
     }
 
     /// Inverts those of the `used` styles that are not kept, and the content, with one of them where that is one batch. Gives

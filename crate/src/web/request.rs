@@ -1,7 +1,7 @@
 //! What the page asks for: pictures with their crops, weights and masks.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, Visitor};
+use serde::de::{Deserializer, Visitor};
 
 use crate::picture::Crop;
 
@@ -60,21 +60,9 @@ pub(super) struct Request {
     #[serde(default)]
     pub(super) crop: Option<Crop>,
     /// The paintings.
-    #[serde(deserialize_with = "styles")]
     pub(super) styles: Vec<StyleSource>,
 }
 
 fn one() -> f32 {
     1.0
-}
-
-/// Styles of one run.
-const MOST: usize = 4;
-
-fn styles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<StyleSource>, D::Error> {
-    let styles = Vec::<StyleSource>::deserialize(deserializer)?;
-    if styles.is_empty() || styles.len() > MOST {
-        return Err(D::Error::custom(format!("a run takes 1 to {MOST} styles, not {}", styles.len())));
-    }
-    Ok(styles)
 }

@@ -2,15 +2,16 @@
 
 use std::cell::Cell;
 
+use image::RgbImage;
 use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
 use super::events::{notifier, previewer, reporter};
-use super::request::Request;
+use super::request::{Request, StyleSource};
 use super::{CANCELLED, Flight, SESSION, WEIGHTS, heap};
 use crate::memory::{self, GpuBytes};
-use crate::picture::{self, Caption, CaptionStyle, Crop};
-use crate::{Control, Error, Params, Result, Session};
+use crate::picture::{self, Caption, CaptionStyle, Mask};
+use crate::{Control, Error, Params, Result, Session, Style};
 
 thread_local! {
     /// When the run was paused, in milliseconds; none while it is not.
@@ -80,12 +81,39 @@ pub async fn stylize(request: JsValue, options: JsValue, on_event: Function) -> 
     Ok(result?)
 }
 
-/// A picture, or the part of it that was asked for.
-fn open(name: &str, bytes: &[u8], crop: Option<&Crop>) -> Result<image::RgbImage> {
-    let picture = picture::decode(name, bytes)?;
-    match crop {
-        Some(crop) => crop.cut(name, &picture),
-        None => Ok(picture),
+/// What sentences call the photo.
+const PHOTO: &str = "The photo";
+
+/// A style, decoded.
+struct Painting {
+    picture: RgbImage,
+    weight: f32,
+    mask: Option<Mask>,
+}
+
+impl Painting {
+    /// The `number`-th style of a `request` whose photo has `whole` pixels before its crop.
+    fn open(style: &StyleSource, number: usize, request: &Request, whole: (u32, u32)) -> Result<Self> {
+        let name = match request.styles.len() {
+            1 => "The painting".to_string(),
+            _ => format!("Painting {number}"),
+        };
+        let picture = picture::decode(&name, &style.picture.0)?;
+        let picture = match &style.crop {
+            Some(crop) => crop.cut(&name, &picture)?,
+            None => picture,
+        };
+        let mask = style.mask.as_ref().map(|mask| Mask::decode(&format!("The mask of {name}"), &mask.0)).transpose()?;
+        let mask = match (mask, &request.crop) {
+            // The run sees the cropped photo only.
+            (Some(mask), Some(crop)) => Some(mask.within(crop.within(PHOTO, whole)?, whole)),
+            (mask, _) => mask,
+        };
+        Ok(Self { picture, weight: style.weight, mask })
+    }
+
+    fn borrowed(&self) -> Style<'_> {
+        Style { picture: &self.picture, weight: self.weight, mask: self.mask.as_ref() }
     }
 }
 
@@ -97,14 +125,18 @@ async fn run(session: &mut Session, request: Request, params: &Params, on_event:
         .with_pause(&|| PAUSED_AT.get().is_some())
         .with_notices(&*notice)
         .with_previews(&preview);
-    let content = open("The photo", &request.content.0, request.crop.as_ref())?;
-    let [style] = &request.styles[..] else {
-        return Err(Error::Settings("Several styles in one run are not possible yet.".into()));
+    let content = picture::decode(PHOTO, &request.content.0)?;
+    let whole = content.dimensions();
+    let paintings =
+        request.styles.iter().zip(1..).map(|(style, number)| Painting::open(style, number, &request, whole));
+    let paintings = paintings.collect::<Result<Vec<_>>>()?;
+    let styles: Vec<Style<'_>> = paintings.iter().map(Painting::borrowed).collect();
+    let part = match &request.crop {
+        Some(crop) => crop.cut(PHOTO, &content)?,
+        None => content,
     };
-    let painting = open("The painting", &style.picture.0, style.crop.as_ref())?;
-    let calls = session.pipeline.unet_calls();
     let caption = caption(session, &request, params);
-    let outcome = session.run(&content, &painting, params, &control).await?;
+    let outcome = session.run(&part, &styles, params, &control).await?;
     let (width, height) = outcome.image.dimensions();
     let png = picture::to_png(&outcome.image, Some(&caption))?;
     let GpuBytes { in_use, reserved } = memory::peak().unwrap_or_default();
@@ -113,7 +145,7 @@ async fn run(session: &mut Session, request: Request, params: &Params, on_event:
         width,
         height,
         seconds: (js_sys::Date::now() - started - PAUSED_FOR.get()) / 1000.0,
-        unet_calls: (session.pipeline.unet_calls() - calls) as u32,
+        unet_calls: outcome.unet_calls as u32,
         gpu_bytes_in_use: in_use as f64,
         gpu_bytes_reserved: reserved as f64,
     })
