@@ -10,6 +10,7 @@ mod ops_norm;
 mod ops_product;
 #[cfg(feature = "bench")]
 mod ops_shapes;
+mod picture_files;
 mod pictures;
 mod reuse;
 mod styles;

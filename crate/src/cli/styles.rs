@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use image::RgbImage;
-use styleid::picture::Mask;
+use styleid::picture::{CaptionStyle, Crop, Mask};
 use styleid::styleid::curve::Shape;
 use styleid::styleid::{Blend, Curve};
 use styleid::{Error, Result, Style};
@@ -25,6 +25,10 @@ pub struct StyleArgs {
     /// --style, in the same order.
     #[arg(long, value_name = "FILE")]
     style_mask: Vec<PathBuf>,
+    /// The part of a style's picture to use, as x,y,width,height in its pixels, or "none" for all of it; one for each --style, in the
+    /// same order.
+    #[arg(long, value_name = "CROP", allow_hyphen_values = true)]
+    style_crop: Vec<StyleCrop>,
     /// How several styles become one.
     #[arg(long, value_enum, default_value_t = BlendChoice::Together)]
     blend: BlendChoice,
@@ -36,6 +40,18 @@ enum BlendChoice {
     Together,
     /// The means of the styles' keys and values, for styles of one size.
     Average,
+}
+
+/// A crop, or none.
+#[derive(Debug, Clone, Copy)]
+struct StyleCrop(Option<Crop>);
+
+impl FromStr for StyleCrop {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "none" { Ok(Self(None)) } else { text.parse().map(|crop| Self(Some(crop))) }
+    }
 }
 
 /// The styles of a run, read.
@@ -63,25 +79,48 @@ impl StyleArgs {
         self.style.iter().map(stem).collect::<Vec<_>>().join("+")
     }
 
-    pub fn read(&self) -> Result<Styles> {
+    /// For a photo of `whole` pixels, of which the run uses the part `crop`.
+    pub fn read(&self, crop: Option<&Crop>, whole: (u32, u32)) -> Result<Styles> {
         let styles = self.style.len();
-        for (flag, given) in [("--style-weight", self.style_weight.len()), ("--style-mask", self.style_mask.len())] {
+        for (flag, given) in [
+            ("--style-weight", self.style_weight.len()),
+            ("--style-mask", self.style_mask.len()),
+            ("--style-crop", self.style_crop.len()),
+        ] {
             if given != 0 && given != styles {
                 return Err(Error::Settings(format!(
                     "--style is given {styles} times and {flag} {given} times; give {flag} once for each style or not at all."
                 )));
             }
         }
-        let read = |(i, path): (usize, &PathBuf)| {
-            let mask = match self.style_mask.get(i) {
-                Some(mask) if mask.as_os_str() != "none" => {
-                    Some(Mask::decode(&mask.display().to_string(), &read_file(mask)?)?)
-                }
-                _ => None,
-            };
-            Ok((read_picture(path)?, self.style_weight.get(i).copied().unwrap_or(1.0), mask))
+        let mask = |i: usize| match self.style_mask.get(i) {
+            Some(mask) if mask.as_os_str() != "none" => {
+                let mask = Mask::decode(&mask.display().to_string(), &read_file(mask)?)?;
+                Ok::<_, Error>(Some(match crop {
+                    // The run sees the cropped photo only.
+                    Some(crop) => mask.within(crop.within("the photo", whole)?, whole),
+                    None => mask,
+                }))
+            }
+            _ => Ok(None),
         };
+        let read = |(i, path): (usize, &PathBuf)| Ok((read_picture(path, self.crop(i))?, self.weight(i), mask(i)?));
         self.style.iter().enumerate().map(read).collect::<Result<_>>().map(Styles)
+    }
+
+    fn crop(&self, i: usize) -> Option<&Crop> {
+        self.style_crop.get(i).and_then(|crop| crop.0.as_ref())
+    }
+
+    fn weight(&self, i: usize) -> f32 {
+        self.style_weight.get(i).copied().unwrap_or(1.0)
+    }
+
+    /// What the result says of them.
+    pub fn captions(&self) -> Vec<CaptionStyle> {
+        let masked = |i: usize| self.style_mask.get(i).is_some_and(|mask| mask.as_os_str() != "none");
+        let caption = |i| CaptionStyle { weight: self.weight(i), crop: self.crop(i).copied(), masked: masked(i) };
+        (0..self.style.len()).map(caption).collect()
     }
 }
 

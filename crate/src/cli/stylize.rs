@@ -8,7 +8,7 @@ use indicatif::BinaryBytes;
 use styleid::device::Precision;
 use styleid::memory::{self, Memory, parse_bytes};
 use styleid::model::{LoadOptions, StableDiffusion};
-use styleid::picture::{self, Size};
+use styleid::picture::{self, Caption, Crop, Size};
 use styleid::styleid::session::Outcome;
 use styleid::{Control, Error, Params, Pipeline, Preset, Result, Session, device, trace};
 
@@ -27,6 +27,9 @@ pub struct Args {
     /// Picture whose content is kept.
     #[arg(long, alias = "cnt_fn", value_name = "FILE")]
     content: PathBuf,
+    /// The part of the photo to use, as x,y,width,height in its pixels.
+    #[arg(long, value_name = "CROP", allow_hyphen_values = true)]
+    crop: Option<Crop>,
     #[command(flatten)]
     styles: StyleArgs,
     /// Where the result goes, as PNG. Without it: CONTENT_in_STYLE.png in --save-dir, or CONTENT_in_STYLE+STYLE.png.
@@ -55,6 +58,12 @@ pub struct Args {
     /// "keep", or the side in pixels of a centre crop [default: the size the model was trained at].
     #[arg(long)]
     size: Option<Size>,
+    /// Keep the pictures' shape: --size is the long side then, not the side of a square.
+    #[arg(long)]
+    keep_aspect: bool,
+    /// Keep the photo's colours: the luminance is the result's, the chroma the photo's.
+    #[arg(long, alias = "keep-colors")]
+    keep_colours: bool,
     /// α, how much of the low frequencies of the content's noise stays, 0 to 1.
     #[arg(long, value_name = "ALPHA", default_value_t = 1.0)]
     damping: f32,
@@ -136,7 +145,9 @@ impl Args {
             attn_injection: !self.without_attn_injection,
             vae_sample: self.vae_sample,
             size: self.size,
-            ..Params::default()
+            keep_aspect: self.keep_aspect,
+            keep_colours: self.keep_colours,
+            preview_every: 0,
         })
     }
 
@@ -150,8 +161,13 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::File(format!("{} cannot be read: {error}.", path.display())))
 }
 
-pub fn read_picture(path: &Path) -> Result<image::RgbImage> {
-    picture::decode(&path.display().to_string(), &read_file(path)?)
+pub fn read_picture(path: &Path, crop: Option<&Crop>) -> Result<image::RgbImage> {
+    let name = path.display().to_string();
+    let picture = picture::decode(&name, &read_file(path)?)?;
+    match crop {
+        Some(crop) => crop.cut(&name, &picture),
+        None => Ok(picture),
+    }
 }
 
 /// Makes sure, before the long run, that its result can be written.
@@ -191,8 +207,12 @@ pub async fn run(args: Args) -> Result<()> {
     let started = Instant::now();
     let params = args.params()?;
     params.check()?;
-    let content = read_picture(&args.content)?;
-    let styles = args.styles.read()?;
+    let content = read_picture(&args.content, None)?;
+    let styles = args.styles.read(args.crop.as_ref(), content.dimensions())?;
+    let content = match &args.crop {
+        Some(crop) => crop.cut(&args.content.display().to_string(), &content)?,
+        None => content,
+    };
     let target = args.target();
     prepare_folder(&target)?;
     if let Some(trace) = &args.trace {
@@ -218,7 +238,8 @@ pub async fn run(args: Args) -> Result<()> {
     memory::begin();
     let outcome = session.run(&content, &styles.borrowed(), &params, &control).await?;
 
-    let png = picture::to_png(&outcome.image, None)?;
+    let caption = Caption::of_run(&pipeline.model.info, options.weights, &params, args.crop, args.styles.captions());
+    let png = picture::to_png(&outcome.image, Some(&caption))?;
     std::fs::write(&target, png)
         .map_err(|error| Error::File(format!("{} cannot be written: {error}.", target.display())))?;
     if let Some(trace) = &args.trace {

@@ -1,0 +1,340 @@
+//! Files of every kind that people drop on the page: what each is, and what becomes of it. They are in `tests/fixtures/pictures`
+//! for the browser's tests; `STYLEID_WRITE=1` writes them there.
+
+use std::io::Cursor;
+use std::time::{Duration, Instant};
+
+use image::codecs::gif::GifEncoder;
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, Frame, ImageBuffer, ImageEncoder, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use moxcms::{ColorProfile, Layout, TransformOptions};
+use styleid::picture::{decode, examine, preview};
+
+use crate::golden::fixture;
+
+/// What becomes of a file.
+enum End {
+    /// It is read; its note contains this, or there is none where this is empty.
+    Read(u32, u32, &'static str),
+    /// It is refused by a sentence that contains this.
+    Refused(&'static str),
+}
+
+use End::{Read, Refused};
+
+fn colours(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| Rgb([(x * 5) as u8, (y * 7) as u8, (x + y) as u8]))
+}
+
+fn file(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.into().write_to(&mut bytes, format).expect("a small picture");
+    bytes.into_inner()
+}
+
+fn png(picture: impl Into<DynamicImage>) -> Vec<u8> {
+    file(picture, ImageFormat::Png)
+}
+
+fn jpeg(picture: &RgbImage, icc: Option<Vec<u8>>, exif: Option<Vec<u8>>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 92);
+    if let Some(icc) = icc {
+        encoder.set_icc_profile(icc).expect("JPEG takes profiles");
+    }
+    if let Some(exif) = exif {
+        encoder.set_exif_metadata(exif).expect("JPEG takes EXIF");
+    }
+    encoder.encode_image(picture).expect("a small picture");
+    bytes
+}
+
+/// A little-endian TIFF directory of EXIF with the orientation alone.
+fn orientation(value: u8) -> Vec<u8> {
+    let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+    exif.extend([value, 0, 0, 0, 0, 0, 0, 0]);
+    exif
+}
+
+fn gif(frames: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = GifEncoder::new(&mut bytes);
+    for i in 0..frames {
+        let picture = RgbaImage::from_pixel(40, 30, Rgba([i as u8 * 100, 50, 50, 255]));
+        encoder.encode_frame(Frame::new(picture)).expect("a small picture");
+    }
+    drop(encoder);
+    bytes
+}
+
+fn animated_png() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 40, 30);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_animated(2, 0).expect("two frames");
+    let mut writer = encoder.write_header().expect("a header");
+    for _ in 0..2 {
+        writer.write_image_data(&colours(40, 30)).expect("a frame");
+    }
+    writer.finish().expect("the end");
+    bytes
+}
+
+/// An animation of one WebP frame, twice.
+fn animated_webp() -> Vec<u8> {
+    // RIFF, size, WEBP, then the frame's one chunk.
+    let still = file(colours(40, 30), ImageFormat::WebP)[12..].to_vec();
+    let chunk = |name: &[u8; 4], data: &[u8]| {
+        let mut chunk = name.to_vec();
+        chunk.extend((data.len() as u32).to_le_bytes());
+        chunk.extend(data);
+        chunk.extend(vec![0; data.len() % 2]);
+        chunk
+    };
+    let small = |value: u32| value.to_le_bytes()[..3].to_vec();
+    let size = [small(39), small(29)].concat();
+    // Flags: an animation.
+    let extended = chunk(b"VP8X", &[vec![2, 0, 0, 0], size.clone()].concat());
+    let animation = chunk(b"ANIM", &[0, 0, 0, 0, 0, 0]);
+    let frame = chunk(b"ANMF", &[small(0), small(0), size, small(100), vec![0], still].concat());
+    let body = [b"WEBP".to_vec(), extended, animation, frame.clone(), frame].concat();
+    chunk(b"RIFF", &body)
+}
+
+/// A PNG whose header says `width` × `height`, and nothing more.
+fn bomb(width: u32, height: u32) -> Vec<u8> {
+    let mut header = b"IHDR".to_vec();
+    header.extend(width.to_be_bytes());
+    header.extend(height.to_be_bytes());
+    header.extend([8, 2, 0, 0, 0]);
+    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+    bytes.extend(&header);
+    bytes.extend(crc32fast::hash(&header).to_be_bytes());
+    bytes.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e");
+    bytes
+}
+
+/// A baseline JPEG of 16 × 16 pixels in four colours: cyan 51, magenta 102, yellow 0, black 0 of 255, as Adobe's programs write
+/// it, inverted. Each block is one DC coefficient.
+fn cmyk() -> Vec<u8> {
+    let segment = |marker: u8, data: &[u8]| {
+        let mut segment = vec![0xff, marker];
+        segment.extend((data.len() as u16 + 2).to_be_bytes());
+        segment.extend(data);
+        segment
+    };
+    let mut bytes = vec![0xff, 0xd8];
+    // No transform: CMYK.
+    bytes.extend(segment(0xee, b"Adobe\0\x64\0\0\0\0\0"));
+    bytes.extend(segment(0xdb, &[vec![0], vec![8; 64]].concat()));
+    bytes.extend(segment(0xc0, &[8, 0, 16, 0, 16, 4, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0, 4, 0x11, 0]));
+    // DC: the categories 0 to 7 as codes of 3 bits. AC: the end of a block as the only code, of 1 bit.
+    bytes.extend(segment(0xc4, &[vec![0, 0, 0, 8], vec![0; 13], (0..8).collect()].concat()));
+    bytes.extend(segment(0xc4, &[vec![0x10, 1], vec![0; 15], vec![0]].concat()));
+    bytes.extend(segment(0xda, &[4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 63, 0]));
+    let mut bits = String::new();
+    for block in 0..4 {
+        for ink in [51i32, 102, 0, 0] {
+            // Quantised by 8, a DC coefficient is the mean less 128. Only the first block differs from the one before.
+            let difference = if block == 0 { 255 - ink - 128 } else { 0 };
+            let category = 32 - difference.unsigned_abs().leading_zeros();
+            bits += &format!("{category:03b}");
+            if category > 0 {
+                let value = if difference < 0 { difference + (1 << category) - 1 } else { difference };
+                bits += &format!("{value:0width$b}", width = category as usize);
+            }
+            bits += "0";
+        }
+    }
+    bits += &"1".repeat((8 - bits.len() % 8) % 8);
+    for byte in bits.as_bytes().chunks(8) {
+        let byte = byte.iter().fold(0u8, |byte, bit| byte << 1 | (bit - b'0'));
+        bytes.push(byte);
+        if byte == 0xff {
+            bytes.push(0);
+        }
+    }
+    bytes.extend([0xff, 0xd9]);
+    bytes
+}
+
+/// A TIFF's only directory, with these entries of one number each.
+fn tiff_of(entries: &[(u16, u32)]) -> Vec<u8> {
+    let mut bytes = b"II*\0\x08\0\0\0".to_vec();
+    bytes.extend((entries.len() as u16).to_le_bytes());
+    for (tag, value) in entries {
+        bytes.extend(tag.to_le_bytes());
+        bytes.extend([4, 0, 1, 0, 0, 0]);
+        bytes.extend(value.to_le_bytes());
+    }
+    bytes.extend([0; 4]);
+    bytes
+}
+
+fn boxed(brand: &[u8; 4]) -> Vec<u8> {
+    [b"\0\0\0\x18ftyp", &brand[..], b"\0\0\0\0mif1", brand, b"\0\0\0\x08meta"].concat()
+}
+
+/// Every kind, by the name that its file has.
+fn kinds() -> Vec<(&'static str, Vec<u8>, End)> {
+    let photo = colours(48, 32);
+    let whole = jpeg(&colours(200, 150), None, None);
+    let display_p3 = ColorProfile::new_display_p3().encode().expect("a profile");
+    let deep = ImageBuffer::from_fn(48, 32, |x, y| Rgb([(x * 1300) as u16, (y * 2000) as u16, 32768]));
+    let clear = RgbaImage::from_fn(48, 32, |x, _| Rgba([200, 30, 30, (x * 5) as u8]));
+    vec![
+        ("plain.jpg", jpeg(&photo, None, None), Read(48, 32, "")),
+        ("turned.jpg", jpeg(&photo, None, Some(orientation(6))), Read(32, 48, "")),
+        ("cmyk.jpg", cmyk(), Read(16, 16, "")),
+        ("display-p3.jpg", jpeg(&photo, Some(display_p3), None), Read(48, 32, "")),
+        (
+            "odd-profile.jpg",
+            jpeg(&photo, Some(vec![7; 200]), None),
+            Read(48, 32, "colours may look a little different"),
+        ),
+        ("cut.jpg", whole[..whole.len() / 2].to_vec(), Read(200, 150, "The file is cut off")),
+        ("cut-early.jpg", whole[..100].to_vec(), Refused("is damaged")),
+        ("deep.png", png(deep), Read(48, 32, "")),
+        ("grey.png", png(ImageBuffer::from_pixel(48, 32, Luma([77u8]))), Read(48, 32, "")),
+        ("transparent.png", png(clear), Read(48, 32, "")),
+        ("cut.png", png(photo.clone())[..300].to_vec(), Refused("is damaged")),
+        ("animated.png", animated_png(), Read(40, 30, "It is animated; its first frame is used.")),
+        ("still.gif", gif(1), Read(40, 30, "")),
+        ("animated.gif", gif(3), Read(40, 30, "It is animated; its first frame is used.")),
+        ("still.webp", file(photo.clone(), ImageFormat::WebP), Read(48, 32, "")),
+        ("animated.webp", animated_webp(), Read(40, 30, "It is animated; its first frame is used.")),
+        ("plain.bmp", file(photo.clone(), ImageFormat::Bmp), Read(48, 32, "")),
+        ("plain.tiff", file(photo.clone(), ImageFormat::Tiff), Read(48, 32, "")),
+        ("one-pixel.png", png(colours(1, 1)), Refused("is 1 × 1 pixels, too small")),
+        ("thread.png", png(colours(1, 5000)), Refused("is 1 × 5000 pixels, too small")),
+        ("ribbon.png", png(colours(400, 20)), Read(400, 20, "It is very long")),
+        ("bomb.png", bomb(20_000, 20_000), Refused("is 20000 × 20000 pixels (400 million); at most 100 million")),
+        ("raw.dng", tiff_of(&[(254, 1), (256, 160), (257, 120), (0xc612, 0x0401)]), Refused("a camera's RAW file")),
+        ("photo.heic", boxed(b"heic"), Refused("a HEIC photo, which cannot be read here; save it as JPEG")),
+        ("photo.avif", boxed(b"avif"), Refused("an AVIF picture")),
+        ("film.mp4", b"\0\0\0\x18ftypisom\0\0\x02\0isommp41".to_vec(), Refused("a video")),
+        ("photo.jxl", b"\xff\x0a\xfa\x1f\x01\x90\x01\0".to_vec(), Refused("a JPEG XL picture")),
+        ("photo.jp2", b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ".to_vec(), Refused("a JPEG 2000 picture")),
+        (
+            "layers.psd",
+            b"8BPS\0\x01\0\0\0\0\0\0\0\x03\0\0\0\x10\0\0\0\x10\0\x08\0\x03".to_vec(),
+            Refused("a Photoshop document"),
+        ),
+        (
+            "drawing.svg",
+            b"<?xml version=\"1.0\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\"/>".to_vec(),
+            Refused("an SVG drawing"),
+        ),
+        ("page.jpg", b"\n<!DOCTYPE html><html><title>404</title></html>".to_vec(), Refused("a web page")),
+        ("paper.pdf", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n".to_vec(), Refused("a PDF document")),
+        ("bundle.zip", b"PK\x03\x04\x14\0\0\0".to_vec(), Refused("an archive or an office document")),
+        ("notes.txt", "Dear diary, this is no picture: schön.\n".into(), Refused("a text file")),
+        ("empty.jpg", Vec::new(), Refused("is empty")),
+        ("noise.jpg", (0..500u32).map(|i| (i * i * 31 + 200) as u8).collect(), Refused("not a picture of a kind")),
+    ]
+}
+
+#[test]
+fn every_kind_works_or_gets_a_sentence_of_its_own_in_time() {
+    let mut sentences = Vec::new();
+    for (name, bytes, end) in kinds() {
+        let began = Instant::now();
+        let examined = examine("This file", &bytes);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(2), "{name} took {took:?}");
+        match (examined, end) {
+            (Ok(examined), Read(width, height, note)) => {
+                assert_eq!((examined.width, examined.height), (width, height), "{name}");
+                match &examined.note {
+                    None => assert_eq!(note, "", "{name}"),
+                    Some(said) => assert!(!note.is_empty() && said.contains(note), "{name}: {said}"),
+                }
+                let shown = decode("a", &preview("This file", &bytes, 20).expect("what can be read")).expect("a PNG");
+                assert_eq!(shown.width().max(shown.height()), width.max(height).min(20), "{name}");
+            }
+            (Err(error), Refused(part)) => {
+                let said = error.to_string();
+                assert_eq!(error.kind(), "picture", "{name}: {said}");
+                assert!(
+                    said.starts_with("This file ") && said.ends_with('.') && !said.contains('\n'),
+                    "{name}: {said}"
+                );
+                assert!(said.contains(part), "{name}: {said}");
+                sentences.push(said);
+            }
+            (examined, _) => panic!("{name}: {examined:?}"),
+        }
+    }
+    assert!(sentences.len() >= 15, "{}", sentences.len());
+}
+
+#[test]
+fn the_browser_s_tests_have_the_same_files() {
+    let folder = fixture("pictures");
+    let mut list = Vec::new();
+    for (name, bytes, end) in kinds() {
+        let path = folder.join(name);
+        if std::env::var_os("STYLEID_WRITE").is_some() {
+            std::fs::create_dir_all(&folder).expect("a folder");
+            std::fs::write(&path, &bytes).expect("a file");
+        }
+        assert!(
+            std::fs::read(&path).is_ok_and(|kept| kept == bytes),
+            "{name} is another: run this with STYLEID_WRITE=1"
+        );
+        list.push(match end {
+            Read(width, height, note) => {
+                serde_json::json!({ "name": name, "size": format!("{width} × {height}"), "says": note })
+            }
+            Refused(part) => serde_json::json!({ "name": name, "size": null, "says": part }),
+        });
+    }
+    let list = format!("{}\n", serde_json::to_string_pretty(&list).expect("plain values"));
+    let path = folder.join("list.json");
+    if std::env::var_os("STYLEID_WRITE").is_some() {
+        std::fs::write(&path, &list).expect("a file");
+    }
+    assert_eq!(std::fs::read_to_string(&path).expect("the list"), list);
+}
+
+#[test]
+fn four_inks_become_colours() {
+    let picture = decode("a", &cmyk()).expect("a JPEG");
+    // (255 − ink)·(255 − black) / 255.
+    assert_eq!(picture.get_pixel(8, 8).0, [204, 153, 255]);
+}
+
+#[test]
+fn wide_colours_become_those_that_a_screen_shows() {
+    let srgb = ColorProfile::new_srgb();
+    for wide in [ColorProfile::new_display_p3(), ColorProfile::new_adobe_rgb(), ColorProfile::new_bt2020()] {
+        let icc = wide.encode().expect("a profile");
+        // moxcms applies profiles independently of ours.
+        let options = TransformOptions::default();
+        let transform = wide.create_transform_8bit(Layout::Rgb, &srgb, Layout::Rgb, options).expect("a transform");
+        let picture =
+            RgbImage::from_fn(64, 64, |x, y| Rgb([(x * 4) as u8, (y * 4) as u8, ((x * 7 + y * 3) % 256) as u8]));
+        let mut theirs = vec![0; picture.len()];
+        transform.transform(&picture, &mut theirs).expect("as many pixels");
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+        encoder.set_icc_profile(icc).expect("PNG takes profiles");
+        encoder.write_image(&picture, 64, 64, image::ExtendedColorType::Rgb8).expect("a PNG");
+        let ours = decode("a", &bytes).expect("a PNG");
+        let far = ours.iter().zip(&theirs).map(|(a, b)| a.abs_diff(*b)).max().expect("pixels");
+        let moved = ours.iter().zip(picture.iter()).map(|(a, b)| a.abs_diff(*b)).max().expect("pixels");
+        assert!(far <= 1, "{far} of 255 from moxcms");
+        assert!(moved > 20, "the profile does something: {moved}");
+    }
+}
+
+#[test]
+fn srgb_s_own_profile_changes_no_byte() {
+    let picture = colours(48, 32);
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+    encoder.set_icc_profile(ColorProfile::new_srgb().encode().expect("a profile")).expect("PNG takes profiles");
+    encoder.write_image(&picture, 48, 32, image::ExtendedColorType::Rgb8).expect("a PNG");
+    assert_eq!(decode("a", &bytes).expect("a PNG"), picture);
+    assert_eq!(examine("a", &bytes).expect("a PNG").note, None);
+}
