@@ -128,8 +128,8 @@ fn cmyk() -> Vec<u8> {
     bytes.extend(segment(0xee, b"Adobe\0\x64\0\0\0\0\0"));
     bytes.extend(segment(0xdb, &[vec![0], vec![8; 64]].concat()));
     bytes.extend(segment(0xc0, &[8, 0, 16, 0, 16, 4, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0, 4, 0x11, 0]));
-    // DC: the categories 0 to 7 as codes of 3 bits. AC: the end of a block as the only code, of 1 bit.
-    bytes.extend(segment(0xc4, &[vec![0, 0, 0, 8], vec![0; 13], (0..8).collect()].concat()));
+    // DC: the categories 0 to 7 as codes of 4 bits; none may be all ones. AC: the end of a block as the only code, of 1 bit.
+    bytes.extend(segment(0xc4, &[vec![0, 0, 0, 0, 8], vec![0; 12], (0..8).collect()].concat()));
     bytes.extend(segment(0xc4, &[vec![0x10, 1], vec![0; 15], vec![0]].concat()));
     bytes.extend(segment(0xda, &[4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 63, 0]));
     let mut bits = String::new();
@@ -138,7 +138,7 @@ fn cmyk() -> Vec<u8> {
             // Quantised by 8, a DC coefficient is the mean less 128. Only the first block differs from the one before.
             let difference = if block == 0 { 255 - ink - 128 } else { 0 };
             let category = 32 - difference.unsigned_abs().leading_zeros();
-            bits += &format!("{category:03b}");
+            bits += &format!("{category:04b}");
             if category > 0 {
                 let value = if difference < 0 { difference + (1 << category) - 1 } else { difference };
                 bits += &format!("{value:0width$b}", width = category as usize);
@@ -311,11 +311,13 @@ fn wide_colours_become_those_that_a_screen_shows() {
         let icc = wide.encode().expect("a profile");
         // moxcms applies profiles independently of ours.
         let options = TransformOptions::default();
-        let transform = wide.create_transform_8bit(Layout::Rgb, &srgb, Layout::Rgb, options).expect("a transform");
+        let transform = wide.create_transform_f32(Layout::Rgb, &srgb, Layout::Rgb, options).expect("a transform");
         let picture =
             RgbImage::from_fn(64, 64, |x, y| Rgb([(x * 4) as u8, (y * 4) as u8, ((x * 7 + y * 3) % 256) as u8]));
-        let mut theirs = vec![0; picture.len()];
-        transform.transform(&picture, &mut theirs).expect("as many pixels");
+        let light: Vec<f32> = picture.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+        let mut theirs = vec![0.0f32; light.len()];
+        transform.transform(&light, &mut theirs).expect("as many pixels");
+        let theirs: Vec<u8> = theirs.iter().map(|value| (value * 255.0).round() as u8).collect();
         let mut bytes = Vec::new();
         let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
         encoder.set_icc_profile(icc).expect("PNG takes profiles");
