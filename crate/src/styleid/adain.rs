@@ -35,3 +35,58 @@ pub fn adain(content: Tensor<4>, style: Statistics, epsilon: f32) -> Tensor<4> {
     let Statistics { mean, std } = Statistics::of(&content);
     (content - mean) / std.add_scalar(epsilon) * style.std + style.mean
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{self, Place, Precision};
+
+    fn place() -> Place {
+        Place::new(device::cpu(), Precision::F64, 0).expect("the processor computes in f64")
+    }
+
+    fn latents(seed: f32, scale: f32, shift: f32) -> Tensor<4> {
+        place().tensor((0..24).map(|i| (i as f32 * seed).sin() * scale + shift).collect(), [1, 2, 3, 4])
+    }
+
+    fn numbers(x: Tensor<4>) -> Vec<f64> {
+        x.into_data().iter::<f64>().collect()
+    }
+
+    fn weight<const N: usize>(values: [f32; N], shape: [usize; 4]) -> Tensor<4> {
+        place().tensor(values.into(), shape)
+    }
+
+    #[test]
+    fn the_result_has_the_weighted_means_of_mean_and_deviation() {
+        let (content, a, b) = (latents(0.7, 1.0, 0.1), latents(1.3, 2.0, 5.0), latents(2.9, 0.5, -3.0));
+        let of = [Statistics::of(&a), Statistics::of(&b)];
+        let weights = [0.25, 0.75].map(|value| weight([value], [1; 4]));
+        let blended = Statistics::blended(of.clone().into_iter().zip(weights)).expect("two");
+        let ours = Statistics::of(&adain(content, blended, 0.0));
+        let mean = |of: fn(Statistics) -> Tensor<4>, all: &[Statistics; 2]| -> Vec<f64> {
+            let [a, b] = all.clone().map(|statistics| numbers(of(statistics)));
+            a.iter().zip(b).map(|(a, b)| 0.25 * a + 0.75 * b).collect()
+        };
+        for of_one in [(|statistics| statistics.mean) as fn(Statistics) -> Tensor<4>, |statistics| statistics.std] {
+            let expected = mean(of_one, &of);
+            for (ours, expected) in numbers(of_one(ours.clone())).iter().zip(expected) {
+                assert!((ours - expected).abs() < 1e-9, "{ours} is not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_by_place_give_each_place_its_style() {
+        let (content, a, b) = (latents(0.7, 1.0, 0.1), latents(1.3, 2.0, 5.0), latents(2.9, 0.5, -3.0));
+        let (of_a, of_b) = (Statistics::of(&a), Statistics::of(&b));
+        let left = [1.0, 1.0, 0.0, 0.0];
+        let rows = |row: [f32; 4]| weight([row; 3].concat().try_into().unwrap_or([0.0; 12]), [1, 1, 3, 4]);
+        let parts = [(of_a.clone(), rows(left)), (of_b.clone(), rows(left.map(|share| 1.0 - share)))];
+        let both = numbers(adain(content.clone(), Statistics::blended(parts).expect("two"), 1e-4));
+        let (a, b) = (numbers(adain(content.clone(), of_a, 1e-4)), numbers(adain(content, of_b, 1e-4)));
+        for (i, ours) in both.iter().enumerate() {
+            assert_eq!(*ours, if i % 4 < 2 { a[i] } else { b[i] }, "at {i}");
+        }
+    }
+}
