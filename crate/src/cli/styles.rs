@@ -89,7 +89,7 @@ impl StyleArgs {
         ] {
             if given != 0 && given != styles {
                 return Err(Error::Settings(format!(
-                    "--style is given {styles} times and {flag} {given} times; give {flag} once for each style or not at all."
+                    "Give {flag} once for each --style or not at all; here are {styles} of --style and {given} of {flag}."
                 )));
             }
         }
