@@ -13,6 +13,7 @@ pub mod control;
 pub mod device;
 pub mod diffusion;
 pub mod error;
+pub mod eval;
 pub mod fault;
 #[cfg(test)]
 #[path = "../../tests/native/golden.rs"]
