@@ -5,7 +5,7 @@ use serde_json::Value;
 use styleid::model::ModelInfo;
 use styleid::model::config::Prediction;
 use styleid::weights::WeightType;
-use styleid::{Error, Result};
+use styleid::Result;
 
 use super::model::{DEFAULT_MODEL, ModelArgs, catalogue};
 
@@ -69,8 +69,12 @@ pub async fn run(args: &Args) -> Result<()> {
 pub fn list() -> Result<()> {
     for known in catalogue()? {
         let default = if known.id == DEFAULT_MODEL { ", the default" } else { "" };
-        let source = known.source.ok_or_else(|| Error::Model("This model has no source.".into()))?;
-        println!("{:<12} {} ({} to fetch{default})", known.id, known.name, HumanBytes(known.bytes));
+        let bytes = HumanBytes(known.bytes);
+        let (size, source) = match known.source {
+            Some(source) => (format!("{bytes} to fetch"), source),
+            None => (bytes.to_string(), "part of this program".into()),
+        };
+        println!("{:<12} {} ({size}{default})", known.id, known.name);
         println!("{:<12} {source}, {}, {}", "", name_of(known.prediction), known.licence);
     }
     Ok(())

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use styleid::model::config::Prediction;
 use styleid::weights::cache::Cache;
 use styleid::weights::cache::disk::Disk;
+use styleid::weights::embedded::Embedded;
 use styleid::weights::http::{Web, native::Native};
 use styleid::weights::hub::{ENDPOINT, Reference};
 use styleid::weights::{Origin, WeightType};
@@ -17,8 +18,12 @@ use styleid::{Error, Result};
 /// The models that the page and the command line offer.
 const CATALOGUE: &str = include_str!("../../../www/models.json");
 
-/// What the Python program runs.
-pub const DEFAULT_MODEL: &str = "sd21-base";
+/// The small model that is part of the program: it needs no network.
+pub const DEFAULT_MODEL: &str = "demo";
+
+/// Its pack.
+const DEMO: Embedded =
+    Embedded { name: "the demonstration model", bytes: include_bytes!("../../demo/demo.styleid.gguf") };
 
 /// A model of the catalogue.
 #[derive(Debug, Deserialize)]
@@ -37,14 +42,14 @@ pub struct Known {
     pub prediction: Prediction,
 }
 
-/// The models of the catalogue that are on the Hub.
+/// The models of the catalogue that this program has: the demonstration model and those on the Hub.
 ///
 /// # Errors
 /// The catalogue is not what this program was built with.
 pub fn catalogue() -> Result<Vec<Known>> {
     let known: Vec<Known> = serde_json::from_str(CATALOGUE)
         .map_err(|error| Error::Model(format!("The list of models cannot be understood: {error}.")))?;
-    Ok(known.into_iter().filter(|known| known.source.is_some()).collect())
+    Ok(known.into_iter().filter(|known| known.source.is_some() || known.id == DEFAULT_MODEL).collect())
 }
 
 /// Arguments that name a model.
@@ -134,6 +139,9 @@ impl ModelArgs {
         let path = Path::new(&self.model);
         if path.exists() {
             return Origin::local(path, self.prediction());
+        }
+        if self.model == DEFAULT_MODEL {
+            return Ok(Origin::of_file(Rc::new(DEMO), self.prediction()));
         }
         let known = catalogue()?.into_iter().find(|known| known.id == self.model);
         if let Some(known) = &known {

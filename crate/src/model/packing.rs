@@ -1,6 +1,7 @@
 //! Writes a model as a pack (`docs/packs.md`): UNet and VAE as they are kept, the empty prompt's embedding, the configs,
 //! where all of it came from.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -15,9 +16,9 @@ use super::loading::{Assembly, Needs, embed, plan};
 use crate::control::Control;
 use crate::device::{self, Place, Precision};
 use crate::weights::checkpoint::{Checkpoint, NULL_EMBEDDING};
-use crate::weights::compact::kept_as;
+use crate::weights::compact::{is_small_end, kept_as, quantise_q8};
 use crate::weights::file::Pending;
-use crate::weights::format::{Dtype, gguf_writer};
+use crate::weights::format::{Dtype, blocks, gguf_writer};
 use crate::weights::stream::{Meter, Receiver, Wanted, hex, spans, stream};
 use crate::weights::tensors::Need;
 use crate::weights::{Compact, Origin, WeightType, pack};
@@ -120,11 +121,14 @@ fn tensors(
     let mut tensors = Vec::new();
     for (name, need) in needs.iter().filter(|(name, _)| !name.starts_with("text_encoder.")) {
         let Some(located) = checkpoint.tensors.get(name) else { continue };
-        let dtype = if need.is_weight { kept_as(weights, name, located.dtype, &need.shape) } else { Dtype::F32 };
-        // Blocks of a GGUF file may not run over the end of a row, so a quantised convolution goes in flat.
+        let dtype = if need.is_weight { packed_as(weights, name, located.dtype, &need.shape) } else { Dtype::F32 };
+        // Blocks of a GGUF file may not run over the end of a row, so a quantised convolution goes in flat, and where its rows
+        // are no multiple of a block all of them as one.
+        let columns: usize = need.shape.iter().skip(1).product();
         let shape = match dtype.block() {
             1 => need.shape.clone(),
-            _ => vec![need.shape[0], need.shape[1..].iter().product()],
+            block if columns.is_multiple_of(block) => vec![need.shape[0], columns],
+            _ => vec![need.shape[0] * columns],
         };
         tensors.push((name.clone(), dtype, shape));
     }
@@ -138,6 +142,33 @@ fn tensors(
             Ok(Packed { name, dtype, shape, bytes })
         })
         .collect()
+}
+
+/// What a pack holds a matrix as: what it is kept as, but 8 bits also where rows are no multiple of 32. Whoever loads the
+/// pack keeps such a matrix as f16.
+fn packed_as(weights: WeightType, name: &str, from: Dtype, shape: &[usize]) -> Dtype {
+    let kept = kept_as(weights, name, from, shape);
+    let is_quantised = matches!(weights, WeightType::Q8 | WeightType::Q4);
+    let values: usize = shape.iter().product();
+    if is_quantised && kept == Dtype::F16 && !is_small_end(name) && values.is_multiple_of(32) {
+        Dtype::Q8_0
+    } else {
+        kept
+    }
+}
+
+/// The tensor as `dtype`.
+fn converted(tensor: &Compact, dtype: Dtype) -> Option<Cow<'_, [u8]>> {
+    match (tensor.dtype, dtype) {
+        (from, to) if from == to => Some(Cow::Borrowed(&tensor.bytes)),
+        (from, Dtype::Q8_0) => {
+            let (mut values, mut bytes) = (Vec::new(), Vec::new());
+            blocks::dequantise(from, &tensor.bytes, &mut values)?;
+            quantise_q8(&values, &mut bytes);
+            Some(Cow::Owned(bytes))
+        }
+        _ => None,
+    }
 }
 
 /// The files of a pack on their way.
@@ -234,13 +265,13 @@ impl Parts {
             Some((part, index))
         });
         let (part, index) = found.ok_or_else(unplanned)?;
-        if part.tensors[index].bytes != tensor.bytes.len() as u64 {
-            return Err(unplanned());
-        }
+        let planned = &part.tensors[index];
+        let bytes = converted(tensor, planned.dtype).filter(|bytes| bytes.len() as u64 == planned.bytes);
+        let bytes = bytes.ok_or_else(unplanned)?;
         let start = part.plan.spans[index].start;
-        let written = part.file.seek(SeekFrom::Start(start)).and_then(|_| part.file.write_all(&tensor.bytes));
+        let written = part.file.seek(SeekFrom::Start(start)).and_then(|_| part.file.write_all(&bytes));
         written.map_err(|error| cannot(&part.temporary, &error))?;
-        part.hashes.insert(tensor.name.clone(), hex(&Sha256::digest(&tensor.bytes)));
+        part.hashes.insert(tensor.name.clone(), hex(&Sha256::digest(&bytes)));
         Ok(())
     }
 

@@ -80,7 +80,7 @@ pub fn quantise_q4(values: &[f32], out: &mut Vec<u8>) {
 
 /// Whether a network computes with this matrix so near its input or output that quantising it would cost more than the
 /// few bytes that it saves: first and last convolutions, the timestep's embedding, the 1×1 convolutions around latents.
-fn is_small_end(name: &str) -> bool {
+pub fn is_small_end(name: &str) -> bool {
     ["conv_in.", "conv_out.", "time_embedding.", "quant_conv."].iter().any(|part| name.contains(part))
 }
 

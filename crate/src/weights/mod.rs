@@ -6,6 +6,8 @@
 pub mod cache;
 pub mod checkpoint;
 pub mod compact;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod embedded;
 pub mod family;
 pub mod file;
 pub mod format;

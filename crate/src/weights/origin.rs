@@ -85,6 +85,15 @@ impl Origin {
         Self { open, keep: cache.map(|cache| (cache, key)) }
     }
 
+    /// A model that is one file.
+    pub fn of_file(file: Rc<dyn File>, prediction: Option<Prediction>) -> Self {
+        let open: Opener = Box::new(move || {
+            let file = file.clone();
+            Box::pin(async move { Checkpoint::of_files(vec![file], prediction).await })
+        });
+        Self { open, keep: None }
+    }
+
     /// A model folder or a file on this computer.
     ///
     /// # Errors

@@ -84,9 +84,12 @@ pub struct Tensors {
     origin: Origin,
 }
 
-/// Same rows, same number of values: dimensions of 1 come and go between formats, and packs flatten convolutions.
+/// Same number of values, and same rows or none: dimensions of 1 come and go between formats, packs flatten convolutions,
+/// and whole matrices whose rows are no multiple of a block.
 pub(super) fn fits(stored: &[usize], wanted: &[usize]) -> bool {
-    stored.first() == wanted.first() && stored.iter().product::<usize>() == wanted.iter().product::<usize>()
+    let is_flat = stored.len() == 1;
+    (is_flat || stored.first() == wanted.first())
+        && stored.iter().product::<usize>() == wanted.iter().product::<usize>()
 }
 
 impl Tensors {
