@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use image::RgbImage;
 use serde::Serialize;
 use styleid::device::{Place, Precision, cpu};
 use styleid::eval::cfsd::Cfsd;
@@ -10,9 +11,10 @@ use styleid::eval::histogram::Histogram;
 use styleid::eval::inception::Inception;
 use styleid::eval::lpips::{Lpips, Seen};
 use styleid::eval::sheet::contact_sheet;
-use styleid::picture::{self, Crop, RgbImage, Size, to_png};
-use styleid::{Error, Result};
+use styleid::picture::{Frame, to_png};
+use styleid::{Control, Error, Result, Style};
 
+use super::bars::Bars;
 use super::engine::{EngineArgs, prepare_folder, read_file, read_picture, write_file};
 use super::method::MethodArgs;
 
@@ -118,11 +120,14 @@ fn sources(folder: &Path) -> Result<Vec<Source>> {
     }
     paths.sort();
     if paths.is_empty() {
-        return Err(Error::File(format!("There are no pictures in {}; name a folder that has some.", folder.display())));
+        return Err(Error::File(format!(
+            "There are no pictures in {}; name a folder that has some.",
+            folder.display()
+        )));
     }
     let source = |path: &PathBuf| {
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Source { name, picture: read_picture(path)? })
+        Ok(Source { name, picture: read_picture(path, None)? })
     };
     let sources: Vec<Source> = paths.iter().map(source).collect::<Result<_>>()?;
     if let Some([first, _]) = sources.array_windows().find(|[a, b]| a.name == b.name) {
@@ -177,23 +182,14 @@ impl StyleSeen {
     }
 }
 
-/// A source as the run cut and scaled it for a result of this size.
-fn fitted(source: &RgbImage, result: &RgbImage) -> RgbImage {
-    let (width, height) = result.dimensions();
-    if source.dimensions() == (width, height) {
-        return source.clone();
-    }
-    // The middle in the result's shape, which for a square is what a run takes.
-    let (w, h) = (f64::from(source.width()), f64::from(source.height()));
-    let scale = (w / f64::from(width)).min(h / f64::from(height));
-    let (cut_w, cut_h) = ((f64::from(width) * scale) as u32, (f64::from(height) * scale) as u32);
-    let (x, y) = ((source.width() - cut_w) / 2, (source.height() - cut_h) / 2);
-    let cut = image::imageops::crop_imm(source, x, y, cut_w, cut_h);
-    image::imageops::resize(&*cut, width, height, image::imageops::FilterType::Lanczos3)
-}
-
-async fn measure(measures: &Measures, content: &Source, style: &Source, seen: &StyleSeen, result: &RgbImage) -> Result<Row> {
-    let content_picture = fitted(&content.picture, result);
+async fn measure(
+    measures: &Measures,
+    content: &Source,
+    style: &Source,
+    seen: &StyleSeen,
+    result: &RgbImage,
+) -> Result<Row> {
+    let content_picture = Frame::middle(content.picture.dimensions(), result.dimensions()).fit(&content.picture);
     let result_seen = measures.lpips.see(result)?;
     let content_seen = measures.lpips.see(&content_picture)?;
     let cfsd = match &measures.cfsd {
@@ -225,7 +221,8 @@ fn summary(rows: &[Row], fid: Option<f64>) -> Summary {
 }
 
 fn table(rows: &[Row], summary: &Summary) -> String {
-    let width = rows.iter().map(|row| row.content.chars().count() + row.style.chars().count() + 4).max().unwrap_or(0).max(8);
+    let width =
+        rows.iter().map(|row| row.content.chars().count() + row.style.chars().count() + 4).max().unwrap_or(0).max(8);
     let line = |name: &str, lpips: f64, histogram: f64, style: f64, cfsd: Option<f64>| {
         let cfsd = cfsd.map(|cfsd| format!("  {cfsd:8.4}")).unwrap_or_default();
         format!("{name:width$}  {lpips:8.4}  {histogram:9.4}  {style:8.4}{cfsd}\n")
@@ -280,13 +277,18 @@ pub async fn run(args: Args) -> Result<()> {
             )));
         }
         prepare_folder(first)?;
-        let mut session = args.engine.session().await?;
+        let bars = Bars::new();
+        let on_progress = |progress| bars.show(progress);
+        let on_notice = |notice: &str| bars.say(notice);
+        let control = Control::new(&on_progress, &|| false).with_notices(&on_notice);
+        let mut session = args.engine.session(&control).await?;
         for content in &contents {
             for style in &styles {
                 let path = file(content, style);
                 if missing.contains(&path) {
-                    let png = session.stylize(&content.picture, &style.picture, &params).await?;
-                    write_file(&path, &png)?;
+                    let styles = [Style::alone(&style.picture)];
+                    let outcome = session.run(&content.picture, &styles, &params, &control).await?;
+                    write_file(&path, &to_png(&outcome.image, None)?)?;
                 }
             }
         }
@@ -298,9 +300,15 @@ pub async fn run(args: Args) -> Result<()> {
     for style in &styles {
         let mut seen: Option<((u32, u32), StyleSeen)> = None;
         for (content, results) in contents.iter().zip(&mut results) {
-            let result = read_picture(&file(content, style))?;
+            let result = read_picture(&file(content, style), None)?;
             if seen.as_ref().is_none_or(|(size, _)| *size != result.dimensions()) {
-                seen = Some((result.dimensions(), StyleSeen::new(&measures, &fitted(&style.picture, &result))?));
+                seen = Some((
+                    result.dimensions(),
+                    StyleSeen::new(
+                        &measures,
+                        &Frame::middle(style.picture.dimensions(), result.dimensions()).fit(&style.picture),
+                    )?,
+                ));
             }
             if let Some((_, seen)) = &seen {
                 rows.push(measure(&measures, content, style, seen, &result).await?);

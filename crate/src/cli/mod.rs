@@ -1,8 +1,11 @@
 //! `styleid`: arguments, and what each command prints.
 
 mod bars;
+mod engine;
+mod eval;
 mod info;
 mod keep;
+mod method;
 mod model;
 mod pack;
 mod styles;
@@ -27,6 +30,9 @@ enum Command {
     // there can be several of adds up.
     #[command(args_override_self = true)]
     Stylize(Box<stylize::Args>),
+    /// Measure results: what is left of the content, how near the style is.
+    #[command(args_override_self = true)]
+    Eval(eval::Args),
     /// Say what a model is: version, prediction type, parameters, bytes, dtypes.
     Info(info::Args),
     /// List the models that are known by name.
@@ -51,6 +57,7 @@ enum DeviceChoice {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Stylize(args) => pollster::block_on(stylize::run(*args)),
+        Command::Eval(args) => pollster::block_on(eval::run(args)),
         Command::Info(args) => pollster::block_on(info::run(&args)),
         Command::Models => info::list(),
         Command::Pack(args) => pollster::block_on(pack::run(args)),

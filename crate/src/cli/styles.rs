@@ -11,7 +11,7 @@ use styleid::styleid::curve::Shape;
 use styleid::styleid::{Blend, Curve};
 use styleid::{Error, Result, Style};
 
-use super::stylize::{read_file, read_picture};
+use super::engine::{read_file, read_picture};
 
 #[derive(Debug, clap::Args)]
 pub struct StyleArgs {
@@ -29,17 +29,23 @@ pub struct StyleArgs {
     /// same order.
     #[arg(long, value_name = "CROP", allow_hyphen_values = true)]
     style_crop: Vec<StyleCrop>,
-    /// How several styles become one.
-    #[arg(long, value_enum, default_value_t = BlendChoice::Together)]
-    blend: BlendChoice,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum BlendChoice {
+pub enum BlendChoice {
     /// Each part of the photo takes what suits it from all styles.
     Together,
     /// The means of the styles' keys and values, for styles of one size.
     Average,
+}
+
+impl From<BlendChoice> for Blend {
+    fn from(choice: BlendChoice) -> Self {
+        match choice {
+            BlendChoice::Together => Self::Together,
+            BlendChoice::Average => Self::Average,
+        }
+    }
 }
 
 /// A crop, or none.
@@ -65,13 +71,6 @@ impl Styles {
 }
 
 impl StyleArgs {
-    pub fn blend(&self) -> Blend {
-        match self.blend {
-            BlendChoice::Together => Blend::Together,
-            BlendChoice::Average => Blend::Average,
-        }
-    }
-
     /// For the result's name.
     pub fn names(&self) -> String {
         let stem =

@@ -48,7 +48,12 @@ impl Frame {
                 size.0, size.1
             )));
         }
-        Ok(Self { whole, part: middle(whole, size), size })
+        Ok(Self::middle(whole, size))
+    }
+
+    /// The largest part of the middle of a picture of `whole` pixels that has the shape of `size`.
+    pub fn middle(whole: (u32, u32), size: (u32, u32)) -> Self {
+        Self { whole, part: middle(whole, size), size }
     }
 
     /// That part of `picture`, scaled (Lanczos, as in the reference).
