@@ -91,7 +91,7 @@ fn fewer_bits_are_further_from_the_reference_and_none_is_far() {
 }
 
 fn packing(weights: WeightType, part_bytes: Option<u64>) -> Packing {
-    Packing { source: "test".into(), weights, part_bytes, licence: None, prediction: None }
+    Packing { source: "test".into(), weights, part_bytes, odd_rows: false, licence: None, prediction: None }
 }
 
 fn final_picture(origin: &Origin, weights: WeightType) -> image::RgbImage {
@@ -114,6 +114,27 @@ fn a_pack_computes_what_its_model_computes_quantised() {
         let pack = Origin::local(&files[0].0, None).expect("a file");
         assert_eq!((info(&pack).version, info(&pack).layout.as_str()), ("1.x", "pack"));
         assert!(final_picture(&pack, WeightType::Exact) == final_picture(&origin, weights), "{}", weights.name());
+    }
+}
+
+#[test]
+fn odd_rows_at_8_bits_make_a_pack_smaller_and_its_picture_hardly_another() {
+    let scratch = Scratch::new();
+    let origin = single("tiny15.q4_0.gguf");
+    let [(even, even_bytes), (odd, odd_bytes)] = [false, true].map(|odd_rows| {
+        let out = scratch.path(if odd_rows { "odd" } else { "even" });
+        let packing = Packing { odd_rows, ..packing(WeightType::Q8, None) };
+        pollster::block_on(write(&origin, &packing, &out, &silent())).expect("a pack").remove(0)
+    });
+    assert!(odd_bytes < even_bytes, "{odd_bytes} and {even_bytes}");
+    let [even, odd] = [even, odd].map(|path| Origin::local(&path, None).expect("a file"));
+    let exact = final_picture(&even, WeightType::Exact);
+    for weights in [WeightType::Exact, WeightType::Q8] {
+        let picture = final_picture(&odd, weights);
+        let differences = picture.as_raw().iter().zip(exact.as_raw()).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+        let error = (differences.sum::<f64>() / exact.as_raw().len() as f64).sqrt();
+        // Random weights amplify; unrelated pictures are 60 and more apart.
+        assert!(error > 0.0 && error < 12.0, "{error}");
     }
 }
 

@@ -23,6 +23,9 @@ pub struct Args {
     /// Write parts of at most this size, such as 90MB, for hosts that take no large files.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     shard: Option<u64>,
+    /// Hold rows that are no multiple of 32 at 8 bits too: a smaller file for models with odd widths.
+    #[arg(long)]
+    odd_rows: bool,
     /// Under which terms the weights are; is written into the pack.
     #[arg(long, value_name = "NAME")]
     licence: Option<String>,
@@ -51,6 +54,7 @@ pub async fn run(args: Args) -> Result<()> {
         source: local.unwrap_or_else(|| args.model.model.clone()),
         weights: args.weights.into(),
         part_bytes: args.shard,
+        odd_rows: args.odd_rows,
         licence: args.licence,
         prediction: args.model.prediction(),
     };

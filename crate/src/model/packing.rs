@@ -33,6 +33,9 @@ pub struct Packing {
     pub weights: WeightType,
     /// Largest size of a part, or one file.
     pub part_bytes: Option<u64>,
+    /// Whether 8 bits hold rows that are no multiple of 32 too, which cost 16 otherwise. Whoever loads the pack keeps them as
+    /// f16 all the same, so that nothing but the file becomes smaller, and these weights less exact.
+    pub odd_rows: bool,
     /// Terms of the weights; written into the pack.
     pub licence: Option<String>,
     /// Overrules what the files say about the UNet's output.
@@ -102,7 +105,7 @@ pub async fn write(
         None
     };
 
-    let tensors = tensors(&checkpoint, &needs, packing.weights, embedding.as_ref())?;
+    let tensors = tensors(&checkpoint, &needs, packing, embedding.as_ref())?;
     let mut parts = Parts::begin(tensors, &facts, &checkpoint, packing, out)?;
     if let Some(embedding) = embedding {
         parts.put(&embedding)?;
@@ -115,13 +118,13 @@ pub async fn write(
 fn tensors(
     checkpoint: &Checkpoint,
     needs: &Needs,
-    weights: WeightType,
+    packing: &Packing,
     embedding: Option<&Compact>,
 ) -> Result<Vec<Packed>> {
     let mut tensors = Vec::new();
     for (name, need) in needs.iter().filter(|(name, _)| !name.starts_with("text_encoder.")) {
         let Some(located) = checkpoint.tensors.get(name) else { continue };
-        let dtype = if need.is_weight { packed_as(weights, name, located.dtype, &need.shape) } else { Dtype::F32 };
+        let dtype = if need.is_weight { packed_as(packing, name, located.dtype, &need.shape) } else { Dtype::F32 };
         // Blocks of a GGUF file may not run over the end of a row, so a quantised convolution goes in flat, and where its rows
         // are no multiple of a block all of them as one.
         let columns: usize = need.shape.iter().skip(1).product();
@@ -144,17 +147,13 @@ fn tensors(
         .collect()
 }
 
-/// What a pack holds a matrix as: what it is kept as, but 8 bits also where rows are no multiple of 32. Whoever loads the
-/// pack keeps such a matrix as f16.
-fn packed_as(weights: WeightType, name: &str, from: Dtype, shape: &[usize]) -> Dtype {
-    let kept = kept_as(weights, name, from, shape);
-    let is_quantised = matches!(weights, WeightType::Q8 | WeightType::Q4);
+/// What a pack holds a matrix as: what it is kept as, but 8 bits also for odd rows if asked for.
+fn packed_as(packing: &Packing, name: &str, from: Dtype, shape: &[usize]) -> Dtype {
+    let kept = kept_as(packing.weights, name, from, shape);
+    let is_quantised = matches!(packing.weights, WeightType::Q8 | WeightType::Q4);
     let values: usize = shape.iter().product();
-    if is_quantised && kept == Dtype::F16 && !is_small_end(name) && values.is_multiple_of(32) {
-        Dtype::Q8_0
-    } else {
-        kept
-    }
+    let is_odd = is_quantised && kept == Dtype::F16 && !is_small_end(name) && values.is_multiple_of(32);
+    if packing.odd_rows && is_odd { Dtype::Q8_0 } else { kept }
 }
 
 /// The tensor as `dtype`.

@@ -85,7 +85,11 @@ pub(super) fn decode_any(name: &str, bytes: &[u8]) -> Result<Decoded> {
         ImageError::Unsupported(error) => {
             Error::Picture(format!("{name} is of a rare kind that cannot be read ({error}); save it as PNG or JPEG."))
         }
-        error => Error::Picture(format!("{name} is damaged and cannot be decoded ({error}); try another copy.")),
+        error => {
+            // Some decoders' messages end with a line of their own.
+            let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            Error::Picture(format!("{name} is damaged and cannot be decoded ({why}); try another copy."))
+        }
     };
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|_| unknown())?;
     let format = reader.format().filter(ImageFormat::reading_enabled).ok_or_else(unknown)?;

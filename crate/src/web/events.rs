@@ -1,9 +1,10 @@
-//! What a run tells the page while it goes on, as plain objects.
+//! What goes between the page and a run as plain objects: options in, events out.
 
 use std::rc::Rc;
 
 use js_sys::{Function, Object, Reflect, Uint8Array};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
 
 use crate::control::Preview;
@@ -14,6 +15,15 @@ pub(super) fn object(value: &impl Serialize) -> Result<JsValue> {
     value
         .serialize(&serde_wasm_bindgen::Serializer::json_compatible())
         .map_err(|error| Error::Settings(format!("A value cannot be handed to the page ({error}).")))
+}
+
+/// Options, an object of plain values; `what` names them in the sentence on what is wrong with them.
+pub(super) fn options<T: DeserializeOwned>(object: JsValue, what: &str) -> Result<T> {
+    // By way of JSON: read directly, an object's unknown fields would go unnoticed.
+    let refused = |why: String| Error::Settings(format!("The {what} cannot be understood: {why}."));
+    let value: serde_json::Value =
+        serde_wasm_bindgen::from_value(object).map_err(|error| refused(error.to_string()))?;
+    serde_json::from_value(value).map_err(|error| refused(error.to_string()))
 }
 
 pub(super) fn reporter(on_event: Function) -> impl Fn(Progress) {

@@ -7,7 +7,7 @@ use js_sys::{Function, Reflect};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
-use super::events::{notifier, object, reporter};
+use super::events::{self, notifier, object, reporter};
 use super::{CANCELLED, DEVICE, Flight, SESSION, WEIGHTS, opfs, picked, transport};
 use crate::device::Precision;
 use crate::memory::Memory;
@@ -59,8 +59,7 @@ pub async fn load_model(options: JsValue, files: JsValue, on_event: Function) ->
     let device = DEVICE
         .with_borrow(|device| device.as_ref().map(|(device, _)| device.clone()))
         .ok_or_else(|| Error::Device("No device has been opened yet.".into()))?;
-    let options: ModelOptions = serde_wasm_bindgen::from_value(options)
-        .map_err(|error| Error::Settings(format!("The model's options cannot be understood: {error}.")))?;
+    let options: ModelOptions = events::options(options, "model's options")?;
     // The old model goes first: two would not fit everywhere.
     SESSION.set(None);
     device.memory_cleanup();

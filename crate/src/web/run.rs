@@ -6,7 +6,7 @@ use image::RgbImage;
 use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
-use super::events::{notifier, previewer, reporter};
+use super::events::{self, notifier, previewer, reporter};
 use super::request::{Request, StyleSource};
 use super::{CANCELLED, Flight, SESSION, WEIGHTS, heap};
 use crate::memory::{self, GpuBytes};
@@ -70,8 +70,7 @@ pub async fn stylize(request: JsValue, options: JsValue, on_event: Function) -> 
     resume();
     PAUSED_FOR.set(0.0);
     heap::forget();
-    let params: Params = serde_wasm_bindgen::from_value(options)
-        .map_err(|error| Error::Settings(format!("The settings cannot be understood: {error}.")))?;
+    let params: Params = events::options(options, "settings")?;
     let request: Request = serde_wasm_bindgen::from_value(request)
         .map_err(|error| Error::Settings(format!("The pictures to work on cannot be understood: {error}.")))?;
     let mut session = SESSION.take().ok_or_else(|| Error::Model("No model has been loaded yet.".into()))?;
