@@ -1,23 +1,25 @@
-// The page's side of the worker: a small promise API. A worker whose wasm has trapped, or that does not let go when it is
-// cancelled, is thrown away; the next call starts a fresh one, so nothing on the page is ever stuck with a broken one.
+// The page's side of the worker: a small promise API. A worker whose GPU or memory is gone, that has trapped or died, or that
+// does not let go when it is cancelled is thrown away; the next call starts a fresh one, so nothing is ever stuck with it.
+
+import { startWorker, staysInside, watchLife } from "./worker-life.js";
 
 /**
  * @typedef {import("./styleid.js").Adapter} Adapter
  * @typedef {import("./styleid.js").KeptModels} KeptModels
  * @typedef {import("./styleid.js").ModelInfo} ModelInfo
  * @typedef {import("./styleid.js").ModelOptions} ModelOptions
- * @typedef {import("./styleid.js").Notice} Notice
  * @typedef {import("./styleid.js").Options} Options
  * @typedef {import("./styleid.js").PickedFile} PickedFile
  * @typedef {import("./styleid.js").PictureInfo} PictureInfo
- * @typedef {import("./styleid.js").ProgressEvent} ProgressEvent
  * @typedef {import("./styleid.js").Preview} Preview
+ * @typedef {import("./styleid.js").ProgressEvent} ProgressEvent
  * @typedef {import("./styleid.js").Request} Request
  * @typedef {import("./styleid.js").Stylized} Stylized
  * @typedef {import("./styleid.js").ErrorKind} ErrorKind
  * @typedef {{ signal?: AbortSignal, onEvent?: (event: ProgressEvent) => void, onNotice?: (sentence: string) => void,
  *   onPreview?: (preview: Preview) => void }} CallOptions
- * @typedef {Omit<CallOptions, "signal"> & { resolve: (value: any) => void, reject: (error: EngineError) => void }} Pending
+ * @typedef {Omit<CallOptions, "signal"> & { message: Record<string, unknown>, resolve: (value: any) => void,
+ *   reject: (error: EngineError) => void }} Pending
  */
 
 /** How long a cancelled call may take to reach its next stopping point before its worker is ended. */
@@ -39,7 +41,10 @@ const KINDS = ["cancelled", "picture", "model", "device", "memory", "settings", 
 function fromReply({ kind, message }) {
   if (KINDS.includes(kind)) return new EngineError(/** @type {ErrorKind} */ (kind), message);
   // Not one of the crate's own errors: the browser's, while it fetched or compiled the wasm.
-  return new EngineError("internal", `The program could not be started: ${message}. Reload the page to try again.`);
+  return new EngineError(
+    "internal",
+    `The program could not be started (${message}). Check the connection and try again.`,
+  );
 }
 
 const cancelled = () => new EngineError("cancelled", "Cancelled.");
@@ -52,6 +57,9 @@ function identify({ source, weights, prediction, hub }, files) {
 
 export class Engine {
   /** @type {Worker | null} */ #worker = null;
+  /** Ends the watch over the worker's life. @type {AbortController | null} */ #watch = null;
+  /** Whether the worker may reach only what the page's policy names. */ #isInside = true;
+  /** Whether this browser has refused to start a worker that inherits the policy. */ #isRefused = false;
   /** @type {Map<number, Pending>} */ #pending = new Map();
   #lastId = 0;
   /** @type {Promise<Adapter> | null} */ #device = null;
@@ -59,10 +67,9 @@ export class Engine {
   #createWorker;
   #cancelGraceMs;
 
-  /** @param {{ createWorker?: () => Worker, cancelGraceMs?: number }} [options] for tests */
-  constructor({ createWorker, cancelGraceMs = CANCEL_GRACE_MS } = {}) {
-    this.#createWorker =
-      createWorker ?? (() => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
+  /** @param {{ createWorker?: (isInside: boolean) => Worker, cancelGraceMs?: number }} [options] for tests */
+  constructor({ createWorker = startWorker, cancelGraceMs = CANCEL_GRACE_MS } = {}) {
+    this.#createWorker = createWorker;
     this.#cancelGraceMs = cancelGraceMs;
   }
 
@@ -81,12 +88,20 @@ export class Engine {
     return this.#call({ operation: "checkPicture", bytes });
   }
 
+  /** A PNG of a picture that browsers do not show. @param {Uint8Array} bytes @param {number} longSide @returns {Promise<Uint8Array<ArrayBuffer>>} */
+  preview(bytes, longSide) {
+    return this.#call({ operation: "previewPicture", bytes, longSide });
+  }
+
   /**
    * Loads a model, unless it is the one already loaded.
    * @param {ModelOptions} model @param {PickedFile[]} files read instead of the model's source where there are any
    * @param {CallOptions} [options] @returns {Promise<ModelInfo>}
    */
   async load(model, files, options = {}) {
+    const isInside = staysInside(model, files);
+    if (isInside !== this.#isInside) await this.#retire();
+    this.#isInside = isInside;
     await this.device();
     const identity = identify(model, files);
     if (this.#model?.identity === identity) return this.#model.info;
@@ -107,43 +122,44 @@ export class Engine {
   }
 
   /**
-   * @param {Request} request @param {Options} settings @param {CallOptions} [options]
-   * @returns {Promise<Stylized>}
+   * Repaints a picture with the loaded model. The pictures' bytes are copied; the caller keeps its own.
+   * @param {Request} request @param {Options} settings @param {CallOptions} [options] @returns {Promise<Stylized>}
    */
   stylize(request, settings, options = {}) {
     return this.#call({ operation: "stylize", request, options: settings }, options);
   }
 
-  /** Holds the run at its next block, until it is resumed or cancelled. */
+  /** Holds the running `stylize` until `resume`; it can be cancelled meanwhile. */
   pause() {
-    this.#worker?.postMessage({ pause: true });
+    this.#worker?.postMessage({ tell: "pause" });
   }
 
   resume() {
-    this.#worker?.postMessage({ pause: false });
+    this.#worker?.postMessage({ tell: "resume" });
   }
 
-  /** A PNG of a picture that browsers do not show. @param {Uint8Array} bytes @param {number} longSide @returns {Promise<Uint8Array<ArrayBuffer>>} */
-  preview(bytes, longSide) {
-    return this.#call({ operation: "previewPicture", bytes, longSide });
+  /** Ends the worker, with whatever it is doing. The next call starts another one. */
+  dispose() {
+    if (this.#worker) this.#stop(this.#worker, cancelled());
   }
 
-  /** @param {Record<string, unknown>} request @param {CallOptions} [options] @returns {Promise<any>} */
-  #call(request, { signal, onEvent, onNotice, onPreview } = {}) {
+  /** @param {Record<string, unknown>} message as worker.js has it @param {CallOptions} [options] @returns {Promise<any>} */
+  #call(message, { signal, ...listeners } = {}) {
     if (signal?.aborted) return Promise.reject(cancelled());
     const worker = (this.#worker ??= this.#start());
     const id = ++this.#lastId;
     const result = new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject, onEvent, onNotice, onPreview });
-      worker.postMessage({ id, ...request });
+      this.#pending.set(id, { message, resolve, reject, ...listeners });
+      worker.postMessage({ id, ...message });
     });
     if (!signal) return result;
 
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let grace;
     const onAbort = () => {
-      worker.postMessage({ cancel: true });
-      grace = setTimeout(() => this.#stop(worker, cancelled()), this.#cancelGraceMs);
+      // Not the worker of the beginning: the call may have moved on to another one.
+      this.#worker?.postMessage({ tell: "cancel" });
+      grace = setTimeout(() => this.#replace(id, cancelled()), this.#cancelGraceMs);
     };
     signal.addEventListener("abort", onAbort, { once: true });
     return result.finally(() => {
@@ -153,49 +169,126 @@ export class Engine {
   }
 
   #start() {
-    const worker = this.#createWorker();
+    const worker = this.#createWorker(this.#isInside && !this.#isRefused);
+    let isAlive = false;
     worker.onmessage = ({ data }) => {
-      if ("panic" in data) {
-        const what = String(data.panic).split("\n")[0];
-        const fault = `The program hit a fault of its own (${what}). Your choices are kept: try again.`;
-        this.#stop(
-          worker,
-          data.kind === "memory" ? new EngineError("memory", what) : new EngineError("internal", fault),
-        );
-        return;
+      if (worker !== this.#worker) return; // ended, with a last word on its way
+      if ("alive" in data) {
+        isAlive = true;
+        this.#watch = watchLife(data.alive, () => this.#stop(worker, died()));
+      } else if ("panic" in data) {
+        this.#stop(worker, fault(data.panic, data.kind));
+      } else if (this.#pending.has(data.id)) {
+        this.#answer(data);
       }
-      const call = this.#pending.get(data.id);
-      if (!call) return;
-      if ("event" in data) {
-        if ("notice" in data.event) call.onNotice?.(data.event.notice);
-        else if ("preview" in data.event) call.onPreview?.(data.event.preview);
-        else call.onEvent?.(data.event);
-        return;
-      }
-      this.#pending.delete(data.id);
-      if ("error" in data) call.reject(fromReply(data.error));
-      else call.resolve(data.value);
     };
     worker.onerror = (event) => {
       event.preventDefault();
+      if (worker !== this.#worker) return;
+      // Some browser may not start a worker from a blob. It is then started from its address, once.
+      if (!isAlive && this.#isInside && !this.#isRefused) {
+        this.#isRefused = true;
+        this.#restart();
+        return;
+      }
+      if (isAlive) return this.#stop(worker, fault(event.message));
       const why = event.message ? ` (${event.message})` : "";
-      this.#stop(
-        worker,
-        new EngineError("internal", `The program could not be loaded${why}. Check the connection and try again.`),
-      );
+      const message = `The program could not be loaded${why}. Check the connection and try again.`;
+      this.#isRefused = false;
+      this.#stop(worker, new EngineError("internal", message));
     };
     return worker;
+  }
+
+  /** @param {{ id: number, event?: any, error?: { kind: string, message: string }, value?: unknown }} reply */
+  #answer(reply) {
+    const { id, event } = reply;
+    const call = /** @type {Pending} */ (this.#pending.get(id));
+    if (event) {
+      if ("notice" in event) call.onNotice?.(event.notice);
+      else if ("preview" in event) call.onPreview?.(event.preview);
+      else call.onEvent?.(event);
+      return;
+    }
+    if (!reply.error) {
+      this.#pending.delete(id);
+      call.resolve(reply.value);
+      return;
+    }
+    const error = fromReply(reply.error);
+    const { operation } = call.message;
+    const hasComputed = operation === "loadModel" || operation === "stylize";
+    const isStarted = KINDS.includes(reply.error.kind);
+    // The GPU's memory comes back, and another device can be had, only with another worker.
+    if ((hasComputed && (error.kind === "device" || error.kind === "memory")) || !isStarted) this.#replace(id, error);
+    else {
+      this.#pending.delete(id);
+      call.reject(error);
+    }
+  }
+
+  /** Ends the worker and fails one call; whatever else it owed is asked of a fresh one. @param {number} id @param {EngineError} error */
+  #replace(id, error) {
+    const call = this.#pending.get(id);
+    if (!call) return;
+    this.#pending.delete(id);
+    this.#restart();
+    call.reject(error);
+  }
+
+  #restart() {
+    this.#end();
+    if (this.#pending.size === 0) return;
+    const worker = (this.#worker = this.#start());
+    for (const [id, { message }] of this.#pending) worker.postMessage({ id, ...message });
+  }
+
+  /** Ends the worker when it owes nothing any more. */
+  async #retire() {
+    while (this.#pending.size > 0) {
+      const owed = [...this.#pending.values()];
+      await Promise.all(
+        owed.map(
+          (call) =>
+            new Promise((settled) => {
+              const { resolve, reject } = call;
+              call.resolve = (value) => (resolve(value), settled(null));
+              call.reject = (error) => (reject(error), settled(null));
+            }),
+        ),
+      );
+    }
+    this.#end();
   }
 
   /** Ends a worker and fails what it still owed. @param {Worker} worker @param {EngineError} error */
   #stop(worker, error) {
     if (worker !== this.#worker) return;
-    worker.terminate();
-    this.#worker = null;
-    this.#device = null;
-    this.#model = null;
+    this.#end();
     const owed = [...this.#pending.values()];
     this.#pending.clear();
     for (const call of owed) call.reject(error);
   }
+
+  #end() {
+    this.#watch?.abort();
+    this.#worker?.terminate();
+    this.#watch = null;
+    this.#worker = null;
+    this.#device = null;
+    this.#model = null;
+  }
+}
+
+const died = () =>
+  new EngineError(
+    "internal",
+    "The browser ended the program, as it does where memory is short. Your choices are kept: try again.",
+  );
+
+/** @param {string} message @param {"internal" | "memory"} [kind] */
+function fault(message, kind = "internal") {
+  if (kind === "memory") return new EngineError(kind, message);
+  const what = message.split("\n")[0];
+  return new EngineError(kind, `The program hit a fault of its own (${what}). Your choices are kept: try again.`);
 }

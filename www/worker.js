@@ -22,19 +22,20 @@ import init, {
  * @typedef {import("./styleid.js").PickedFile} PickedFile
  * @typedef {import("./styleid.js").Preview} Preview
  * @typedef {import("./styleid.js").ProgressEvent} ProgressEvent
- * @typedef {import("./styleid.js").Request} Pictures
+ * @typedef {import("./styleid.js").Request} Request
  * @typedef {{ id: number, operation: "openDevice" }
  *   | { id: number, operation: "checkPicture", bytes: Uint8Array }
  *   | { id: number, operation: "previewPicture", bytes: Uint8Array, longSide: number }
  *   | { id: number, operation: "loadModel", options: ModelOptions, files: PickedFile[] }
  *   | { id: number, operation: "listKept" }
  *   | { id: number, operation: "purgeKept", folder: string }
- *   | { id: number, operation: "stylize", request: Pictures, options: Options }} Call
+ *   | { id: number, operation: "stylize", request: Request, options: Options }} Call
  * @typedef {ProgressEvent | Notice | { preview: Preview }} RunEvent
- * @typedef {Call | { cancel: true } | { pause: boolean }} Request
+ * @typedef {Call | { tell: "cancel" | "pause" | "resume" }} Message
  * @typedef {{ id: number, value: unknown }
  *   | { id: number, event: RunEvent }
  *   | { id: number, error: { kind: string, message: string } }
+ *   | { alive: string | null }
  *   | { panic: string, kind: "internal" | "memory" }} Reply
  */
 
@@ -46,26 +47,57 @@ const send = (reply, transfer = []) => scope.postMessage(reply, transfer);
 // A panic inside an async function leaves its promise pending for ever: this hook is the only word of it.
 scope.styleidPanic = (message, kind) => send({ panic: message, kind });
 
-/** A trap without a panic, of which memory that ran out is one. @param {Error} error */
-function trapped({ message }) {
-  if (ranOutOfMemory()) {
-    const sentence = "The page's memory ran out: try a smaller picture or size, or the weights q4.";
-    send({ panic: sentence, kind: "memory" });
-  } else send({ panic: message, kind: "internal" });
+/** Whether the wasm module can do no more: it trapped, overran its stack, or never got its memory. @param {unknown} error */
+const isTrap = (error) => error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
+
+function ranOut() {
+  try {
+    return ranOutOfMemory();
+  } catch {
+    return false; // the module was never started
+  }
 }
+
+/** Tells of a trap that no panic has told of: that of the allocator is one. @param {Error} error */
+function tellTrap({ message }) {
+  const isMemory = /out of memory|could not allocate|allocation failed/i.test(message) || ranOut();
+  const sentence = "The browser's memory ran out; try a smaller picture or size, or close other tabs.";
+  send(isMemory ? { panic: sentence, kind: "memory" } : { panic: message, kind: "internal" });
+}
+
+// In what nobody waits for, such as what the GPU calls back.
 scope.addEventListener("error", (event) => {
-  if (!(event.error instanceof WebAssembly.RuntimeError)) return;
+  if (!isTrap(event.error)) return;
   event.preventDefault();
-  trapped(event.error);
+  tellTrap(event.error);
+});
+scope.addEventListener("unhandledrejection", ({ reason }) => {
+  if (isTrap(reason)) tellTrap(reason);
 });
 
 const ready = init();
+ready.catch(() => {}); // whoever calls first hears of it
+
+// Held for as long as this worker lives: the page waits for it, and so hears of a death that the browser keeps silent.
+if (navigator.locks) {
+  const life = `styleid-worker-${crypto.randomUUID()}`;
+  const held = navigator.locks.request(life, () => {
+    send({ alive: life });
+    return new Promise(() => {});
+  });
+  held.catch(() => send({ alive: null }));
+} else send({ alive: null }); // an insecure address
 
 /** @param {Call} call */
 async function perform(call) {
   await ready;
   /** @param {RunEvent} event */
-  const onEvent = (event) => send({ id: call.id, event });
+  const onEvent = (event) => {
+    const pixels = "preview" in event ? event.preview.rgba : null;
+    // Memory of the wasm module's own cannot leave it.
+    const isOwn = pixels !== null && pixels.byteLength === pixels.buffer.byteLength;
+    send({ id: call.id, event }, isOwn ? [/** @type {ArrayBuffer} */ (pixels.buffer)] : []);
+  };
   switch (call.operation) {
     case "openDevice":
       return openDevice();
@@ -88,16 +120,12 @@ async function perform(call) {
   }
 }
 
-scope.onmessage = async (/** @type {MessageEvent<Request>} */ { data }) => {
-  if ("cancel" in data) {
-    await ready;
-    cancel();
-    return;
-  }
-  if ("pause" in data) {
-    await ready;
-    if (data.pause) pause();
-    else resume();
+const ORDERS = { cancel, pause, resume };
+
+scope.onmessage = async (/** @type {MessageEvent<Message>} */ { data }) => {
+  if ("tell" in data) {
+    // Where the module could not be started, the call that wanted it says so.
+    await ready.then(ORDERS[data.tell], () => {});
     return;
   }
   try {
@@ -106,7 +134,7 @@ scope.onmessage = async (/** @type {MessageEvent<Request>} */ { data }) => {
     send({ id: data.id, value }, png ? [png.buffer] : []);
   } catch (error) {
     const { name, message } = error instanceof Error ? error : { name: "internal", message: String(error) };
-    if (error instanceof WebAssembly.RuntimeError) trapped(error);
+    if (isTrap(error)) tellTrap(/** @type {Error} */ (error));
     else send({ id: data.id, error: { kind: name, message } });
   }
 };

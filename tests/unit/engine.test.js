@@ -22,8 +22,8 @@ class FakeWorker {
 function start(options = {}) {
   const workers = [];
   const engine = new Engine({
-    createWorker: () => {
-      workers.push(new FakeWorker());
+    createWorker: (isInside) => {
+      workers.push(Object.assign(new FakeWorker(), { isInside }));
       return workers.at(-1);
     },
     ...options,
@@ -36,20 +36,27 @@ const obliging = (worker) =>
   (worker.answer = ({ id, operation, options }) =>
     queueMicrotask(() => worker.reply({ id, value: operation === "loadModel" ? { name: options.source } : {} })));
 
-const pictures = { content: new Uint8Array(), styles: [{ picture: new Uint8Array() }] };
+const request = { content: new Uint8Array([1]), styles: [{ picture: new Uint8Array([2]) }] };
 const model = (source, changes = {}) => ({ source, weights: "exact", prediction: null, hub: null, ...changes });
 
 test("answers reach their own callers, events theirs", async () => {
   const { engine, workers } = start();
-  const events = [];
+  const [events, previews] = [[], []];
   const first = engine.check(new Uint8Array([1]));
-  const second = engine.stylize(pictures, {}, { onEvent: (event) => events.push(event) });
+  const second = engine.stylize(
+    request,
+    { steps: 4 },
+    { onEvent: (event) => events.push(event), onPreview: (preview) => previews.push(preview) },
+  );
   const [a, b] = workers[0].received;
+  assert.deepEqual(b, { id: 2, operation: "stylize", request, options: { steps: 4 } });
   workers[0].reply({ id: b.id, event: { phase: "stylize", step: 1, steps: 4 } });
+  workers[0].reply({ id: b.id, event: { preview: { width: 8, height: 8, step: 1, steps: 4 } } });
   workers[0].reply({ id: b.id, value: "second" });
   workers[0].reply({ id: a.id, value: "first" });
   assert.deepEqual([await first, await second], ["first", "second"]);
   assert.deepEqual(events, [{ phase: "stylize", step: 1, steps: 4 }]);
+  assert.deepEqual(previews, [{ width: 8, height: 8, step: 1, steps: 4 }]);
 });
 
 test("an error keeps its kind and its sentence", async () => {
@@ -61,7 +68,7 @@ test("an error keeps its kind and its sentence", async () => {
 
 test("after a panic everything owed fails with a sentence and the next call gets a fresh worker", async () => {
   const { engine, workers } = start();
-  const run = engine.stylize(pictures, {});
+  const run = engine.stylize(request, {});
   const check = engine.check(new Uint8Array());
   workers[0].reply({ panic: "index out of bounds\nat src/somewhere.rs" });
   await assert.rejects(run, {
@@ -83,14 +90,14 @@ test("a model is loaded once, and again by a fresh worker", async () => {
   void engine.device();
   obliging(workers[0]);
   workers[0].reply({ id: 1, value: {} });
-  await engine.load(model("https://example.org/a/"), []);
-  await engine.load(model("https://example.org/a/"), []);
+  await engine.load(model("o/a"), []);
+  await engine.load(model("o/a"), []);
   assert.equal(loads(workers[0]), 1);
-  await engine.load(model("https://example.org/b/"), []);
+  await engine.load(model("o/b"), []);
   assert.equal(loads(workers[0]), 2);
 
   workers[0].reply({ panic: "gone" });
-  const load = engine.load(model("https://example.org/b/"), []);
+  const load = engine.load(model("o/b"), []);
   obliging(workers[1]);
   workers[1].reply({ id: workers[1].received[0].id, value: {} });
   await load;
@@ -107,7 +114,7 @@ test("what a model is kept as, and which files it is read from, makes it another
     [model("o/r"), []],
     [model("o/r", { weights: "q8" }), []],
     [model("o/r", { prediction: "epsilon" }), []],
-    [model("o/r", { hub: "https://mirror.example" }), []],
+    [model("o/r", { hub: "https://hf.co" }), []],
     [model("o/r"), [file("one", 1)]],
     [model("o/r"), [file("other", 1)]],
     [model("o/r"), [file("one", 2)]],
@@ -156,16 +163,16 @@ test("kept models are listed and removed without a device", async () => {
 test("aborting asks the worker to cancel, and ends one that does not", async () => {
   const { engine, workers } = start({ cancelGraceMs: 20 });
   const polite = new AbortController();
-  const first = engine.stylize(pictures, {}, { signal: polite.signal });
+  const first = engine.stylize(request, {}, { signal: polite.signal });
   polite.abort();
-  assert.deepEqual(workers[0].received.at(-1), { cancel: true });
+  assert.deepEqual(workers[0].received.at(-1), { tell: "cancel" });
   workers[0].reply({ id: 1, error: { kind: "cancelled", message: "Cancelled." } });
   await assert.rejects(first, { kind: "cancelled" });
   await new Promise((resolve) => setTimeout(resolve, 40));
   assert.ok(!workers[0].terminated);
 
   const stuck = new AbortController();
-  const second = engine.stylize(pictures, {}, { signal: stuck.signal });
+  const second = engine.stylize(request, {}, { signal: stuck.signal });
   stuck.abort();
   await assert.rejects(second, { kind: "cancelled" });
   assert.ok(workers[0].terminated);
@@ -173,7 +180,7 @@ test("aborting asks the worker to cancel, and ends one that does not", async () 
 
 test("a call that is cancelled before it begins never reaches the worker", async () => {
   const { engine, workers } = start();
-  await assert.rejects(engine.stylize(pictures, {}, { signal: AbortSignal.abort() }), {
+  await assert.rejects(engine.stylize(request, {}, { signal: AbortSignal.abort() }), {
     kind: "cancelled",
   });
   assert.equal(workers.length, 0);
@@ -189,16 +196,196 @@ test("a refused device is asked for again", async () => {
   assert.deepEqual(await granted, { name: "GPU" });
 });
 
-test("memory that ran out is told from a fault, and previews from progress", async () => {
+test("a run is held and goes on", () => {
   const { engine, workers } = start();
-  const previews = [];
-  const run = engine.stylize(pictures, {}, { onPreview: (preview) => previews.push(preview) });
+  engine.pause(); // nothing runs, and nothing is begun by it
+  assert.equal(workers.length, 0);
+  void engine.stylize(request, {});
   engine.pause();
   engine.resume();
-  assert.deepEqual(workers[0].received.slice(1), [{ pause: true }, { pause: false }]);
-  workers[0].reply({ id: 1, event: { preview: { width: 1, height: 1, step: 3, steps: 20 } } });
-  workers[0].reply({ panic: "The page's memory ran out.", kind: "memory" });
-  await assert.rejects(run, { kind: "memory", message: "The page's memory ran out." });
-  assert.deepEqual(previews, [{ width: 1, height: 1, step: 3, steps: 20 }]);
+  assert.deepEqual(workers[0].received.slice(1), [{ tell: "pause" }, { tell: "resume" }]);
+});
+
+for (const kind of ["device", "memory"]) {
+  test(`after an error of kind ${kind} the next call has a fresh worker, which loads the model again`, async () => {
+    const { engine, workers } = start();
+    void engine.device();
+    obliging(workers[0]);
+    workers[0].reply({ id: 1, value: {} });
+    await engine.load(model("o/r"), []);
+    workers[0].answer = undefined;
+
+    const run = engine.stylize(request, {});
+    const check = engine.check(new Uint8Array([7]));
+    const [{ id }, asked] = workers[0].received.slice(-2);
+    workers[0].reply({ id, error: { kind, message: "It is gone." } });
+    await assert.rejects(run, { kind, message: "It is gone." });
+    assert.ok(workers[0].terminated);
+    assert.deepEqual(workers[1].received, [asked], "what was not at fault is asked again");
+    workers[1].reply({ id: asked.id, value: "well" });
+    assert.equal(await check, "well");
+
+    obliging(workers[1]);
+    await engine.load(model("o/r"), []);
+    assert.deepEqual(
+      workers[1].received.slice(1).map(({ operation }) => operation),
+      ["openDevice", "loadModel"],
+    );
+    assert.equal(workers.length, 2);
+  });
+}
+
+test("a load that runs out of memory, or loses the device, says so and ends the worker", async () => {
+  for (const kind of ["device", "memory"]) {
+    const { engine, workers } = start();
+    const load = engine.load(model("o/r"), []);
+    workers[0].reply({ id: 1, value: {} });
+    await new Promise(setImmediate);
+    workers[0].reply({ id: 2, error: { kind, message: "It is gone." } });
+    await assert.rejects(load, { kind, message: "It is gone." });
+    assert.ok(workers[0].terminated);
+  }
+});
+
+test("a picture that cannot be read, or wrong settings, leave the worker with its model alone", async () => {
+  const { engine, workers } = start();
+  const run = engine.stylize(request, {});
+  workers[0].reply({ id: 1, error: { kind: "settings", message: "Too much." } });
+  await assert.rejects(run, { kind: "settings" });
+  assert.ok(!workers[0].terminated);
+});
+
+test("memory that runs out in the program is told from its faults", async () => {
+  const { engine, workers } = start();
+  const run = engine.stylize(request, {});
+  workers[0].reply({ panic: "The browser's memory ran out; try a smaller size.", kind: "memory" });
+  await assert.rejects(run, { kind: "memory", message: /^The browser's memory ran out; / });
+  assert.ok(workers[0].terminated);
+});
+
+test("a program that could not be started is started anew by the next call", async () => {
+  const { engine, workers } = start();
+  const check = engine.check(new Uint8Array([1]));
+  workers[0].reply({ id: 1, error: { kind: "CompileError", message: "wasm is cut off" } });
+  await assert.rejects(check, { kind: "internal", message: /could not be started \(wasm is cut off\)/ });
+  void engine.check(new Uint8Array([1]));
+  assert.equal(workers.length, 2);
+});
+
+test("a worker that dies without a word is heard of", async (t) => {
+  const { engine, workers } = start();
+  /** Whoever waits for the lock that the worker holds. */
+  const waiting = [];
+  const locks = {
+    request: (name, { signal }, onGranted) => {
+      waiting.push({ name, signal, onGranted });
+      return new Promise(() => {});
+    },
+  };
+  const real = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  Object.defineProperty(globalThis, "navigator", { configurable: true, value: { locks } });
+  t.after(() => {
+    Reflect.deleteProperty(globalThis, "navigator");
+    if (real) Object.defineProperty(globalThis, "navigator", real);
+  });
+  const run = engine.stylize(request, {});
+  workers[0].reply({ alive: "life" });
+  assert.equal(waiting[0].name, "life");
+  waiting[0].onGranted();
+  await assert.rejects(run, { kind: "internal", message: /^The browser ended the program/ });
+
+  const check = engine.check(new Uint8Array([1]));
+  workers[1].reply({ alive: "another" });
+  workers[1].reply({ id: workers[1].received[0].id, value: "well" });
+  assert.equal(await check, "well");
+  engine.dispose();
+  assert.ok(waiting[1].signal.aborted, "nobody waits for a worker that was ended on purpose");
+});
+
+test("where a browser refuses a worker from a blob, it is started from its address, and asked the same", async () => {
+  const { engine, workers } = start();
+  const check = engine.check(new Uint8Array([1]));
+  workers[0].onerror({ message: "refused", preventDefault() {} });
+  assert.deepEqual([workers[0].terminated, workers[0].isInside, workers[1].isInside], [true, true, false]);
+  assert.deepEqual(workers[1].received, workers[0].received);
+  workers[1].reply({ alive: null });
+  workers[1].reply({ id: 1, value: "well" });
+  assert.equal(await check, "well");
+
+  const other = engine.check(new Uint8Array([2]));
+  workers[1].onerror({ message: "oops", preventDefault() {} });
+  await assert.rejects(other, { kind: "internal", message: /fault of its own \(oops\)/ });
+});
+
+test("a program that loads in no way says so, and the next call tries both again", async () => {
+  const { engine, workers } = start();
+  const check = engine.check(new Uint8Array([1]));
+  for (const i of [0, 1]) workers[i].onerror({ message: "no network", preventDefault() {} });
+  await assert.rejects(check, {
+    kind: "internal",
+    message: /could not be loaded \(no network\)\. Check the connection/,
+  });
+  void engine.check(new Uint8Array([1])).catch(() => {});
+  assert.deepEqual(
+    workers.map(({ isInside }) => isInside),
+    [true, false, true],
+  );
+});
+
+test("only an address that a person names lets the worker out", async () => {
+  const { engine, workers } = start();
+  const load = async (...model) => {
+    const loading = engine.load(...model);
+    await new Promise(setImmediate);
+    const worker = workers.at(-1);
+    for (const { id } of worker.received) worker.reply({ id, value: {} });
+    obliging(worker);
+    await loading;
+    return worker;
+  };
+  const inside = [
+    [model("o/r"), []],
+    [model("https://huggingface.co/o/r"), []],
+    [model("https://cdn-lfs.hf.co/o/r.gguf"), []],
+    [model("o/r", { hub: "https://huggingface.co" }), []],
+    [model("https://example.org/a.gguf"), [{ path: "a.gguf", file: new File(["a"], "a.gguf") }]],
+  ];
+  const outside = [
+    [model("o/r", { hub: "https://mirror.example" }), []],
+    [model("https://example.org/a.gguf"), []],
+    [model("https://huggingface.co.example.org/a.gguf"), []],
+    [model("https://nothuggingface.co/a.gguf"), []],
+    [model("http://huggingface.co/a.gguf"), []],
+  ];
+  for (const one of inside) assert.ok((await load(...one)).isInside, one[0].source);
+  assert.equal(workers.length, 1);
+
+  // What is asked of the old worker is waited for.
+  workers[0].answer = undefined;
+  const check = engine.check(new Uint8Array([1]));
+  const loading = engine.load(...outside[0]);
+  await new Promise(setImmediate);
+  assert.ok(!workers[0].terminated);
+  workers[0].reply({ id: workers[0].received.at(-1).id, value: "well" });
+  assert.equal(await check, "well");
+  await new Promise(setImmediate);
+  assert.ok(workers[0].terminated);
+  workers[1].reply({ id: workers[1].received[0].id, value: {} });
+  obliging(workers[1]);
+  await new Promise(setImmediate);
+  for (const { id } of workers[1].received.slice(1)) workers[1].reply({ id, value: {} });
+  await loading;
+
+  for (const one of outside) assert.ok(!(await load(...one)).isInside, one[0].source ?? "");
+  assert.equal(workers.length, 2);
+  assert.ok((await load(...inside[0])).isInside);
+  assert.equal(workers.length, 3);
+});
+
+test("what is let go of fails as cancelled", async () => {
+  const { engine, workers } = start();
+  const run = engine.stylize(request, {});
+  engine.dispose();
+  await assert.rejects(run, { kind: "cancelled" });
   assert.ok(workers[0].terminated);
 });

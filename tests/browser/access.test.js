@@ -1,0 +1,123 @@
+// The page for everybody: what axe-core finds, what is transferred before anything else, and when it can be used.
+
+import assert from "node:assert/strict";
+import { access, readFile, readdir } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { after, afterEach, before, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { encodePng, readGolden } from "./goldens.js";
+import { dist, start } from "./page.js";
+
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** Bytes of HTML, CSS and JavaScript, compressed as servers do. */
+const BUDGET = 150_000;
+/** Milliseconds from the navigation until the page can be used. */
+const USABLE_MS = 1000;
+
+let browser;
+let page;
+before(async () => {
+  browser = await start();
+});
+afterEach(() => page?.close());
+after(() => browser?.close());
+
+/** @param {string} state */
+async function assertAccessible(state) {
+  // Colours on their way to others are judged where they arrive.
+  await page.page.evaluate(() => {
+    for (const animation of document.getAnimations()) {
+      if (animation.effect?.getComputedTiming().endTime === Infinity) animation.cancel();
+      else animation.finish();
+    }
+  });
+  await page.page.evaluate(axe);
+  const { violations } = await page.page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
+  const grave = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  const said = grave.map(
+    ({ id, help, nodes }) => `${id}: ${help}\n${nodes.map(({ html }) => `    ${html}`).join("\n")}`,
+  );
+  assert.equal(grave.length, 0, `${state}:\n${said.join("\n")}`);
+}
+
+for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
+  test(`nothing serious in the page's states, ${colorScheme}`, async () => {
+    // Asked for, never fetched: nobody says yes here.
+    page = await browser.open("?model=sd15-q8", { colorScheme });
+    await assertAccessible("as it opens");
+    await page.page.evaluate(() => document.querySelectorAll("details").forEach((details) => (details.open = true)));
+    await assertAccessible("all unfolded");
+    await page.drop(page.photo, Buffer.from("no picture"), "diary.txt", "text/plain");
+    await page.photo.getByRole("alert").filter({ hasText: "." }).waitFor();
+    await assertAccessible("with a problem");
+    const { content, style } = await readGolden("micro15.diffusers.n4.rect");
+    await page.drop(page.photo, encodePng(content), "content.png");
+    await page.drop(page.painting, encodePng(style), "style.png");
+    await page.waitForPicture(page.photo, "content.png · ");
+    await page.waitForPicture(page.painting, "style.png · ");
+    await page.go.click();
+    await page.consent.waitFor();
+    await assertAccessible("with a question");
+    await page.page.keyboard.press("Escape");
+    await page.waitForEnd();
+    await page.page.setViewportSize({ width: 360, height: 740 });
+    await assertAccessible("on a phone");
+  });
+
+  for (const name of ["how.html", "example.html"]) {
+    test(`nothing serious in ${name}, ${colorScheme}`, async (t) => {
+      if (
+        !(await access(`${dist}/${name}`).then(
+          () => true,
+          () => false,
+        ))
+      )
+        return t.skip("there is none");
+      page = await browser.open("", { colorScheme });
+      await page.page.goto(page.server.url + name);
+      await assertAccessible(name);
+    });
+  }
+}
+
+test("HTML, CSS and JavaScript together keep within the budget", async (t) => {
+  const names = (await readdir(dist)).filter((name) => /\.(html|css|js)$/.test(name));
+  const sizes = await Promise.all(
+    names.map(async (name) => ({ name, bytes: gzipSync(await readFile(`${dist}/${name}`)).length })),
+  );
+  const total = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
+  const largest = sizes.toSorted((a, b) => b.bytes - a.bytes).slice(0, 5);
+  t.diagnostic(`${total} bytes; ${largest.map(({ name, bytes }) => `${name} ${bytes}`).join(", ")}`);
+  assert.ok(total <= BUDGET, `${total} bytes gzipped, more than ${BUDGET}`);
+});
+
+test("it can be used within a second, before any model, and asks nobody else for anything", async (t) => {
+  const times = [];
+  for (let visit = 0; visit < 3; visit++) {
+    page = await browser.open("", {});
+    await page.page.addInitScript(() => {
+      const look = () => {
+        // The last that the script does before it waits for people.
+        if (!document.querySelector("#model option")) return requestAnimationFrame(look);
+        window.usable = performance.now();
+      };
+      requestAnimationFrame(look);
+    });
+    await page.goto("");
+    times.push(await page.page.waitForFunction(() => window.usable).then((handle) => handle.jsonValue()));
+    const summary = page.page.locator("summary").first();
+    await summary.click();
+    assert.ok(await summary.locator("..").evaluate((details) => details.open));
+    await page.page.waitForTimeout(500);
+    assert.deepEqual(
+      page.requests.filter((url) => !url.startsWith(page.server.url) && !/^(blob|data):/.test(url)),
+      [],
+    );
+    assert.ok(!page.requests.some((url) => url.includes("/models/")), "no model is fetched before a run");
+    if (visit < 2) await page.close();
+  }
+  const [, median] = times.toSorted((a, b) => a - b);
+  t.diagnostic(`usable after ${times.map(Math.round).join(", ")} ms`);
+  assert.ok(median <= USABLE_MS, `usable after ${Math.round(median)} ms`);
+});

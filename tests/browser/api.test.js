@@ -1,0 +1,173 @@
+// The API for other pages: from a page of this site, and from another site's.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+import { decodePng, encodePng, largestDifference, readGolden } from "./goldens.js";
+import { FLAGS, RUN_TIMEOUT_MS, dist, start } from "./page.js";
+import { serve } from "./server.js";
+
+/** Of 255: rounding of f32 that was summed in another order. */
+const TOLERANCE = 2;
+
+let browser;
+let golden;
+before(async () => {
+  golden = await readGolden("micro15.diffusers.n4.rect");
+  browser = await start();
+});
+after(() => browser?.close());
+
+const asAddress = (picture) => `data:image/png;base64,${encodePng(picture).toString("base64")}`;
+
+test("an element, a canvas's bytes and a mask go in, the reference's picture comes out, with progress and previews", async () => {
+  const { page, server } = await browser.open();
+  await page.goto(`${server.url}example.html`);
+  const outcome = await page.evaluate(
+    async ([content, style]) => {
+      const { StyleID } = await import("./api.js");
+      const bytes = (url) => Uint8Array.from(atob(url.split(",")[1]), (char) => char.charCodeAt(0));
+      const element = new Image();
+      element.src = URL.createObjectURL(new Blob([bytes(content)]));
+      await element.decode();
+      const phases = new Set();
+      const previews = [];
+      const onProgress = ({ phase }) => phases.add(phase);
+      const styleid = await StyleID.load({ model: "micro15" }, { onProgress });
+      const given = bytes(style);
+      const { blob, ...facts } = await styleid.stylize(
+        { content: element, style: given, steps: 4, size: "keep", previewEvery: 2 },
+        { onProgress, onPreview: ({ step, width, height }) => previews.push([step, width, height]) },
+      );
+      const again = await styleid.stylize({
+        content: element,
+        styles: [given.buffer],
+        steps: 4,
+        size: "keep",
+        gamma: 0.3,
+      });
+      styleid.dispose();
+      const png = [...new Uint8Array(await blob.arrayBuffer())];
+      const isWhole = given.byteLength > 0; // nothing was taken away from the caller
+      return {
+        png,
+        facts,
+        previews,
+        phases: [...phases],
+        layers: styleid.info.layers,
+        isWhole,
+        again: again.unetCalls,
+      };
+    },
+    [asAddress(golden.content), asAddress(golden.style)],
+  );
+  const { width, height, rgb } = decodePng(Buffer.from(outcome.png));
+  assert.deepEqual([width, height], [golden.image.width, golden.image.height]);
+  assert.ok(largestDifference(rgb, golden.image.rgb) <= TOLERANCE);
+  assert.deepEqual([outcome.facts.width, outcome.facts.height, outcome.facts.unetCalls], [width, height, 12]);
+  assert.equal(outcome.again, 4, "the inversions were kept");
+  assert.ok(
+    outcome.previews.length > 0 && outcome.previews.every(([step]) => step % 2 === 0),
+    String(outcome.previews),
+  );
+  assert.ok(
+    ["load", "stylize", "decode"].every((phase) => outcome.phases.includes(phase)),
+    String(outcome.phases),
+  );
+  assert.ok(outcome.layers.includes(7) && outcome.isWhole);
+  await page.context().close();
+});
+
+test("what is wrong gets a kind and a sentence", async () => {
+  const { page, server } = await browser.open();
+  await page.goto(`${server.url}example.html`);
+  const errors = await page.evaluate(async () => {
+    const { EngineError, StyleID } = await import("./api.js");
+    const failure = (promise) =>
+      promise.then(
+        () => ["none"],
+        (error) => [error instanceof EngineError ? error.kind : "other", error.message],
+      );
+    const styleid = await StyleID.load({ model: "micro15" });
+    const text = new Blob(["Dear diary"]);
+    const canvas = document.createElement("canvas");
+    return {
+      unknown: await failure(StyleID.load({ model: "nonesuch" })),
+      files: await failure(StyleID.load({ model: [new File(["x"], "x.txt")] })),
+      cancelled: await failure(StyleID.load({ model: "micro15" }, { signal: AbortSignal.abort() })),
+      none: await failure(styleid.stylize({ content: text })),
+      many: await failure(styleid.stylize({ content: text, styles: Array(5).fill(text) })),
+      nothing: await failure(styleid.stylize({ content: null, style: text })),
+      missing: await failure(styleid.stylize({ content: "no/such/picture.png", style: canvas })),
+      picture: await failure(styleid.stylize({ content: text, style: canvas })),
+      settings: await failure(styleid.stylize({ content: canvas, style: canvas, steps: 0 })),
+    };
+  });
+  for (const [what, kind, sentence] of [
+    ["unknown", "model", /“nonesuch” is neither one of demo, .* nor an address/],
+    ["files", "model", /There is no model in “x\.txt”/],
+    ["cancelled", "cancelled", /Cancelled/],
+    ["none", "settings", /Give one style/],
+    ["many", "settings", /up to four/],
+    ["nothing", "picture", /The content is no picture/],
+    ["missing", "picture", /The content at no\/such\/picture\.png cannot be fetched \(HTTP 404\)/],
+    ["picture", "picture", /./],
+    ["settings", "settings", /./],
+  ]) {
+    assert.equal(errors[what][0], kind, `${what}: ${errors[what]}`);
+    assert.match(errors[what][1], sentence);
+    assert.match(errors[what][1], /\.$/);
+  }
+  await page.context().close();
+});
+
+test("the example runs", async () => {
+  const { page, server } = await browser.open();
+  await page.goto(`${server.url}example.html?model=micro15&steps=1`);
+  await page.getByRole("button", { name: "Repaint the photo" }).click();
+  await page.getByText(/^Done in /).waitFor({ timeout: RUN_TIMEOUT_MS });
+  await page.getByRole("img", { name: "The photo in the painting's style" }).waitFor();
+  await page.context().close();
+});
+
+test("another site's page loads it, where this one's server allows that", async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), "styleid-other-"));
+  await writeFile(path.join(folder, "index.html"), "<!doctype html><title>Another site</title>");
+  const other = await serve(folder, "/");
+  const own = await serve(dist, "/some/where/");
+  // As GitHub Pages does.
+  const open = createServer(async (request, response) => {
+    const answer = await fetch(own.origin + request.url, {
+      headers: request.headers.range ? { range: request.headers.range } : {},
+    });
+    const type = answer.headers.get("content-type") ?? "";
+    response.writeHead(answer.status, { "content-type": type, "access-control-allow-origin": "*" });
+    response.end(Buffer.from(await answer.arrayBuffer()));
+  });
+  await new Promise((resolve) => open.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const site = `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (open.address()).port}/some/where/`;
+  const window = await chromium.launch({ executablePath: process.env.CHROME ?? "/usr/bin/chromium", args: FLAGS });
+  t.after(async () => {
+    await window.close();
+    for (const server of [other, own]) server.close();
+    open.close();
+    open.closeAllConnections();
+    await rm(folder, { recursive: true, force: true });
+  });
+  const page = await window.newPage();
+  await page.goto(other.url);
+  const outcome = await page.evaluate(async (site) => {
+    const { StyleID } = await import(`${site}api.js`);
+    const styleid = await StyleID.load({ model: "micro15" });
+    const error = await styleid.stylize({ content: new Blob(["x"]), style: new Blob(["y"]) }).catch(({ kind }) => kind);
+    const kept = [];
+    for await (const name of (await navigator.storage.getDirectory()).keys()) kept.push(name);
+    return { name: styleid.info.name, error, kept };
+  }, site);
+  assert.deepEqual([outcome.error, outcome.kept], ["picture", ["styleid-models"]]);
+  assert.match(outcome.name, /micro15/);
+});

@@ -1,0 +1,179 @@
+// What the page says of browsers and computers that lack something: each is masked in the page, one by one.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { start } from "./page.js";
+
+let browser;
+let page;
+before(async () => {
+  browser = await start();
+});
+afterEach(() => page?.close());
+after(() => browser?.close());
+
+/** A GPU, and a browser and computer that lack nothing. */
+const PLENTY = () => {
+  const vendor = { vendor: "acme", architecture: "gen-7", device: "", description: "", isFallbackAdapter: false };
+  const limits = {
+    maxBufferSize: 2 ** 31,
+    maxStorageBufferBindingSize: 2 ** 31,
+    maxComputeWorkgroupStorageSize: 32768,
+  };
+  const adapter = { info: vendor, features: new Set(["shader-f16", "subgroups"]), limits };
+  const set = (object, name, value) => Object.defineProperty(object, name, { configurable: true, get: () => value });
+  window.mask = { adapter, set };
+  set(navigator, "gpu", { requestAdapter: async () => window.mask.adapter });
+  set(navigator, "deviceMemory", 8);
+  set(navigator, "userAgentData", { mobile: false });
+  navigator.storage.estimate = async () => ({ usage: 1e6, quota: 100e9 });
+  navigator.storage.persisted = async () => true;
+};
+
+/** What is found where `mask` is done after that. */
+async function examine(mask, options = {}) {
+  page = await browser.open("", options);
+  await page.page.goto(`${page.server.url}example.html`);
+  await page.page.evaluate(PLENTY);
+  await page.page.evaluate(mask);
+  return page.page.evaluate(async () => (await import("./doors.js")).examine());
+}
+
+test("where nothing is missing nothing is said, and the diagnosis has what a report needs", async (t) => {
+  const { doors, diagnosis } = await examine(() => {});
+  assert.deepEqual(doors, []);
+  t.diagnostic(diagnosis);
+  for (const line of [
+    /^StyleID: page of \d/m,
+    /^Browser: Mozilla/m,
+    /^Adapter: acme gen-7$/m,
+    /^Features: shader-f16 subgroups$/m,
+    /^maxBufferSize: 2147483648$/m,
+    /^Storage: 1\.0 MB of 100\.0 GB$/m,
+    /^Files: yes, persistent$/m,
+    /^Memory: 8 GB or more$/m,
+    /^Doors: none$/m,
+  ]) {
+    assert.match(diagnosis, line);
+  }
+  // Neither where the page is, nor what language or time a person has.
+  assert.doesNotMatch(diagnosis, /127\.0\.0\.1|http|en-US/);
+});
+
+for (const [name, mask, kind, tone, sentence] of [
+  [
+    "no WebGPU",
+    () => window.mask.set(navigator, "gpu", undefined),
+    "no-webgpu",
+    "problem",
+    /no WebGPU.*current Chrome, Edge/,
+  ],
+  [
+    "an insecure address",
+    () => {
+      window.mask.set(navigator, "gpu", undefined);
+      window.mask.set(window, "isSecureContext", false);
+    },
+    "insecure",
+    "problem",
+    /secure address: open the page over https/,
+  ],
+  ["no adapter", () => (window.mask.adapter = null), "no-adapter", "problem", /finds no GPU .*hardware acceleration/],
+  [
+    "an adapter that fails",
+    () => window.mask.set(navigator, "gpu", { requestAdapter: () => Promise.reject(new Error("no")) }),
+    "no-adapter",
+    "problem",
+    /finds no GPU/,
+  ],
+  [
+    "a fallback adapter",
+    () => {
+      window.mask.adapter.info.isFallbackAdapter = true;
+      window.mask.adapter.features = new Set();
+    },
+    "software",
+    "problem",
+    /computes on the processor.*hours with Stable Diffusion/,
+  ],
+  [
+    "a software adapter by its name",
+    () => (window.mask.adapter.info.architecture = "swiftshader"),
+    "software",
+    "problem",
+    /computes on the processor/,
+  ],
+  [
+    "no f16",
+    () => (window.mask.adapter.features = new Set()),
+    "no-f16",
+    "plain",
+    /half precision.*more time and memory/,
+  ],
+  [
+    "small buffers",
+    () => (window.mask.adapter.limits.maxBufferSize = 2 ** 28),
+    "buffers",
+    "plain",
+    /only small buffers/,
+  ],
+  ["little memory", () => window.mask.set(navigator, "deviceMemory", 2), "memory", "problem", /about 2 GB of memory/],
+  [
+    "a window without files",
+    () => (navigator.storage.getDirectory = () => Promise.reject(new DOMException("no", "SecurityError"))),
+    "no-storage",
+    "plain",
+    /keeps no files, as a private one/,
+  ],
+  [
+    "a private window's little storage",
+    () => (navigator.storage.estimate = async () => ({ usage: 0, quota: 300e6 })),
+    "little-storage",
+    "plain",
+    /only 300 MB more, as in a private window/,
+  ],
+  [
+    "a phone by its word",
+    () => {
+      window.mask.set(navigator, "userAgentData", { mobile: true });
+      window.mask.set(navigator, "deviceMemory", 2); // not said as well
+    },
+    "phone",
+    "plain",
+    /^On a phone/,
+  ],
+]) {
+  test(`${name}: one sentence on what will happen and what to do`, async () => {
+    const { doors, diagnosis } = await examine(mask);
+    assert.deepEqual(
+      doors.map((door) => [door.kind, door.tone]),
+      [[kind, tone]],
+    );
+    assert.match(doors[0].sentence, sentence);
+    assert.match(doors[0].sentence, /^[A-Z][^\n]*\.$/);
+    assert.match(diagnosis, new RegExp(`^Doors: ${kind}$`, "m"));
+  });
+}
+
+test("a phone by its screen and pointer", async () => {
+  const phone = {
+    viewport: { width: 390, height: 844 },
+    screen: { width: 390, height: 844 },
+    hasTouch: true,
+    isMobile: true,
+  };
+  const { doors } = await examine(() => window.mask.set(navigator, "userAgentData", undefined), phone);
+  assert.deepEqual(
+    doors.map(({ kind }) => kind),
+    ["phone"],
+  );
+});
+
+test("problems come before remarks, and this machine's own adapter is read", async (t) => {
+  page = await browser.open();
+  const { doors, diagnosis } = await page.page.evaluate(async () => (await import("./doors.js")).examine());
+  t.diagnostic(diagnosis);
+  assert.match(diagnosis, /^WebGPU: yes$/m);
+  const tones = doors.map(({ tone }) => tone);
+  assert.deepEqual(tones, tones.toSorted().reverse());
+});

@@ -1,0 +1,204 @@
+// The page without a network, and how a new version of it arrives.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, afterEach, before, test } from "node:test";
+import { chromium } from "playwright-core";
+import { encodePng, readGolden } from "./goldens.js";
+import { FLAGS, PageUnderTest, dist } from "./page.js";
+import { serve } from "./server.js";
+
+let golden;
+let folder;
+let browser;
+let server;
+before(async () => {
+  golden = await readGolden("micro15.diffusers.n4.rect");
+  browser = await chromium.launch({ executablePath: process.env.CHROME ?? "/usr/bin/chromium", args: FLAGS });
+  await readFile(`${dist}/files.js`).catch(() => assert.fail(`${dist} has no files.js: run ./dev build first`));
+});
+after(() => browser?.close());
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close();
+  server?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Another name of this machine: at its plain addresses nothing is kept, so that developers see what they write. */
+const HOST = "page.localhost";
+
+/** A site of its own that can be changed, and a first visit to it. */
+async function visit(query = "?model=micro15") {
+  folder = await mkdtemp(path.join(tmpdir(), "styleid-site-"));
+  await cp(dist, folder, { recursive: true });
+  const { origin, url, ...rest } = await serve(folder, "/some/where/");
+  const named = (address) => address.replace("127.0.0.1", HOST);
+  server = { origin: named(origin), url: named(url), ...rest };
+  const context = await browser.newContext();
+  return open(context, query);
+}
+
+async function open(context, query = "?model=micro15") {
+  const page = new PageUnderTest(await context.newPage(), server);
+  await page.goto(query);
+  return page;
+}
+
+/** Waits until the page is on the disk. @param {PageUnderTest} page */
+const kept = (page) => page.page.waitForFunction(() => navigator.serviceWorker.controller?.state === "activated");
+
+/** What is on the disk, as path → sum. @param {PageUnderTest} page */
+const onDisk = (page) =>
+  page.page.evaluate(async () => {
+    const requests = await (await caches.open("styleid-page")).keys();
+    const base = new URL("./", location.href).pathname;
+    return requests.map(({ url }) => [new URL(url).pathname.slice(base.length), new URL(url).search.slice(8)]);
+  });
+
+async function run(page) {
+  await page.drop(page.photo, encodePng(golden.content), "content.png");
+  await page.drop(page.painting, encodePng(golden.style), "style.png");
+  await page.waitForPicture(page.photo, "content.png · ");
+  await page.waitForPicture(page.painting, "style.png · ");
+  await page.set({ size: "keep", steps: 1 });
+  await page.go.click();
+  return page.waitForEnd();
+}
+
+/** Puts up a new version: changed files, and the list with their sums. @param {Record<string, string>} additions */
+async function deploy(additions) {
+  let files = await readFile(`${folder}/files.js`, "utf8");
+  for (const [name, text] of Object.entries(additions)) {
+    await appendFile(`${folder}/${name}`, text);
+    const sum = createHash("sha256")
+      .update(await readFile(`${folder}/${name}`))
+      .digest("hex");
+    files = files.replace(new RegExp(`"${name}": "\\w+"`), `"${name}": "${sum}"`);
+  }
+  await writeFile(`${folder}/files.js`, files);
+}
+
+const version = (page) => page.page.evaluate(() => document.documentElement.dataset.version ?? "old");
+const mark = (name) => `\ndocument.documentElement.dataset.version = "${name}";\n`;
+
+test("after one visit the page and the model it ran work without a network", async (t) => {
+  const page = await visit();
+  await kept(page);
+  assert.match(await run(page), /^Done in /);
+  const listed = [...(await readFile(`${folder}/files.js`, "utf8")).matchAll(/"(.+)": "(\w{64})"/g)];
+  assert.deepEqual((await onDisk(page)).sort(), listed.map(([, name, sum]) => [name, sum]).sort());
+  page.assertClean();
+
+  server.close();
+  await page.page.context().setOffline(true);
+  const again = new PageUnderTest(page.page, server);
+  await again.goto("?model=micro15");
+  assert.match(await run(again), /^Done in /);
+  assert.ok((await again.download()).bytes.length > 100);
+  // Its parts too: pictures, the other pages.
+  await again.page.getByRole("button", { name: "Cup of coffee" }).click();
+  await again.waitForPicture(again.photo, "Cup of coffee · ");
+  t.diagnostic(`${listed.length} files on the disk`);
+  assert.deepEqual(again.faults, []);
+
+  // A model that was never fetched is not there, and the page says so.
+  await again.model.selectOption("micro21b");
+  await again.go.click();
+  const end = await again.waitForEnd();
+  t.diagnostic(end);
+  assert.match(end, /\.$/);
+  assert.equal(await again.status.getAttribute("data-tone"), "problem");
+});
+
+test("a new version arrives at the next visit by itself, whole", async () => {
+  const first = await visit();
+  await kept(first);
+  const { page } = first;
+  const context = page.context();
+  await page.close();
+  await deploy({ "app.js": mark("new"), "worker.js": `\nconsole.info("new worker");\n` });
+
+  const second = new PageUnderTest(await context.newPage(), server);
+  const said = [];
+  second.page.on("console", (message) => said.push(message.text()));
+  await second.goto("?model=micro15");
+  await second.page.waitForFunction(() => document.documentElement.dataset.version === "new");
+  await second.model.getByRole("option").first().waitFor({ state: "attached" });
+  assert.match(await run(second), /^Done in /);
+  assert.ok(said.includes("new worker"));
+  const names = (await onDisk(second)).map(([name]) => name);
+  assert.equal(new Set(names).size, names.length, "nothing of the old version is left");
+});
+
+test("a person who is at it keeps the old version, and is told; another tab keeps it too", async () => {
+  const first = await visit();
+  await kept(first);
+  const other = await open(first.page.context());
+  await other.page.keyboard.press("Tab");
+  await deploy({ "app.js": mark("new") });
+  await other.page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
+  await other.page.getByText(/new version of this page/).waitFor();
+  assert.deepEqual([await version(first), await version(other)], ["old", "old"]);
+  // A reload beside another tab gets the old version: never the new page with the old worker.
+  await first.goto("?model=micro15");
+  await first.page.waitForTimeout(2000);
+  assert.equal(await version(first), "old");
+  await first.page.goto("about:blank");
+  await other.page.close();
+  await first.goto("?model=micro15");
+  await first.page.waitForFunction(() => document.documentElement.dataset.version === "new");
+});
+
+test("half a deployment changes nothing", async () => {
+  const first = await visit();
+  await kept(first);
+  const before = await onDisk(first);
+  await deploy({ "app.js": mark("new") });
+  await appendFile(`${folder}/engine.js`, "\n// of a third version\n");
+  await writeFile(
+    `${folder}/files.js`,
+    (await readFile(`${folder}/files.js`, "utf8")).replace(/("engine.js": ")\w+/, `$1${"0".repeat(64)}`),
+  );
+  const problem = await first.page.evaluate(async () => {
+    const registration = await navigator.serviceWorker.getRegistration();
+    await registration.update();
+    const worker = registration.installing ?? registration.waiting;
+    if (!worker) return "redundant";
+    return new Promise((resolve) => {
+      worker.addEventListener("statechange", () => resolve(worker.state));
+    });
+  });
+  assert.equal(problem, "redundant");
+  await first.goto("?model=micro15");
+  assert.equal(await version(first), "old");
+  const now = new Map((await onDisk(first)).map(([name, sum]) => [name + sum, name]));
+  for (const [name, sum] of before) assert.ok(now.has(name + sum), `${name} is still there`);
+});
+
+test("the page can be installed", async () => {
+  const page = await visit();
+  await kept(page);
+  const session = await page.page.context().newCDPSession(page.page);
+  const { errors, data } = await session.send("Page.getAppManifest");
+  assert.deepEqual(errors, []);
+  const manifest = JSON.parse(data);
+  for (const { src } of manifest.icons) {
+    const response = await page.page.request.get(server.url + src).catch(() => null);
+    if (response) assert.equal(response.status(), 200, src);
+  }
+  const { installabilityErrors } = await session.send("Page.getInstallabilityErrors");
+  assert.deepEqual(
+    installabilityErrors.map(({ errorId }) => errorId).filter((id) => id !== "in-incognito"),
+    [],
+  );
+});
+
+test("where the page is developed, nothing of it is kept", async () => {
+  const page = await visit();
+  await page.page.goto(server.url.replace(HOST, "127.0.0.1"));
+  await page.page.waitForTimeout(1500);
+  assert.equal(await page.page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length), 0);
+});

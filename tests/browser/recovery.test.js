@@ -1,0 +1,221 @@
+// What a run does when the GPU, its memory, the worker or the storage goes away under it: it ends with a sentence, and the
+// next one works without a reload.
+
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, afterEach, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { startHub } from "../hub/server.js";
+import { decodePng, encodePng, largestDifference, readGolden } from "./goldens.js";
+import { start } from "./page.js";
+
+/** Of 255: rounding of f32 that was summed in another order. */
+const TOLERANCE = 2;
+const MODEL = fileURLToPath(new URL("../fixtures/models/micro15", import.meta.url));
+
+let browser;
+let golden;
+let page;
+before(async () => {
+  golden = await readGolden("micro15.diffusers.n4.rect");
+  browser = await start();
+});
+afterEach(async () => {
+  page?.server.prepend.clear();
+  await page?.close();
+  page = null;
+});
+after(() => browser?.close());
+
+/** Has the worker do on command what befalls it elsewhere. */
+const ACCIDENTS = `{
+  let device;
+  const real = GPUAdapter.prototype.requestDevice;
+  GPUAdapter.prototype.requestDevice = async function (...descriptor) {
+    if (self.refusing) return Promise.reject(new TypeError("no device for now"));
+    return (device = await real.apply(this, descriptor));
+  };
+  const error = () => new GPUUncapturedErrorEvent("uncapturederror", { error: new GPUOutOfMemoryError("Out of memory.") });
+  new BroadcastChannel("accident").onmessage = ({ data }) => {
+    if (data === "lost device") device.destroy();
+    if (data === "no GPU memory") device.dispatchEvent(error());
+    if (data === "dead worker") self.close();
+    if (data === "a fault") queueMicrotask(() => { throw new Error("an accident"); });
+    if (data === "a trap") self.styleidPanic("index out of bounds", "internal");
+  };
+}\n`;
+
+/** Repaints the golden's pictures through the API; `accident` happens in the given phase. */
+async function run(accident = null, phase = "invert") {
+  const pictures = [golden.content, golden.style].map((picture) => encodePng(picture).toString("base64"));
+  return page.page.evaluate(
+    async ([[content, style], accident, phase]) => {
+      const bytes = (base64) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+      const { StyleID } = await import("./api.js");
+      const channel = new BroadcastChannel("accident");
+      let isHit = false;
+      const phases = new Set();
+      const listeners = {
+        onProgress: (event) => {
+          phases.add(event.phase);
+          if (!accident || isHit || !event.phase.startsWith(phase) || event.step < 1) return;
+          isHit = true;
+          channel.postMessage(accident);
+        },
+      };
+      try {
+        window.styleid ??= await StyleID.load({ model: "micro15" }, listeners);
+        const request = { content: bytes(content), style: bytes(style), steps: 4, size: "keep" };
+        const { blob } = await window.styleid.stylize(request, listeners);
+        const url = await new Promise((resolve) => {
+          const reader = new FileReader();
+          reader.onload = () => resolve(reader.result);
+          reader.readAsDataURL(blob);
+        });
+        return { png: url.split(",")[1], phases: [...phases] };
+      } catch (error) {
+        return { kind: error.kind, message: error.message, phases: [...phases], isHit };
+      } finally {
+        channel.close();
+      }
+    },
+    [pictures, accident, phase],
+  );
+}
+
+/** Loads the model with a worker of its own. @returns the notices */
+const load = () =>
+  page.page.evaluate(async () => {
+    const { StyleID } = await import("./api.js");
+    const notices = [];
+    const styleid = await StyleID.load({ model: "micro15" }, { onNotice: (sentence) => notices.push(sentence) });
+    styleid.dispose();
+    return notices;
+  });
+
+function assertPicture({ png, message }) {
+  assert.ok(png, message);
+  const difference = largestDifference(decodePng(Buffer.from(png, "base64")).rgb, golden.image.rgb);
+  assert.ok(difference <= TOLERANCE, `${difference} of 255 away from the reference`);
+}
+
+test("lost devices, memory that runs out, faults and dead workers each end a run with a sentence, and no other", async (t) => {
+  page = await browser.open();
+  page.server.prepend.set("worker.js", ACCIDENTS);
+  await page.page.goto(`${page.server.url}example.html`);
+  // Most happen while the model is loaded, before any shader is compiled: this takes a minute on a software adapter.
+  for (const [accident, phase, kind, sentence] of [
+    ["lost device", "invert", "device", /^The GPU was lost /],
+    ["dead worker", "load", "internal", /^The browser ended the program/],
+    ["no GPU memory", "load", "memory", /^The GPU's memory ran out/],
+    ["a trap", "load", "internal", /^The program hit a fault of its own \(index out of bounds\)/],
+    ["a fault", "load", "internal", /^The program hit a fault of its own \(.*an accident\)/],
+  ]) {
+    // That it gets so far proves that the one before has left nothing broken.
+    const end = await run(accident, phase);
+    t.diagnostic(`${accident}: ${end.kind}, ${end.message}`);
+    assert.ok(end.isHit, `${accident} did not happen: ${JSON.stringify(end)}`);
+    assert.equal(end.kind, kind, accident);
+    assert.match(end.message, sentence);
+    assert.match(end.message, /\.$/);
+  }
+  const last = await run();
+  assertPicture(last);
+  assert.ok(last.phases.includes("load"), "its worker was a fresh one");
+});
+
+test("a model that was thrown off the disk between two runs is fetched again", async () => {
+  page = await browser.open();
+  await page.page.goto(`${page.server.url}example.html`);
+  await load();
+  const fetched = () => page.requests.filter((url) => url.endsWith("unet/diffusion_pytorch_model.safetensors")).length;
+  const before = fetched();
+  const evict = async () => {
+    await (await navigator.storage.getDirectory()).removeEntry("styleid-models", { recursive: true });
+  };
+  await load();
+  assert.equal(fetched(), before, "it was on the disk");
+  await page.page.evaluate(evict);
+  await load();
+  assert.ok(fetched() > before);
+});
+
+test("a full disk ends the keeping of a model, not its loading", async (t) => {
+  page = await browser.open();
+  await page.page.goto(`${page.server.url}example.html`);
+  const session = await page.page.context().newCDPSession(page.page);
+  await session.send("Storage.overrideQuotaForOrigin", { origin: page.server.origin, quotaSize: 1e6 });
+  const notices = await load();
+  t.diagnostic(notices.join(" / "));
+  assert.match(notices.join(), /could not be kept on disk .*quota is full/);
+});
+
+test("on the page, a download that is gone from the disk is asked about again at the next visit", async () => {
+  const root = await mkdtemp(path.join(tmpdir(), "styleid-hub-"));
+  await mkdir(path.join(root, "someone"));
+  await symlink(MODEL, path.join(root, "someone/micro15"));
+  const hub = await startHub({ root });
+  try {
+    page = await browser.open(`?hub=${hub.hub}&weights=exact&model=someone/micro15`);
+    const prepare = async () => {
+      await page.drop(page.photo, encodePng(golden.content), "content.png");
+      await page.drop(page.painting, encodePng(golden.style), "style.png");
+      await page.waitForPicture(page.photo, "content.png · ");
+      await page.waitForPicture(page.painting, "style.png · ");
+      await page.set({ size: "keep", steps: 1 });
+      await page.go.click();
+    };
+    await prepare();
+    await page.agree();
+    await page.facts.getByText("On this computer").waitFor({ timeout: 60_000 });
+    await page.cancel.click();
+    await page.waitForEnd();
+    await page.page.evaluate(async () => {
+      await (await navigator.storage.getDirectory()).removeEntry("styleid-models", { recursive: true });
+    });
+    hub.log.length = 0;
+    page = await page.again(`?hub=${hub.hub}&weights=exact&model=someone/micro15`);
+    await prepare();
+    await page.consent.waitFor();
+    assert.deepEqual(hub.log, [], "nothing is fetched before a yes");
+    await page.agree();
+    await page.facts.getByText("On this computer").waitFor({ timeout: 60_000 });
+    assert.ok(hub.log.length > 0);
+  } finally {
+    hub.close();
+    await rm(root, { recursive: true, force: true });
+  }
+});
+
+test("on the page, a run after a lost device and one after a dead worker need no reload", async () => {
+  page = await browser.open();
+  page.server.prepend.set("worker.js", ACCIDENTS);
+  await page.goto("?model=micro15");
+  await page.drop(page.photo, encodePng(golden.content), "content.png");
+  await page.drop(page.painting, encodePng(golden.style), "style.png");
+  await page.waitForPicture(page.photo, "content.png · ");
+  await page.waitForPicture(page.painting, "style.png · ");
+  await page.set({ size: "keep", steps: 40 });
+  for (const accident of ["lost device", "dead worker"]) {
+    await page.go.click();
+    await page.page.getByText(/step \d+ of 40/).waitFor({ timeout: 120_000 });
+    await page.page.evaluate((accident) => {
+      const channel = new BroadcastChannel("accident");
+      channel.postMessage(accident);
+      channel.close();
+    }, accident);
+    // It says what happened; the flow may try again by itself, which is then stopped here.
+    await page.page
+      .getByText(/The GPU was lost|The GPU stopped|The browser ended the program|The program stopped/)
+      .first()
+      .waitFor();
+    if (await page.cancel.isVisible()) await page.cancel.click({ timeout: 1000 }).catch(() => {});
+    await page.waitForEnd();
+  }
+  await page.set({ steps: 4 });
+  await page.go.click();
+  assert.match(await page.waitForEnd(), /^Done in /);
+  assertPicture({ png: (await page.download()).bytes.toString("base64") });
+});

@@ -1,0 +1,75 @@
+// What is tried by itself after a failure, and what is said.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EngineError } from "../../www/engine.js";
+import { adviceAfter, smallerSize } from "../../www/recovery.js";
+
+const memory = new EngineError("memory", "The GPU has no memory left; try a smaller size, or close what else uses it.");
+const lost = new EngineError("device", "The GPU was lost (unknown): start again.");
+
+/** @param {object} [changes] */
+const run = (changes = {}) => ({ weights: "f16", size: 512, ...changes });
+
+test("memory that ran out is tried again with a smaller size, or with 4 bits where they cost no download", () => {
+  assert.deepEqual(adviceAfter(memory, run()).retry, { size: 384 });
+  assert.deepEqual(adviceAfter(memory, run({ isFree: true })).retry, { weights: "q4" });
+  assert.deepEqual(adviceAfter(memory, run({ isFree: true, weights: "q4" })).retry, { size: 384 });
+  assert.deepEqual(adviceAfter(memory, run({ size: "keep", side: 2000 })).retry, { size: 1024 });
+  assert.deepEqual(adviceAfter(memory, run({ size: null, side: 768 })).retry, { size: 640 });
+  assert.match(adviceAfter(memory, run()).sentence, /^The memory ran out; trying once more at 384 pixels/);
+  assert.deepEqual(adviceAfter(memory, run()).offers, [{ weights: "q4" }, { size: 384 }]);
+});
+
+test("nothing is tried by itself twice, nor what nobody knows to help", () => {
+  const second = adviceAfter(memory, run({ isRetry: true, size: 384 }));
+  assert.equal(second.retry, null);
+  assert.equal(
+    second.sentence,
+    "The GPU has no memory left. Try weights of 4 bits or 256 pixels, or close other tabs and programs.",
+  );
+  assert.equal(adviceAfter(memory, run({ size: null })).retry, null);
+  const least = adviceAfter(memory, run({ size: 256, weights: "q4" }));
+  assert.deepEqual([least.retry, least.offers], [null, []]);
+  assert.match(least.sentence, /smallest there is: choose a smaller model/);
+});
+
+test("while a model is loaded no size helps, only weights", () => {
+  const loading = adviceAfter(memory, run({ isLoading: true }));
+  assert.deepEqual([loading.retry, loading.offers], [null, [{ weights: "q4" }]]);
+  assert.deepEqual(adviceAfter(memory, run({ isLoading: true, isFree: true })).retry, { weights: "q4" });
+  assert.match(adviceAfter(memory, run({ isLoading: true, weights: "q4" })).sentence, /Choose a smaller model/);
+});
+
+test("a lost device and a dead program are tried again as they were, once", () => {
+  for (const error of [lost, new EngineError("internal", "The browser ended the program.")]) {
+    const first = adviceAfter(error, run());
+    assert.deepEqual(first.retry, {});
+    assert.match(first.sentence, /stopped; trying once more/);
+    const second = adviceAfter(error, run({ isRetry: true }));
+    assert.equal(second.retry, null);
+    assert.match(second.sentence, /tried twice; reload the page/);
+  }
+});
+
+test("what trying again does not mend keeps its own sentence", () => {
+  const kernel = "This GPU cannot run one of the program's kernels (x), so there is no result; update the browser.";
+  for (const [kind, message] of [
+    ["device", kernel],
+    ["device", "No GPU can be used here (no adapter)."],
+    ["picture", "This is no picture."],
+    ["model", "This is no model."],
+    ["settings", "Too many steps."],
+    ["file", "It is in use."],
+    ["cancelled", "Cancelled."],
+  ]) {
+    const advice = adviceAfter(new EngineError(kind, message), run());
+    assert.deepEqual(advice, { sentence: message, retry: null, offers: [] });
+  }
+  const ownFault = adviceAfter(new TypeError("x is undefined"), run());
+  assert.deepEqual(ownFault, { sentence: "x is undefined", retry: null, offers: [] });
+});
+
+test("sizes go down one by one", () => {
+  assert.deepEqual([5000, 1024, 640, 257, 256, 100].map(smallerSize), [1024, 896, 512, 256, null, null]);
+});

@@ -1,0 +1,210 @@
+// StyleID for programs: the same worker as the page's, behind two calls. Works from any page of this site, and from other
+// sites' pages where this one's server sends `Access-Control-Allow-Origin` (GitHub Pages does).
+//
+//   import { StyleID } from "https://example.github.io/styleid/api.js";
+//   const styleid = await StyleID.load({ model: "demo" });
+//   const { blob } = await styleid.stylize({ content: photo, style: painting, gamma: 0.6 });
+//   image.src = URL.createObjectURL(blob);
+//
+// Every failure is an EngineError: `kind` says which, `message` is one sentence for a person.
+
+import { Engine, EngineError } from "./engine.js";
+import { fetchModels, isWeights, namedModel, parseReference, pickedModel } from "./models.js";
+import { chosenFiles } from "./picked.js";
+
+export { EngineError };
+
+/**
+ * @typedef {import("./styleid.js").Crop} Crop
+ * @typedef {import("./styleid.js").ModelInfo} ModelInfo
+ * @typedef {import("./styleid.js").ModelOptions} ModelOptions
+ * @typedef {import("./styleid.js").Options} Options
+ * @typedef {import("./styleid.js").Preview} Preview
+ * @typedef {import("./styleid.js").ProgressEvent} ProgressEvent
+ * @typedef {import("./styleid.js").StyleSource} StyleSource
+ * @typedef {import("./styleid.js").WeightType} WeightType
+ *
+ * @typedef {Blob | ArrayBuffer | Uint8Array | URL | string | HTMLImageElement | HTMLCanvasElement} Picture a picture file's
+ *   bytes, its address, or an element that shows it; PNG, JPEG, WebP, GIF and more
+ * @typedef {{ picture: Picture, crop?: Crop | null, weight?: number, mask?: Picture | null }} Style one of several: `weight`
+ *   above 0 (default 1); `mask`, a PNG stretched over the photo, is white where this style goes
+ * @typedef {{ content: Picture, crop?: Crop | null, style?: Picture | Style, styles?: (Picture | Style)[] }} Pictures
+ *   `style` or one to four `styles`; `crop` in pixels of the upright photo
+ *
+ * @typedef {object} LoadOptions
+ * @property {string | URL | Iterable<File>} [model] an id of this site's list ("demo", "sd15-q8", …), `owner/repo` on the
+ *   Hugging Face Hub with `@revision` and `/file` if need be, an address, or files; "demo" by default
+ * @property {WeightType} [weights] what weights are kept as: exact, f32, f16, q8 or q4; the model's own by default
+ * @property {"epsilon" | "v_prediction"} [prediction] what the UNet predicts, for files that do not say it
+ * @property {string} [hub] another address for the Hub, such as a mirror's
+ *
+ * @typedef {object} Listeners
+ * @property {(event: ProgressEvent) => void} [onProgress] `{phase, step, steps}`; bytes while a model is loaded
+ * @property {(sentence: string) => void} [onNotice] something unusual that is no failure, for people
+ * @property {(preview: Preview) => void} [onPreview] `{width, height, rgba, step, steps}`, where `previewEvery` is above 0
+ * @property {AbortSignal} [signal] ends the call with an error of kind "cancelled"
+ *
+ * @typedef {object} Result
+ * @property {Blob} blob a PNG, with the settings in its metadata
+ * @property {number} width
+ * @property {number} height
+ * @property {number} seconds that the run took
+ * @property {number} unetCalls evaluations of the UNet, one per picture and step; fewer where inversions were kept
+ * @property {number} gpuBytesReserved the most bytes of the GPU's memory
+ */
+
+/** A loaded model. Has a worker and a GPU device of its own, until `dispose`. */
+export class StyleID {
+  #engine;
+  /** @type {[ModelOptions, import("./styleid.js").PickedFile[]]} */ #model;
+  /** What is known of the model. @type {ModelInfo} */ info;
+
+  /**
+   * `StyleID.load` makes one.
+   * @param {Engine} engine @param {[ModelOptions, import("./styleid.js").PickedFile[]]} model @param {ModelInfo} info
+   */
+  constructor(engine, model, info) {
+    this.#engine = engine;
+    this.#model = model;
+    this.info = info;
+  }
+
+  /**
+   * Loads a model: from this computer's disk if it is kept there, else over the network, without asking anybody. Some
+   * gigabytes come from the Hub for Stable Diffusion, 22 MB from this site for the demonstration model.
+   * @param {LoadOptions} [options] @param {Pick<Listeners, "onProgress" | "onNotice" | "signal">} [listeners]
+   * @returns {Promise<StyleID>}
+   */
+  static async load({ model = "demo", weights, prediction, hub } = {}, listeners = {}) {
+    const named = await findModel(model);
+    const reference = parseReference(named.source);
+    // What the list says of a single file, which cannot say it itself.
+    const listed = reference && "path" in reference && isWeights(reference.path) ? named.prediction : null;
+    /** @type {[ModelOptions, import("./styleid.js").PickedFile[]]} */
+    const options = [
+      {
+        source: named.source,
+        weights: weights ?? named.weights,
+        prediction: prediction ?? listed,
+        hub: hub?.replace(/\/+$/, "") ?? null,
+      },
+      named.picked ?? [],
+    ];
+    const engine = new Engine();
+    try {
+      return new StyleID(engine, options, await engine.load(...options, forEngine(listeners)));
+    } catch (error) {
+      engine.dispose();
+      throw error;
+    }
+  }
+
+  /**
+   * Repaints `content` in the style of `style`. The other fields are the method's settings (styleid.d.ts, `Options`); what is
+   * left out has its default. The same pictures with other settings take less time, as their inversions are kept. One call
+   * at a time.
+   * @param {Pictures & Options} request @param {Listeners} [listeners] @returns {Promise<Result>}
+   */
+  async stylize({ content, crop = null, style, styles, ...options }, listeners = {}) {
+    const wanted = styles ?? (style === undefined ? [] : [style]);
+    if (wanted.length < 1 || wanted.length > 4) {
+      throw new EngineError("settings", "Give one style, or up to four as `styles`.");
+    }
+    const request = {
+      content: await bytesOf(content, "content"),
+      crop,
+      styles: await Promise.all(wanted.map((one, i) => sourceOf(one, wanted.length > 1 ? `style ${i + 1}` : "style"))),
+    };
+    const calls = forEngine(listeners);
+    // Costs nothing while the worker has it; after a lost device or a crash it comes from the disk again.
+    this.info = await this.#engine.load(...this.#model, calls);
+    const { png, ...facts } = await this.#engine.stylize(request, options, calls);
+    return { blob: new Blob([png], { type: "image/png" }), ...facts };
+  }
+
+  /** Holds the running `stylize` until `resume`; it can be cancelled meanwhile. */
+  pause() {
+    this.#engine.pause();
+  }
+
+  resume() {
+    this.#engine.resume();
+  }
+
+  /** Gives back the worker, its memory and the GPU's. What runs fails as cancelled. */
+  dispose() {
+    this.#engine.dispose();
+  }
+}
+
+/** @param {Listeners} listeners */
+const forEngine = ({ onProgress: onEvent, onNotice, onPreview, signal }) => ({ onEvent, onNotice, onPreview, signal });
+
+/** @param {NonNullable<LoadOptions["model"]>} wanted */
+async function findModel(wanted) {
+  try {
+    if (typeof wanted !== "string" && !(wanted instanceof URL)) return pickedModel(chosenFiles(wanted));
+    const listed = await fetchModels(new URL("./models.json", import.meta.url));
+    const model = listed.find(({ id }) => id === wanted) ?? namedModel(String(wanted), document.baseURI);
+    if (model) return model;
+    const ids = listed.map(({ id }) => id).join(", ");
+    throw new Error(
+      `“${wanted}” is neither one of ${ids} nor the name of a model on the Hugging Face Hub nor an address.`,
+    );
+  } catch (error) {
+    throw new EngineError("model", error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** @param {Picture | Style} style @param {string} what @returns {Promise<StyleSource>} */
+async function sourceOf(style, what) {
+  if (!isStyle(style)) return { picture: await bytesOf(style, what) };
+  const { picture, mask, ...rest } = style;
+  return {
+    ...rest,
+    picture: await bytesOf(picture, what),
+    mask: mask ? await bytesOf(mask, `mask of the ${what}`) : null,
+  };
+}
+
+/** @param {Picture | Style} style @returns {style is Style} */
+const isStyle = (style) => typeof style === "object" && style !== null && "picture" in style;
+
+/** @param {Picture} picture @param {string} what @returns {Promise<Uint8Array>} */
+async function bytesOf(picture, what) {
+  if (picture instanceof Uint8Array) return picture;
+  if (picture instanceof ArrayBuffer) return new Uint8Array(picture);
+  if (picture instanceof Blob) return new Uint8Array(await picture.arrayBuffer());
+  if (picture instanceof HTMLCanvasElement) return drawn(picture, what);
+  const isElement = picture instanceof HTMLImageElement;
+  const address = isElement ? picture.currentSrc || picture.src : picture;
+  if (!isElement && typeof address !== "string" && !(address instanceof URL)) {
+    throw new EngineError("picture", `The ${what} is no picture: give a Blob, bytes, an address or an element.`);
+  }
+  try {
+    const response = await fetch(address);
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new EngineError(
+      "picture",
+      `The ${what} at ${address} cannot be fetched (${why}): its server may not let pages read it.`,
+    );
+  }
+}
+
+/** @param {HTMLCanvasElement} canvas @param {string} what @returns {Promise<Uint8Array>} */
+async function drawn(canvas, what) {
+  /** @type {Blob | null} */
+  const blob = await new Promise((resolve, reject) => {
+    try {
+      canvas.toBlob(resolve);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      reject(new EngineError("picture", `The canvas of the ${what} cannot be read (${why}).`));
+    }
+  });
+  if (!blob) throw new EngineError("picture", `The canvas of the ${what} is empty.`);
+  return new Uint8Array(await blob.arrayBuffer());
+}
