@@ -1,88 +1,223 @@
-// The page: connects the slots, the form, the engine and the result.
+// The page: connects the slots, the forms, the engine, the queue and the result.
 
+import { BlendForm } from "./blend-form.js";
+import { CameraDialog } from "./camera.js";
+import { CompareView } from "./compare-view.js";
 import { Consent } from "./consent.js";
-import { Engine, EngineError } from "./engine.js";
+import { CropDialog } from "./crop-box.js";
+import { DoorsView } from "./doors-view.js";
+import { Engine } from "./engine.js";
+import { History, HistoryView } from "./history.js";
+import { MaskDialog } from "./mask-painter.js";
 import { ModelForm } from "./model-form.js";
 import { fetchModels, needsConsent, readQuery, selectModel } from "./models.js";
+import { Notifications, titleProgress } from "./notify.js";
+import { goOffline } from "./offline.js";
 import { droppedFiles, isModelDrop } from "./picked.js";
-import { PictureSlot, pastedPicture } from "./picture-slot.js";
-import { RunProgress, formatBytes, formatDuration, formatTimeLeft } from "./progress.js";
+import { PictureSlot, pastedPictures } from "./picture-slot.js";
+import { QueueView } from "./queue-view.js";
+import { Queue } from "./queue.js";
 import { ResultView } from "./result-view.js";
+import { RunBar } from "./run-bar.js";
+import { Runner } from "./runner.js";
+import { EXAMPLE, PAINTINGS, PHOTOS } from "./samples.js";
 import { Settings } from "./settings.js";
+import { fromFragment } from "./share.js";
 import { StoragePanel } from "./storage.js";
+import { Workshop } from "./workshop.js";
+
+/**
+ * @typedef {import("./history.js").Entry} Entry
+ * @typedef {import("./models.js").Model} Model
+ * @typedef {import("./picture-slot.js").Picture} Picture
+ * @typedef {import("./runner.js").Job} Job
+ * @typedef {import("./queue.js").Item<Job, Entry>} Item
+ */
 
 /** @template {HTMLElement} [T=HTMLElement] @param {string} id @returns {T} */
 const element = (id) => /** @type {T} */ (document.getElementById(id));
 /** @param {unknown} error */
 const sentence = (error) => (error instanceof Error ? error.message : String(error));
+/** @param {string} id */
+const dialog = (id) => /** @type {HTMLDialogElement} */ (element(id));
 
 const engine = new Engine();
-/** @param {Uint8Array} bytes */
-const check = (bytes) => engine.check(bytes);
-
-const photo = new PictureSlot(element("photo"), {
-  what: "photo",
-  check,
-  samples: [
-    { file: "pictures/photo-astronaut.jpg", title: "Astronaut" },
-    { file: "pictures/photo-coffee.jpg", title: "Cup of coffee" },
-    { file: "pictures/photo-bridge.jpg", title: "Bridge at night" },
-  ],
-});
-const painting = new PictureSlot(element("painting"), {
-  what: "painting",
-  check,
-  samples: [
-    { file: "pictures/style-hokusai-great-wave.jpg", title: "Hokusai, The Great Wave" },
-    { file: "pictures/style-van-gogh-auvers.jpg", title: "Van Gogh, Cottages at Auvers" },
-    { file: "pictures/style-renoir-girls-at-the-piano.jpg", title: "Renoir, Girls at the Piano" },
-  ],
-});
-const form = /** @type {HTMLFormElement} */ (element("run"));
-const settings = new Settings(form);
-const result = new ResultView(element("result"));
-const go = /** @type {HTMLButtonElement} */ (element("go"));
-const cancel = /** @type {HTMLButtonElement} */ (element("cancel"));
-const bar = /** @type {HTMLProgressElement} */ (element("bar"));
+const camera = new CameraDialog(dialog("camera-dialog"));
+const cropper = new CropDialog(dialog("crop-dialog"));
 const query = new URLSearchParams(location.search);
 const { weights, hub, problems } = readQuery(query);
+
+// ---- pictures
+
+/** @param {Picture} picture */
+function crop(picture) {
+  const { size, keepAspect } = settings.read();
+  return cropper.edit(picture, { aspect: size === "keep" || keepAspect ? null : 1, crop: picture.crop });
+}
+/** What both slots share. */
+const slotOptions = {
+  check: (/** @type {Uint8Array} */ bytes) => engine.check(bytes),
+  preview: (/** @type {Uint8Array} */ bytes) => engine.preview(bytes, 1024),
+  onChange: () => picturesChanged(),
+  crop,
+  takePhoto: () => camera.take(),
+};
+const photo = new PictureSlot(element("photo"), { ...slotOptions, what: "photo", samples: PHOTOS });
+const painting = new PictureSlot(element("painting"), { ...slotOptions, what: "painting", samples: PAINTINGS });
+
+function picturesChanged() {
+  blend.setPictures(photo.picture, painting.pictures);
+  workshop.foretell();
+}
+
+// ---- forms
+
+const form = /** @type {HTMLFormElement} */ (element("run"));
+const settings = new Settings(form);
+const blend = new BlendForm(element("blend"), {
+  masks: new MaskDialog(dialog("mask-dialog")),
+  onChange: () => workshop.foretell(),
+});
 const modelForm = new ModelForm(element("models"), {
   hub,
   weights,
-  onSelect: (name) => say(`The model ${name} is selected.`),
+  onSelect: (name) => bar.say(`The model ${name} is selected.`),
 });
-const consent = new Consent(/** @type {HTMLDialogElement} */ (element("consent")));
+const consent = new Consent(dialog("consent"));
 const storage = new StoragePanel(element("storage"), {
   async purge(folder, name) {
     await engine.purge(folder);
     await refreshKept();
-    say(folder ? `${name} was removed from this computer.` : "All models were removed from this computer.");
+    bar.say(folder ? `${name} was removed from this computer.` : "All models were removed from this computer.");
   },
 });
+const notifications = new Notifications(/** @type {HTMLInputElement} */ (element("notify")), element("notify-note"));
+
+// ---- the run and what comes of it
+
+const bar = new RunBar(element("go-bar"), {
+  cancel: () => workshop.cancel(),
+  pause: () => engine.pause(),
+  resume: () => engine.resume(),
+});
+const runner = new Runner(engine, {
+  mayLoad,
+  isKept: (model, loading) => modelForm.copyOf(model, loading.weights)?.complete ?? false,
+});
+/** @type {Queue<Job, Entry>} */
+const queue = new Queue(() => showQueue());
+const queueView = new QueueView(element("queue"), {
+  cancel: (item) => workshop.cancelItem(item),
+  retry: (item) => workshop.retry(item),
+  open: ({ result: entry }) => entry && openEntry(entry),
+  resume: () => void workshop.work(),
+  clear: () => queue.cancelWaiting(),
+  zip: () => void workshop.saveZip(),
+});
+const history = new History();
+const historyView = new HistoryView(element("history"), openEntry);
+const result = new ResultView(element("result"), {
+  linkTo,
+  use: useEntry,
+  again(entry) {
+    if (workshop.isRunning) return bar.say("Wait for the run, or cancel it first.");
+    useEntry(entry);
+    void workshop.repeat(entry);
+  },
+});
+const workshop = new Workshop({
+  photo,
+  painting,
+  settings,
+  blend,
+  modelForm,
+  runner,
+  queue,
+  bar,
+  result,
+  onRunning(isRunning) {
+    storage.setLoading(isRunning);
+    showQueue();
+    if (!isRunning) void refreshKept();
+  },
+  onResult(entry) {
+    history.add(entry);
+    showHistory();
+  },
+  onLoaded: () => void refreshKept(),
+  onEnd: (sentence) => notifications.tell(sentence),
+});
+
+function showQueue() {
+  queueView.show(queue.items, workshop.isRunning);
+}
 
 /** Downloads that the person has said go to on this visit. @type {Set<string>} */
 const agreed = new Set();
-/** How many notices are shown; the oldest go first. */
-const NOTICES = 4;
-/** @type {AbortController | null} */
-let running = null;
 
-/** Says one thing in the live region. @param {string} text @param {"plain" | "problem"} [tone] */
-function say(text, tone = "plain") {
-  const status = element("status");
-  if (status.textContent !== text) status.textContent = text;
-  status.dataset.tone = tone;
+// ---- history and links
+
+function showHistory() {
+  historyView.show(history.entries, result.entry);
 }
 
-/** Shows something unusual that is no failure; being a log, the place is read out once per line. @param {string} sentence */
-function notice(sentence) {
-  const log = element("notices");
-  if ([...log.children].some(({ textContent }) => textContent === sentence)) return;
-  const line = document.createElement("p");
-  line.textContent = sentence;
-  log.append(line);
-  if (log.children.length > NOTICES) log.children[0].remove();
+/** @param {Entry} entry */
+function openEntry(entry) {
+  result.show(entry, { isOld: true });
+  result.focus();
+  showHistory();
 }
+
+/** Puts an entry's pictures and settings back. @param {Entry} entry */
+function useEntry({ photo: picture, crop, styles, options, model, loading, fragment }) {
+  picture.crop = crop;
+  for (const style of styles) {
+    Object.assign(style.picture, { crop: style.crop, weight: style.weight });
+    if (style.mask) picture.masks.set(style.picture.id, style.mask);
+    else picture.masks.delete(style.picture.id);
+  }
+  settings.write(options);
+  const shared = fromFragment(fragment)?.shared;
+  photo.restore([picture]);
+  painting.restore(styles.map((style) => style.picture));
+  blend.write({ several: shared?.several ?? "each", mix: styles.map(({ weight }) => weight) });
+  modelForm.select(model, { weights: loading.weights, prediction: shared?.prediction ?? null });
+  workshop.foretell();
+  bar.say("The pictures and settings of that result are back.");
+}
+
+/** @param {Entry} entry */
+function linkTo({ fragment, model }) {
+  const search = hub ? `?${new URLSearchParams({ hub })}` : "";
+  const url = `${location.origin}${location.pathname}${search}#${fragment}`;
+  return model.place === "files"
+    ? { url, sentence: "It holds every setting; your model's files and your pictures stay here." }
+    : { url, sentence: "It holds the model and every setting; your pictures stay here." };
+}
+
+/** Takes the settings of the address's fragment. @returns {string} what is wrong with it */
+function openLink() {
+  const link = fromFragment(location.hash);
+  if (!link) return "";
+  const { shared, problems } = link;
+  settings.write(shared.options);
+  blend.write(shared);
+  const named = shared.model === null ? null : selectModel(modelForm.models, shared.model, document.baseURI);
+  if (named?.problem) problems.push(named.problem.replace("The address", "The link"));
+  else if (named) modelForm.offer(named.models, named.selected);
+  const model = modelForm.selected;
+  if (model && !named?.problem) {
+    modelForm.select(model, { weights: shared.weights ?? weights ?? model.weights, prediction: shared.prediction });
+  }
+  workshop.foretell();
+  return problems.join(" ");
+}
+
+addEventListener("hashchange", () => {
+  const problem = openLink();
+  if (problem) bar.say(problem, "problem");
+  else if (fromFragment(location.hash)) bar.say("The settings of the link are set.");
+});
 
 // ---- models
 
@@ -91,10 +226,11 @@ async function offerModels() {
     const listed = await fetchModels(new URL("./models.json", import.meta.url));
     const { models, selected, problem } = selectModel(listed, query.get("model"), document.baseURI);
     modelForm.offer(models, selected);
-    const all = [problem, ...problems].filter(Boolean).join(" ");
-    if (all) say(all, "problem");
+    const all = [problem, ...problems, openLink()].filter(Boolean).join(" ");
+    if (all) bar.say(all, "problem");
+    else if (fromFragment(location.hash)) bar.say("The settings of the link are set: choose your pictures.");
   } catch (error) {
-    say(sentence(error), "problem");
+    bar.say(sentence(error), "problem");
   }
 }
 
@@ -113,9 +249,9 @@ async function refreshKept() {
 
 /**
  * Whether the model may be loaded: nothing large is fetched before the person says go.
- * @param {import("./models.js").Model} model @param {import("./styleid.js").WeightType} weights
+ * @param {Model} model @param {import("./styleid.js").ModelOptions} loading
  */
-async function mayLoad(model, weights) {
+async function mayLoad(model, { weights }) {
   const room = await refreshKept();
   const partial = modelForm.copyOf(model, weights);
   const download = [hub, model.source, weights].join(" ");
@@ -127,122 +263,22 @@ async function mayLoad(model, weights) {
   return true;
 }
 
-// ---- device
-
-async function describeDevice() {
-  const banner = element("device");
-  const show = (/** @type {string} */ text, /** @type {"plain" | "problem"} */ tone) => {
-    banner.textContent = text;
-    banner.dataset.tone = tone;
-    banner.hidden = false;
-  };
-  if (!("gpu" in navigator)) {
-    const why = isSecureContext
-      ? "This browser has no WebGPU, on which the model runs: open the page in a current Chrome, Edge or Safari 26."
-      : "WebGPU, on which the model runs, needs a secure address: open the page over https or at localhost.";
-    show(`${why} Choosing pictures works here all the same.`, "problem");
-    return;
-  }
-  try {
-    const { name, software, shaderF16, maxBufferMiB } = await engine.device();
-    const slow = software ? " It computes in software: expect minutes where a GPU takes seconds." : "";
-    const facts = `${shaderF16 ? "f16" : "no f16"}, buffers up to ${maxBufferMiB} MiB`;
-    const where = name || (software ? "a software adapter" : "this computer's GPU");
-    show(`Runs on ${where} (${facts}).${slow}`, "plain");
-  } catch (error) {
-    show(sentence(error), "problem");
-  }
-}
-
-// ---- a run
-
-/** @param {boolean} isRunning */
-function setRunning(isRunning) {
-  go.disabled = isRunning;
-  cancel.hidden = !isRunning;
-  cancel.disabled = false;
-  element("progress").hidden = !isRunning;
-  element("detail").textContent = "";
-  bar.removeAttribute("value");
-  storage.setLoading(isRunning);
-}
-
-async function run() {
-  if (running) return;
-  const model = modelForm.selected;
-  const [content, style] = [photo.picture, painting.picture];
-  const missing = !content && !style ? "a photo and a painting" : !content ? "a photo" : !style ? "a painting" : null;
-  if (missing) return say(`Choose ${missing} first: drop one on its slot, or take a sample.`, "problem");
-  if (!model) return say("There is no model to run: reload the page.", "problem");
-  const problem = settings.problem();
-  if (problem) return say(problem, "problem");
-  if (!content || !style) return;
-
-  running = new AbortController();
-  const { signal } = running;
-  element("notices").replaceChildren();
-  setRunning(true);
-  say("Starting.");
-  try {
-    const options = settings.read();
-    const loading = modelForm.options(model);
-    await engine.device(); // without one, nobody needs to be asked
-    if (!(await mayLoad(model, loading.weights))) return say("Nothing was downloaded.");
-    const isKept = modelForm.copyOf(model, loading.weights)?.complete;
-    const progress = new RunProgress({ isLocal: model.place === "files" || isKept });
-    /** @param {import("./styleid.js").ProgressEvent} event */
-    const onEvent = (event) => {
-      if (signal.aborted) return;
-      const { label, detail, fraction, secondsLeft } = progress.update(event, performance.now());
-      const left = secondsLeft === null ? "" : formatTimeLeft(secondsLeft);
-      say(`${label}.`);
-      // Not in the live region: a screen reader would read every step aloud.
-      element("detail").textContent = [detail, left].filter(Boolean).join(" · ");
-      if (fraction === null) bar.removeAttribute("value");
-      else bar.value = fraction;
-    };
-    const onNotice = (/** @type {string} */ text) => {
-      progress.notLocal();
-      notice(text);
-    };
-    const info = await engine.load(loading, model.picked ?? [], { signal, onEvent, onNotice });
-    settings.setAvailableLayers(info.layers);
-    void refreshKept();
-    modelForm.showLoaded(model, info);
-    const pictures = { content: content.bytes, styles: [{ picture: style.bytes }] };
-    const stylized = await engine.stylize(pictures, options, { signal, onEvent });
-    result.show(stylized, content, style);
-    const memory = formatBytes(stylized.gpuBytesReserved);
-    say(`Done in ${formatDuration(stylized.seconds)}, with ${memory} of the GPU's memory.`);
-  } catch (error) {
-    if (error instanceof EngineError && error.kind === "cancelled") say("Cancelled. Nothing was lost.");
-    else say(sentence(error), "problem");
-    void refreshKept();
-  } finally {
-    running = null;
-    setRunning(false);
-  }
-}
+// ---- what the page hears
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  void run();
+  void workshop.start();
 });
-cancel.addEventListener("click", () => {
-  cancel.disabled = true;
-  say("Cancelling.");
-  running?.abort();
-});
-
-// ---- pictures and models from elsewhere
+for (const type of ["input", "change"]) document.addEventListener(type, () => workshop.foretell());
 
 document.addEventListener("paste", (event) => {
-  const picture = pastedPicture(event);
-  if (!picture) return;
+  const pictures = pastedPictures(event);
+  if (pictures.length === 0 || document.querySelector("dialog[open]")) return;
   event.preventDefault();
   const focused = [photo, painting].find((_, i) => element(["photo", "painting"][i]).contains(document.activeElement));
   const slot = focused ?? (photo.picture && !painting.picture ? painting : photo);
-  void slot.offer(picture, "Pasted picture");
+  if (pictures.length === 1) void slot.offer(pictures[0], "Pasted picture");
+  else void slot.offerAll(pictures);
 });
 // A file that misses its slot must not replace the page, which is what browsers do with a dropped file.
 document.addEventListener("dragover", (event) => event.preventDefault());
@@ -252,8 +288,21 @@ document.addEventListener("drop", (event) => {
 });
 
 addEventListener("beforeunload", (event) => {
-  if (running) event.preventDefault();
+  if (workshop.isRunning) event.preventDefault();
 });
 
-void offerModels().then(refreshKept);
-void describeDevice();
+new CompareView(element("example")).show(EXAMPLE);
+titleProgress(null, "");
+void offerModels()
+  .then(refreshKept)
+  .then(() => workshop.foretell());
+void new DoorsView(element("doors"), element("diagnosis")).show();
+void goOffline({
+  isBusy: () => workshop.isRunning || photo.picture !== null || painting.picture !== null,
+  onUpdate(apply) {
+    element("update").hidden = false;
+    element("update-now").addEventListener("click", async () => {
+      if (!(await apply())) bar.say("Close this page's other tabs first: they still use the old version.", "problem");
+    });
+  },
+});

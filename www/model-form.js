@@ -84,6 +84,18 @@ export class ModelForm {
     this.#choose();
   }
 
+  /**
+   * Selects a model as a link or an earlier result has it.
+   * @param {Model} model @param {Pick<ModelOptions, "weights" | "prediction">} loading
+   */
+  select(model, { weights, prediction }) {
+    const isOffered = this.models.some(({ id }) => id === model.id);
+    this.offer(isOffered ? this.models : [...this.models, model], model);
+    this.#select("weights").value = weights;
+    this.#select("prediction").value = prediction ?? "";
+    this.#describe();
+  }
+
   /** @returns {Model | undefined} */
   get selected() {
     return this.models.find(({ id }) => id === this.#select("model").value);
@@ -99,13 +111,17 @@ export class ModelForm {
     return keptCopy(model, weights, this.#kept, this.#hub);
   }
 
+  /** What the person says that the UNet predicts. */
+  get chosenPrediction() {
+    return /** @type {ModelOptions["prediction"] | ""} */ (this.#select("prediction").value) || null;
+  }
+
   /** What loads a model as the form says. @param {Model} model @returns {ModelOptions} */
   options(model) {
-    const chosen = /** @type {ModelOptions["prediction"] | ""} */ (this.#select("prediction").value) || null;
     return {
       source: model.source,
       weights: this.weights,
-      prediction: chosen ?? this.#listedPrediction(model),
+      prediction: this.chosenPrediction ?? this.#listedPrediction(model),
       hub: this.#hub,
     };
   }

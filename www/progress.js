@@ -1,6 +1,6 @@
 // Turns the engine's events into what a person wants to know: what is going on, how far it is, how long it will take.
 
-/** @typedef {import("./styleid.js").ProgressEvent} ProgressEvent @typedef {import("./styleid.js").Phase} Phase */
+/** @typedef {import("./styleid.js").ProgressEvent} ProgressEvent @typedef {import("./styleid.js").Phase} Phase @typedef {import("./pace.js").Pace} Pace */
 
 /** @type {Record<Phase, string>} */
 const LABELS = {
@@ -31,8 +31,8 @@ const BEFORE = {
 /** @type {Phase[]} */
 const INVERSIONS = ["invert-content", "invert-style"];
 
-/** Work of a whole phase, in UNet steps: what the VAE takes beside a UNet step, roughly. */
-const VAE_WORK = { "encode-content": 1, "encode-style": 1, decode: 2 };
+/** Work of a whole phase, in UNet steps: what the VAE takes beside a UNet step, roughly. Learned seconds take its place. */
+const WORK = /** @type {Record<Phase, number>} */ ({ "encode-content": 1, "encode-style": 1, decode: 2 });
 
 /** @param {Phase} phase @returns {phase is "invert-content" | "invert-style" | "invert-both" | "stylize"} */
 const isSampling = (phase) => phase.startsWith("invert") || phase === "stylize";
@@ -62,30 +62,62 @@ export function formatBytesOf(done, total) {
 }
 
 /** @param {number[]} values at least one */
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)];
 
 /** Loading's pace is that of the last so many milliseconds. Before so much time and so large a share it says nothing. */
 const PACE_MS = 15_000;
 const PACE_FROM_MS = 2000;
 const PACE_FROM_SHARE = 0.01;
 
-/** How far one run is. A fresh one per run: it measures the time per step itself. */
+/**
+ * How far one run is. A fresh one per run: it measures the time per step itself. Work is counted in seconds where this
+ * machine's pace is known, else in UNet steps.
+ */
 export class RunProgress {
   #isLocal;
+  #pace;
+  #styles;
+  #skipped;
   /** @type {{ bytes: number, at: number }[]} what was loaded by when, of the last few seconds */ #arrivals = [];
-  /** @type {Map<Phase, number>} share of each phase that is done */ #done = new Map();
-  /** @type {number | null} */ #stepsPerPhase = null;
+  /** @type {Map<Phase, number>} how many pictures' worth of each phase is done */ #done = new Map();
+  /** Whether a painting was inverted together with the photo. */ #hasPair = false;
+  /** @type {number | null} */ #stepsPerPhase;
   /** @type {{ phase: Phase, step: number, at: number } | null} */ #last = null;
-  /** @type {number[]} */ #stepMs = [];
+  /** @type {Map<Phase, number[]>} milliseconds */ #times = new Map();
+  /** @type {number[]} milliseconds that a unit of work takes */ #unitMs = [];
+  #largest = 0;
 
-  /** @param {{ isLocal?: boolean }} [options] whether the model is read from this computer's disk */
-  constructor({ isLocal = false } = {}) {
+  /**
+   * @param {{ isLocal?: boolean, pace?: Pace | null, steps?: number | null, photoKept?: boolean, styles?: number }} [run]
+   *   `isLocal`: whether the model is read from this computer's disk; `photoKept`: whether the photo's inversion is there
+   *   already; `styles`: how many paintings have to be inverted
+   */
+  constructor({ isLocal = false, pace = null, steps = null, photoKept = false, styles = 1 } = {}) {
     this.#isLocal = isLocal;
+    this.#pace = pace;
+    this.#stepsPerPhase = steps;
+    this.#styles = styles;
+    this.#skipped = new Set([
+      ...(photoKept ? ["encode-content", "invert-content"] : []),
+      ...(styles === 0 ? ["encode-style", "invert-style"] : []),
+    ]);
   }
 
   /** The copy on the disk turned out to be of no use. */
   notLocal() {
     this.#isLocal = false;
+  }
+
+  /** What each phase took. @returns {Pace} */
+  get measured() {
+    /** @type {Pace} */
+    const pace = {};
+    for (const [phase, times] of this.#times) {
+      if (times.length === 0) continue;
+      const seconds = median(times) / 1000;
+      for (const part of phase === "invert-both" ? INVERSIONS : [phase]) pace[part] = seconds;
+    }
+    return pace;
   }
 
   /**
@@ -105,23 +137,24 @@ export class RunProgress {
     }
     // In one batch, a step is one of each picture.
     const pictures = phase === "invert-both" ? 2 : 1;
-    for (const part of pictures === 2 ? INVERSIONS : [phase]) this.#advance(part, share);
-    for (const earlier of BEFORE[phase]) this.#advance(earlier, 1);
-    if (isSampling(phase)) {
-      this.#stepsPerPhase ??= steps;
-      // Only whole steps within one phase are timed: whatever comes between two phases is no step.
-      if (this.#last?.phase === phase && step > this.#last.step) {
-        this.#stepMs.push((now - this.#last.at) / (step - this.#last.step) / pictures);
-      }
-    }
+    this.#time(event, pictures, now);
+    if (isSampling(phase)) this.#stepsPerPhase ??= steps;
+    // Several paintings are one phase, of which the first may have been done together with the photo.
+    const rounds = isSampling(phase) ? steps / (this.#stepsPerPhase ?? steps) : phase.endsWith("style") ? steps : 1;
+    const earlier = phase === "invert-style" && this.#hasPair ? 1 : 0;
+    if (phase === "invert-both") this.#hasPair = true;
+    for (const part of pictures === 2 ? INVERSIONS : [phase]) this.#advance(part, earlier + share * rounds);
+    for (const over of BEFORE[phase]) this.#advance(over, this.#pictures(over));
     this.#last = { phase, step, at: now };
 
     const { done, total } = this.#work();
     // The median, since the first step also compiles the shaders and takes many times as long.
-    const secondsLeft = this.#stepMs.length > 0 ? ((total - done) * median(this.#stepMs)) / 1000 : null;
+    const unitMs = this.#unitMs.length > 0 ? median(this.#unitMs) : this.#pace ? 1000 : null;
+    const secondsLeft = unitMs === null ? null : ((total - done) * unitMs) / 1000;
     // Steps are reported as they are finished; a person wants to know the one that is under way.
     const detail = isSampling(phase) ? `step ${Math.min(step + 1, steps)} of ${steps}` : "";
-    return { label, detail, fraction: done / total, secondsLeft };
+    this.#largest = Math.max(this.#largest, total > 0 ? Math.min(1, done / total) : 0); // a bar never goes back
+    return { label, detail, fraction: this.#largest, secondsLeft };
   }
 
   /** @param {number} bytes @param {number} total @param {number} now @returns {number | null} */
@@ -136,20 +169,42 @@ export class RunProgress {
     return (((total - bytes) / came) * took) / 1000;
   }
 
-  /** @param {Phase} phase @param {number} share */
-  #advance(phase, share) {
-    this.#done.set(phase, Math.max(share, this.#done.get(phase) ?? 0));
+  /** Only steps within one phase are timed: whatever comes between two phases is no step. @param {ProgressEvent} event @param {number} pictures @param {number} now */
+  #time({ phase, step }, pictures, now) {
+    const last = this.#last;
+    if (last?.phase !== phase || step <= last.step) return;
+    const took = (now - last.at) / (step - last.step) / pictures;
+    this.#times.set(phase, [...(this.#times.get(phase) ?? []), took]);
+    if (isSampling(phase)) this.#unitMs.push(took / this.#unit(phase === "invert-both" ? "invert-content" : phase));
+  }
+
+  /** So many pictures' worth of a phase is done. @param {Phase} phase @param {number} pictures */
+  #advance(phase, pictures) {
+    this.#done.set(phase, Math.max(pictures, this.#done.get(phase) ?? 0));
+  }
+
+  /** How many pictures a phase is about. @param {Phase} phase */
+  #pictures(phase) {
+    return phase.endsWith("style") ? Math.max(1, this.#styles) : 1;
+  }
+
+  /** Work of a step, or of a phase without steps. @param {Phase} phase */
+  #unit(phase) {
+    const pace = this.#pace;
+    if (!pace) return isSampling(phase) ? 1 : WORK[phase];
+    const step = pace.stylize ?? pace["invert-content"] ?? pace["invert-style"] ?? 1;
+    return Math.max(pace[phase] ?? (isSampling(phase) ? step : WORK[phase] * step), 1e-4);
   }
 
   #work() {
     let done = 0;
     let total = 0;
     for (const phase of [...BEFORE.decode, /** @type {const} */ ("decode")]) {
-      const work = isSampling(phase)
-        ? (this.#stepsPerPhase ?? 20)
-        : VAE_WORK[/** @type {keyof typeof VAE_WORK} */ (phase)];
-      total += work;
-      done += work * (this.#done.get(phase) ?? 0);
+      if (this.#skipped.has(phase)) continue;
+      const pictures = this.#pictures(phase);
+      const work = this.#unit(phase) * (isSampling(phase) ? (this.#stepsPerPhase ?? 20) : 1);
+      total += work * pictures;
+      done += work * Math.min(pictures, this.#done.get(phase) ?? 0);
     }
     return { done, total };
   }

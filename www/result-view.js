@@ -1,54 +1,150 @@
-// The finished picture: shown beside or over the photo it was made from, and handed out byte for byte as a PNG.
+// What is being painted while it is, then the finished picture beside the photo it was made from, handed out byte for byte
+// as a PNG.
 
+import { CompareView } from "./compare-view.js";
+import { convert, fileName, save } from "./images.js";
 import { formatDuration } from "./progress.js";
 
-/**
- * @typedef {import("./styleid.js").Stylized} Stylized
- * @typedef {import("./picture-slot.js").Picture} Picture
- */
+/** @typedef {import("./history.js").Entry} Entry */
 
 export class ResultView {
+  /** @type {Entry | null} */ entry = null;
   #root;
-  /** @type {string[]} */ #urls = [];
+  #compare;
+  #isOld = false;
 
-  /** @param {HTMLElement} root holding the elements marked `data-part` */
-  constructor(root) {
+  /**
+   * @param {HTMLElement} root holding the elements marked `data-part`
+   * @param {{ linkTo: (entry: Entry) => { url: string, sentence: string }, use: (entry: Entry) => void, again: (entry: Entry) => void }} options
+   *   `use` puts an entry's pictures and settings back; `again` runs them too
+   */
+  constructor(root, { linkTo, use, again }) {
     this.#root = root;
-    const compare = this.#part("compare");
-    compare.addEventListener("input", () => this.#reveal());
+    this.#compare = new CompareView(this.#part("compare"));
+    for (const [name, type] of /** @type {const} */ ([
+      ["jpeg", "image/jpeg"],
+      ["webp", "image/webp"],
+    ])) {
+      this.#part(name).addEventListener("click", () => void this.#saveAs(type));
+    }
+    this.#part("share").addEventListener("click", async () => {
+      if (!this.entry) return;
+      const { url, sentence } = linkTo(this.entry);
+      try {
+        await navigator.clipboard.writeText(url);
+        this.#say(`The link is copied. ${sentence}`);
+      } catch {
+        this.#say(`This browser does not let the page copy; the link is ${url}`);
+      }
+    });
+    this.#part("use").addEventListener("click", () => this.entry && use(this.entry));
+    this.#part("again").addEventListener("click", () => this.entry && again(this.entry));
   }
 
-  /** @param {Stylized} result @param {Picture} photo @param {Picture} painting as they were when the run began */
-  show(result, photo, painting) {
-    for (const url of this.#urls) URL.revokeObjectURL(url);
-    const png = URL.createObjectURL(new Blob([result.png], { type: "image/png" }));
-    // A copy: the slot's own address of the photo goes when another one is chosen.
-    const before = URL.createObjectURL(new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (photo.bytes)]));
-    this.#urls = [png, before];
-
-    const after = /** @type {HTMLImageElement} */ (this.#part("after"));
-    Object.assign(after, { src: png, width: result.width, height: result.height });
-    after.alt = `${photo.name}, repainted in the style of ${painting.name}`;
-    const beforeImage = /** @type {HTMLImageElement} */ (this.#part("before"));
-    const slider = this.#part("slider");
-    slider.hidden = true; // until it is known that the browser shows the photo's format
-    beforeImage.hidden = true;
-    beforeImage.onload = () => (slider.hidden = beforeImage.hidden = false);
-    beforeImage.src = before;
-
-    const download = /** @type {HTMLAnchorElement} */ (this.#part("download"));
-    download.href = png;
-    download.download = `${stem(photo.name)} in the style of ${stem(painting.name)}.png`;
-    this.#part("facts").textContent = `${result.width} × ${result.height} · ${formatDuration(result.seconds)}`;
-    /** @type {HTMLInputElement} */ (this.#part("compare")).value = "0";
-    this.#reveal();
+  /** A run begins: keeps the place for what will come, of the shape `ratio`, unless there is a result to look at meanwhile. @param {number} ratio */
+  begin(ratio) {
+    if (this.entry) return;
+    const canvas = this.#canvas;
+    Object.assign(canvas, { width: 1, height: 1 });
+    canvas.style.setProperty("--ratio", String(ratio));
+    this.#part("preview-note").textContent = "A rough preview comes with the first steps of painting.";
+    this.#openPreview();
     this.#root.hidden = false;
     this.#root.scrollIntoView({ block: "nearest" });
   }
 
-  #reveal() {
-    const { value } = /** @type {HTMLInputElement} */ (this.#part("compare"));
-    this.#part("before").style.clipPath = `inset(0 ${100 - Number(value)}% 0 0)`;
+  /** @param {Entry} entry @param {{ isOld?: boolean, isQuiet?: boolean }} [options] `isOld`: out of the history; `isQuiet`: without going there */
+  show(entry, { isOld = false, isQuiet = false } = {}) {
+    this.entry = entry;
+    this.#isOld = isOld;
+    this.#part("preview").hidden = true;
+    this.#part("compare").hidden = false;
+    this.#root.hidden = false;
+    const { png, before, width, height, photo, styles, seconds, unetCalls, reused } = entry;
+    const paintings = styles.map(({ picture }) => picture.name);
+    this.#compare.show({
+      before: before ?? photo.url,
+      after: entry.url,
+      width,
+      height,
+      beforeName: photo.name,
+      afterName: `${photo.name}, repainted in the style of ${paintings.join(" and ")}`,
+    });
+    const download = /** @type {HTMLAnchorElement} */ (this.#part("download"));
+    download.href = entry.url;
+    download.download = `${fileName(photo.name, paintings)}.png`;
+    const calls = unetCalls
+      ? ` · ${unetCalls} UNet ${unetCalls === 1 ? "evaluation" : "evaluations"}${reused ? ", both inversions re-used" : ""}`
+      : "";
+    const facts = `${width} × ${height} · ${formatDuration(seconds)}${calls} · ${Math.ceil(png.size / 1000)} kB`;
+    this.#setTitle(isOld ? "Result of this visit" : "Result", facts);
+    this.#part("actions").hidden = false;
+    this.#part("use").hidden = this.#part("again").hidden = !isOld;
+    this.#say("");
+    if (!isQuiet) this.#root.scrollIntoView({ block: "nearest" });
+  }
+
+  /** A look at what is being painted. @param {import("./styleid.js").Preview} preview */
+  preview({ width, height, rgba, step, steps }) {
+    const canvas = this.#canvas;
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    canvas.style.setProperty("--ratio", String(width / height));
+    const pixels = new ImageData(new Uint8ClampedArray(rgba), width, height);
+    canvas.getContext("2d")?.putImageData(pixels, 0, 0);
+    this.#openPreview();
+    this.#part("preview-note").textContent = `A rough preview: step ${step} of ${steps}`;
+  }
+
+  #openPreview() {
+    this.#part("preview").hidden = false;
+    this.#part("compare").hidden = true;
+    this.#part("actions").hidden = true;
+    this.#setTitle("Being painted", "");
+  }
+
+  /** Back to what was shown before. */
+  endPreview() {
+    if (this.#part("preview").hidden) return;
+    this.#part("preview").hidden = true;
+    this.#part("compare").hidden = false;
+    if (this.entry) this.show(this.entry, { isOld: this.#isOld, isQuiet: true });
+    else this.#root.hidden = true;
+  }
+
+  get #canvas() {
+    return /** @type {HTMLCanvasElement} */ (this.#part("preview").querySelector("canvas"));
+  }
+
+  focus() {
+    this.#part("title").focus();
+  }
+
+  /** @param {"image/jpeg" | "image/webp"} type */
+  async #saveAs(type) {
+    const { entry } = this;
+    if (!entry) return;
+    try {
+      const ending = type === "image/jpeg" ? "jpg" : "webp";
+      const name = fileName(
+        entry.photo.name,
+        entry.styles.map(({ picture }) => picture.name),
+      );
+      save(await convert(entry.png, type), `${name}.${ending}`);
+      this.#say("");
+    } catch (error) {
+      this.#say(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** @param {string} title @param {string} caption */
+  #setTitle(title, caption) {
+    this.#part("title").textContent = title;
+    this.#part("caption").textContent = caption;
+  }
+
+  /** @param {string} sentence */
+  #say(sentence) {
+    this.#part("said").textContent = sentence;
   }
 
   /** @param {string} name */
@@ -56,6 +152,3 @@ export class ResultView {
     return /** @type {HTMLElement} */ (this.#root.querySelector(`[data-part=${name}]`));
   }
 }
-
-/** A file name without extension and without what file systems refuse. @param {string} name */
-const stem = (name) => name.replace(/\.[^.]{1,5}$/, "").replace(/[\\/:*?"<>|]+/g, "-") || "picture";

@@ -9,7 +9,7 @@ import { chromium } from "playwright-core";
 import { serve } from "./server.js";
 
 // Another folder can be tested, such as what was deployed.
-const dist = process.env.STYLEID_DIST ?? fileURLToPath(new URL("../../dist", import.meta.url));
+export const dist = process.env.STYLEID_DIST ?? fileURLToPath(new URL("../../dist", import.meta.url));
 
 /** Nothing but the page's own traffic; WebGPU on the software adapter where there is no GPU. */
 export const FLAGS = [
@@ -69,7 +69,7 @@ export class PageUnderTest {
     this.painting = page.getByRole("region", { name: "Painting" });
     this.status = page.getByRole("status", { name: "Status of the run" });
     this.go = page.getByRole("button", { name: "Repaint the photo" });
-    this.cancel = page.getByRole("button", { name: "Cancel" });
+    this.cancel = page.getByRole("button", { name: "Cancel", exact: true });
     this.model = page.getByLabel("Model", { exact: true });
     this.weights = page.getByLabel("Weights", { exact: true });
     this.facts = page.locator("#model-facts");
@@ -123,9 +123,9 @@ export class PageUnderTest {
 
   /** @param {{ size?: string, steps?: number }} settings */
   async set({ size, steps }) {
-    if (size) await this.page.getByLabel("Size").selectOption(size);
+    if (size) await this.page.locator("#run").getByLabel("Size", { exact: true }).selectOption(size);
     if (steps) {
-      const field = this.page.getByLabel("Steps");
+      const field = this.page.getByLabel(/^Steps/);
       if (!(await field.isVisible())) await this.page.getByText("More parameters").click();
       await field.fill(String(steps));
     }

@@ -83,27 +83,27 @@ test("missing pictures and wrong parameters each give one sentence", async () =>
   await page.set({ steps: 5000 });
   await page.go.click();
   assert.match(await page.status.innerText(), /^Steps must be a whole number from 1 to 999/);
-  assert.ok(await page.page.getByLabel("Steps").evaluate((field) => field === document.activeElement));
+  assert.ok(await page.page.getByLabel(/^Steps/).evaluate((field) => field === document.activeElement));
   page.assertClean();
   await page.close();
 });
 
-test("presets bring their layers and steps along, and a reset brings the parameters back", async () => {
+test("versions bring their layers and steps along, and a reset brings the parameters back", async () => {
   const page = await browser.open("?model=micro21b");
   const layers = () =>
     page.page
       .getByRole("group", { name: "Layers" })
       .getByRole("checkbox", { checked: true })
       .evaluateAll((boxes) => boxes.map((box) => box.value).join());
-  const steps = page.page.getByLabel("Steps");
+  const steps = page.page.getByLabel(/^Steps/);
   const gamma = page.page.getByLabel("Content kept");
   await page.set({ steps: 7 });
   assert.equal(await layers(), "7,8,9,10,11");
-  await page.page.getByLabel("Preset").selectOption("ldm");
+  await page.page.getByLabel("Version", { exact: true }).selectOption("ldm");
   assert.equal(await layers(), "6,7,8,9,10,11");
   assert.equal(await steps.getAttribute("placeholder"), "50");
   await page.page.getByRole("checkbox", { name: "3", exact: true }).check();
-  await page.page.getByLabel("Preset").selectOption("diffusers");
+  await page.page.getByLabel("Version", { exact: true }).selectOption("diffusers");
   assert.equal(await layers(), "3,6,7,8,9,10,11", "own choices stay");
   await gamma.fill("0.3");
   assert.ok(await page.page.getByText("γ = 0.30").isVisible());

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
-import { start } from "./page.js";
+import { RUN_TIMEOUT_MS, start } from "./page.js";
 
 const output = fileURLToPath(new URL("../output/", import.meta.url));
 const LOOKS = [
@@ -38,6 +38,11 @@ test("the page fits its window, light and dark, wide and narrow", async () => {
   }
   await look("open");
 
+  await page.page.locator("#run").getByLabel("γ over the steps").selectOption("cosine");
+  await look("curve");
+  await page.page.getByRole("button", { name: "Reset the parameters" }).click();
+  for (const details of ["A model of your own", "Models on this computer"]) await page.unfold(details);
+
   await page.page.getByRole("button", { name: "Astronaut" }).click();
   await page.page.getByRole("button", { name: "Hokusai, The Great Wave" }).click();
   await page.waitForPicture(page.photo, "Astronaut · 512 × 512");
@@ -51,13 +56,31 @@ test("the page fits its window, light and dark, wide and narrow", async () => {
   await page.consent.getByRole("button", { name: "Not now" }).click();
   assert.equal(await page.waitForEnd(), "Nothing was downloaded.");
   await page.model.selectOption("micro15");
-  await page.set({ size: "256", steps: 2 });
+  await page.set({ steps: 2 });
+  await page.unfold("More parameters");
   await page.go.click();
-  await page.page.getByText(/step 2 of 2/).waitFor({ timeout: 120_000 });
+  await page.page.getByText("A rough preview: step").waitFor({ timeout: RUN_TIMEOUT_MS });
+  await page.page.getByRole("button", { name: "Pause" }).click();
   await look("running");
-
+  await page.page.getByRole("button", { name: "Go on", exact: true }).click();
   assert.match(await page.waitForEnd(), /^Done in /);
-  await page.page.getByLabel("Compare with the photo").fill("50");
+  await page.page.locator("#result").getByLabel("Compare with the photo").fill("50");
   await look("done");
+
+  const picture = (name) => fileURLToPath(new URL(`../../www/pictures/${name}.jpg`, import.meta.url));
+  await page.page.getByLabel("Add photos").setInputFiles(picture("photo-coffee"));
+  await page.page.getByLabel("Add paintings").setInputFiles(picture("style-van-gogh-auvers"));
+  await page.waitForPicture(page.photo, "photo-coffee.jpg");
+  await page.waitForPicture(page.painting, "style-van-gogh-auvers.jpg");
+  await page.page.getByLabel("Blend them into one result").check();
+  await look("blend");
+  await page.page.getByLabel("One result for each painting").check();
+  await page.go.click();
+  await page.page.locator("#queue").getByText("is being painted").waitFor();
+  await page.page.getByRole("button", { name: "Pause" }).click();
+  await look("queue");
+  await page.cancel.click();
+  assert.match(await page.waitForEnd(), /^Cancelled\. Nothing was lost\. 4 still wait/);
+  await look("halted");
   await page.close();
 });

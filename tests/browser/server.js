@@ -12,7 +12,10 @@ const TYPES = {
   ".json": "application/json",
   ".mjs": "text/javascript",
   ".md": "text/markdown; charset=utf-8",
+  ".png": "image/png",
+  ".svg": "image/svg+xml",
   ".wasm": "application/wasm",
+  ".webmanifest": "application/manifest+json",
 };
 
 /**

@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { KeptInversions } from "../../www/kept-inversions.js";
+import { estimate, foretold, knownPace, learnPace, paceKey } from "../../www/pace.js";
+import { DEFAULTS } from "../../www/presets.js";
+import { RunProgress } from "../../www/progress.js";
+
+function storage() {
+  const items = new Map();
+  return {
+    items,
+    getItem: (key) => items.get(key) ?? null,
+    setItem: (key, value) => items.set(key, value),
+  };
+}
+const PACE = {
+  "encode-content": 2,
+  "encode-style": 2,
+  "invert-content": 1,
+  "invert-style": 1,
+  stylize: 1.5,
+  decode: 4,
+  "warm-up": 3,
+};
+const options = { ...DEFAULTS, steps: 10 };
+
+test("what a run takes: all of it, half of it, or only the painting", () => {
+  const all = { options, photoKept: false, newStyles: 1, isWarm: true };
+  assert.equal(estimate(PACE, all), 2 + 10 + 2 + 10 + 15 + 4);
+  assert.equal(estimate(PACE, { ...all, isWarm: false }), 43 + 3);
+  assert.equal(estimate(PACE, { ...all, newStyles: 2 }), 43 + 12);
+  assert.equal(estimate(PACE, { ...all, photoKept: true }), 31);
+  assert.equal(estimate(PACE, { ...all, photoKept: true, newStyles: 0 }), 19);
+  assert.equal(
+    estimate(PACE, { ...all, options: { ...options, steps: null, preset: "ldm" } }),
+    2 + 50 + 2 + 50 + 75 + 4,
+  );
+  assert.equal(estimate(null, all), null);
+  assert.equal(estimate({ decode: 4 }, all), null);
+});
+
+test("a pace is learned, smoothed, kept for some models, and anything else in its place does no harm", () => {
+  const kept = storage();
+  learnPace("a", { stylize: 1 }, kept);
+  assert.deepEqual(knownPace("a", kept), { stylize: 1 });
+  learnPace("a", { stylize: 2, decode: 3 }, kept);
+  assert.deepEqual(knownPace("a", kept), { stylize: 1.6, decode: 3 });
+  for (let i = 0; i < 30; i++) learnPace(`b${i}`, { stylize: 1 }, kept);
+  assert.equal(knownPace("a", kept), null, "the longest unused goes");
+  assert.ok(knownPace("b29", kept));
+  for (const junk of ["", "null", "[]", "7", "{", '{"a":{"stylize":"x"}}', '{"a":[]}']) {
+    kept.setItem("styleid-pace", junk);
+    assert.equal(knownPace("a", kept), null, junk);
+  }
+  const closed = {
+    getItem() {
+      throw new Error("SecurityError");
+    },
+    setItem() {
+      throw new Error("QuotaExceededError");
+    },
+  };
+  assert.equal(knownPace("a", closed), null);
+  learnPace("a", { stylize: 1 }, closed);
+});
+
+test("a pace is that of its model and size; of the photo's shape only where that counts", () => {
+  const [tall, wide] = [
+    { width: 200, height: 300 },
+    { width: 300, height: 200 },
+  ];
+  assert.equal(paceKey("m", options, tall), paceKey("m", { ...options, gamma: 0.1, steps: 3 }, wide));
+  assert.notEqual(paceKey("m", options, tall), paceKey("n", options, tall));
+  assert.notEqual(paceKey("m", options, tall), paceKey("m", { ...options, size: 256 }, tall));
+  const keep = { ...options, size: "keep" };
+  assert.notEqual(paceKey("m", keep, tall), paceKey("m", keep, wide));
+});
+
+test("with a learned pace the time left is known from the start, and follows this run's own speed", () => {
+  const progress = new RunProgress({ pace: PACE, steps: 10 });
+  const report = (phase, step, steps, now) => progress.update({ phase, step, steps }, 1000 * now);
+  assert.equal(report("encode-content", 0, 1, 0).secondsLeft, 43);
+  report("encode-content", 1, 1, 2);
+  report("invert-content", 0, 10, 2);
+  const { secondsLeft, fraction } = report("invert-content", 1, 10, 4); // twice as slow as learned
+  assert.equal(secondsLeft, 2 * (43 - 3));
+  assert.equal(fraction, 3 / 43);
+});
+
+test("what is re-used is no part of the bar", () => {
+  const progress = new RunProgress({ pace: PACE, steps: 10, photoKept: true, styles: 0 });
+  assert.equal(progress.update({ phase: "stylize", step: 0, steps: 10 }, 0).fraction, 0);
+  assert.equal(progress.update({ phase: "stylize", step: 5, steps: 10 }, 7500).fraction, 7.5 / 19);
+});
+
+test("several paintings are one phase of as many rounds, the first of them maybe with the photo; the bar never goes back", () => {
+  for (const pair of [false, true]) {
+    const progress = new RunProgress({ steps: 4, styles: 3 });
+    const fractions = [];
+    let now = 0;
+    const phase = (name, count) => {
+      for (let step = 0; step <= count; step++) {
+        fractions.push(progress.update({ phase: name, step, steps: count }, (now += 1000)).fraction);
+      }
+    };
+    phase("encode-style", 3);
+    phase("encode-content", 1);
+    const total = 3 + 1 + 4 + 3 * 4 + 4 + 2;
+    assert.equal(fractions.at(-1), 4 / total);
+    if (pair) phase("invert-both", 4);
+    else phase("invert-content", 4);
+    assert.equal(fractions.at(-1), (4 + (pair ? 8 : 4)) / total);
+    phase("invert-style", pair ? 8 : 12);
+    assert.equal(fractions.at(-1), (4 + 16) / total);
+    phase("stylize", 4);
+    phase("decode", 1);
+    assert.equal(fractions.at(-1), 1);
+    assert.deepEqual(
+      fractions,
+      fractions.toSorted((a, b) => a - b),
+    );
+  }
+});
+
+test("a run measures its phases", () => {
+  const progress = new RunProgress({ steps: 3 });
+  let now = 0;
+  const report = (phase, step, steps, seconds) => progress.update({ phase, step, steps }, (now += 1000 * seconds));
+  report("encode-content", 0, 1, 0);
+  report("encode-content", 1, 1, 2);
+  report("invert-both", 0, 3, 9);
+  for (const [i, seconds] of [8, 4, 4].entries()) report("invert-both", i + 1, 3, seconds);
+  assert.deepEqual(progress.measured, { "encode-content": 2, "invert-content": 2, "invert-style": 2 });
+});
+
+test("inversions serve again for the same pictures and settings, for fewer layers, and for no others", () => {
+  const kept = new KeptInversions();
+  const run = (changes = {}, more = {}) => ({
+    model: "m",
+    photo: "p",
+    styles: ["s"],
+    ...more,
+    options: { ...DEFAULTS, ...changes },
+  });
+  assert.deepEqual(kept.of(run()), { photoKept: false, newStyles: 1 });
+  kept.note(run());
+  const all = { photoKept: true, newStyles: 0 };
+  const none = { photoKept: false, newStyles: 1 };
+  assert.deepEqual(
+    kept.of(
+      run({
+        gamma: 0.1,
+        temperature: 2,
+        keepColours: true,
+        damping: 0.7,
+        initAdain: false,
+        gammaCurve: { curve: "linear", end: 0 },
+      }),
+    ),
+    all,
+  );
+  assert.deepEqual(kept.of(run({ layers: [9, 10] })), all);
+  assert.deepEqual(kept.of(run({ layers: [6, 7] })), none);
+  assert.deepEqual(kept.of(run({ attnInjection: false })), all);
+  for (const change of [{ steps: 21 }, { size: 256 }, { preset: "ldm" }, { vaeSample: 1 }, { keepAspect: true }]) {
+    assert.deepEqual(kept.of(run(change)), none, JSON.stringify(change));
+  }
+  assert.deepEqual(kept.of(run({ steps: 20 })), all, "what the version has anyway");
+  assert.deepEqual(kept.of(run({}, { photo: "q" })), { photoKept: false, newStyles: 0 });
+  assert.deepEqual(kept.of(run({}, { styles: ["s", "t"] })), { photoKept: true, newStyles: 1 });
+  assert.deepEqual(kept.of(run({}, { model: "n" })), none);
+  kept.note(run({ layers: [9] }));
+  assert.deepEqual(kept.of(run()), all, "the layers of before are still there");
+  kept.forget();
+  assert.deepEqual(kept.of(run()), none);
+});
+
+test("what going will take is said in a sentence", () => {
+  const forecast = { seconds: 12.3, photoKept: true, newStyles: 0, isFirst: false };
+  const said = (changes, count = 1) => foretold({ ...forecast, ...changes }, count);
+  assert.equal(said({}), "Re-uses both inversions: about 12 s.");
+  assert.equal(said({ seconds: null }), "Re-uses both inversions.");
+  assert.equal(said({ newStyles: 1 }), "Re-uses the photo's inversion: about 12 s.");
+  assert.equal(said({ photoKept: false }), "Needs new inversions: about 12 s.");
+  assert.equal(said({ isFirst: true, photoKept: false }), "About 12 s.");
+  assert.equal(said({ isFirst: true, seconds: null }), "");
+  assert.equal(said({ seconds: 200 }, 4), "4 results, about 3 min.");
+  assert.equal(said({ seconds: null }, 4), "4 results.");
+  assert.equal(said({ seconds: 0.2 }), "Re-uses both inversions: less than a second.");
+});

@@ -1,0 +1,122 @@
+// One job against an engine that is played by the test: consent, recovery, what is re-used.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EngineError } from "../../www/engine.js";
+import { DEFAULTS } from "../../www/presets.js";
+import { Declined, Failure, Runner } from "../../www/runner.js";
+
+const picture = (id) => ({ id, name: id, blob: new Blob([id]), width: 64, height: 64 });
+const job = (changes = {}) => ({
+  photo: picture("photo"),
+  crop: null,
+  styles: [{ picture: picture("style"), crop: null, weight: 1, mask: new Blob(["mask"]) }],
+  options: { ...DEFAULTS, size: 512, steps: 10 },
+  model: { id: "m", place: "page" },
+  loading: { source: "m", weights: "f16", prediction: null, hub: null },
+  fragment: "",
+  ...changes,
+});
+const styled = { png: new Uint8Array(), width: 1, height: 1, seconds: 1, unetCalls: 30, gpuBytesReserved: 1 };
+
+/** A runner, and what its engine was asked for; `answers` are what `stylize` gives or throws, one after the other. */
+function start(answers, { mayLoad = async () => true } = {}) {
+  const asked = [];
+  const engine = {
+    device: async () => ({}),
+    async load(loading) {
+      asked.push(["load", loading.weights]);
+      return { layers: [] };
+    },
+    async stylize(request, options, listeners) {
+      asked.push(["stylize", options.size]);
+      engine.request = request;
+      engine.options = options;
+      listeners.onEvent({ phase: "stylize", step: 1, steps: 10 });
+      const answer = answers.shift();
+      if (answer instanceof Error) throw answer;
+      return answer;
+    },
+  };
+  const notices = [];
+  const states = [];
+  const controller = new AbortController();
+  const hooks = {
+    signal: controller.signal,
+    onState: (state) => states.push(state),
+    onNotice: (sentence) => notices.push(sentence),
+    onPreview() {},
+    onLoaded() {},
+  };
+  return {
+    runner: new Runner(engine, { mayLoad, isKept: () => true }),
+    engine,
+    asked,
+    notices,
+    states,
+    hooks,
+    controller,
+  };
+}
+
+const memory = () => new EngineError("memory", "The GPU has no memory left.");
+
+test("a run hands over bytes, crops, weights and masks, and asks for previews", async () => {
+  const { runner, engine, hooks, states } = start([styled]);
+  const crop = { x: 1, y: 2, width: 30, height: 30 };
+  const { reused } = await runner.run(job({ crop }), hooks);
+  assert.equal(reused, false);
+  const text = (bytes) => new TextDecoder().decode(bytes);
+  assert.deepEqual([text(engine.request.content), engine.request.crop], ["photo", crop]);
+  const [style] = engine.request.styles;
+  assert.deepEqual([text(style.picture), style.crop, style.weight, text(style.mask)], ["style", null, 1, "mask"]);
+  assert.equal(engine.options.previewEvery, 1);
+  assert.equal(states.length, 1);
+});
+
+test("the same pictures are foretold as re-used, until something fails", async () => {
+  const { runner, hooks } = start([styled, { ...styled, unetCalls: 10 }, new EngineError("picture", "No.")]);
+  const again = job();
+  assert.equal(runner.forecast([again]).isFirst, true);
+  await runner.run(again, hooks);
+  const { photoKept, newStyles } = runner.forecast([{ ...again, options: { ...again.options, gamma: 0.1 } }]);
+  assert.deepEqual([photoKept, newStyles], [true, 0]);
+  assert.equal((await runner.run(again, hooks)).reused, true);
+  await assert.rejects(runner.run(again, hooks));
+  assert.equal(runner.forecast([again]).photoKept, false);
+});
+
+test("memory that runs out is met once, with a sentence; then the person is offered what else there is", async () => {
+  const { runner, hooks, asked, notices } = start([memory(), styled]);
+  const { job: done } = await runner.run(job(), hooks);
+  assert.equal(notices.length, 1);
+  assert.match(notices[0], /^The memory ran out; trying once more /);
+  const changed = done.loading.weights !== "f16" || done.options.size !== 512;
+  assert.ok(changed, "the job tells what it was done with");
+  assert.deepEqual(asked.at(-1), ["stylize", done.options.size]);
+
+  const twice = start([memory(), memory()]);
+  await assert.rejects(twice.runner.run(job(), twice.hooks), (error) => {
+    assert.ok(error instanceof Failure);
+    assert.ok(error.offers.length > 0);
+    return true;
+  });
+  assert.equal(twice.asked.filter(([what]) => what === "stylize").length, 2, "not a third time");
+});
+
+test("a fault that trying again does not mend is said at once", async () => {
+  const { runner, hooks, asked } = start([new EngineError("settings", "Two sizes cannot be averaged.")]);
+  await assert.rejects(runner.run(job(), hooks), { message: "Two sizes cannot be averaged." });
+  assert.equal(asked.filter(([what]) => what === "stylize").length, 1);
+});
+
+test("without consent nothing is loaded, and a cancel is no failure", async () => {
+  const declined = start([], { mayLoad: async () => false });
+  await assert.rejects(declined.runner.run(job(), declined.hooks), (error) => error instanceof Declined);
+  assert.deepEqual(declined.asked, []);
+
+  const { runner, hooks, controller } = start([new EngineError("cancelled", "Cancelled.")]);
+  const run = runner.run(job(), hooks);
+  controller.abort();
+  await assert.rejects(run, { kind: "cancelled" });
+});

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { DEFAULTS, PRESETS, lookOf, presetOf } from "../../www/presets.js";
+import { fromFragment, toFragment } from "../../www/share.js";
+
+const EVERYTHING = {
+  model: "owner/repo@main/file.gguf",
+  weights: "q4",
+  prediction: "v_prediction",
+  several: "blend",
+  mix: [1, 0.5],
+  options: {
+    preset: "ldm",
+    steps: 33,
+    layers: [3, 9, 10],
+    initAdain: false,
+    attnInjection: false,
+    vaeSample: 7,
+    gamma: 0.25,
+    gammaCurve: { curve: "cosine", end: 0.375 },
+    gammaByLayer: { 6: 0.75, 7: 0.6 },
+    temperature: 1.25,
+    temperatureCurve: { curve: "sqrt", end: 2 },
+    blend: "average",
+    keepColours: true,
+    damping: 0.7,
+    size: 768,
+    keepAspect: true,
+    previewEvery: 0,
+  },
+};
+const NOTHING = { model: null, weights: null, prediction: null, several: "each", mix: [] };
+
+test("every setting survives a link", () => {
+  const { shared, problems } = fromFragment(`#${toFragment(EVERYTHING)}`);
+  assert.deepEqual(problems, []);
+  assert.deepEqual({ ...shared, options: { ...DEFAULTS, ...shared.options } }, EVERYTHING);
+  // No setting may be forgotten when one is added: each differs from its default above, but the preview.
+  const same = Object.keys(DEFAULTS).filter(
+    (name) => name !== "previewEvery" && String(DEFAULTS[name]) === String(EVERYTHING.options[name]),
+  );
+  assert.deepEqual(same, []);
+  assert.deepEqual(Object.keys(EVERYTHING.options).sort(), Object.keys(DEFAULTS).sort());
+});
+
+test("a link holds only what differs, and reads well", () => {
+  assert.equal(toFragment({ ...NOTHING, options: DEFAULTS }), "");
+  assert.equal(
+    toFragment({ ...NOTHING, model: "demo", options: { ...DEFAULTS, gamma: 0.3, size: "keep" } }),
+    "model=demo&gamma=0.3&size=keep",
+  );
+  assert.ok(toFragment(EVERYTHING).startsWith("model=owner/repo@main/file.gguf&"));
+});
+
+test("what cannot be read gets a sentence, and the rest is kept", () => {
+  const { shared, problems } = fromFragment(
+    "#gamma=7&steps=12&layers=1-2&flavour=mint&size=300&t-curve=wave-2&damping=&seed=-1",
+  );
+  assert.deepEqual(shared, { ...NOTHING, options: { steps: 12, size: 300 } });
+  assert.equal(problems.length, 6);
+  assert.equal(problems[0], "The link's gamma is “7”, not a number from 0 to 1: it is left out.");
+  assert.match(problems[2], /“flavour”, which this page does not know/);
+  const long = fromFragment(`#gamma=${"9".repeat(500)}`);
+  assert.ok(long.problems[0].length < 150);
+});
+
+test("a fragment that is no link is none", () => {
+  for (const fragment of ["", "#", "#photo", "#how-it-works"]) assert.equal(fromFragment(fragment), null, fragment);
+});
+
+test("hostile fragments never throw", () => {
+  for (const fragment of [
+    "#gamma-layers=__proto___1",
+    "#mix=1-2-3-4-5",
+    "#gamma-curve=cosine",
+    "#gamma-curve=constructor-1",
+    "#layers=--",
+    "#%E0%A4%A=1",
+    "#mix=&gamma-layers=",
+  ]) {
+    const { shared } = fromFragment(fragment);
+    assert.deepEqual({ ...shared.options, mix: shared.mix }, { mix: [] }, fragment);
+  }
+});
+
+test("each preset is recognised as itself, and own settings as none", () => {
+  for (const preset of PRESETS) {
+    const options = { ...DEFAULTS, gamma: 0.11, damping: 0.5, steps: 7, size: 256, ...lookOf(preset) };
+    assert.equal(presetOf(options)?.id, preset.id);
+  }
+  assert.equal(presetOf({ ...DEFAULTS, gamma: 0.31 }), null);
+  assert.equal(
+    presetOf({ ...DEFAULTS, layers: [7, 8, 9, 10, 11] })?.id,
+    "balanced",
+    "the version's own layers, chosen by hand",
+  );
+});
+
+test("the presets are what their descriptions say", () => {
+  const look = Object.fromEntries(PRESETS.map((preset) => [preset.id, lookOf(preset)]));
+  assert.equal(look.strong.gamma, 0.3);
+  assert.equal(look.strong.temperature, 1.5);
+  assert.equal(look.content.gamma, 0.9);
+  assert.deepEqual(look.texture.layers, [9, 10, 11]);
+  assert.deepEqual([look["no-colour"].initAdain, look["no-colour"].keepColours], [false, true]);
+  assert.equal(look.paper.preset, "ldm");
+  assert.deepEqual([look.schedule.gamma, look.schedule.gammaCurve], [0.75, { curve: "cosine", end: 0.375 }]);
+});

@@ -1,0 +1,65 @@
+// What the engine still has of the last run, so that the page can say beforehand what a change will cost. The crate decides
+// what it re-uses; this follows its rules: an inversion serves again for the same picture, model, size, version, steps and
+// seed, if all layers wanted are among those it was made with.
+
+import { VERSIONS } from "./presets.js";
+
+/**
+ * @typedef {import("./presets.js").Options} Options
+ * @typedef {{ model: string, options: Options, photo: string, styles: string[] }} Run `model`, `photo`, `styles` tell theirs apart,
+ *   crops included
+ */
+
+/** @param {Options} options */
+const layersOf = ({ layers, preset, attnInjection }) => (attnInjection ? (layers ?? VERSIONS[preset].layers) : []);
+
+/** What an inversion depends on beside its picture and layers. @param {Run} run */
+const basis = ({ model, options }) => {
+  const { preset, steps, vaeSample, size, keepAspect } = options;
+  return JSON.stringify([model, preset, steps ?? VERSIONS[preset].steps, vaeSample, size, keepAspect]);
+};
+
+export class KeptInversions {
+  /** @type {Run | null} */ #last = null;
+
+  /** A run has succeeded. @param {Run} run */
+  note(run) {
+    const serves = this.#last && this.#serves(run) ? this.#last.options : null;
+    // An inversion that was re-used keeps the layers that it was made with.
+    const layers = [...new Set([...layersOf(run.options), ...(serves ? layersOf(serves) : [])])];
+    this.#last = { ...run, options: { ...run.options, layers, attnInjection: true } };
+  }
+
+  /** The engine began anew. */
+  forget() {
+    this.#last = null;
+  }
+
+  /** What will be there is foretold with a copy. */
+  copy() {
+    const copy = new KeptInversions();
+    copy.#last = this.#last;
+    return copy;
+  }
+
+  get hasAny() {
+    return this.#last !== null;
+  }
+
+  /** What a run could re-use. @param {Run} run @returns {{ photoKept: boolean, newStyles: number }} */
+  of(run) {
+    const serves = this.#serves(run);
+    const kept = serves && this.#last ? this.#last.styles : [];
+    return {
+      photoKept: serves && this.#last?.photo === run.photo,
+      newStyles: run.styles.filter((style) => !kept.includes(style)).length,
+    };
+  }
+
+  /** @param {Run} run */
+  #serves(run) {
+    if (!this.#last || basis(this.#last) !== basis(run)) return false;
+    const had = layersOf(this.#last.options);
+    return layersOf(run.options).every((layer) => had.includes(layer));
+  }
+}
