@@ -161,13 +161,13 @@ export class CompareView {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
       const { zoom, x, y } = this.#view;
-      const { width } = this.#box;
-      const divider = this.#at * width;
-      // The window on the photo moves left by what is hidden of it, and the photo inside it right by as much.
-      this.#reveal.style.transform = `translate3d(${divider - width}px, 0, 0)`;
-      this.#planes.before.style.transform = `translate3d(${width - divider + x}px, ${y}px, 0) scale(${zoom})`;
+      const shown = this.#at * 100;
+      // The window on the photo moves left by what is hidden of it, and the photo inside it right by as much: in shares of the
+      // stage, which hold while its size changes.
+      this.#reveal.style.transform = `translate3d(${shown - 100}%, 0, 0)`;
+      this.#planes.before.style.transform = `translate3d(calc(${100 - shown}% + ${x}px), ${y}px, 0) scale(${zoom})`;
       this.#planes.after.style.transform = `translate3d(${x}px, ${y}px, 0) scale(${zoom})`;
-      this.#divider.style.transform = `translate3d(${divider}px, 0, 0)`;
+      this.#divider.style.left = `calc(${shown}% - 1.5px)`;
     });
   }
 
