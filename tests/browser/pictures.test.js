@@ -1,0 +1,79 @@
+// Files of every kind that people drop (tests/fixtures/pictures; list.json says what becomes of each): a picture or a sentence
+// of its own, soon. The same files pass through the decoder natively in tests/native/picture_files.rs.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { start } from "./page.js";
+
+const folder = fileURLToPath(new URL("../fixtures/pictures/", import.meta.url));
+
+/** From the drop to what the page says of it. */
+const LIMIT_MS = 2000;
+
+/** What browsers would say that files are, which is not always so. @type {Record<string, string>} */
+const TYPES = { jpg: "image/jpeg", svg: "image/svg+xml", txt: "text/plain", mp4: "video/mp4", pdf: "application/pdf" };
+
+let browser;
+before(async () => {
+  browser = await start();
+});
+after(() => browser?.close());
+
+test("every kind of file gives a picture or a sentence of its own within two seconds", async (t) => {
+  /** @type {{ name: string, size: string | null, says: string }[]} */
+  const list = JSON.parse(await readFile(`${folder}list.json`, "utf8"));
+  const page = await browser.open();
+  const { photo } = page;
+  const alert = photo.getByRole("alert");
+  const drop = async (/** @type {string} */ name, shownAs = name) => {
+    const extension = name.split(".").at(-1) ?? "";
+    const type = TYPES[extension] ?? `image/${extension}`;
+    await page.drop(photo, await readFile(folder + name), shownAs, type);
+  };
+  // The first picture waits until the wasm is compiled.
+  await drop("plain.jpg", "first.jpg");
+  await page.waitForPicture(photo, "first.jpg · 48 × 32");
+  let kept = "first.jpg · 48 × 32";
+  const sentences = new Map();
+  let slowest = { name: "", took: 0 };
+  for (const { name, size, says } of list) {
+    const began = performance.now();
+    await drop(name);
+    const wanted = size ? photo.getByText(`${name} · ${size}`) : alert.filter({ hasText: says });
+    await wanted.waitFor({ timeout: LIMIT_MS }).catch(async () => {
+      assert.fail(`${name}: after ${LIMIT_MS} ms the slot says ${JSON.stringify(await photo.innerText())}`);
+    });
+    const took = performance.now() - began;
+    assert.ok(took < LIMIT_MS, `${name} took ${Math.round(took)} ms`);
+    if (took > slowest.took) slowest = { name, took };
+    if (size) {
+      kept = `${name} · ${size}`;
+      const facts = await photo.getByText(kept).innerText();
+      if (says) assert.ok(facts.includes(says), facts);
+      else assert.equal(facts, kept);
+      assert.equal(await alert.innerText(), "", name);
+      // Browsers do not show every kind: the crate makes a PNG of those.
+      const image = photo.getByRole("img", { name: `The chosen photo: ${name}` });
+      await image.waitFor({ timeout: LIMIT_MS });
+      await image.evaluate((/** @type {HTMLImageElement} */ image) => image.decode());
+      // TIFF is replaced after the browser refused it, which it does after the facts are there.
+      assert.ok(!(await photo.getByText(kept).innerText()).includes("no preview"), name);
+    } else {
+      const said = await alert.innerText();
+      const [sentence, rest] = said.split(" The photo chosen before is kept.");
+      assert.equal(rest, "", `${name}: ${said}`);
+      assert.match(sentence, /^This file [^\n]*\.$/, name);
+      assert.ok(await photo.getByText(kept).isVisible(), `${name} takes ${kept} away`);
+      sentences.set(name, sentence);
+    }
+  }
+  t.diagnostic(`${list.length} files; the slowest, ${slowest.name}, took ${Math.round(slowest.took)} ms`);
+  // No two kinds share a sentence, but for those that are damaged or too small in the same way.
+  const refused = [...sentences.entries()].filter(([name]) => !name.startsWith("cut") && name !== "thread.png");
+  const distinct = new Set(refused.map(([, sentence]) => sentence));
+  assert.ok(refused.length >= 15 && distinct.size === refused.length, [...distinct].join("\n"));
+  page.assertClean();
+  await page.close();
+});
