@@ -71,7 +71,7 @@ export class StyleID {
 
   /**
    * Loads a model: from this computer's disk if it is kept there, else over the network, without asking anybody. Some
-   * gigabytes come from the Hub for Stable Diffusion, 22 MB from this site for the demonstration model.
+   * gigabytes come from the Hub for Stable Diffusion, 12 MB from this site for the demonstration model.
    * @param {LoadOptions} [options] @param {Pick<Listeners, "onProgress" | "onNotice" | "signal">} [listeners]
    * @returns {Promise<StyleID>}
    */
