@@ -6,16 +6,16 @@ use std::process::{Command, Output};
 use crate::golden::{Golden, fixture};
 use crate::support::Scratch;
 
-fn styleid(args: &[&str]) -> Output {
+pub fn styleid(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_styleid")).args(args).output().expect("the program starts")
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("temporary paths are UTF-8")
 }
 
 /// A scratch folder with the golden's pictures as PNG files.
-fn pictures(golden: &Golden) -> Scratch {
+pub fn pictures(golden: &Golden) -> Scratch {
     let scratch = Scratch::new();
     for name in ["content", "style"] {
         golden.picture(&format!("{name}_u8")).save(scratch.path(&format!("{name}.png"))).expect("a PNG file");
@@ -24,7 +24,7 @@ fn pictures(golden: &Golden) -> Scratch {
 }
 
 /// Runs a command that must fail, and gives its last line on standard error.
-fn failure(args: &[&str]) -> String {
+pub fn failure(args: &[&str]) -> String {
     let output = styleid(args);
     assert!(!output.status.success(), "{args:?} succeeded");
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();

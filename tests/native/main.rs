@@ -1,6 +1,8 @@
 //! Native tests of the library and of the command line, against the reference.
 
 mod cli;
+mod cli_eval;
+mod cli_pictures;
 mod golden;
 mod gpu;
 mod http;
@@ -12,6 +14,7 @@ mod ops_product;
 mod ops_shapes;
 mod picture_files;
 mod pictures;
+mod previews;
 mod reuse;
 mod styles;
 mod support;

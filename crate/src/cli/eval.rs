@@ -270,11 +270,11 @@ pub async fn run(args: Args) -> Result<()> {
         .collect();
     if let Some(first) = missing.first() {
         if args.measure_only {
-            return Err(Error::File(format!(
-                "{} results are missing, {} first; make them, or leave out --measure-only.",
-                missing.len(),
-                first.display()
-            )));
+            let which = match missing.len() {
+                1 => format!("A result is missing: {}; make it", first.display()),
+                count => format!("{count} results are missing, the first is {}; make them", first.display()),
+            };
+            return Err(Error::File(format!("{which}, or leave out --measure-only.")));
         }
         prepare_folder(first)?;
         let bars = Bars::new();

@@ -41,7 +41,7 @@ impl Moments {
             std::array::from_fn(|i| if i < INPUTS { self.squares[row][i] } else { self.products[row][i - INPUTS] })
         });
         // So little that it decides only what nothing else does.
-        let ridge = 1e-9 * (0..INPUTS).map(|i| self.squares[i][i]).fold(1e-9, f64::max);
+        let ridge = 1e-12 * (0..INPUTS).map(|i| self.squares[i][i]).fold(1e-12, f64::max);
         for (i, row) in rows.iter_mut().enumerate() {
             row[i] += ridge;
         }
@@ -71,10 +71,18 @@ impl LatentColours {
     pub fn picture(&self, latents: &[f32], (width, height): (usize, usize)) -> RgbImage {
         let plane = width * height;
         RgbImage::from_fn(width as u32, height as u32, |x, y| {
-            let input = input(latents, plane, y as usize * width + x as usize);
-            let colour = self.0.map(|row| row.into_iter().zip(input).map(|(a, b)| a * b).sum::<f64>());
+            let colour = self.of(input(latents, plane, y as usize * width + x as usize));
             image::Rgb(colour.map(|value| value.round().clamp(0.0, 255.0) as u8))
         })
+    }
+
+    /// Red, green and blue of one latent, neither rounded nor kept to 0…255.
+    pub fn colour(&self, [a, b, c, d]: [f64; CHANNELS]) -> [f64; 3] {
+        self.of([a, b, c, d, 1.0])
+    }
+
+    fn of(&self, input: [f64; INPUTS]) -> [f64; 3] {
+        self.0.map(|row| row.into_iter().zip(input).map(|(a, b)| a * b).sum())
     }
 }
 

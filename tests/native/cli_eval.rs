@@ -1,0 +1,158 @@
+//! `styleid eval` as a person uses it.
+
+use std::path::PathBuf;
+
+use image::RgbImage;
+use serde_json::Value;
+
+use crate::cli::{failure, styleid, text};
+use crate::golden::{Golden, fixture};
+use crate::support::Scratch;
+
+/// Folders `contents` with two pictures and `styles` with one.
+fn folders() -> Scratch {
+    let golden = Golden::load("micro15.diffusers.n4.rect");
+    let scratch = Scratch::new();
+    let turned = image::imageops::rotate180(&golden.picture("content_u8"));
+    for (name, picture) in [
+        ("contents/a.png", golden.picture("content_u8")),
+        ("contents/b, turned.png", turned),
+        ("styles/s.png", golden.picture("style_u8")),
+    ] {
+        save(&scratch, name, &picture);
+    }
+    std::fs::write(scratch.path("contents/notes.txt"), "no picture").expect("a file");
+    scratch
+}
+
+fn save(scratch: &Scratch, name: &str, picture: &RgbImage) {
+    let path = scratch.path(name);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    picture.save(path).expect("a picture");
+}
+
+/// The arguments that name the folders of `scratch`.
+fn arguments(scratch: &Scratch) -> Vec<String> {
+    let mut arguments = vec!["eval".to_string()];
+    for (flag, path) in [
+        ("--model", fixture("models/micro15")),
+        ("--content", scratch.path("contents")),
+        ("--style", scratch.path("styles")),
+        ("--results", scratch.path("results")),
+    ] {
+        arguments.extend([flag.to_string(), text(&path).to_string()]);
+    }
+    arguments
+}
+
+fn evaluated(scratch: &Scratch, more: &[&str]) -> String {
+    let arguments = arguments(scratch);
+    let output = styleid(&[&arguments.iter().map(String::as_str).collect::<Vec<_>>()[..], more].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn refused(scratch: &Scratch, more: &[&str]) -> String {
+    let arguments = arguments(scratch);
+    failure(&[&arguments.iter().map(String::as_str).collect::<Vec<_>>()[..], more].concat())
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+#[test]
+fn results_are_made_measured_and_laid_out() {
+    let scratch = folders();
+    let [csv, json, sheet] = ["out/table.csv", "out/figures.json", "out/sheet.png"].map(|name| scratch.path(name));
+    let written: [(&str, &PathBuf); 3] = [("--csv", &csv), ("--json", &json), ("--sheet", &sheet)];
+    let files: Vec<&str> = written.iter().flat_map(|(flag, path)| [*flag, text(path)]).collect();
+    let settings = ["--steps", "2", "--layers", "7", "--size", "64"];
+    let table = evaluated(&scratch, &[&settings[..], &files].concat());
+    let results = ["a_in_s.png", "b, turned_in_s.png"].map(|name| scratch.path("results").join(name));
+    let made = results.each_ref().map(|path| std::fs::read(path).expect("a result"));
+    for path in &results {
+        assert_eq!(image::open(path).expect("a picture").to_rgb8().dimensions(), (64, 64));
+    }
+
+    let figures: Value = serde_json::from_slice(&std::fs::read(&json).expect("figures")).expect("JSON");
+    assert_eq!((&figures["settings"]["steps"], &figures["settings"]["size"]), (&2.into(), &64.into()));
+    let rows = figures["results"].as_array().expect("results");
+    assert_eq!(rows.iter().map(|row| row["content"].as_str()).collect::<Vec<_>>(), [Some("a"), Some("b, turned")]);
+    for measure in ["lpips", "histogram", "style_distance"] {
+        let [a, b] = [0, 1].map(|i| number(&rows[i][measure]));
+        assert!(a > 0.0 && b > 0.0 && a != b, "{measure}: {a} and {b}");
+        assert!((number(&figures["mean"][measure]) - (a + b) / 2.0).abs() < 1e-12, "{measure}");
+    }
+    assert_eq!(figures["mean"]["results"], 2);
+    assert!(figures["mean"].get("cfsd").is_none() && figures["mean"].get("fid").is_none());
+
+    // The same figures everywhere.
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 5, "{table}");
+    assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["LPIPS", "histogram", "style"]);
+    for (line, (name, row)) in
+        lines[1..].iter().zip([("a in s", &rows[0]), ("b, turned in s", &rows[1]), ("mean", &figures["mean"])])
+    {
+        let shown = ["lpips", "histogram", "style_distance"].map(|measure| format!("{:.4}", number(&row[measure])));
+        assert!(line.starts_with(name), "{line}");
+        assert_eq!(line[name.len()..].split_whitespace().collect::<Vec<_>>(), shown);
+    }
+    assert_eq!(lines[4], "FID and ArtFID need --inception, CFSD needs --vgg.");
+    let csv = std::fs::read_to_string(&csv).expect("a table");
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (3, "content,style,lpips,histogram,style_distance,cfsd"));
+    assert!(lines[1].starts_with("a,s,") && lines[2].starts_with("\"b, turned\",s,"), "{csv}");
+    let lpips: f64 = lines[1].split(',').nth(2).expect("a field").parse().expect("a number");
+    assert_eq!(lpips, number(&rows[0]["lpips"]));
+
+    // Contents at the left, the style on top: three rows of two cells of 192 pixels with gaps of 4, the corner empty.
+    let sheet = image::open(&sheet).expect("a sheet").to_rgb8();
+    assert_eq!(sheet.dimensions(), (2 * 196 + 4, 3 * 196 + 4));
+    let is_white =
+        |[x, y]: [u32; 2]| image::imageops::crop_imm(&sheet, x, y, 192, 192).to_image().iter().all(|&byte| byte == 255);
+    assert!(is_white([4, 4]));
+    for cell in [[200, 4], [4, 200], [4, 396], [200, 200], [200, 396]] {
+        assert!(!is_white(cell), "{cell:?}");
+    }
+
+    // What is there is measured again, not made again; the flags of a run do not matter then.
+    assert_eq!(evaluated(&scratch, &["--measure-only"]), table);
+    std::fs::remove_file(&results[1]).expect("a result");
+    let before = std::fs::metadata(&results[0]).expect("a result").modified().expect("a time");
+    assert_eq!(evaluated(&scratch, &settings), table);
+    assert_eq!(std::fs::metadata(&results[0]).expect("a result").modified().expect("a time"), before);
+    assert!(results.map(|path| std::fs::read(path).expect("a result")) == made);
+}
+
+#[test]
+fn a_picture_that_is_its_own_result_is_no_distance_from_itself() {
+    let golden = Golden::load("micro15.diffusers.n4.rect");
+    let scratch = Scratch::new();
+    for name in ["contents/a.png", "styles/a.png", "results/a_in_a.png"] {
+        save(&scratch, name, &golden.picture("content_u8"));
+    }
+    let table = evaluated(&scratch, &["--measure-only"]);
+    let row = table.lines().nth(1).expect("a row");
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["a", "in", "a", "0.0000", "0.0000", "0.0000"]);
+}
+
+#[test]
+fn what_cannot_be_measured_gives_a_sentence() {
+    let scratch = folders();
+    let said = refused(&scratch, &["--measure-only"]);
+    assert!(said.starts_with("error: 2 results are missing") && said.contains("a_in_s.png"), "{said}");
+    assert!(said.ends_with("leave out --measure-only."), "{said}");
+    save(&scratch, "results/a_in_s.png", &Golden::load("micro15.diffusers.n4.rect").picture("content_u8"));
+    let said = refused(&scratch, &["--measure-only"]);
+    assert!(said.starts_with("error: A result is missing: ") && said.contains("b, turned_in_s.png"), "{said}");
+
+    save(&scratch, "contents/a.bmp", &RgbImage::new(32, 32));
+    let said = refused(&scratch, &[]);
+    assert!(said.contains("are called a, and so would their results; rename one."), "{said}");
+    std::fs::remove_dir_all(scratch.path("styles")).expect("removed");
+    std::fs::remove_file(scratch.path("contents/a.bmp")).expect("removed");
+    assert!(refused(&scratch, &[]).contains("cannot be read"));
+    std::fs::create_dir(scratch.path("styles")).expect("a folder");
+    assert!(refused(&scratch, &[]).contains("There are no pictures in "));
+}
