@@ -101,13 +101,19 @@ fn latents_of_a_photo_look_like_the_photo() {
         let shown = colours.picture(&latents, size);
         let ours = psnr(&samples, shown.pixels().map(|pixel| pixel.0.map(f64::from)));
         let best = psnr(&samples, theirs.iter().copied());
-        println!("{name}: {ours:.2} dB, {best:.2} dB before rounding");
+        let mean: [f64; 3] = std::array::from_fn(|channel| {
+            samples.iter().map(|(_, colour)| colour[channel]).sum::<f64>() / samples.len() as f64
+        });
+        let plain = psnr(&samples, std::iter::repeat(mean));
+        println!("{name}: {ours:.2} dB, {best:.2} dB before rounding, {plain:.2} dB for the mean colour");
         for ((latent, _), theirs) in samples.iter().zip(&theirs) {
             for (ours, theirs) in colours.colour(*latent).iter().zip(theirs) {
                 assert!((ours - theirs).abs() < 1e-4, "{name}: {ours} for {theirs}");
             }
         }
-        assert!(ours > 1.0, "{name}: {ours} dB");
+        // Measured: 24.9, 23.4 and 22.7 dB. Textures finer than a latent's colour are in the four channels too, and no linear map
+        // gets them apart; what is left is less than a third of what the mean colour alone would leave.
+        assert!(ours > 22.0 && ours > plain + 10.0 * 3f64.log10(), "{name}: {ours} dB, {plain} dB for the mean colour");
     }
 }
 
@@ -145,7 +151,8 @@ fn previews_come_when_they_are_due_and_show_the_predicted_latents() {
     let result = samples(&latents, size, &outcome.image);
     let near = psnr(&result, shown.pixels().map(|pixel| pixel.0.map(f64::from)));
     println!("{near:.2} dB from the result");
-    assert!(near > 1.0, "{near} dB");
+    // Measured: 22.6 dB.
+    assert!(near > 20.0, "{near} dB");
     let silent_params = Params { preview_every: 0, ..params };
     let never = |_: Preview| panic!("none was asked for");
     let control = silent().with_previews(&never);

@@ -32,7 +32,7 @@ enum Command {
     Stylize(Box<stylize::Args>),
     /// Measure results: what is left of the content, how near the style is.
     #[command(args_override_self = true)]
-    Eval(eval::Args),
+    Eval(Box<eval::Args>),
     /// Say what a model is: version, prediction type, parameters, bytes, dtypes.
     Info(info::Args),
     /// List the models that are known by name.
@@ -57,7 +57,7 @@ enum DeviceChoice {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Stylize(args) => pollster::block_on(stylize::run(*args)),
-        Command::Eval(args) => pollster::block_on(eval::run(args)),
+        Command::Eval(args) => pollster::block_on(eval::run(*args)),
         Command::Info(args) => pollster::block_on(info::run(&args)),
         Command::Models => info::list(),
         Command::Pack(args) => pollster::block_on(pack::run(args)),
