@@ -12,7 +12,7 @@ const SIDE: usize = 256;
 const SIGMA: f64 = 0.02;
 const EPSILON: f64 = 1e-6;
 
-/// A picture's colours: 3 × [`BINS`] × [`BINS`] shares that add up to 1.
+/// A picture's colours: 3 × 64 × 64 shares that add up to 1.
 #[derive(Debug, Clone)]
 pub struct Histogram(Vec<f64>);
 
