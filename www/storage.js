@@ -55,6 +55,7 @@ export class StoragePanel {
 
   /** @param {KeptModels} kept @param {Model[]} models */
   show({ models: kept, usage, quota, available }, models) {
+    this.complain(""); // of an earlier time, when they could not be listed
     this.#part("list").replaceChildren(...kept.map((one) => this.#row(one, keptName(one, models))));
     const empty = this.#part("empty");
     empty.hidden = kept.length > 0;

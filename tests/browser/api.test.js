@@ -105,6 +105,7 @@ test("what is wrong gets a kind and a sentence", async () => {
       missing: await failure(styleid.stylize({ content: "no/such/picture.png", style: canvas })),
       picture: await failure(styleid.stylize({ content: text, style: canvas })),
       settings: await failure(styleid.stylize({ content: canvas, style: canvas, steps: 0 })),
+      option: await failure(styleid.stylize({ content: canvas, style: canvas, gama: 1 })),
     };
   });
   for (const [what, kind, sentence] of [
@@ -116,7 +117,8 @@ test("what is wrong gets a kind and a sentence", async () => {
     ["nothing", "picture", /The content is no picture/],
     ["missing", "picture", /The content at no\/such\/picture\.png cannot be fetched \(HTTP 404\)/],
     ["picture", "picture", /./],
-    ["settings", "settings", /./],
+    ["settings", "settings", /steps/i],
+    ["option", "settings", /gama/],
   ]) {
     assert.equal(errors[what][0], kind, `${what}: ${errors[what]}`);
     assert.match(errors[what][1], sentence);

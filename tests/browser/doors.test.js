@@ -1,15 +1,15 @@
 // What the page says of browsers and computers that lack something: each is masked in the page, one by one.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { after, before, test } from "node:test";
 import { start } from "./page.js";
 
 let browser;
 let page;
 before(async () => {
   browser = await start();
+  page = await browser.open();
 });
-afterEach(() => page?.close());
 after(() => browser?.close());
 
 /** A GPU, and a browser and computer that lack nothing. */
@@ -30,13 +30,12 @@ const PLENTY = () => {
   navigator.storage.persisted = async () => true;
 };
 
-/** What is found where `mask` is done after that. */
-async function examine(mask, options = {}) {
-  page = await browser.open("", options);
-  await page.page.goto(`${page.server.url}example.html`);
-  await page.page.evaluate(PLENTY);
-  await page.page.evaluate(mask);
-  return page.page.evaluate(async () => (await import("./doors.js")).examine());
+/** What is found where `mask` is done after that, in a document of its own. */
+async function examine(mask, { page: tab, server } = page) {
+  await tab.goto(`${server.url}example.html`);
+  await tab.evaluate(PLENTY);
+  await tab.evaluate(mask);
+  return tab.evaluate(async () => (await import("./doors.js")).examine());
 }
 
 test("where nothing is missing nothing is said, and the diagnosis has what a report needs", async (t) => {
@@ -162,7 +161,8 @@ test("a phone by its screen and pointer", async () => {
     hasTouch: true,
     isMobile: true,
   };
-  const { doors } = await examine(() => window.mask.set(navigator, "userAgentData", undefined), phone);
+  const another = await browser.open("", phone);
+  const { doors } = await examine(() => window.mask.set(navigator, "userAgentData", undefined), another);
   assert.deepEqual(
     doors.map(({ kind }) => kind),
     ["phone"],
@@ -170,7 +170,7 @@ test("a phone by its screen and pointer", async () => {
 });
 
 test("problems come before remarks, and this machine's own adapter is read", async (t) => {
-  page = await browser.open();
+  await page.goto("");
   const { doors, diagnosis } = await page.page.evaluate(async () => (await import("./doors.js")).examine());
   t.diagnostic(diagnosis);
   assert.match(diagnosis, /^WebGPU: yes$/m);

@@ -12,10 +12,11 @@ import { start } from "./page.js";
 
 /** Of 255: rounding of f32 that was summed in another order. */
 const TOLERANCE = 2;
-const REPO = "someone/micro15";
 const UNET = "unet/diffusion_pytorch_model.safetensors";
 const MODEL = fileURLToPath(new URL("../fixtures/models/micro15", import.meta.url));
 const SINGLE_FILES = fileURLToPath(new URL("../fixtures/single-file", import.meta.url));
+/** The same model as repositories of several names: each is downloaded and kept for itself. */
+const REPOS = ["micro15", "cut", "cancelled", "changed", "damaged", "unkept", "listed"];
 /** What a browser may have received of a connection that is cut, and throws away instead of handing it on. */
 const LOST_PER_CUT = 256 * 1024;
 
@@ -23,22 +24,25 @@ let browser;
 let hub;
 let root;
 let golden;
-/** What one step with the same model, as it comes with the page, makes of the golden's pictures. */
+/** A page with a model of its own. */
+let own;
+/** A page whose models come from the hub. Compiling a run's shaders takes far longer than all else, so most tests share it. */
+let shared;
+/** What one step makes of the photo of the golden and its negative. */
 let expected;
 const open = [];
 before(async () => {
   root = await mkdtemp(path.join(tmpdir(), "styleid-hub-"));
   await mkdir(path.join(root, "someone"));
-  await symlink(MODEL, path.join(root, REPO));
+  for (const name of REPOS) await symlink(MODEL, path.join(root, "someone", name));
   await symlink(SINGLE_FILES, path.join(root, "someone/single"));
   hub = await startHub({ root });
   browser = await start();
   golden = await readGolden("micro15.diffusers.n4.rect");
-  const page = await visit("?model=micro15");
-  expected = decodePng(await run(page));
+  own = await ready(await browser.open("?model=micro15"));
+  expected = decodePng(await run(own));
   assert.ok(standardDeviation(expected.rgb) > 20, "the picture is flat");
-  page.assertClean();
-  await open.pop().close();
+  own.assertClean();
 });
 afterEach(async () => {
   for (const page of open.splice(0)) await page.close();
@@ -50,22 +54,42 @@ after(async () => {
   if (root) await rm(root, { recursive: true, force: true });
 });
 
-const query = (model = REPO, more = "") => `?hub=${hub.hub}&weights=exact&model=${model}${more}`;
+const query = (model = "someone/micro15") => `?hub=${hub.hub}&weights=exact&model=${model}`;
 const bodies = () => hub.log.filter(({ method, bytes }) => method === "GET" && bytes > 0);
 const received = (file) => bodies().reduce((sum, { path, bytes }) => sum + (path.endsWith(file) ? bytes : 0), 0);
 
-/** A page with the golden's pictures, ready to go. @param {import("./page.js").PageUnderTest} page @param {number} [steps] */
-async function ready(page, steps = 1) {
-  open.push(page);
+/** Another picture of the same size, with which fewer shaders are needed. */
+const negative = ({ rgb, ...rest }) => ({ ...rest, rgb: rgb.map((value) => 255 - value) });
+
+/**
+ * A page with pictures, ready to go.
+ * @param {import("./page.js").PageUnderTest} page
+ * @param {{ style?: import("./goldens.js").Picture, steps?: number }} [options]
+ */
+async function ready(page, { style = negative(golden.content), steps = 1 } = {}) {
   await page.drop(page.photo, encodePng(golden.content), "content.png");
-  await page.drop(page.painting, encodePng(golden.style), "style.png");
+  await page.drop(page.painting, encodePng(style), "style.png");
   await page.waitForPicture(page.photo, "content.png · ");
   await page.waitForPicture(page.painting, "style.png · ");
   await page.set({ size: "keep", steps });
   return page;
 }
-const visit = async (address = query()) => ready(await browser.open(address));
-const revisit = async (page, address = query()) => ready(await page.again(address));
+
+/** The page that is shared, with another model selected. @param {string} repo */
+async function choose(repo) {
+  await unfold(shared, "A model of your own");
+  const reference = shared.page.getByLabel("From the Hugging Face Hub");
+  await reference.fill(repo);
+  await reference.press("Enter");
+  await shared.status.getByText(`The model ${repo} is selected.`).waitFor();
+  return shared;
+}
+
+/** Unfolds a part of the page that another test may have unfolded. @param {import("./page.js").PageUnderTest} page @param {string} summary */
+async function unfold(page, summary) {
+  const isOpen = page.page.getByText(summary, { exact: true }).locator("xpath=ancestor::details[1][@open]");
+  if ((await isOpen.count()) === 0) await page.unfold(summary);
+}
 
 /** Runs to the end, and gives the picture. */
 async function run(page, { asks = false } = {}) {
@@ -95,7 +119,7 @@ function assertPicture(png, picture = expected) {
 }
 
 test("nothing is fetched before a yes; then the result is the reference's, and a second visit fetches nothing", async () => {
-  const first = await visit();
+  const first = await ready(await browser.open(query()), { style: golden.style, steps: 4 });
   assert.equal(await first.facts.innerText(), `Size not known yet, fetched once from ${new URL(hub.hub).host}.`);
   await first.go.click();
   const dialog = await first.consent.innerText();
@@ -106,7 +130,6 @@ test("nothing is fetched before a yes; then the result is the reference's, and a
   assert.equal(await first.waitForEnd(), "Nothing was downloaded.");
   assert.deepEqual(hub.log, []);
 
-  await first.set({ steps: 4 });
   assertPicture(await run(first, { asks: true }), golden.image);
   assert.ok(received(UNET) > 3e6, "it came from the hub");
   assert.ok(bodies().some(({ on, path }) => on === "cdn" && path.endsWith(UNET)));
@@ -114,21 +137,21 @@ test("nothing is fetched before a yes; then the result is the reference's, and a
   first.assertClean([hub.hub, hub.cdn]);
 
   hub.log.length = 0;
-  const second = await revisit(first);
-  await second.facts.getByText("On this computer").waitFor();
-  const said = await listen(second);
-  assertPicture(await run(second));
+  shared = await ready(await first.again(query()));
+  await shared.facts.getByText("On this computer").waitFor();
+  const said = await listen(shared);
+  assertPicture(await run(shared));
   assert.ok((await said()).includes("Loading the model from this computer's disk."), String(await said()));
   assert.deepEqual(hub.log, [], "requests of the second visit");
-  assert.equal(await second.notices.innerText(), "");
-  second.assertClean();
+  assert.equal(await shared.notices.innerText(), "");
+  shared.assertClean();
 });
 
 test("a download that is cut five times goes on where it was", async (t) => {
   const size = (await stat(path.join(MODEL, UNET))).size;
   // Slow enough that the browser has handed on what it received by the time of the cut.
   hub.control({ dropEvery: 560_000, drops: 5, rate: 2e6, only: UNET });
-  const page = await visit();
+  const page = await choose("someone/cut");
   assertPicture(await run(page, { asks: true }));
   const requests = bodies().filter(({ path }) => path.endsWith(UNET));
   const again = received(UNET) - size;
@@ -139,9 +162,9 @@ test("a download that is cut five times goes on where it was", async (t) => {
 });
 
 test("a download is cancelled promptly, and the next one completes", async () => {
-  // Slow enough that the loading is seen even where the software GPU keeps the page from drawing for seconds.
-  hub.control({ rate: 150_000 });
-  const page = await visit();
+  // Slow enough that the loading is seen.
+  hub.control({ rate: 300_000 });
+  const page = await choose("someone/cancelled");
   await page.go.click();
   await page.agree();
   const isLoading = page.page.getByText(/[12]\.\d of 3\.\d MB/).waitFor({ timeout: 120_000 });
@@ -158,7 +181,7 @@ test("a download is cancelled promptly, and the next one completes", async () =>
 
 test("a file that becomes another one while it is loaded gives a sentence, never a wrong result", async (t) => {
   hub.control({ changeAfter: 1, only: UNET });
-  const page = await visit();
+  const page = await choose("someone/changed");
   await page.go.click();
   await page.agree();
   const end = await page.waitForEnd();
@@ -171,9 +194,9 @@ test("a file that becomes another one while it is loaded gives a sentence, never
 });
 
 test("a byte that changes on the disk is noticed, and what it spoils is fetched again", async (t) => {
-  const first = await visit();
-  await run(first, { asks: true });
-  const flipped = await first.page.evaluate(async () => {
+  const page = await choose("someone/damaged");
+  await run(page, { asks: true });
+  const flipped = await page.page.evaluate(async () => {
     const files = [];
     const walk = async (folder) => {
       for await (const entry of folder.values()) {
@@ -181,7 +204,11 @@ test("a byte that changes on the disk is noticed, and what it spoils is fetched 
         else files.push({ entry, bytes: await entry.getFile() });
       }
     };
-    await walk(await navigator.storage.getDirectory());
+    for await (const folder of (
+      await (await navigator.storage.getDirectory()).getDirectoryHandle("styleid-models")
+    ).values()) {
+      if (folder.name.includes("damaged")) await walk(folder);
+    }
     const { entry, bytes } = files.reduce((a, b) => (a.bytes.size > b.bytes.size ? a : b));
     const at = Math.floor(bytes.size / 2);
     const [byte] = new Uint8Array(await bytes.slice(at, at + 1).arrayBuffer());
@@ -192,23 +219,62 @@ test("a byte that changes on the disk is noticed, and what it spoils is fetched 
   });
   assert.ok(flipped > 1e6, "there was a file with weights");
 
-  hub.log.length = 0;
-  const second = await revisit(first);
-  assertPicture(await run(second));
-  t.diagnostic(await second.notices.innerText());
-  assert.match(await second.notices.innerText(), /damaged.* fetched again/);
+  const reload = async () => {
+    await run(await choose("someone/micro15")); // puts the other one out of memory
+    hub.log.length = 0;
+    assertPicture(await run(await choose("someone/damaged")));
+  };
+  await reload();
+  t.diagnostic(await page.notices.innerText());
+  assert.match(await page.notices.innerText(), /damaged.* fetched again/);
   assert.ok(received(UNET) > 3e6);
-
-  hub.log.length = 0;
-  const third = await revisit(second);
-  assertPicture(await run(third));
+  await reload();
   assert.deepEqual(hub.log, [], "it is whole again");
 });
 
+for (const isPrivate of [true, false]) {
+  test(`a full disk ends the keeping, not the loading, in a ${isPrivate ? "private" : "normal"} window`, async (t) => {
+    const window = isPrivate ? browser : await start({ isPrivate });
+    if (!isPrivate) t.after(() => window.close());
+    const page = isPrivate ? await choose("someone/unkept") : await ready(await window.open(query("someone/unkept")));
+    const session = await page.page.context().newCDPSession(page.page);
+    const { origin } = page.server;
+    await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1e6 });
+    assertPicture(await run(page, { asks: true }));
+    t.diagnostic(await page.notices.innerText());
+    assert.match(await page.notices.innerText(), /could not be kept on disk .*quota is full/);
+    assert.match(await page.facts.innerText(), /^Size not known yet/);
+    // Again, without a word: the model is in memory.
+    hub.log.length = 0;
+    assertPicture(await run(page));
+    assert.deepEqual(hub.log, []);
+    await session.send("Storage.overrideQuotaForOrigin", { origin }); // as it was
+  });
+}
+
+test("all models on this computer are removed at once, and damaged ones too", async () => {
+  const page = await choose("someone/micro15");
+  const folders = (work) =>
+    page.page.evaluate(async (work) => {
+      const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("styleid-models");
+      if (work) await folder.getDirectoryHandle("other-q8-0123456789abcdef0123", { create: true });
+      return (await Array.fromAsync(folder.keys())).length;
+    }, work);
+  assert.ok((await folders("add one that nothing can be read of")) > 2);
+  await run(page); // after which they are listed anew
+  page.page.on("dialog", (dialog) => dialog.accept());
+  await unfold(page, "Models on this computer");
+  await page.page.getByText("of no use any more").waitFor();
+  await page.page.getByRole("button", { name: "Remove all models" }).click();
+  await page.status.getByText("All models were removed from this computer.").waitFor();
+  await page.page.getByText("None yet.").waitFor();
+  assert.equal(await folders(), 0);
+});
+
 test("the models on this computer are listed and removed", async () => {
-  const page = await visit();
+  const page = await choose("someone/listed");
   const rows = page.page.locator("#storage").getByRole("listitem");
-  await page.unfold("Models on this computer");
+  await unfold(page, "Models on this computer");
   await page.page.getByText("None yet.").waitFor();
   await run(page, { asks: true });
   await page.weights.selectOption("q8");
@@ -221,7 +287,7 @@ test("the models on this computer are listed and removed", async () => {
   const texts = await rows.allInnerTexts();
   const bytes = (kept) => {
     const found = texts
-      .map((text) => text.match(`^someone/micro15 · weights ${kept} · ([\\d.]+) MB\\s+Remove$`))
+      .map((text) => text.match(`^someone/listed · weights ${kept} · ([\\d.]+) MB\\s+Remove$`))
       .find(Boolean);
     assert.ok(found, texts.join());
     return Number(found[1]);
@@ -229,69 +295,27 @@ test("the models on this computer are listed and removed", async () => {
   assert.equal(texts.length, 2);
   assert.ok(bytes("as in the file") > 3.5 && bytes("of 8 bits") < 0.5 * bytes("as in the file"), texts.join());
 
-  await rows.filter({ hasText: "of 8 bits" }).getByRole("button", { name: "Remove someone/micro15" }).click();
-  await page.status.getByText("someone/micro15 was removed from this computer.").waitFor();
+  await rows.filter({ hasText: "of 8 bits" }).getByRole("button", { name: "Remove someone/listed" }).click();
+  await page.status.getByText("someone/listed was removed from this computer.").waitFor();
   assert.equal(await rows.count(), 1);
   await page.weights.selectOption("exact");
   assert.match(await page.facts.innerText(), /^On this computer/);
 
-  await page.page.getByRole("button", { name: "Remove someone/micro15" }).click();
+  await page.page.getByRole("button", { name: "Remove someone/listed" }).click();
   await page.page.getByText("None yet.").waitFor();
   assert.match(await page.facts.innerText(), /^Size not known yet/);
-  const next = await revisit(page);
-  await next.go.click();
-  await next.consent.waitFor(); // what was removed would be fetched again
+  shared = await ready(await page.again(query("someone/listed")));
+  await shared.go.click();
+  await shared.consent.waitFor(); // what was removed would be fetched again
+  await shared.consent.getByRole("button", { name: "Not now" }).click();
 });
-
-test("all models on this computer are removed at once, and damaged ones too", async () => {
-  const page = await visit();
-  await run(page, { asks: true });
-  const folders = ({ page }, work) =>
-    page.evaluate(async (work) => {
-      const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("styleid-models");
-      if (work) await folder.getDirectoryHandle("other-q8-0123456789abcdef0123", { create: true });
-      return (await Array.fromAsync(folder.keys())).length;
-    }, work);
-  assert.equal(await folders(page, "add one that nothing can be read of"), 2);
-  const next = await revisit(page);
-  next.page.on("dialog", (dialog) => dialog.accept());
-  await next.unfold("Models on this computer");
-  await next.page.getByText("of no use any more").waitFor();
-  await next.page.getByRole("button", { name: "Remove all models" }).click();
-  await next.status.getByText("All models were removed from this computer.").waitFor();
-  await next.page.getByText("None yet.").waitFor();
-  assert.equal(await folders(next), 0);
-});
-
-for (const isPrivate of [true, false]) {
-  test(`a full disk ends the keeping, not the loading, in a ${isPrivate ? "private" : "normal"} window`, async (t) => {
-    const own = isPrivate ? browser : await start({ isPrivate });
-    try {
-      const page = await ready(await own.open(query()));
-      const session = await page.page.context().newCDPSession(page.page);
-      await session.send("Storage.overrideQuotaForOrigin", { origin: page.server.origin, quotaSize: 1e6 });
-      assertPicture(await run(page, { asks: true }));
-      t.diagnostic(await page.notices.innerText());
-      assert.match(await page.notices.innerText(), /could not be kept on disk .*quota is full/);
-      assert.match(await page.facts.innerText(), /^Size not known yet/);
-      // Again, without a word: the model is in memory.
-      hub.log.length = 0;
-      assertPicture(await run(page));
-      assert.deepEqual(hub.log, []);
-    } finally {
-      if (!isPrivate) {
-        open.length = 0;
-        await own.close();
-      }
-    }
-  });
-}
 
 test("without storage the person is told beforehand, and it works", async (t) => {
   const first = await browser.open();
   first.server.prepend.set("worker.js", "delete self.FileSystemSyncAccessHandle;\n");
   t.after(() => first.server.prepend.clear());
-  const page = await revisit(first);
+  const page = await ready(await first.again(query()));
+  open.push(page);
   await page.unfold("Models on this computer");
   await page.page.getByText("This browser gives the page no storage").waitFor();
   await page.go.click();
@@ -302,22 +326,23 @@ test("without storage the person is told beforehand, and it works", async (t) =>
 });
 
 test("a picked folder is loaded without a request", async () => {
-  const page = await visit("");
-  await page.unfold("A model of your own");
+  const page = own;
+  const seen = page.requests.length;
+  await unfold(page, "A model of your own");
   await page.page.getByLabel("Choose a model folder").setInputFiles(MODEL);
   await page.status.getByText("The model micro15 is selected.").waitFor();
   await page.weights.selectOption("exact");
-  const before = page.requests.length;
   assertPicture(await run(page));
   assert.deepEqual(
-    page.requests.slice(before).filter((url) => !url.startsWith("blob:")),
+    page.requests.slice(seen).filter((url) => !url.startsWith("blob:")),
     [],
   );
   page.assertClean();
 });
 
 test("a single file gives the same picture from the Hub and from this computer", async () => {
-  const page = await visit(query("someone/single/tiny15.q4_0.gguf"));
+  const page = await ready(await browser.open(query("someone/single/tiny15.q4_0.gguf")));
+  open.push(page);
   const fromHub = await run(page, { asks: true });
   assert.ok(standardDeviation(decodePng(fromHub).rgb) > 20, "the picture is flat");
   assert.ok(received("tiny15.q4_0.gguf") > 5e6);
@@ -332,7 +357,7 @@ test("a single file gives the same picture from the Hub and from this computer",
 });
 
 test("a model dropped on a picture's slot is a model, and one that is no model gets its sentence", async () => {
-  const page = await visit("");
+  const page = own;
   await page.drop(page.photo, Buffer.from("GGUF"), "broken.gguf", "");
   await page.status.getByText("The model broken.gguf is selected.").waitFor();
   assert.equal(await page.photo.getByRole("alert").innerText(), "");
@@ -341,7 +366,7 @@ test("a model dropped on a picture's slot is a model, and one that is no model g
   const end = await page.waitForEnd();
   assert.match(end, /broken\.gguf/);
 
-  await page.unfold("A model of your own");
+  await unfold(page, "A model of your own");
   const reference = page.page.getByLabel("From the Hugging Face Hub");
   await reference.fill("just-a-name");
   await reference.press("Enter");
