@@ -16,41 +16,48 @@ const TOLERANCE = 2;
 
 let browser;
 let golden;
+/** The example page, with a model loaded as `styleid`. */
+let shared;
 before(async () => {
   golden = await readGolden("micro15.diffusers.n4.rect");
   browser = await start();
+  shared = await browser.open();
+  await shared.page.goto(`${shared.server.url}example.html`);
+  await shared.page.evaluate(async () => {
+    const { StyleID } = await import("./api.js");
+    window.phases = new Set();
+    window.styleid = await StyleID.load({ model: "micro15" }, { onProgress: ({ phase }) => window.phases.add(phase) });
+  });
 });
 after(() => browser?.close());
 
 const asAddress = (picture) => `data:image/png;base64,${encodePng(picture).toString("base64")}`;
 
-test("an element, a canvas's bytes and a mask go in, the reference's picture comes out, with progress and previews", async () => {
-  const { page, server } = await browser.open();
-  await page.goto(`${server.url}example.html`);
-  const outcome = await page.evaluate(
+test("an element, bytes and a canvas as mask go in, the reference's picture comes out, with progress and previews", async () => {
+  const outcome = await shared.page.evaluate(
     async ([content, style]) => {
-      const { StyleID } = await import("./api.js");
+      const { styleid, phases } = window;
       const bytes = (url) => Uint8Array.from(atob(url.split(",")[1]), (char) => char.charCodeAt(0));
       const element = new Image();
       element.src = URL.createObjectURL(new Blob([bytes(content)]));
       await element.decode();
-      const phases = new Set();
       const previews = [];
       const onProgress = ({ phase }) => phases.add(phase);
-      const styleid = await StyleID.load({ model: "micro15" }, { onProgress });
       const given = bytes(style);
       const { blob, ...facts } = await styleid.stylize(
         { content: element, style: given, steps: 4, size: "keep", previewEvery: 2 },
         { onProgress, onPreview: ({ step, width, height }) => previews.push([step, width, height]) },
       );
+      const mask = Object.assign(document.createElement("canvas"), { width: 2, height: 1 });
+      mask.getContext("2d").fillStyle = "white";
+      mask.getContext("2d").fillRect(0, 0, 1, 1);
       const again = await styleid.stylize({
         content: element,
-        styles: [given.buffer],
+        styles: [{ picture: given.buffer, mask }],
         steps: 4,
         size: "keep",
         gamma: 0.3,
       });
-      styleid.dispose();
       const png = [...new Uint8Array(await blob.arrayBuffer())];
       const isWhole = given.byteLength > 0; // nothing was taken away from the caller
       return {
@@ -79,20 +86,17 @@ test("an element, a canvas's bytes and a mask go in, the reference's picture com
     String(outcome.phases),
   );
   assert.ok(outcome.layers.includes(7) && outcome.isWhole);
-  await page.context().close();
 });
 
 test("what is wrong gets a kind and a sentence", async () => {
-  const { page, server } = await browser.open();
-  await page.goto(`${server.url}example.html`);
-  const errors = await page.evaluate(async () => {
+  const errors = await shared.page.evaluate(async () => {
+    const { styleid } = window;
     const { EngineError, StyleID } = await import("./api.js");
     const failure = (promise) =>
       promise.then(
         () => ["none"],
         (error) => [error instanceof EngineError ? error.kind : "other", error.message],
       );
-    const styleid = await StyleID.load({ model: "micro15" });
     const text = new Blob(["Dear diary"]);
     const canvas = document.createElement("canvas");
     return {
@@ -106,6 +110,9 @@ test("what is wrong gets a kind and a sentence", async () => {
       picture: await failure(styleid.stylize({ content: text, style: canvas })),
       settings: await failure(styleid.stylize({ content: canvas, style: canvas, steps: 0 })),
       option: await failure(styleid.stylize({ content: canvas, style: canvas, gama: 1 })),
+      disposed: await failure(
+        styleid.stylize({ content: canvas, style: canvas }, { onProgress: () => styleid.dispose() }),
+      ),
     };
   });
   for (const [what, kind, sentence] of [
@@ -119,12 +126,12 @@ test("what is wrong gets a kind and a sentence", async () => {
     ["picture", "picture", /./],
     ["settings", "settings", /steps/i],
     ["option", "settings", /gama/],
+    ["disposed", "cancelled", /Cancelled/],
   ]) {
     assert.equal(errors[what][0], kind, `${what}: ${errors[what]}`);
     assert.match(errors[what][1], sentence);
     assert.match(errors[what][1], /\.$/);
   }
-  await page.context().close();
 });
 
 test("the example runs", async () => {

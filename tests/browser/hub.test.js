@@ -103,7 +103,8 @@ async function run(page, { asks = false } = {}) {
 
 /** Notes what the page says from now on. */
 async function listen(page) {
-  await page.status.evaluate((status) => {
+  await page.page.evaluate(() => {
+    const status = document.querySelector("#status"); // not seen while it is empty
     window.said = [];
     new MutationObserver(() => window.said.push(status.textContent)).observe(status, { childList: true });
   });
