@@ -77,6 +77,7 @@ async function ready(page, { style = negative(golden.content), steps = 1 } = {})
 
 /** The page that is shared, with another model selected. @param {string} repo */
 async function choose(repo) {
+  shared ??= await ready(await browser.open(query()));
   await unfold(shared, "A model of your own");
   const reference = shared.page.getByLabel("From the Hugging Face Hub");
   await reference.fill(repo);
