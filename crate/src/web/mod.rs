@@ -36,10 +36,19 @@ thread_local! {
     static CANCELLED: Cell<bool> = const { Cell::new(false) };
 }
 
+unsafe extern "C" {
+    /// Runs the program's static constructors, some thousands, which register kernels' types. Where no one calls it, the linker
+    /// wraps every exported function in a call of it, those included that the browser calls a thousand times in a run.
+    fn __wasm_call_ctors();
+}
+
 /// Hands a panic to `globalThis.styleidPanic(message, kind)` before the instance traps, so that the page can say a sentence. The
 /// kind is `internal` with the panic's text, or `memory` with a whole sentence.
 #[wasm_bindgen(start)]
 pub fn start() {
+    // SAFETY: it takes nothing and gives nothing; the linker makes it, and this is the one place that calls it, once, before anything else
+    // runs.
+    unsafe { __wasm_call_ctors() };
     std::panic::set_hook(Box::new(|info| {
         let text = info.to_string();
         // The runtime panics where a piece of memory is not to be had while nobody waits for it.
