@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import { decodePng, encodePng, largestDifference, readGolden } from "./goldens.js";
+import { decodePng, largestDifference, readGolden } from "./goldens.js";
 import { start } from "./page.js";
 
 /** Of 255: rounding of f32 that was summed in another order. */
@@ -91,10 +91,7 @@ async function run(script) {
   page.page.on("console", (message) => said.push(message.text()));
   page.server.prepend.set("worker.js", script);
   await page.goto("?model=micro15");
-  await page.drop(page.photo, encodePng(golden.content), "content.png");
-  await page.drop(page.painting, encodePng(golden.style), "style.png");
-  await page.waitForPicture(page.photo, "content.png · ");
-  await page.waitForPicture(page.painting, "style.png · ");
+  await page.choose(golden);
   await page.set({ size: "keep", steps: 4 });
   return go();
 }

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { chromium } from "playwright-core";
-import { encodePng, readGolden } from "./goldens.js";
+import { readGolden } from "./goldens.js";
 import { FLAGS, PageUnderTest, dist } from "./page.js";
 import { serve } from "./server.js";
 
@@ -59,10 +59,7 @@ const onDisk = (page) =>
   });
 
 async function run(page) {
-  await page.drop(page.photo, encodePng(golden.content), "content.png");
-  await page.drop(page.painting, encodePng(golden.style), "style.png");
-  await page.waitForPicture(page.photo, "content.png · ");
-  await page.waitForPicture(page.painting, "style.png · ");
+  await page.choose(golden);
   await page.set({ size: "keep", steps: 1 });
   await page.go.click();
   return page.waitForEnd();

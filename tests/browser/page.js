@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { encodePng } from "./goldens.js";
 import { serve } from "./server.js";
 
 // Another folder can be tested, such as what was deployed.
@@ -119,6 +120,14 @@ export class PageUnderTest {
   /** Waits until a slot shows this picture's name and size. @param {import("playwright-core").Locator} slot @param {string} facts */
   async waitForPicture(slot, facts) {
     await slot.getByText(facts).waitFor({ timeout: 60_000 }); // the first picture waits for the wasm to be compiled
+  }
+
+  /** Chooses a golden's own pictures. @param {Awaited<ReturnType<typeof import("./goldens.js").readGolden>>} golden */
+  async choose({ content, style }) {
+    await this.drop(this.photo, encodePng(content), "content.png");
+    await this.drop(this.painting, encodePng(style), "style.png");
+    await this.waitForPicture(this.photo, "content.png · ");
+    await this.waitForPicture(this.painting, "style.png · ");
   }
 
   /** @param {{ size?: string, steps?: number }} settings */

@@ -8,7 +8,7 @@ import path from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { startHub } from "../hub/server.js";
-import { encodePng, readGolden } from "./goldens.js";
+import { readGolden } from "./goldens.js";
 import { dist, start } from "./page.js";
 
 const MODEL = fileURLToPath(new URL("../fixtures/models/micro15", import.meta.url));
@@ -42,10 +42,7 @@ test("in a whole session nothing is sent, and nothing asked for but the page's o
   await page.goto("?model=micro15");
   await page.page.getByRole("button", { name: "Cup of coffee" }).click();
   await page.waitForPicture(page.photo, "Cup of coffee · ");
-  await page.drop(page.photo, encodePng(golden.content), "content.png");
-  await page.drop(page.painting, encodePng(golden.style), "style.png");
-  await page.waitForPicture(page.photo, "content.png · ");
-  await page.waitForPicture(page.painting, "style.png · ");
+  await page.choose(golden);
   await page.set({ size: "keep", steps: 1 });
   await page.go.click();
   assert.match(await page.waitForEnd(), /^Done in /);
@@ -108,10 +105,7 @@ async function withErrands(query) {
   page = await browser.open();
   page.server.prepend.set("worker.js", ERRANDS);
   await page.goto(query);
-  await page.drop(page.photo, encodePng(golden.content), "content.png");
-  await page.drop(page.painting, encodePng(golden.style), "style.png");
-  await page.waitForPicture(page.photo, "content.png · ");
-  await page.waitForPicture(page.painting, "style.png · ");
+  await page.choose(golden);
   await page.set({ size: "keep", steps: 1 });
 }
 

@@ -193,10 +193,7 @@ test("on the page, a run after a lost device and one after a dead worker need no
   page = await browser.open();
   page.server.prepend.set("worker.js", ACCIDENTS);
   await page.goto("?model=micro15");
-  await page.drop(page.photo, encodePng(golden.content), "content.png");
-  await page.drop(page.painting, encodePng(golden.style), "style.png");
-  await page.waitForPicture(page.photo, "content.png · ");
-  await page.waitForPicture(page.painting, "style.png · ");
+  await page.choose(golden);
   await page.set({ size: "keep", steps: 40 });
   for (const accident of ["lost device", "dead worker"]) {
     await page.go.click();

@@ -12,7 +12,7 @@ use styleid::eval::inception::Inception;
 use styleid::eval::lpips::{Lpips, Seen};
 use styleid::eval::sheet::contact_sheet;
 use styleid::picture::{Frame, to_png};
-use styleid::{Control, Error, Result, Style};
+use styleid::{Control, Error, Params, Result, Style};
 
 use super::bars::Bars;
 use super::engine::{EngineArgs, prepare_folder, read_file, read_picture, write_file};
@@ -97,6 +97,14 @@ struct Summary {
     /// (1 + LPIPS)·(1 + FID).
     #[serde(skip_serializing_if = "Option::is_none")]
     art_fid: Option<f64>,
+}
+
+/// What goes into a JSON file. As a value of `serde_json`, numbers would be widened and γ = 0.6 no longer be 0.6.
+#[derive(Serialize)]
+struct Figures<'a> {
+    settings: &'a Params,
+    results: &'a [Row],
+    mean: &'a Summary,
 }
 
 /// A picture of one of the folders.
@@ -325,7 +333,7 @@ pub async fn run(args: Args) -> Result<()> {
         write_file(path, csv(&rows).as_bytes())?;
     }
     if let Some(path) = &args.json {
-        let all = serde_json::json!({ "settings": params, "results": rows, "mean": summary });
+        let all = Figures { settings: &params, results: &rows, mean: &summary };
         let text = serde_json::to_string_pretty(&all)
             .map_err(|error| Error::File(format!("The figures cannot be written as JSON: {error}.")))?;
         write_file(path, (text + "\n").as_bytes())?;
