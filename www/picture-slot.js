@@ -20,6 +20,7 @@ import { isModelDrop } from "./picked.js";
  * @property {string | null} note what the person might not expect of it
  * @property {Blob} visible what the browser shows: the same, or a PNG of it
  * @property {boolean} isShown whether there is something that the browser can show
+ * @property {boolean} hasNoPreview neither the browser nor the crate could make something to show
  * @typedef {{ file: string, title: string }} Sample
  * @typedef {object} SlotOptions
  * @property {string} what names the picture in sentences: "photo"
@@ -176,6 +177,7 @@ export class PictureSlot {
       masks: new Map(),
       weight: 1,
       isShown: true,
+      hasNoPreview: false,
       note,
     };
   }
@@ -232,7 +234,7 @@ export class PictureSlot {
       picture.url = URL.createObjectURL(picture.visible);
       picture.isShown = true;
     } catch {
-      return; // the run works all the same
+      picture.hasNoPreview = true; // the run works all the same
     }
     this.#changed();
   }
@@ -294,9 +296,9 @@ export class PictureSlot {
 const nameOf = (blob) => (blob instanceof File ? blob.name : "picture");
 
 /** @param {Picture} picture */
-function factsOf({ name, width, height, crop, isShown, note }) {
+function factsOf({ name, width, height, crop, hasNoPreview, note }) {
   const cropped = crop ? ` · cropped to ${crop.width} × ${crop.height}` : "";
-  return `${name} · ${width} × ${height}${cropped}${isShown ? "" : " · this browser has no preview of it"}${note ? ` · ${note}` : ""}`;
+  return `${name} · ${width} × ${height}${cropped}${hasNoPreview ? " · this browser has no preview of it" : ""}${note ? ` · ${note}` : ""}`;
 }
 
 /** The pictures on a clipboard. @param {ClipboardEvent} event @returns {File[]} */
