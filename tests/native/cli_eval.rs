@@ -38,22 +38,28 @@ fn arguments(scratch: &Scratch) -> Vec<String> {
         ("--model", fixture("models/micro15")),
         ("--content", scratch.path("contents")),
         ("--style", scratch.path("styles")),
-        ("--results", scratch.path("results")),
     ] {
         arguments.extend([flag.to_string(), text(&path).to_string()]);
     }
     arguments
 }
 
-fn evaluated(scratch: &Scratch, more: &[&str]) -> String {
+/// `more` names the folder of results.
+fn evaluated_into(scratch: &Scratch, more: &[&str]) -> String {
     let arguments = arguments(scratch);
     let output = styleid(&[&arguments.iter().map(String::as_str).collect::<Vec<_>>()[..], more].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }
 
+fn evaluated(scratch: &Scratch, more: &[&str]) -> String {
+    let results = scratch.path("results");
+    evaluated_into(scratch, &[&["--results", text(&results)], more].concat())
+}
+
 fn refused(scratch: &Scratch, more: &[&str]) -> String {
-    let arguments = arguments(scratch);
+    let (arguments, results) = (arguments(scratch), scratch.path("results"));
+    let more = &[&["--results", text(&results)], more].concat();
     failure(&[&arguments.iter().map(String::as_str).collect::<Vec<_>>()[..], more].concat())
 }
 
@@ -123,6 +129,71 @@ fn results_are_made_measured_and_laid_out() {
     assert_eq!(evaluated(&scratch, &settings), table);
     assert_eq!(std::fs::metadata(&results[0]).expect("a result").modified().expect("a time"), before);
     assert!(results.map(|path| std::fs::read(path).expect("a result")) == made);
+}
+
+#[test]
+fn settings_are_compared_in_one_run() {
+    let scratch = folders();
+    let [compare, json, csv, sheet] =
+        ["compare.json", "out/figures.json", "out/table.csv", "out/sheet.png"].map(|name| scratch.path(name));
+    let entries = r#"[
+        {"name": "one layer", "settings": {"layers": [7]}},
+        {"name": "γ = 0, all", "settings": {"gamma": 0}},
+        {"name": "photos", "settings": null}
+    ]"#;
+    std::fs::write(&compare, entries).expect("a file");
+    let files = ["--compare", text(&compare), "--json", text(&json), "--csv", text(&csv), "--sheet", text(&sheet)];
+    let more = ["--steps", "2", "--size", "64"];
+    let all = [&files[..], &more].concat();
+    let said = refused(&scratch, &all);
+    assert!(said.starts_with("error: 2 results are missing") && said.ends_with("or give it settings."), "{said}");
+    for name in ["a", "b, turned"] {
+        let path = scratch.path(&format!("contents/{name}.png"));
+        let photo = image::open(path).expect("a picture").to_rgb8();
+        let size = photo.dimensions().0.min(photo.dimensions().1);
+        let square = image::imageops::crop_imm(&photo, 0, 0, size, size).to_image();
+        save(&scratch, &format!("results/photos/{name}_in_s.png"), &square);
+    }
+    let table = evaluated(&scratch, &all);
+    let names: Vec<&str> = table.lines().skip(1).take(3).filter_map(|line| line.split("  ").next()).collect();
+    assert_eq!(names, ["one layer", "γ = 0, all", "photos"], "{table}");
+
+    // Each setting's results are those of a run of its own.
+    for (folder, flags) in [("one layer", ["--layers", "7"]), ("γ = 0, all", ["--gamma", "0"])] {
+        let alone = scratch.path(folder);
+        let arguments = [&more[..], &flags, &["--results", text(&alone)]].concat();
+        let own = evaluated_into(&scratch, &arguments);
+        for name in ["a_in_s.png", "b, turned_in_s.png"] {
+            let [ours, theirs] = [scratch.path("results").join(folder), alone.clone()]
+                .map(|folder| image::open(folder.join(name)).expect("a result").to_rgb8());
+            assert_eq!(ours, theirs, "{folder}/{name}");
+        }
+        let mean = own.lines().find(|line| line.starts_with("mean")).expect("means");
+        let line = table.lines().find(|line| line.starts_with(folder)).expect("a line");
+        let numbers = |line: &str| line.split_whitespace().rev().take(3).map(String::from).collect::<Vec<_>>();
+        assert_eq!(numbers(mean), numbers(line));
+    }
+
+    let figures: Value = serde_json::from_slice(&std::fs::read(&json).expect("figures")).expect("JSON");
+    assert_eq!(figures[1]["settings"]["gamma"], 0.0);
+    assert_eq!((&figures[0]["settings"]["steps"], &figures[0]["settings"]["size"]), (&2.into(), &64.into()));
+    assert!(figures[2].get("settings").is_none() && figures[2]["mean"]["results"] == 2);
+    let csv = std::fs::read_to_string(&csv).expect("a table");
+    assert_eq!(csv.lines().count(), 7);
+    assert!(csv.starts_with("name,content,") && csv.contains("\n\"γ = 0, all\",\"b, turned\",s,"), "{csv}");
+    assert!(["one layer", "photos"].iter().all(|name| scratch.path(&format!("out/sheet {name}.png")).exists()));
+
+    for (wrong, sentence) in [
+        (r#"[{"name": "a/b", "settings": {}}]"#, "cannot be a folder"),
+        (r#"[{"name": "a"}, {"name": "a"}]"#, "two settings are called a"),
+        (r#"[{"name": "a", "settings": {"gama": 1}}]"#, "unknown field `gama`"),
+        (r#"[{"name": "a", "settings": {"gamma": 2}}]"#, "Gamma must be between 0 and 1, not 2."),
+        ("[]", "it has no settings"),
+    ] {
+        std::fs::write(&compare, wrong).expect("a file");
+        let said = refused(&scratch, &["--compare", text(&compare)]);
+        assert!(said.contains(sentence), "{said}");
+    }
 }
 
 #[test]

@@ -5,14 +5,8 @@ use image::{Rgb, RgbImage};
 
 const GAP: u32 = 4;
 
-/// Lays out `results[content][style]` beside their sources, each picture in a cell of `side` pixels. A place without a result
-/// stays empty.
-pub fn contact_sheet(
-    contents: &[RgbImage],
-    styles: &[RgbImage],
-    results: &[Vec<Option<RgbImage>>],
-    side: u32,
-) -> RgbImage {
+/// Lays out `results[content][style]` beside their sources, each picture in a cell of `side` pixels.
+pub fn contact_sheet(contents: &[RgbImage], styles: &[RgbImage], results: &[Vec<RgbImage>], side: u32) -> RgbImage {
     let step = side + GAP;
     let (columns, rows) = (styles.len() as u32 + 1, contents.len() as u32 + 1);
     let mut sheet = RgbImage::from_pixel(columns * step + GAP, rows * step + GAP, Rgb([255; 3]));
@@ -30,9 +24,7 @@ pub fn contact_sheet(
     for (row, content) in contents.iter().enumerate() {
         place(content, 0, row + 1);
         for (column, result) in results[row].iter().enumerate() {
-            if let Some(result) = result {
-                place(result, column + 1, row + 1);
-            }
+            place(result, column + 1, row + 1);
         }
     }
     sheet

@@ -1,0 +1,219 @@
+//! `styleid eval`.
+
+mod figures;
+mod measures;
+mod settings;
+
+use std::path::{Path, PathBuf};
+
+use image::RgbImage;
+use styleid::eval::sheet::contact_sheet;
+use styleid::picture::to_png;
+use styleid::{Control, Error, Params, Result, Style};
+
+use self::figures::Figures;
+use self::measures::Measures;
+use self::settings::Setting;
+use super::bars::Bars;
+use super::engine::{EngineArgs, prepare_folder, read_picture, write_file};
+use super::method::MethodArgs;
+
+/// Side of a picture on the contact sheet.
+const CELL: u32 = 192;
+
+/// Measures results: every content of a folder in every style of another. A result is CONTENT_in_STYLE.png in --results;
+/// those that are missing are made first.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    engine: EngineArgs,
+    #[command(flatten)]
+    method: MethodArgs,
+    /// Folder of content pictures.
+    #[arg(long, value_name = "DIR")]
+    content: PathBuf,
+    /// Folder of style pictures.
+    #[arg(long, value_name = "DIR")]
+    style: PathBuf,
+    /// Folder of results; missing ones are made and written here.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    /// Compare settings: [{"name": NAME, "settings": {"gamma": 0.5, ...}}, ...], named as on the page; what they leave out is as the
+    /// other flags say. Results are in a folder NAME of --results. Where an entry has no settings, they are only measured.
+    #[arg(long, value_name = "FILE.json")]
+    compare: Option<PathBuf>,
+    /// Make nothing: a missing result is an error.
+    #[arg(long)]
+    measure_only: bool,
+    /// Write the table as CSV.
+    #[arg(long, value_name = "FILE.csv")]
+    csv: Option<PathBuf>,
+    /// Write all figures as JSON.
+    #[arg(long, value_name = "FILE.json")]
+    json: Option<PathBuf>,
+    /// Write a contact sheet, in a comparison one for each setting, its NAME before the extension.
+    #[arg(long, value_name = "FILE.png")]
+    sheet: Option<PathBuf>,
+    /// Other weights of LPIPS with AlexNet, as safetensors [default: version 0.1 as f16, built in].
+    #[arg(long, value_name = "FILE.safetensors")]
+    lpips: Option<PathBuf>,
+    /// torchvision's VGG-19 as safetensors: also measure CFSD.
+    #[arg(long, value_name = "FILE.safetensors")]
+    vgg: Option<PathBuf>,
+    /// Inception v3 as safetensors (ArtFID's own for its figures): also measure FID and ArtFID.
+    #[arg(long, value_name = "FILE.safetensors")]
+    inception: Option<PathBuf>,
+}
+
+/// A picture of one of the folders.
+struct Source {
+    name: String,
+    picture: RgbImage,
+}
+
+/// The pictures of a folder by name.
+fn sources(folder: &Path) -> Result<Vec<Source>> {
+    let unreadable = |error| Error::File(format!("The folder {} cannot be read: {error}.", folder.display()));
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        let is_picture = extension
+            .is_some_and(|e| ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"].contains(&e.as_str()));
+        if is_picture && path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    if paths.is_empty() {
+        return Err(Error::File(format!(
+            "There are no pictures in {}; name a folder that has some.",
+            folder.display()
+        )));
+    }
+    let source = |path: &PathBuf| {
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Source { name, picture: read_picture(path, None)? })
+    };
+    let sources: Vec<Source> = paths.iter().map(source).collect::<Result<_>>()?;
+    if let Some([first, _]) = sources.array_windows().find(|[a, b]| a.name == b.name) {
+        return Err(Error::File(format!(
+            "Two pictures in {} are called {}, and so would their results; rename one.",
+            folder.display(),
+            first.name
+        )));
+    }
+    Ok(sources)
+}
+
+/// Whose results are made first: where the session keeps features of more layers, later runs find theirs among them.
+fn by_layers(settings: &[Setting], available: &[usize]) -> Result<Vec<usize>> {
+    let layers = |params: &Params| {
+        if params.attn_injection { params.layers(available).map(|layers| layers.len()) } else { Ok(0) }
+    };
+    let count = |setting: &Setting| setting.params.as_ref().map_or(Ok(0), layers);
+    let counts: Vec<usize> = settings.iter().map(count).collect::<Result<_>>()?;
+    let mut order: Vec<usize> = (0..settings.len()).collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(counts[i]));
+    Ok(order)
+}
+
+impl Args {
+    fn settings(&self) -> Result<Vec<Setting>> {
+        let params = self.method.params()?;
+        match &self.compare {
+            Some(path) => settings::read(path, &params, &self.results),
+            None => Ok(vec![Setting { name: None, params: Some(params), folder: self.results.clone() }]),
+        }
+    }
+
+    /// Where a contact sheet goes: among several, the name before the extension.
+    fn sheet(&self, setting: &Setting) -> Option<PathBuf> {
+        let path = self.sheet.as_ref()?;
+        let Some(name) = &setting.name else { return Some(path.clone()) };
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+        Some(path.with_file_name(format!("{stem} {name}.png")))
+    }
+
+    /// Makes what is missing.
+    async fn make(&self, contents: &[Source], styles: &[Source], settings: &[Setting]) -> Result<()> {
+        let pairs = || contents.iter().flat_map(|content| styles.iter().map(move |style| (content, style)));
+        let is_missing = |setting: &Setting, (content, style)| !file(setting, content, style).exists();
+        let missing = |setting: &Setting| pairs().filter(|&pair| is_missing(setting, pair)).count();
+        let cannot = |setting: &Setting| self.measure_only || setting.params.is_none();
+        if let Some(setting) = settings.iter().find(|setting| cannot(setting) && missing(setting) > 0) {
+            // There is one: they were counted.
+            let first =
+                pairs().find(|&pair| is_missing(setting, pair)).map(|(content, style)| file(setting, content, style));
+            let first = first.unwrap_or_default();
+            let which = match missing(setting) {
+                1 => format!("A result is missing: {}; make it", first.display()),
+                count => format!("{count} results are missing, the first is {}; make them", first.display()),
+            };
+            let or = if self.measure_only { "leave out --measure-only" } else { "give it settings" };
+            return Err(Error::File(format!("{which}, or {or}.")));
+        }
+        if settings.iter().all(|setting| missing(setting) == 0) {
+            return Ok(());
+        }
+        for setting in settings {
+            prepare_folder(&setting.folder.join("result"))?;
+        }
+        let bars = Bars::new();
+        let on_progress = |progress| bars.show(progress);
+        let on_notice = |notice: &str| bars.say(notice);
+        let control = Control::new(&on_progress, &|| false).with_notices(&on_notice);
+        let mut session = self.engine.session(&control).await?;
+        let order = by_layers(settings, &session.pipeline.model.info.layers)?;
+        for pair @ (content, style) in pairs() {
+            for setting in order.iter().map(|&i| &settings[i]) {
+                let Some(params) = setting.params.as_ref().filter(|_| is_missing(setting, pair)) else { continue };
+                let styles = [Style::alone(&style.picture)];
+                let outcome = session.run(&content.picture, &styles, params, &control).await?;
+                write_file(&file(setting, content, style), &to_png(&outcome.image, None)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn file(setting: &Setting, content: &Source, style: &Source) -> PathBuf {
+    setting.folder.join(format!("{}_in_{}.png", content.name, style.name))
+}
+
+pub async fn run(args: Args) -> Result<()> {
+    for file in [&args.csv, &args.json, &args.sheet].into_iter().flatten() {
+        prepare_folder(file)?;
+    }
+    let (contents, styles) = (sources(&args.content)?, sources(&args.style)?);
+    let measures = Measures::new(&args)?;
+    let settings = args.settings()?;
+    args.make(&contents, &styles, &settings).await?;
+
+    let mut sets = Vec::new();
+    for setting in &settings {
+        let read = |content: &Source| {
+            styles.iter().map(|style| read_picture(&file(setting, content, style), None)).collect::<Result<Vec<_>>>()
+        };
+        let results = contents.iter().map(read).collect::<Result<Vec<_>>>()?;
+        sets.push(measures.set(&contents, &styles, &results).await?);
+        if let Some(path) = args.sheet(setting) {
+            let pictures = |sources: &[Source]| sources.iter().map(|source| source.picture.clone()).collect::<Vec<_>>();
+            let sheet = contact_sheet(&pictures(&contents), &pictures(&styles), &results, CELL);
+            write_file(&path, &to_png(&sheet, None)?)?;
+        }
+    }
+    let all: Vec<Figures> = settings
+        .iter()
+        .zip(&sets)
+        .map(|(setting, set)| Figures { name: setting.name.as_deref(), settings: setting.params.as_ref(), set })
+        .collect();
+    print!("{}", figures::table(&all));
+    if let Some(path) = &args.csv {
+        write_file(path, figures::csv(&all).as_bytes())?;
+    }
+    if let Some(path) = &args.json {
+        write_file(path, figures::json(&all)?.as_bytes())?;
+    }
+    Ok(())
+}
