@@ -75,6 +75,7 @@ def main():
     parser.add_argument("--pictures", type=int, default=8, help="in the test")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--lr", type=float, default=2e-4)
+    parser.add_argument("--average", type=float, default=0.97, help="how much of the averaged weights a step keeps")
     parser.add_argument("--seed", type=int, default=3)
     args = parser.parse_args()
 
@@ -82,7 +83,7 @@ def main():
     vae = AutoencoderKL.from_pretrained(args.model / "vae").float().eval().requires_grad_(False)
     unet = UNet2DConditionModel.from_pretrained(args.model / "unet").float()
     optimizer = torch.optim.AdamW(unet.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0)
-    average, clock = Average(unet, 0.97), Clock(args.seconds, args.seconds)
+    average, clock = Average(unet, args.average), Clock(args.seconds, args.seconds)
     bank = CropBank(args.data, 256, 200, "cpu", args.seed)
     alphas = ddim.alphas_cumprod()
     weights = leverage(alphas)
