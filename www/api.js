@@ -37,6 +37,8 @@ export { EngineError };
  * @property {WeightType} [weights] what weights are kept as: exact, f32, f16, q8 or q4; the model's own by default
  * @property {"epsilon" | "v_prediction"} [prediction] what the UNet predicts, for files that do not say it
  * @property {string} [hub] another address for the Hub, such as a mirror's
+ * @property {number} [gpuBytes] what a run may take on the GPU, the weights included; 1 GiB beside the weights by default
+ * @property {boolean} [halfPrecision] whether the UNet's activations are f16, on GPUs with the feature `shader-f16`
  *
  * @typedef {object} Listeners
  * @property {(event: ProgressEvent) => void} [onProgress] `{phase, step, steps}`; bytes while a model is loaded
@@ -75,7 +77,7 @@ export class StyleID {
    * @param {LoadOptions} [options] @param {Pick<Listeners, "onProgress" | "onNotice" | "signal">} [listeners]
    * @returns {Promise<StyleID>}
    */
-  static async load({ model = "demo", weights, prediction, hub } = {}, listeners = {}) {
+  static async load({ model = "demo", weights, prediction, hub, gpuBytes, halfPrecision } = {}, listeners = {}) {
     const named = await findModel(model);
     const reference = parseReference(named.source);
     // What the list says of a single file, which cannot say it itself.
@@ -87,6 +89,8 @@ export class StyleID {
         weights: weights ?? named.weights,
         prediction: prediction ?? listed,
         hub: hub?.replace(/\/+$/, "") ?? null,
+        gpuBytes: gpuBytes ?? null,
+        halfPrecision: halfPrecision ?? false,
       },
       named.picked ?? [],
     ];

@@ -7,6 +7,7 @@ import { Consent } from "./consent.js";
 import { CropDialog } from "./crop-box.js";
 import { DoorsView } from "./doors-view.js";
 import { Engine } from "./engine.js";
+import { GpuForm } from "./gpu-form.js";
 import { History, HistoryView } from "./history.js";
 import { MaskDialog } from "./mask-painter.js";
 import { ModelForm } from "./model-form.js";
@@ -78,9 +79,11 @@ const blend = new BlendForm(element("blend"), {
   masks: new MaskDialog(dialog("mask-dialog")),
   onChange: () => workshop.foretell(),
 });
+const gpu = new GpuForm(element("gpu"), { onChange: () => workshop.foretell() });
 const modelForm = new ModelForm(element("models"), {
   hub,
   weights,
+  gpu,
   onSelect: (name) => bar.say(`The model ${name} is selected.`),
 });
 const consent = new Consent(dialog("consent"));
@@ -296,7 +299,7 @@ titleProgress(null, "");
 void offerModels()
   .then(refreshKept)
   .then(() => workshop.foretell());
-void new DoorsView(element("doors"), element("diagnosis")).show();
+void new DoorsView(element("doors"), element("diagnosis")).show().then((features) => gpu.setFeatures(features));
 void goOffline({
   isBusy: () => workshop.isRunning || photo.picture !== null || painting.picture !== null,
   onUpdate(apply) {

@@ -22,8 +22,9 @@ export class DoorsView {
     });
   }
 
+  /** @returns {Promise<string[]>} the features that the GPU offers */
   async show() {
-    const { doors, diagnosis } = await examine();
+    const { doors, diagnosis, features } = await examine();
     this.#text.value = diagnosis;
     this.#banner.replaceChildren(
       ...doors.map(({ tone, sentence, kind }) => {
@@ -34,6 +35,7 @@ export class DoorsView {
         return line;
       }),
     );
+    return features;
   }
 
   get #text() {

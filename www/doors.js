@@ -34,14 +34,14 @@ const LIMITS = [
 
 /**
  * Looks at everything; asks nobody and fetches nothing.
- * @returns {Promise<{ doors: Door[], diagnosis: string }>} the most serious door first
+ * @returns {Promise<{ doors: Door[], diagnosis: string, features: string[] }>} the most serious door first; what the GPU offers
  */
 export async function examine() {
   const { gpu } = /** @type {Navigator & { gpu?: Gpu }} */ (navigator);
   const [adapter, storage] = await Promise.all([gpu ? firstAdapter(gpu) : null, lookAtStorage()]);
   const doors = [...gpuDoors(gpu, adapter), ...machineDoors(storage)];
   doors.sort((a, b) => Number(b.tone === "problem") - Number(a.tone === "problem"));
-  return { doors, diagnosis: diagnose(gpu, adapter, storage, doors) };
+  return { doors, diagnosis: diagnose(gpu, adapter, storage, doors), features: [...(adapter?.features ?? [])] };
 }
 
 /** As the worker asks for it. @param {Gpu} gpu */

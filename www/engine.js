@@ -50,9 +50,9 @@ function fromReply({ kind, message }) {
 const cancelled = () => new EngineError("cancelled", "Cancelled.");
 
 /** What tells one model from another that could be loaded. @param {ModelOptions} model @param {PickedFile[]} files */
-function identify({ source, weights, prediction, hub }, files) {
+function identify({ source, weights, prediction, hub, gpuBytes = null, halfPrecision = false }, files) {
   const marks = files.map(({ path, file }) => [path, file.size, file.lastModified]);
-  return JSON.stringify([source, weights, prediction, hub, marks]);
+  return JSON.stringify([source, weights, prediction, hub, gpuBytes, halfPrecision, marks]);
 }
 
 export class Engine {

@@ -44,17 +44,20 @@ export class ModelForm {
   #hub;
   #weights;
   #onSelect;
+  #gpu;
 
   /**
    * @param {HTMLElement} root
-   * @param {{ hub: string | null, weights: WeightType | null, onSelect: (name: string) => void }} options `weights` overrules
-   *   the models' own; `onSelect` hears of models that a person added
+   * @param {{ hub: string | null, weights: WeightType | null, gpu: import("./gpu-form.js").GpuForm,
+   *   onSelect: (name: string) => void }} options `weights` overrules the models' own; `onSelect` hears of models that a
+   *   person added
    */
-  constructor(root, { hub, weights, onSelect }) {
+  constructor(root, { hub, weights, gpu, onSelect }) {
     this.#root = root;
     this.#hub = hub;
     this.#weights = weights;
     this.#onSelect = onSelect;
+    this.#gpu = gpu;
     this.#select("model").addEventListener("change", () => this.#choose());
     this.#select("weights").addEventListener("change", () => this.#describe());
     const reference = this.#input("reference");
@@ -123,6 +126,7 @@ export class ModelForm {
       weights: this.weights,
       prediction: this.chosenPrediction ?? this.#listedPrediction(model),
       hub: this.#hub,
+      ...this.#gpu.options,
     };
   }
 

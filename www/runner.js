@@ -187,7 +187,8 @@ export class Runner {
 }
 
 /** @param {Model} model @param {ModelOptions} loading */
-const modelKey = ({ id }, { weights, prediction }) => [id, weights, prediction].join(" ");
+const modelKey = ({ id }, { weights, prediction, gpuBytes, halfPrecision }) =>
+  [id, weights, prediction, gpuBytes, halfPrecision ? "f16" : ""].join(" ").trimEnd();
 
 /** @param {Job} job @returns {Promise<import("./styleid.js").Request>} */
 async function requestOf({ photo, crop, styles }) {

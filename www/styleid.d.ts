@@ -124,6 +124,10 @@ export interface ModelOptions {
   prediction: "epsilon" | "v_prediction" | null;
   /** Another address for the Hub, such as a mirror's; null for the Hub itself. */
   hub: string | null;
+  /** Bytes that a run may take on the GPU, the weights included; without: 1 GiB beside the weights. */
+  gpuBytes?: number | null;
+  /** Whether the UNet's activations are f16, added up in f32; only for GPUs with the feature `shader-f16`. */
+  halfPrecision?: boolean;
 }
 
 /** A file that the visitor picked or dropped, with its path in the dropped folder, or its name. */

@@ -34,6 +34,9 @@ struct ModelOptions {
     hub: Option<String>,
     /// Bytes that a run may take on the GPU.
     gpu_bytes: Option<f64>,
+    /// Whether the UNet's activations are f16.
+    #[serde(default)]
+    half_precision: bool,
     /// Whether attention features are kept exactly.
     #[serde(default)]
     exact_features: bool,
@@ -73,7 +76,7 @@ async fn load(options: ModelOptions, files: JsValue, device: Device, on_event: F
     let control = Control::new(&report, &|| CANCELLED.get()).with_notices(&*notices);
     let origin = origin(&options, files, notices.clone()).await?;
     let how = LoadOptions {
-        precision: Precision::F32,
+        precision: if options.half_precision { Precision::F16 } else { Precision::F32 },
         weights: options.weights,
         prediction: options.prediction,
         memory: options.memory(),
