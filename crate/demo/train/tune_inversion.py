@@ -11,7 +11,8 @@ and prediction, and train on those pairs, most on the noisy hops, which weigh mo
 The first two hops get another target. There the network sees hardly any noise, predicts little, and the noise stays
 weak all the way, the weaker the smoother the picture; matching the noises' strengths, as StyleID does, would then
 change contrasts. They are to predict the same pattern at unit variance. Plain noise prediction keeps the rest of the
-network's knowledge in place.
+network's knowledge in place. Do not overdo it: noise that was only learnt from its own predictions weakens in the end, in
+smooth pictures first, and contrasts change all the same; --steps ends a run before that.
 """
 import argparse
 import copy
@@ -71,6 +72,7 @@ def main():
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--steps", type=int, help="stop after so many, before the time is over")
     parser.add_argument("--size", type=int, default=128, help="crops' size in pixels, four times the latents'")
     parser.add_argument("--pictures", type=int, default=8, help="in the test")
     parser.add_argument("--batch", type=int, default=16)
@@ -106,7 +108,7 @@ def main():
     print(round_trip(predict, test), flush=True)
     step, rounds, sums = 0, [], torch.zeros(2)
     clock.begin()
-    while not clock.over:
+    while not clock.over and step != args.steps:
         for group in optimizer.param_groups:
             group["lr"] = args.lr * rate(step, clock.progress, warm_up=20)
         if step % ROUND == 0:
