@@ -7,6 +7,7 @@ pub mod adapter;
 pub mod event_loop;
 mod events;
 mod heap;
+mod measure;
 mod model;
 mod opfs;
 mod picked;
@@ -110,6 +111,13 @@ pub async fn open_device() -> Result<JsValue, JsValue> {
         }
     };
     Ok(object(&adapter)?)
+}
+
+/// The device that was opened.
+fn opened() -> Result<Device> {
+    DEVICE
+        .with_borrow(|device| device.as_ref().map(|(device, _)| device.clone()))
+        .ok_or_else(|| Error::Device("No device has been opened yet.".into()))
 }
 
 /// Makes whatever runs stop at its next block with an error named `cancelled`.

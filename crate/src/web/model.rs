@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
 use super::events::{self, notifier, object, reporter};
-use super::{CANCELLED, DEVICE, Flight, SESSION, WEIGHTS, opfs, picked, transport};
+use super::{CANCELLED, Flight, SESSION, WEIGHTS, opened, opfs, picked, transport};
 use crate::device::Precision;
 use crate::memory::Memory;
 use crate::model::config::Prediction;
@@ -59,9 +59,7 @@ impl ModelOptions {
 #[wasm_bindgen(js_name = loadModel)]
 pub async fn load_model(options: JsValue, files: JsValue, on_event: Function) -> Result<JsValue, JsValue> {
     let _flight = Flight::begin()?;
-    let device = DEVICE
-        .with_borrow(|device| device.as_ref().map(|(device, _)| device.clone()))
-        .ok_or_else(|| Error::Device("No device has been opened yet.".into()))?;
+    let device = opened()?;
     let options: ModelOptions = events::options(options, "model's options")?;
     // The old model goes first: two would not fit everywhere.
     SESSION.set(None);

@@ -7,7 +7,7 @@ use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
 use super::events::{self, notifier, previewer, reporter};
-use super::request::{Request, StyleSource};
+use super::request::{PHOTO, Request, StyleSource};
 use super::{CANCELLED, Flight, SESSION, WEIGHTS, heap};
 use crate::memory::{self, GpuBytes};
 use crate::picture::{self, Caption, CaptionStyle, Mask};
@@ -71,17 +71,13 @@ pub async fn stylize(request: JsValue, options: JsValue, on_event: Function) -> 
     PAUSED_FOR.set(0.0);
     heap::forget();
     let params: Params = events::options(options, "settings")?;
-    let request: Request = serde_wasm_bindgen::from_value(request)
-        .map_err(|error| Error::Settings(format!("The pictures to work on cannot be understood: {error}.")))?;
+    let request = Request::read(request)?;
     let mut session = SESSION.take().ok_or_else(|| Error::Model("No model has been loaded yet.".into()))?;
     let result = run(&mut session, request, &params, on_event).await;
     // Put back before anything can return: a failed run keeps the model and the inversions it finished.
     SESSION.set(Some(session));
     Ok(result?)
 }
-
-/// What sentences call the photo.
-const PHOTO: &str = "The photo";
 
 /// A style, decoded.
 struct Painting {
@@ -93,15 +89,8 @@ struct Painting {
 impl Painting {
     /// The `number`-th style of a `request` whose photo has `whole` pixels before its crop.
     fn open(style: &StyleSource, number: usize, request: &Request, whole: (u32, u32)) -> Result<Self> {
-        let name = match request.styles.len() {
-            1 => "The painting".to_string(),
-            _ => format!("Painting {number}"),
-        };
-        let picture = picture::decode(&name, &style.picture.0)?;
-        let picture = match &style.crop {
-            Some(crop) => crop.cut(&name, &picture)?,
-            None => picture,
-        };
+        let name = StyleSource::name(number, request.styles.len());
+        let picture = style.open(&name)?;
         let mask = style.mask.as_ref().map(|mask| Mask::decode(&format!("The mask of {name}"), &mask.0)).transpose()?;
         let mask = match (mask, &request.crop) {
             // The run sees the cropped photo only.
@@ -124,18 +113,13 @@ async fn run(session: &mut Session, request: Request, params: &Params, on_event:
         .with_pause(&|| PAUSED_AT.get().is_some())
         .with_notices(&*notice)
         .with_previews(&preview);
-    let content = picture::decode(PHOTO, &request.content.0)?;
-    let whole = content.dimensions();
+    let (content, whole) = request.photo()?;
     let paintings =
         request.styles.iter().zip(1..).map(|(style, number)| Painting::open(style, number, &request, whole));
     let paintings = paintings.collect::<Result<Vec<_>>>()?;
     let styles: Vec<Style<'_>> = paintings.iter().map(Painting::borrowed).collect();
-    let part = match &request.crop {
-        Some(crop) => crop.cut(PHOTO, &content)?,
-        None => content,
-    };
     let caption = caption(session, &request, params);
-    let outcome = session.run(&part, &styles, params, &control).await?;
+    let outcome = session.run(&content, &styles, params, &control).await?;
     let (width, height) = outcome.image.dimensions();
     let png = picture::to_png(&outcome.image, Some(&caption))?;
     let GpuBytes { in_use, reserved } = memory::peak().unwrap_or_default();

@@ -1,0 +1,93 @@
+//! How near a result came to its paintings, and how much of the photo is left in it.
+
+use burn::tensor::Device;
+use image::RgbImage;
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use super::events::object;
+use super::request::{Request, StyleSource};
+use super::{CANCELLED, Flight, heap, opened};
+use crate::device::{Place, Precision};
+use crate::eval::histogram::Histogram;
+use crate::eval::lpips::Lpips;
+use crate::picture::{self, Frame};
+use crate::{Control, Error, Result};
+
+/// What sentences call the result.
+const RESULT: &str = "The result";
+
+/// Pixels of the largest result: AlexNet's first features, 16 bytes a pixel, are one buffer, and WebGPU promises 128 MiB.
+const MOST: u64 = (128 << 20) / 16;
+
+/// A result's distance to a painting.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ToStyle {
+    histogram: f64,
+    style_distance: f64,
+}
+
+/// A result's distances.
+#[derive(Debug, Serialize)]
+struct Measured {
+    lpips: f64,
+    styles: Vec<ToStyle>,
+}
+
+/// Measures `result`, a picture's file, against the pictures of the `request` that it was made with, fitted to its size as
+/// `styleid eval` does: `{lpips, styles: [{histogram, styleDistance}]}`, a painting each; weights and masks count for nothing.
+/// `weights` is the file of LPIPS's weights. Needs a device, no model.
+///
+/// # Errors
+/// `picture`, `settings`, `model` (the weights are damaged), `device`, `memory` or `cancelled`, with one sentence.
+#[wasm_bindgen]
+pub async fn measure(request: JsValue, result: Vec<u8>, weights: Vec<u8>) -> Result<JsValue, JsValue> {
+    let _flight = Flight::begin()?;
+    heap::forget();
+    let device = opened()?;
+    let measured = measured(Request::read(request)?, &result, &weights, &device).await;
+    // What is kept for tensors of these sizes is of no use to a run.
+    device.memory_cleanup();
+    Ok(object(&measured?)?)
+}
+
+async fn measured(request: Request, result: &[u8], weights: &[u8], device: &Device) -> Result<Measured> {
+    let control = Control::new(&|_| (), &|| CANCELLED.get());
+    let result = picture::decode(RESULT, result)?;
+    let (width, height) = result.dimensions();
+    if u64::from(width) * u64::from(height) > MOST {
+        return Err(Error::Picture(format!(
+            "A result of {width} × {height} pixels is too large to be measured here; up to {} million pixels are possible.",
+            MOST / 1_000_000
+        )));
+    }
+    let fitted = |picture: &RgbImage| Frame::middle(picture.dimensions(), result.dimensions()).fit(picture);
+    let lpips = Lpips::new(weights, &Place::new(device.clone(), Precision::F32, 0)?)?;
+    let seen = lpips.see(&result)?;
+    let content = lpips.see(&fitted(&request.photo()?.0))?;
+    let distance = finite(lpips.distance(&content, &seen).await?)?;
+    drop(content); // its features' memory is the next picture's
+    control.breathe().await?;
+    let histogram = Histogram::new(&result);
+    let mut styles = Vec::with_capacity(request.styles.len());
+    for (style, number) in request.styles.iter().zip(1..) {
+        control.breathe().await?;
+        let painting = fitted(&style.open(&StyleSource::name(number, request.styles.len()))?);
+        let style_distance = finite(lpips.see(&painting)?.style_distance(&seen).await?)?;
+        control.breathe().await?;
+        styles.push(ToStyle { histogram: histogram.distance(&Histogram::new(&painting)), style_distance });
+    }
+    control.breathe().await?;
+    Ok(Measured { lpips: distance, styles })
+}
+
+/// A distance, if it is one.
+fn finite(distance: f64) -> Result<f64> {
+    if distance.is_finite() {
+        return Ok(distance);
+    }
+    Err(Error::Device(
+        "The GPU computed something that is no number, so there are no measures; restart the browser.".into(),
+    ))
+}
