@@ -10,6 +10,7 @@ import { Engine } from "./engine.js";
 import { GpuForm } from "./gpu-form.js";
 import { History, HistoryView } from "./history.js";
 import { MaskDialog } from "./mask-painter.js";
+import { measure } from "./measure.js";
 import { ModelForm } from "./model-form.js";
 import { fetchModels, needsConsent, readQuery, selectModel } from "./models.js";
 import { Notifications, titleProgress } from "./notify.js";
@@ -20,7 +21,7 @@ import { QueueView } from "./queue-view.js";
 import { Queue } from "./queue.js";
 import { ResultView } from "./result-view.js";
 import { RunBar } from "./run-bar.js";
-import { Runner } from "./runner.js";
+import { Runner, requestOf } from "./runner.js";
 import { EXAMPLE, PAINTINGS, PHOTOS } from "./samples.js";
 import { Settings } from "./settings.js";
 import { fromFragment } from "./share.js";
@@ -126,6 +127,16 @@ const result = new ResultView(element("result"), {
     if (workshop.isRunning) return bar.say("Wait for the run, or cancel it first.");
     useEntry(entry);
     void workshop.repeat(entry);
+  },
+  async measure(entry) {
+    if (workshop.isRunning) throw new Error("Wait for the run, or cancel it first.");
+    const pictures = await requestOf(entry);
+    try {
+      return await measure(engine, pictures, new Uint8Array(await entry.png.arrayBuffer()));
+    } catch (error) {
+      runner.forget(); // the worker may be another one now
+      throw error;
+    }
   },
 });
 const workshop = new Workshop({

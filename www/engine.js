@@ -6,6 +6,7 @@ import { startWorker, staysInside, watchLife } from "./worker-life.js";
 /**
  * @typedef {import("./styleid.js").Adapter} Adapter
  * @typedef {import("./styleid.js").KeptModels} KeptModels
+ * @typedef {import("./styleid.js").Measures} Measures
  * @typedef {import("./styleid.js").ModelInfo} ModelInfo
  * @typedef {import("./styleid.js").ModelOptions} ModelOptions
  * @typedef {import("./styleid.js").Options} Options
@@ -64,6 +65,8 @@ export class Engine {
   #lastId = 0;
   /** @type {Promise<Adapter> | null} */ #device = null;
   /** @type {{ identity: string, info: ModelInfo } | null} */ #model = null;
+  /** Settles, never fails, when nothing is being measured any more. @type {Promise<unknown>} */ #measured =
+    Promise.resolve();
   #createWorker;
   #cancelGraceMs;
 
@@ -99,6 +102,7 @@ export class Engine {
    * @param {CallOptions} [options] @returns {Promise<ModelInfo>}
    */
   async load(model, files, options = {}) {
+    await this.#measured; // one thing at a time; this one takes seconds
     const isInside = staysInside(model, files);
     if (isInside !== this.#isInside) await this.#retire();
     this.#isInside = isInside;
@@ -127,6 +131,20 @@ export class Engine {
    */
   stylize(request, settings, options = {}) {
     return this.#call({ operation: "stylize", request, options: settings }, options);
+  }
+
+  /**
+   * How much of the photo is left in a result, and how near its paintings it came. Needs no model. `load` waits for it.
+   * @param {Request} request the pictures that it was made of @param {Uint8Array} result a picture's file
+   * @param {Uint8Array} weights LPIPS's @param {CallOptions} [options] @returns {Promise<Measures>}
+   */
+  measure(request, result, weights, options = {}) {
+    const measures = this.#measured.then(async () => {
+      await this.device();
+      return this.#call({ operation: "measure", request, result, weights }, options);
+    });
+    this.#measured = measures.catch(() => {});
+    return measures;
   }
 
   /** Holds the running `stylize` until `resume`; it can be cancelled meanwhile. */
@@ -217,7 +235,7 @@ export class Engine {
     }
     const error = fromReply(reply.error);
     const { operation } = call.message;
-    const hasComputed = operation === "loadModel" || operation === "stylize";
+    const hasComputed = ["loadModel", "stylize", "measure"].includes(String(operation));
     const isStarted = KINDS.includes(reply.error.kind);
     // The GPU's memory comes back, and another device can be had, only with another worker.
     if ((hasComputed && (error.kind === "device" || error.kind === "memory")) || !isStarted) this.#replace(id, error);

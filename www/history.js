@@ -6,7 +6,7 @@ import { frame, thumbnail } from "./images.js";
 /**
  * @typedef {import("./runner.js").Job} Job
  * @typedef {Job & { id: number, png: Blob, url: string, before: string | null, thumb: string, width: number, height: number,
- *   seconds: number, unetCalls: number, reused: boolean, at: Date }} Entry
+ *   seconds: number, unetCalls: number, reused: boolean, at: Date, measures?: import("./styleid.js").Measures }} Entry
  *   `before` is the part of the photo that was repainted, null where this browser cannot show the photo
  */
 

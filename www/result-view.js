@@ -3,6 +3,7 @@
 
 import { CompareView } from "./compare-view.js";
 import { convert, fileName, save } from "./images.js";
+import { MeasuresView } from "./measures-view.js";
 import { formatDuration } from "./progress.js";
 
 /** @typedef {import("./history.js").Entry} Entry */
@@ -11,15 +12,18 @@ export class ResultView {
   /** @type {Entry | null} */ entry = null;
   #root;
   #compare;
+  #measures;
   #isOld = false;
 
   /**
    * @param {HTMLElement} root holding the elements marked `data-part`
-   * @param {{ linkTo: (entry: Entry) => { url: string, sentence: string }, use: (entry: Entry) => void, again: (entry: Entry) => void }} options
-   *   `use` puts an entry's pictures and settings back; `again` runs them too
+   * @param {{ linkTo: (entry: Entry) => { url: string, sentence: string }, use: (entry: Entry) => void, again: (entry: Entry) => void,
+   *   measure: (entry: Entry) => Promise<import("./styleid.js").Measures> }} options `use` puts an entry's pictures and settings
+   *   back; `again` runs them too
    */
-  constructor(root, { linkTo, use, again }) {
+  constructor(root, { linkTo, use, again, measure }) {
     this.#root = root;
+    this.#measures = new MeasuresView(root, { measure, say: (sentence) => this.#say(sentence) });
     this.#compare = new CompareView(this.#part("compare"));
     for (const [name, type] of /** @type {const} */ ([
       ["jpeg", "image/jpeg"],
@@ -80,6 +84,7 @@ export class ResultView {
     this.#setTitle(isOld ? "Result of this visit" : "Result", facts);
     this.#part("actions").hidden = false;
     this.#part("use").hidden = this.#part("again").hidden = !isOld;
+    this.#measures.show(entry);
     this.#say("");
     if (!isQuiet) this.#root.scrollIntoView({ block: "nearest" });
   }

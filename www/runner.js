@@ -160,12 +160,13 @@ export class Runner {
       // Without an inversion there are only the reverse steps.
       return { job, styled, reused: styled.unetCalls <= steps };
     } catch (error) {
-      this.#forget(); // what a run that was ended leaves behind is not known here
+      this.forget(); // what a run that was ended leaves behind is not known here
       throw error;
     }
   }
 
-  #forget() {
+  /** What the engine has kept is not known any more. */
+  forget() {
     this.#kept.forget();
     this.#warm.clear();
   }
@@ -190,8 +191,8 @@ export class Runner {
 const modelKey = ({ id }, { weights, prediction, gpuBytes, halfPrecision }) =>
   [id, weights, prediction, gpuBytes, halfPrecision ? "f16" : ""].join(" ").trimEnd();
 
-/** @param {Job} job @returns {Promise<import("./styleid.js").Request>} */
-async function requestOf({ photo, crop, styles }) {
+/** What the worker is asked for. @param {Job} job @returns {Promise<import("./styleid.js").Request>} */
+export async function requestOf({ photo, crop, styles }) {
   const bytes = async (/** @type {Blob} */ blob) => new Uint8Array(await blob.arrayBuffer());
   return {
     content: await bytes(photo.blob),

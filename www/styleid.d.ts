@@ -194,6 +194,19 @@ export interface Stylized {
   gpuBytesReserved: number;
 }
 
+/** How near a result is to what it was made of. */
+export interface Measures {
+  /** Against the photo, LPIPS with AlexNet: 0 is the photo itself; less means that more of it is left. */
+  lpips: number;
+  /** Against each style, in the request's order. */
+  styles: {
+    /** Of the means and deviations of AlexNet's features: 0 is the painting itself. */
+    styleDistance: number;
+    /** Of HistoGAN's RGB-uv histograms: from 0, the same colours, to 1, nothing in common. */
+    histogram: number;
+  }[];
+}
+
 /** Every function throws or rejects with an `Error` whose `name` is one of these and whose `message` is one sentence. */
 export type ErrorKind =
   | "cancelled"
@@ -244,12 +257,18 @@ export function stylize(
   onEvent: (event: ProgressEvent | Notice | { preview: Preview }) => void,
 ): Promise<Stylized>;
 
+/**
+ * Measures a result's file against the pictures of the request that it was made with, fitted to its size; weights and masks
+ * count for nothing. `weights` is the file of LPIPS's weights. Needs a device and no model.
+ */
+export function measure(request: Request, result: Uint8Array, weights: Uint8Array): Promise<Measures>;
+
 /** Holds the running `stylize` at its next block, until `resume` or `cancel`. A run begins unpaused. */
 export function pause(): void;
 
 export function resume(): void;
 
-/** Makes the running `loadModel` or `stylize` reject with "cancelled" at its next block, also while it is paused. */
+/** Makes the running `loadModel`, `stylize` or `measure` reject with "cancelled" at its next block, also while it is paused. */
 export function cancel(): void;
 
 declare global {

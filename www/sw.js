@@ -1,16 +1,18 @@
 // The service worker: keeps this version of the page on the visitor's disk, so that it opens without a network. Models are
 // not its business: the program keeps them itself, checksums and all.
 //
-// `./dev build` writes files.js, which sets FILES to every file of the page with its SHA-256. Files are kept under their
-// sum, so that two versions can be on the disk at once and no visit ever gets files of both.
+// `./dev build` writes files.js, which sets FILES to every file of the page with its SHA-256, and LATER to those that few
+// visitors need, which are kept when they are first asked for. Files are kept under their sum, so that two versions can be on
+// the disk at once and no visit ever gets files of both.
 
 /** @typedef {Record<string, string>} Files by their paths relative to this script */
 
-const scope = /** @type {ServiceWorkerGlobalScope & { FILES: Files }} */ (/** @type {unknown} */ (self));
+const scope = /** @type {ServiceWorkerGlobalScope & { FILES: Files, LATER: Files }} */ (/** @type {unknown} */ (self));
 
 // A new version has another files.js, by which browsers notice that there is one.
 scope.importScripts("files.js");
-const { FILES } = scope;
+const { FILES, LATER } = scope;
+const ALL = { ...FILES, ...LATER };
 const CACHE = "styleid-page";
 
 /** Where a file is kept. @param {string} path @param {string} sum */
@@ -52,7 +54,7 @@ async function install() {
 
 async function activate() {
   const cache = await caches.open(CACHE);
-  const mine = new Set(Object.entries(FILES).map(([path, sum]) => key(path, sum)));
+  const mine = new Set(Object.entries(ALL).map(([path, sum]) => key(path, sum)));
   for (const request of await cache.keys()) if (!mine.has(request.url)) await cache.delete(request);
   // The first visit's page too finds its worker, and what it opens next, here.
   await scope.clients.claim();
@@ -66,13 +68,13 @@ function fileOf({ url, method, headers }) {
     return null;
   }
   const path = pathname.slice(here.pathname.length) || "index.html";
-  return Object.hasOwn(FILES, path) ? path : null;
+  return Object.hasOwn(ALL, path) ? path : null;
 }
 
 /** @param {string} path @param {Request} request */
 async function answer(path, request) {
   const cache = await caches.open(CACHE);
-  const kept = (await cache.match(key(path, FILES[path]))) ?? (await keep(cache, path, FILES[path]).catch(() => null));
+  const kept = (await cache.match(key(path, ALL[path]))) ?? (await keep(cache, path, ALL[path]).catch(() => null));
   // The browser has thrown it away, and the server has a newer one: the next visit has all of that.
   return kept ?? fetch(request);
 }

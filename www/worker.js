@@ -6,6 +6,7 @@ import init, {
   checkPicture,
   listKept,
   loadModel,
+  measure,
   openDevice,
   pause,
   previewPicture,
@@ -29,7 +30,8 @@ import init, {
  *   | { id: number, operation: "loadModel", options: ModelOptions, files: PickedFile[] }
  *   | { id: number, operation: "listKept" }
  *   | { id: number, operation: "purgeKept", folder: string }
- *   | { id: number, operation: "stylize", request: Request, options: Options }} Call
+ *   | { id: number, operation: "stylize", request: Request, options: Options }
+ *   | { id: number, operation: "measure", request: Request, result: Uint8Array, weights: Uint8Array }} Call
  * @typedef {ProgressEvent | Notice | { preview: Preview }} RunEvent
  * @typedef {Call | { tell: "cancel" | "pause" | "resume" }} Message
  * @typedef {{ id: number, value: unknown }
@@ -111,6 +113,8 @@ async function perform(call) {
       return listKept();
     case "purgeKept":
       return purgeKept(call.folder);
+    case "measure":
+      return measure(call.request, call.result, call.weights);
     case "stylize": {
       // The result is an object of the wasm module's; only its values can leave the worker.
       const styled = await stylize(call.request, call.options, onEvent);
