@@ -21,7 +21,7 @@ async function fetchWeights() {
     const why = error instanceof Error ? error.message : String(error);
     throw new EngineError(
       "model",
-      `What results are measured with, 4.9 MB of this site's, could not be fetched (${why}): check the connection and try again.`,
+      `LPIPS's weights could not be fetched (${why}): check the connection and try again.`,
     );
   }
 }

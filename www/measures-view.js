@@ -51,7 +51,7 @@ export class MeasuresView {
     if (!entry.measures && !this.#pending.has(entry)) {
       this.#pending.add(entry);
       this.show(entry);
-      this.#say("Measuring takes some seconds; the first time, 4.9 MB are fetched from this site.");
+      this.#say("Measuring takes some seconds; the first time, 4.9 MB are fetched.");
       let problem = "";
       try {
         entry.measures = await this.#measure(entry);
@@ -64,7 +64,7 @@ export class MeasuresView {
       if (problem) this.#say(problem);
     }
     this.show(entry);
-    if (entry.measures) this.#say(summary(entry.measures, entry));
+    if (entry.measures) this.#say(summary(entry.measures));
   }
 
   /** @param {string} name */
@@ -73,11 +73,10 @@ export class MeasuresView {
   }
 }
 
-/** One sentence for who does not see the figures. @param {Measures} measures @param {Entry} entry */
-function summary({ lpips, styles }, entry) {
-  const all = styles.map(({ styleDistance, histogram }, i) => {
-    const from = styles.length > 1 ? ` from ${entry.styles[i].picture.name}` : "";
-    return `style distance ${digits(styleDistance)} and colour distance ${digits(histogram)}${from}`;
-  });
-  return `Measured: LPIPS ${digits(lpips)}, ${all.join(", ")}.`;
+/** One sentence for who does not see the figures. @param {Measures} measures */
+function summary({ lpips, styles }) {
+  const [{ styleDistance, histogram }] = styles;
+  return styles.length > 1
+    ? `Measured: LPIPS ${digits(lpips)}; the distances from ${styles.length} paintings are below.`
+    : `Measured: LPIPS ${digits(lpips)}, style distance ${digits(styleDistance)}, colours ${digits(histogram)}.`;
 }

@@ -2,13 +2,11 @@
 
 import assert from "node:assert/strict";
 import { access, readFile, readdir } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { after, afterEach, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { assertAccessible } from "./axe.js";
 import { encodePng, readGolden } from "./goldens.js";
 import { dist, start } from "./page.js";
-
-const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** Bytes of HTML, CSS and JavaScript, compressed as servers do. */
 const BUDGET = 150_000;
@@ -24,33 +22,18 @@ afterEach(() => page?.close());
 after(() => browser?.close());
 
 /** @param {string} state */
-async function assertAccessible(state) {
-  // Colours on their way to others are judged where they arrive.
-  await page.page.evaluate(() => {
-    for (const animation of document.getAnimations()) {
-      if (animation.effect?.getComputedTiming().endTime === Infinity) animation.cancel();
-      else animation.finish();
-    }
-  });
-  await page.page.evaluate(axe);
-  const { violations } = await page.page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
-  const grave = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-  const said = grave.map(
-    ({ id, help, nodes }) => `${id}: ${help}\n${nodes.map(({ html }) => `    ${html}`).join("\n")}`,
-  );
-  assert.equal(grave.length, 0, `${state}:\n${said.join("\n")}`);
-}
+const assertNothingGrave = (state) => assertAccessible(page.page, state);
 
 for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
   test(`nothing serious in the page's states, ${colorScheme}`, async () => {
     // Asked for, never fetched: nobody says yes here.
     page = await browser.open("?model=sd15-q8", { colorScheme });
-    await assertAccessible("as it opens");
+    await assertNothingGrave("as it opens");
     await page.page.evaluate(() => document.querySelectorAll("details").forEach((details) => (details.open = true)));
-    await assertAccessible("all unfolded");
+    await assertNothingGrave("all unfolded");
     await page.drop(page.photo, Buffer.from("no picture"), "diary.txt", "text/plain");
     await page.photo.getByRole("alert").filter({ hasText: "." }).waitFor();
-    await assertAccessible("with a problem");
+    await assertNothingGrave("with a problem");
     const { content, style } = await readGolden("micro15.diffusers.n4.rect");
     await page.drop(page.photo, encodePng(content), "content.png");
     await page.drop(page.painting, encodePng(style), "style.png");
@@ -58,11 +41,11 @@ for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
     await page.waitForPicture(page.painting, "style.png · ");
     await page.go.click();
     await page.consent.waitFor();
-    await assertAccessible("with a question");
+    await assertNothingGrave("with a question");
     await page.page.keyboard.press("Escape");
     await page.waitForEnd();
     await page.page.setViewportSize({ width: 360, height: 740 });
-    await assertAccessible("on a phone");
+    await assertNothingGrave("on a phone");
   });
 
   for (const name of ["how.html", "example.html"]) {
@@ -76,7 +59,7 @@ for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
         return t.skip("there is none");
       page = await browser.open("", { colorScheme });
       await page.page.goto(page.server.url + name);
-      await assertAccessible(name);
+      await assertNothingGrave(name);
     });
   }
 }
@@ -114,7 +97,7 @@ test("it can be used within a second, before any model, and asks nobody else for
       page.requests.filter((url) => !url.startsWith(page.server.url) && !/^(blob|data):/.test(url)),
       [],
     );
-    assert.ok(!page.requests.some((url) => url.includes("/models/")), "no model is fetched before a run");
+    assert.ok(!page.requests.some((url) => /\/(models|metrics)\//.test(url)), "no model is fetched before a run");
     if (visit < 2) await page.close();
   }
   const [, median] = times.toSorted((a, b) => a - b);
