@@ -85,8 +85,15 @@ test("after one visit the page and the model it ran work without a network", asy
   const page = await visit();
   await kept(page);
   assert.match(await run(page), /^Done in /);
-  const listed = [...(await readFile(`${folder}/files.js`, "utf8")).matchAll(/"(.+)": "(\w{64})"/g)];
-  assert.deepEqual((await onDisk(page)).sort(), listed.map(([, name, sum]) => [name, sum]).sort());
+  const files = (await readFile(`${folder}/files.js`, "utf8")).split("self.LATER");
+  const [listed, later] = files.map((part) => [...part.matchAll(/"(.+)": "(\w{64})"/g)].map(([, ...file]) => file));
+  assert.deepEqual((await onDisk(page)).sort(), listed.toSorted());
+  assert.deepEqual(
+    later.map(([name]) => name),
+    ["metrics/lpips-alex-f16.safetensors"],
+  );
+  await page.measure();
+  assert.deepEqual((await onDisk(page)).sort(), [...listed, ...later].sort(), "what measures, once it was asked for");
   page.assertClean();
 
   server.close();
@@ -95,6 +102,7 @@ test("after one visit the page and the model it ran work without a network", asy
   await again.goto("?model=micro15");
   assert.match(await run(again), /^Done in /);
   assert.ok((await again.download()).bytes.length > 100);
+  await again.measure();
   // Its parts too: pictures, the other pages.
   await again.page.getByRole("button", { name: "Cup of coffee" }).click();
   await again.waitForPicture(again.photo, "Cup of coffee · ");

@@ -155,6 +155,14 @@ export class PageUnderTest {
     return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
   }
 
+  /** Measures the result that is shown. @returns {Promise<string>} what is said of it */
+  async measure() {
+    await this.page.getByRole("button", { name: "Measure", exact: true }).click();
+    const said = this.page.getByRole("status", { name: "About the result" });
+    await said.getByText(/^Measured: LPIPS \d/).waitFor({ timeout: RUN_TIMEOUT_MS });
+    return said.innerText();
+  }
+
   /** Nothing went elsewhere, nothing was missing, nothing failed unseen. @param {string[]} [origins] where a model may come from */
   assertClean(origins = []) {
     const allowed = [this.server.url, "blob:", "data:", ...origins.map((origin) => `${origin}/`)];

@@ -47,6 +47,7 @@ test("in a whole session nothing is sent, and nothing asked for but the page's o
   await page.go.click();
   assert.match(await page.waitForEnd(), /^Done in /);
   await page.download();
+  await page.measure();
   await page.page.mouse.wheel(0, 2000);
   await page.page.reload();
   await page.model.getByRole("option").first().waitFor({ state: "attached" });

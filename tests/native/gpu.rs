@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 use styleid::control::silent;
 use styleid::device::{Place, Precision};
+use styleid::eval::lpips::Lpips;
 use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::ops::Kernels;
 use styleid::weights::{Origin, WeightType};
@@ -100,4 +101,32 @@ fn a_gpu_warms_up_once_a_size() {
     let first = warm_ups(0.75);
     assert!((1..=2).contains(&first), "once with one picture, and once with two in a batch: {first}");
     assert_eq!(warm_ups(0.25), 0, "what was compiled serves again");
+}
+
+#[test]
+fn measures_on_wgpu_agree_with_the_processor() {
+    let Some((gpu, _)) = support::gpu() else { return };
+    let weights = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/metrics/lpips-alex-f16.safetensors"));
+    let weights = weights.expect("LPIPS is here");
+    let picture = |shift: u32| {
+        image::RgbImage::from_fn(267, 190, |x, y| {
+            image::Rgb([0, 1, 2].map(|c| ((x * (3 + shift) + y * 5 + c * 70 + (x * y) % (37 + shift) * 2) % 256) as u8))
+        })
+    };
+    let measured = |device: &burn::tensor::Device| {
+        let place = Place::new(device.clone(), Precision::F32, 0).expect("f32 is everywhere");
+        let lpips = Lpips::new(&weights, &place).expect("the weights are whole");
+        let [a, b] = [0, 1].map(|shift| lpips.see(&picture(shift)).expect("large enough"));
+        let distance = pollster::block_on(lpips.distance(&a, &b)).expect("the device computes");
+        (distance, pollster::block_on(a.style_distance(&b)).expect("the device computes"))
+    };
+    let (lpips, style) = measured(&device::cpu());
+    assert!(lpips > 0.05 && style > 0.05, "{lpips}, {style}");
+    for kernels in [Kernels::Software, Kernels::Hardware, Kernels::Reference] {
+        let _chosen = Chosen::new(kernels);
+        let ours = measured(gpu);
+        eprintln!("{kernels:?}: LPIPS {} against {lpips}, style distance {} against {style}", ours.0, ours.1);
+        assert!((ours.0 - lpips).abs() <= 1e-4, "{kernels:?}: LPIPS {} against {lpips}", ours.0);
+        assert!((ours.1 / style - 1.0).abs() <= 1e-3, "{kernels:?}: style distance {} against {style}", ours.1);
+    }
 }
