@@ -39,7 +39,8 @@ export class MeasuresView {
     for (const name of /** @type {const} */ (["styleDistance", "histogram"])) {
       const values = styles.map(({ picture }, i) => {
         const value = measures ? digits(measures.styles[i][name]) : open;
-        return build("span", {}, styles.length > 1 ? `${value} from ${picture.name}` : value);
+        const from = styles.length > 1 ? [build("small", {}, `from ${picture.name}`)] : [];
+        return build("span", {}, value, ...from);
       });
       this.#part(name).replaceChildren(...values);
     }

@@ -382,6 +382,30 @@ test("only an address that a person names lets the worker out", async () => {
   assert.equal(workers.length, 3);
 });
 
+test("a model is loaded when nothing is measured any more, and a failed measure's worker is let go", async () => {
+  const { engine, workers } = start();
+  const weights = new Uint8Array([3]);
+  const first = engine.measure(request, new Uint8Array([4]), weights);
+  const second = engine.measure(request, new Uint8Array([5]), weights);
+  const load = engine.load(model("a"), []);
+  const settled = () => new Promise(setImmediate);
+  await settled();
+  workers[0].reply({ id: 1, value: {} }); // the device
+  await settled();
+  const measure = { operation: "measure", request, result: new Uint8Array([4]), weights };
+  assert.deepEqual(workers[0].received.slice(1), [{ id: 2, ...measure }], "one at a time");
+  workers[0].reply({ id: 2, value: "measured" });
+  assert.equal(await first, "measured");
+  await settled();
+  workers[0].reply({ id: 3, error: { kind: "memory", message: "Out of memory." } });
+  await assert.rejects(second, { kind: "memory" });
+  assert.ok(workers[0].terminated);
+  await settled();
+  obliging(workers[1]);
+  workers[1].reply({ id: 4, value: {} });
+  assert.equal((await load).name, "a");
+});
+
 test("what is let go of fails as cancelled", async () => {
   const { engine, workers } = start();
   const run = engine.stylize(request, {});
