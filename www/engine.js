@@ -65,8 +65,7 @@ export class Engine {
   #lastId = 0;
   /** @type {Promise<Adapter> | null} */ #device = null;
   /** @type {{ identity: string, info: ModelInfo } | null} */ #model = null;
-  /** Settles, never fails, when nothing is being measured any more. @type {Promise<unknown>} */ #measured =
-    Promise.resolve();
+  /** While results are measured; settles, never fails, when they are. @type {Promise<void> | null} */ #measured = null;
   #createWorker;
   #cancelGraceMs;
 
@@ -102,7 +101,7 @@ export class Engine {
    * @param {CallOptions} [options] @returns {Promise<ModelInfo>}
    */
   async load(model, files, options = {}) {
-    await this.#measured; // one thing at a time; this one takes seconds
+    if (this.#measured) await this.#measured; // one thing at a time; this one takes seconds
     const isInside = staysInside(model, files);
     if (isInside !== this.#isInside) await this.#retire();
     this.#isInside = isInside;
@@ -139,11 +138,16 @@ export class Engine {
    * @param {Uint8Array} weights LPIPS's @param {CallOptions} [options] @returns {Promise<Measures>}
    */
   measure(request, result, weights, options = {}) {
-    const measures = this.#measured.then(async () => {
+    const before = this.#measured ?? Promise.resolve();
+    const measures = before.then(async () => {
       await this.device();
       return this.#call({ operation: "measure", request, result, weights }, options);
     });
-    this.#measured = measures.catch(() => {});
+    const over = () => {
+      if (this.#measured === measured) this.#measured = null;
+    };
+    const measured = measures.then(over, over);
+    this.#measured = measured;
     return measures;
   }
 
