@@ -46,7 +46,9 @@ impl Place {
     pub fn new(device: Device, precision: Precision, parameters: u64) -> Result<Self> {
         let wide = is_processor(&device);
         if precision == Precision::F16 && (wide || !limits().shader_f16) {
-            return Err(Error::Settings("This device's shaders have no f16; compute in f32, without half precision.".into()));
+            return Err(Error::Settings(
+                "This device's shaders have no f16; compute in f32, without half precision.".into(),
+            ));
         }
         let dtype = match precision {
             Precision::Auto if wide && parameters < SMALL_UNET => DType::F64,
