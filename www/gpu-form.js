@@ -9,20 +9,18 @@ export class GpuForm {
   #memory;
   #half;
   #note;
-  #storage;
   /** Whether the GPU computes in half precision; not known until it was asked. @type {boolean | null} */
   #hasHalf = null;
 
   /**
    * @param {HTMLElement} root holding the elements marked `data-part`
-   * @param {{ storage?: Pick<Storage, "getItem" | "setItem">, onChange: () => void }} options
+   * @param {{ onChange: () => void }} options
    */
-  constructor(root, { storage, onChange }) {
+  constructor(root, { onChange }) {
     const part = (/** @type {string} */ name) => root.querySelector(`[data-part=${name}]`);
     this.#memory = /** @type {HTMLSelectElement} */ (part("memory"));
     this.#half = /** @type {HTMLInputElement} */ (part("half"));
     this.#note = /** @type {HTMLElement} */ (part("half-note"));
-    this.#storage = storage;
     this.#restore();
     for (const field of [this.#memory, this.#half]) {
       field.addEventListener("change", () => {
@@ -51,7 +49,7 @@ export class GpuForm {
   #restore() {
     try {
       // Where a browser forbids storage, even naming it throws.
-      const kept = JSON.parse((this.#storage ?? localStorage).getItem(KEY) ?? "{}");
+      const kept = JSON.parse(localStorage.getItem(KEY) ?? "{}");
       const offered = [...this.#memory.options].map(({ value }) => value);
       if (offered.includes(kept.memory)) this.#memory.value = kept.memory;
       this.#half.checked = kept.half === true;
@@ -63,7 +61,7 @@ export class GpuForm {
   #keep() {
     try {
       const kept = JSON.stringify({ memory: this.#memory.value, half: this.#half.checked });
-      (this.#storage ?? localStorage).setItem(KEY, kept);
+      localStorage.setItem(KEY, kept);
     } catch {
       // A private window, or no room: it holds for this visit.
     }
