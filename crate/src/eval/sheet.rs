@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage};
 const GAP: u32 = 4;
 
 /// Lays out `results[content][style]` beside their sources, each picture in a cell of `side` pixels.
-pub fn contact_sheet(contents: &[RgbImage], styles: &[RgbImage], results: &[Vec<RgbImage>], side: u32) -> RgbImage {
+pub fn contact_sheet(contents: &[&RgbImage], styles: &[&RgbImage], results: &[Vec<RgbImage>], side: u32) -> RgbImage {
     let step = side + GAP;
     let (columns, rows) = (styles.len() as u32 + 1, contents.len() as u32 + 1);
     let mut sheet = RgbImage::from_pixel(columns * step + GAP, rows * step + GAP, Rgb([255; 3]));

@@ -139,21 +139,21 @@ impl Args {
     async fn make(&self, contents: &[Source], styles: &[Source], settings: &[Setting]) -> Result<()> {
         let pairs = || contents.iter().flat_map(|content| styles.iter().map(move |style| (content, style)));
         let is_missing = |setting: &Setting, (content, style)| !file(setting, content, style).exists();
-        let missing = |setting: &Setting| pairs().filter(|&pair| is_missing(setting, pair)).count();
+        let missing = |setting: &Setting| -> Vec<PathBuf> {
+            let of = |(content, style)| file(setting, content, style);
+            pairs().filter(|&pair| is_missing(setting, pair)).map(of).collect()
+        };
         let cannot = |setting: &Setting| self.measure_only || setting.params.is_none();
-        if let Some(setting) = settings.iter().find(|setting| cannot(setting) && missing(setting) > 0) {
-            // There is one: they were counted.
-            let first =
-                pairs().find(|&pair| is_missing(setting, pair)).map(|(content, style)| file(setting, content, style));
-            let first = first.unwrap_or_default();
-            let which = match missing(setting) {
-                1 => format!("A result is missing: {}; make it", first.display()),
-                count => format!("{count} results are missing, the first is {}; make them", first.display()),
+        let wanted = settings.iter().filter(|setting| cannot(setting)).map(missing).find(|missing| !missing.is_empty());
+        if let Some([first, more @ ..]) = wanted.as_deref() {
+            let which = match more.len() {
+                0 => format!("A result is missing: {}; make it", first.display()),
+                more => format!("{} results are missing, the first is {}; make them", more + 1, first.display()),
             };
             let or = if self.measure_only { "leave out --measure-only" } else { "give it settings" };
             return Err(Error::File(format!("{which}, or {or}.")));
         }
-        if settings.iter().all(|setting| missing(setting) == 0) {
+        if settings.iter().all(|setting| missing(setting).is_empty()) {
             return Ok(());
         }
         for setting in settings {
@@ -198,8 +198,9 @@ pub async fn run(args: Args) -> Result<()> {
         let results = contents.iter().map(read).collect::<Result<Vec<_>>>()?;
         sets.push(measures.set(&contents, &styles, &results).await?);
         if let Some(path) = args.sheet(setting) {
-            let pictures = |sources: &[Source]| sources.iter().map(|source| source.picture.clone()).collect::<Vec<_>>();
-            let sheet = contact_sheet(&pictures(&contents), &pictures(&styles), &results, CELL);
+            let [contents, styles] =
+                [&contents, &styles].map(|sources| sources.iter().map(|source| &source.picture).collect::<Vec<_>>());
+            let sheet = contact_sheet(&contents, &styles, &results, CELL);
             write_file(&path, &to_png(&sheet, None)?)?;
         }
     }
