@@ -10,7 +10,7 @@ use cubecl::prelude::*;
 use super::hardware;
 use super::matrix::{Geometry, Matrix};
 use super::plan::{Bias, PicturesLaunch, Plan, Scene, SizesLaunch, Window};
-use super::software::{self, LANES, PANEL, Registers};
+use super::software::{self, LANES, LINE, PANEL, Registers, TERMS, WIDTH};
 use super::tile::Tile;
 use super::weights::Format;
 use crate::ops::Kernels;
@@ -26,11 +26,6 @@ const ENOUGH: usize = 264;
 const LAUNCH: u64 = 20_000_000_000;
 /// The same for software adapters, at 5 GFLOPS.
 const SOFTWARE_LAUNCH: usize = 500_000_000;
-/// Rows of a software adapter's register tile. With 16 rows of 2 vectors a convolution of 320 channels at 64² takes 0.66 s
-/// on `SwiftShader` and 0.124 s on lavapipe; with 8 rows 0.91 and 0.136 s, with 4 vectors 0.58 and 0.143 s.
-const ROWS: usize = 16;
-/// Vectors of four columns of such a tile.
-const COLUMNS4: usize = 2;
 /// Bytes of laid-out pixels at once on software adapters.
 const SPREAD_BYTES: usize = 32 << 20;
 
@@ -179,9 +174,20 @@ impl Product {
 
     /// The activations as words, as many to a vector as four terms have; a convolution takes them one by one.
     fn words(&self) -> (BufferArg, usize) {
+        self.words_in(self.plan.aligned && self.plan.window.is_none())
+    }
+
+    /// A convolution's pixels as words, as many to a vector as four pixels have where its kernel is a single pixel.
+    fn pixels(&self, window: Window) -> (BufferArg, usize) {
+        let single = window == Window { side: 1, stride: 1, upsample: false };
+        let pixels = self.scene.pixels;
+        self.words_in(single && pixels.is_multiple_of(4) && pixels == self.scene.stored.iter().product::<usize>())
+    }
+
+    fn words_in(&self, fours: bool) -> (BufferArg, usize) {
         let values = self.operands.x.meta.shape().num_elements();
         let format = self.plan.activations;
-        let vector = if self.plan.aligned && self.plan.window.is_none() { format.words() } else { 1 };
+        let vector = if fours { format.words() } else { 1 };
         let words = if format == Format::F16 { values.div_ceil(2) } else { values };
         // SAFETY: the tensor holds all of them in a row; where there are vectors they divide its rows.
         (unsafe { BufferArg::from_raw_parts(self.operands.x.handle.clone(), words / vector) }, vector)
@@ -267,18 +273,18 @@ impl Product {
 
     /// A convolution on a software adapter: what the kernel sees is laid out for some pixels after the other.
     fn spread_and_multiply(&self, window: Window) {
-        let left = self.widened(false);
+        let left = self.widened();
         let depth = self.depth.next_multiple_of(4);
         let chunk = (SPREAD_BYTES / (4 * depth)).min(SOFTWARE_LAUNCH / (self.rows * depth));
         let chunk = chunk.next_multiple_of(4 * PANEL).min(self.columns);
         for first in (0..self.columns).step_by(chunk) {
             let count = chunk.min(self.columns - first);
             let right = scratch(&self.operands.x, depth * count.next_multiple_of(4 * PANEL));
-            let (words, vector) = self.words();
+            let (words, vector) = self.pixels(window);
             unsafe {
                 software::spread::launch_unchecked(
                     &self.operands.x.client,
-                    CubeCount::Static(count.div_ceil(4 * LANES) as u32, depth as u32, 1),
+                    CubeCount::Static(count.div_ceil(4 * LANES) as u32, depth.div_ceil(TERMS) as u32, 1),
                     CubeDim::new_1d(LANES as u32),
                     vector,
                     words,
@@ -297,19 +303,19 @@ impl Product {
 
     /// A linear layer on a software adapter.
     fn multiply_rows(&self) {
-        let right = self.widened(true);
+        let right = self.turned();
         self.multiply(&self.operands.x, &right, if self.plan.aligned { 4 } else { 1 }, self.depth, 0, self.columns);
     }
 
     /// `left`, `terms` of a row to a vector, by `right` in panels: `count` columns of the result from `first` on.
     fn multiply(&self, left: &CubeTensor, right: &CubeTensor, terms: usize, depth: usize, first: usize, count: usize) {
-        let registers = Registers { rows: self.rows.min(ROWS), columns4: COLUMNS4, terms };
-        let columns = count.div_ceil(4 * LANES * registers.columns4);
+        let registers = Registers::of(self.rows, count, terms);
+        let [row_groups, column_groups] = registers.groups(self.rows, count);
         unsafe {
             software::product::launch_unchecked(
                 &self.operands.x.client,
-                CubeCount::Static(columns as u32, self.rows.div_ceil(registers.rows) as u32, 1),
-                CubeDim::new_1d(LANES as u32),
+                CubeCount::Static(row_groups, column_groups, 1),
+                CubeDim::new_1d(WIDTH as u32),
                 terms,
                 self.vector(),
                 whole(left, terms),
@@ -328,21 +334,20 @@ impl Product {
         }
     }
 
-    /// The weights as f32: [rows, columns] filled up to vectors of four, or turned [columns, rows] in panels.
-    fn widened(&self, turned: bool) -> CubeTensor {
+    /// The weights as f32 [rows, columns], rows filled up to vectors of four.
+    fn widened(&self) -> CubeTensor {
         let Matrix { rows, columns, format, .. } = self.operands.weights;
-        let (rows4, columns4) = (rows.div_ceil(4), columns.div_ceil(4));
-        let length = if turned { columns * rows.next_multiple_of(4 * PANEL) } else { 4 * rows * columns4 };
-        let out = scratch(&self.operands.x, length);
+        if format == Format::F32 && self.operands.weights.aligned() {
+            return self.operands.weights.words.clone();
+        }
+        let vectors = rows * columns.div_ceil(4);
+        let out = scratch(&self.operands.x, 4 * vectors);
+        let client = &self.operands.x.client;
         let dim = CubeDim::new_1d(LANES as u32);
         unsafe {
             software::widen::launch_unchecked(
-                &self.operands.x.client,
-                calculate_cube_count_elemwise(
-                    &self.operands.x.client,
-                    if turned { rows4 } else { rows } * columns4,
-                    dim,
-                ),
+                client,
+                calculate_cube_count_elemwise(client, vectors, dim),
                 dim,
                 self.operands.weights.vector(),
                 self.operands.weights.words_arg(),
@@ -352,7 +357,29 @@ impl Product {
                 columns,
                 format,
                 self.operands.weights.aligned(),
-                turned,
+            );
+        }
+        out
+    }
+
+    /// The weights as f32, turned [columns, rows], in panels.
+    fn turned(&self) -> CubeTensor {
+        let Matrix { rows, columns, format, .. } = self.operands.weights;
+        let panels = rows.div_ceil(4 * PANEL);
+        let out = scratch(&self.operands.x, columns * panels * 4 * PANEL);
+        unsafe {
+            software::turn::launch_unchecked(
+                &self.operands.x.client,
+                CubeCount::Static(panels as u32, columns.div_ceil(4 * LINE) as u32, 1),
+                CubeDim::new_1d(LANES as u32),
+                self.operands.weights.vector(),
+                self.operands.weights.words_arg(),
+                self.operands.weights.scales_arg(),
+                whole(&out, 4),
+                rows,
+                columns,
+                format,
+                self.operands.weights.aligned(),
             );
         }
         out

@@ -5,17 +5,29 @@ use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
 use super::plan::{Pictures, Plan, Sizes, Window};
-use super::stage::{seen, spot, transposed};
+use super::stage::{Spot, seen, spot, transposed};
 use super::store::{bias_of, store};
 use super::tile::zeros;
-use super::weights::{F4, Format, row_of};
+use super::weights::{F4, Format, floats, row_of};
 
-/// Invocations of a workgroup, all along the columns: what depends on the row alone is then the same for all of them.
+/// Invocations of a workgroup of the kernels that lay out factors.
 pub const LANES: usize = 64;
+
+/// Invocations of a workgroup of [`product`], all along the columns: what depends on the row alone is then the same for all
+/// of them. As many as lavapipe takes at once; `SwiftShader` takes four.
+pub const WIDTH: usize = 8;
+
+/// Most rows of a register tile. Every load costs these adapters a loop over their lanes, so a tile pays for as many products
+/// a load as it can hold. Of 320 × 320 by 4096 columns, 16 rows of 4 vectors take 22 ms on lavapipe, 32 of 4 27, 16 of 2
+/// and 32 of 2 24, 8 of 4 31 and 16 of 8 35 ms; on `SwiftShader` 142 ms, 32 of 4 116, 16 of 2 169 and 8 of 4 165 ms.
+pub const ROWS: usize = 16;
 
 /// Vectors of columns that lie together for one term before those of the next: what few lanes read then streams through
 /// memory, where whole rows would touch another page for every term.
 pub const PANEL: usize = 16;
+
+/// Terms that one invocation lays out.
+pub const TERMS: usize = 16;
 
 /// Where vector `column` of term `term` lies.
 #[cube]
@@ -23,8 +35,7 @@ pub fn place(column: usize, term: usize, depth: usize) -> usize {
     (column / PANEL * depth + term) * PANEL + column % PANEL
 }
 
-/// Widens weights [rows, columns] to f32, four columns to a vector, rows filled up with zeros; or turned, four rows to a
-/// vector, in panels.
+/// Widens weights [rows, columns] to f32, four columns to a vector, rows filled up with zeros.
 #[cube(launch_unchecked)]
 pub fn widen<N: Size>(
     words: &[Vector<u32, N>],
@@ -34,37 +45,52 @@ pub fn widen<N: Size>(
     columns: usize,
     #[comptime] format: Format,
     #[comptime] aligned: bool,
-    #[comptime] turned: bool,
 ) {
     let at = ABSOLUTE_POS;
     let groups = columns.div_ceil(4);
-    if comptime!(turned) {
-        let pitch = rows.div_ceil(4);
-        let (column, row) = (at / pitch * 4, at % pitch * 4);
-        if at < groups * pitch {
-            let mut values = Sequence::<F4>::new();
-            #[unroll]
-            for r in 0..4usize {
-                let mut value = F4::new(0.0f32);
-                if row + r < rows {
-                    value = row_of::<N>(words, scales, (row + r) * columns, column, columns, format, aligned);
-                }
-                values.push(value);
-            }
-            let values = transposed(&values);
-            #[unroll]
-            for i in 0..4usize {
-                if column + i < columns {
-                    out[place(row / 4, column + i, columns)] = *values.index(i);
-                }
-            }
-        }
-    } else if at < rows * groups {
+    if at < rows * groups {
         out[at] = row_of::<N>(words, scales, at / groups * columns, at % groups * 4, columns, format, aligned);
     }
 }
 
-/// Lays out what a convolution's kernel sees: `count` pixels from the first of `sizes` on, four to a vector, in panels.
+/// Vectors of columns that a workgroup of [`turn`] takes of each row: a line of the processor's cache.
+pub const LINE: usize = LANES / PANEL;
+
+/// Widens weights [rows, columns] to f32 and turns them, four rows to a vector, in panels.
+#[cube(launch_unchecked)]
+pub fn turn<N: Size>(
+    words: &[Vector<u32, N>],
+    scales: &[u32],
+    out: &mut [F4],
+    rows: usize,
+    columns: usize,
+    #[comptime] format: Format,
+    #[comptime] aligned: bool,
+) {
+    let lane = UNIT_POS as usize;
+    let row = 4 * (CUBE_POS_X as usize * PANEL + lane % PANEL);
+    let column = 4 * (CUBE_POS_Y as usize * LINE + lane / PANEL);
+    let mut values = Sequence::<F4>::new();
+    #[unroll]
+    for r in 0..4usize {
+        let mut value = F4::new(0.0f32);
+        if row + r < rows {
+            value = row_of::<N>(words, scales, (row + r) * columns, column, columns, format, aligned);
+        }
+        values.push(value);
+    }
+    let values = transposed(&values);
+    #[unroll]
+    for i in 0..4usize {
+        // Panels are whole, whatever the rows.
+        if column + i < columns {
+            out[place(row / 4, column + i, columns)] = *values.index(i);
+        }
+    }
+}
+
+/// Lays out what a convolution's kernel sees: `count` pixels from the first of `sizes` on, four to a vector, in panels. Where
+/// there are several words to a vector, the kernel is a single pixel and vectors are four pixels of one picture.
 #[cube(launch_unchecked)]
 pub fn spread<N: Size>(
     x: &[Vector<u32, N>],
@@ -76,19 +102,33 @@ pub fn spread<N: Size>(
     #[comptime] window: Window,
     #[comptime] format: Format,
 ) {
-    let term = CUBE_POS_Y as usize;
+    let vector = N::value();
     let at = CUBE_POS_X as usize * LANES + UNIT_POS as usize;
-    // Rows are filled up to vectors of four terms.
     if at < count.div_ceil(4) {
-        let mut value = F4::new(0.0f32);
+        // Finding a pixel takes divisions, which are dear: once for several terms.
+        let mut spots = Sequence::<Spot>::new();
         #[unroll]
-        for i in 0..4usize {
-            if 4 * at + i < count && term < terms {
-                let spot = spot(sizes.first + 4 * at + i, &pictures, window);
-                value.insert(i, seen::<N>(x, &spot, term, &pictures, window, format));
-            }
+        for i in 0..comptime!(if vector > 1 { 1usize } else { 4 }) {
+            spots.push(spot(sizes.first + 4 * at + i, &pictures, window));
         }
-        out[place(at, term, sizes.depth)] = value;
+        let first = CUBE_POS_Y as usize * TERMS;
+        for term in first..min(first + TERMS, sizes.depth) {
+            // Rows are filled up to vectors of four terms.
+            let mut value = F4::new(0.0f32);
+            if term < terms {
+                if comptime!(vector > 1) {
+                    value = floats::<N>(x, spots.index(0).pixel(term, &pictures), format);
+                } else {
+                    #[unroll]
+                    for i in 0..4usize {
+                        if 4 * at + i < count {
+                            value.insert(i, seen::<N>(x, spots.index(i), term, &pictures, window, format));
+                        }
+                    }
+                }
+            }
+            out[place(at, term, sizes.depth)] = value;
+        }
     }
 }
 
@@ -101,6 +141,20 @@ pub struct Registers {
     pub columns4: usize,
     /// Terms that a vector of `left` holds: 4, or 1 where rows are no multiple of four long.
     pub terms: usize,
+}
+
+impl Registers {
+    /// For a product of `rows` by `columns`. With few columns the tile is narrow, so that there are invocations enough for
+    /// all lanes of the processor's vectors.
+    pub fn of(rows: usize, columns: usize, terms: usize) -> Self {
+        let columns4 = [4, 2].into_iter().find(|columns4| columns >= 4 * columns4 * WIDTH).unwrap_or(1);
+        Self { rows: rows.min(ROWS), columns4, terms }
+    }
+
+    /// Workgroups of [`product`] along the rows and columns of the result.
+    pub fn groups(self, rows: usize, columns: usize) -> [u32; 2] {
+        [rows.div_ceil(self.rows) as u32, columns.div_ceil(4 * self.columns4 * WIDTH) as u32]
+    }
 }
 
 /// `left` [rows, depth] by `right` [depth, columns], columns filled up to vectors of four. Several such products at once lie
@@ -122,8 +176,9 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
 ) {
     let Registers { rows, columns4, terms } = comptime!(registers);
     let pitch = count.div_ceil(4);
-    let row = CUBE_POS_Y as usize * rows;
-    let lane = (CUBE_POS_X as usize * LANES + UNIT_POS as usize) * columns4;
+    // Neighbouring workgroups are of different rows and the same columns, which so stay in the processor's cache.
+    let row = CUBE_POS_X as usize * rows;
+    let lane = (CUBE_POS_Y as usize * WIDTH + UNIT_POS as usize) * columns4;
     if lane >= pitch {
         terminate!();
     }
@@ -137,26 +192,28 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
     }
     let panel = place(product * pitch.div_ceil(PANEL) * PANEL + lane, 0, sizes.depth);
     for k in 0..depth {
-        let mut factors = Sequence::<Vector<L, NL>>::new();
-        #[unroll]
-        for r in 0..rows {
-            factors.push(left[*starts.index(r) + k]);
-        }
+        let mut values = Sequence::<F4>::new();
         #[unroll]
         for t in 0..terms {
-            let mut values = Sequence::<F4>::new();
             #[unroll]
             for c in 0..columns4 {
                 values.push(right[panel + (k * terms + t) * PANEL + c]);
             }
+        }
+        #[unroll]
+        for r in 0..rows {
+            let factors = left[*starts.index(r) + k];
             #[unroll]
-            for r in 0..rows {
-                let factor = F4::new(f32::cast_from(factors.index(r).extract(t)));
+            for c in 0..columns4 {
+                // All terms of one sum before the next sum: it is then read and written once, of more than there are registers.
+                let sum = sums.index(r * columns4 + c);
+                let mut total = sum.read();
                 #[unroll]
-                for c in 0..columns4 {
-                    let sum = sums.index(r * columns4 + c);
-                    sum.store(fma(factor, *values.index(c), sum.read()));
+                for t in 0..terms {
+                    let factor = F4::new(f32::cast_from(factors.extract(t)));
+                    total = fma(factor, *values.index(t * columns4 + c), total);
                 }
+                sum.store(total);
             }
         }
     }

@@ -93,6 +93,14 @@ pub struct Spot {
     base: usize,
 }
 
+#[cube]
+impl Spot {
+    /// Where channel `term` of its first pixel lies, of an input without zeros around it.
+    pub fn pixel(&self, term: usize, pictures: &Pictures) -> usize {
+        self.base + (term * pictures.stored_height + self.y) * pictures.stored_width + self.x
+    }
+}
+
 /// The spot for output pixel `column` of all pictures.
 #[cube]
 pub fn spot(column: usize, pictures: &Pictures, #[comptime] window: Window) -> Spot {

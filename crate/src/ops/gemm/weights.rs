@@ -45,25 +45,33 @@ fn scale(scales: &[u32], at: usize) -> f32 {
     half(select(group & 1 == 0, word, word >> 16u32))
 }
 
+/// Values `at` to `at + 3` of floats, `at` a multiple of four.
+#[cube]
+pub fn floats<N: Size>(words: &[Vector<u32, N>], at: usize, #[comptime] format: Format) -> F4 {
+    let mut out = F4::new(0.0f32);
+    let word = words[at / 4];
+    if comptime!(matches!(format, Format::F16)) {
+        #[unroll]
+        for i in 0..2usize {
+            out.insert(2 * i, half(word.extract(i)));
+            out.insert(2 * i + 1, half(word.extract(i) >> 16u32));
+        }
+    } else {
+        #[unroll]
+        for i in 0..4usize {
+            out.insert(i, f32::reinterpret(word.extract(i)));
+        }
+    }
+    out
+}
+
 /// Values `at` to `at + 3` of a matrix, `at` a multiple of four.
 #[cube]
 fn four<N: Size>(words: &[Vector<u32, N>], scales: &[u32], at: usize, #[comptime] format: Format) -> F4 {
     let mut out = F4::new(0.0f32);
     match comptime!(format) {
-        Format::F32 => {
-            let word = words[at / 4];
-            #[unroll]
-            for i in 0..4usize {
-                out.insert(i, f32::reinterpret(word.extract(i)));
-            }
-        }
-        Format::F16 => {
-            let word = words[at / 4];
-            #[unroll]
-            for i in 0..2usize {
-                out.insert(2 * i, half(word.extract(i)));
-                out.insert(2 * i + 1, half(word.extract(i) >> 16u32));
-            }
+        Format::F32 | Format::F16 => {
+            out = floats::<N>(words, at, format);
         }
         Format::Q8 => {
             let word = words[at / 4].extract(0usize);

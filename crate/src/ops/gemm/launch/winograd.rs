@@ -4,10 +4,10 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
-use super::{COLUMNS4, Product, ROWS, SOFTWARE_LAUNCH, scratch};
+use super::{Product, SOFTWARE_LAUNCH, scratch};
 use crate::ops::gemm::matrix::Matrix;
 use crate::ops::gemm::plan::{Bias, Plan, Scene, SizesLaunch, Window};
-use crate::ops::gemm::software::{self, LANES, PANEL, Registers};
+use crate::ops::gemm::software::{self, LANES, PANEL, ROWS, Registers, WIDTH};
 use crate::ops::gemm::weights::Format;
 use crate::ops::gemm::winograd::{TargetLaunch, transform_pixels, transform_sums, transform_weights, window};
 use crate::ops::launch::{float, whole};
@@ -142,7 +142,8 @@ impl Product {
 
 /// 16 products of [rows, depth] by [depth, count] in panels.
 fn multiply(left: &CubeTensor, right: &CubeTensor, out: &CubeTensor, [rows, count, depth]: [usize; 3], like: Plan) {
-    let registers = Registers { rows: rows.min(ROWS), columns4: COLUMNS4, terms: 4 };
+    let registers = Registers::of(rows, count, 4);
+    let [row_groups, column_groups] = registers.groups(rows, count);
     // The 16 results lie like pictures of a batch.
     let scene = Scene { pixels: count, ..Scene::default() };
     let plan = Plan {
@@ -157,12 +158,8 @@ fn multiply(left: &CubeTensor, right: &CubeTensor, out: &CubeTensor, [rows, coun
     unsafe {
         software::product::launch_unchecked(
             &left.client,
-            CubeCount::Static(
-                count.div_ceil(4 * LANES * registers.columns4) as u32,
-                rows.div_ceil(registers.rows) as u32,
-                NUMBERS as u32,
-            ),
-            CubeDim::new_1d(LANES as u32),
+            CubeCount::Static(row_groups, column_groups, NUMBERS as u32),
+            CubeDim::new_1d(WIDTH as u32),
             registers.terms,
             4,
             whole(left, 4),
