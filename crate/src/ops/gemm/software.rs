@@ -19,8 +19,8 @@ pub const WIDTH: usize = 8;
 
 /// Most rows of a register tile. Every load costs these adapters a loop over their lanes, so a tile pays for as many products
 /// a load as it can hold. Of 320 × 320 by 4096 columns, 16 rows of 4 vectors take 22 ms on lavapipe, 32 of 4 27, 16 of 2
-/// and 32 of 2 24, 8 of 4 31 and 16 of 8 35 ms; on `SwiftShader` 142 ms, 32 of 4 116, 16 of 2 169 and 8 of 4 165 ms. In Chromium 32 of 4 would be 7 to
-/// 19 % faster, but every pipeline takes 1.8 s longer to compile there.
+/// and 32 of 2 24, 8 of 4 31 and 16 of 8 35 ms; on `SwiftShader` 142 ms, 32 of 4 116, 16 of 2 169 and 8 of 4 165 ms. In
+/// Chromium 32 of 4 would be 7 to 19 % faster; but then `SwiftShader` takes 1.8 s longer to compile a pipeline.
 pub const ROWS: usize = 16;
 
 /// Vectors of columns that lie together for one term before those of the next: what few lanes read then streams through
