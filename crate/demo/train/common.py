@@ -1,5 +1,7 @@
 """What both trainings share: the two architectures, a learning rate driven by the clock, averaged weights, and
 checkpoints that a later run picks up."""
+import copy
+import json
 import math
 import time
 from pathlib import Path
@@ -104,5 +106,8 @@ def load_checkpoint(path: Path, model, optimizer, average: Average, clock: Clock
 
 def save_half(model, folder: Path):
     """A diffusers folder with half-precision weights; the model itself stays as it is."""
-    import copy
     copy.deepcopy(model).half().save_pretrained(folder, safe_serialization=True)
+    path = Path(folder) / "config.json"
+    config = json.loads(path.read_text())
+    config.pop("_name_or_path", None)  # where the model was loaded from, on the machine that trained it
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Measure the model on the held-out pictures, at 256 px, as it is shipped (half-precision weights, float32 arithmetic).
+"""Measure the model on the held-out pictures, at 256 px, in float32 arithmetic: with its half-precision weights, or with
+those that a pack of it holds.
 
-  evaluate.py --data demo-data.zip --lpips lpips-alex.safetensors --model ../model [--report figures.json] [--pictures DIR]
+  evaluate.py --data demo-data.zip --lpips lpips-alex.safetensors --model ../model [--pack ../demo.styleid.gguf]
+      [--report figures.json] [--pictures DIR]
 """
 import argparse
 import json
@@ -28,11 +30,24 @@ def save(path: Path, *rows):
     Image.fromarray(sheet).save(path)
 
 
+def take_weights(model: StyleId, pack: Path):
+    """Put a pack's weights in the place of the model's own."""
+    from gguf import GGUFReader, dequantize
+
+    for part in ("unet", "vae"):
+        network = getattr(model, part)
+        shapes = {name: value.shape for name, value in network.state_dict().items()}
+        found = {tensor.name.removeprefix(part + "."): torch.tensor(dequantize(tensor.data, tensor.tensor_type))
+                 for tensor in GGUFReader(pack).tensors if tensor.name.startswith(part + ".")}
+        network.load_state_dict({name: value.float().reshape(shapes[name]) for name, value in found.items()})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--lpips", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--pack", type=Path, help="take the weights from this file")
     parser.add_argument("--report", type=Path)
     parser.add_argument("--pictures", type=Path, help="a folder for PNGs to look at")
     parser.add_argument("--size", type=int, default=256)
@@ -41,6 +56,8 @@ def main():
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     model, lpips = StyleId(args.model, device), Lpips(args.lpips).to(device)
+    if args.pack:
+        take_weights(model, args.pack)
     names, pictures = held_out(args.data, args.size, device)
 
     rows, sheets = {}, []
