@@ -107,7 +107,7 @@ def load_checkpoint(path: Path, model, optimizer, average: Average, clock: Clock
 def save_half(model, folder: Path):
     """A diffusers folder with half-precision weights; the model itself stays as it is."""
     copy.deepcopy(model).half().save_pretrained(folder, safe_serialization=True)
-    path = Path(folder) / "config.json"
+    path = folder / "config.json"
     config = json.loads(path.read_text())
     config.pop("_name_or_path", None)  # where the model was loaded from, on the machine that trained it
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

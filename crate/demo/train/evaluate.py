@@ -32,14 +32,13 @@ def save(path: Path, *rows):
 
 def take_weights(model: StyleId, pack: Path):
     """Put a pack's weights in the place of the model's own."""
-    from gguf import GGUFReader, dequantize
+    from gguf import GGUFReader, dequantize  # here, for stylize.py does without
 
+    found = {tensor.name: torch.tensor(dequantize(tensor.data, tensor.tensor_type)) for tensor in GGUFReader(pack).tensors}
     for part in ("unet", "vae"):
         network = getattr(model, part)
-        shapes = {name: value.shape for name, value in network.state_dict().items()}
-        found = {tensor.name.removeprefix(part + "."): torch.tensor(dequantize(tensor.data, tensor.tensor_type))
-                 for tensor in GGUFReader(pack).tensors if tensor.name.startswith(part + ".")}
-        network.load_state_dict({name: value.float().reshape(shapes[name]) for name, value in found.items()})
+        network.load_state_dict({name: found[f"{part}.{name}"].reshape(value.shape)
+                                 for name, value in network.state_dict().items()})
 
 
 def main():
