@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""Teach a tuned denoiser what another picture's keys and values are for, on a CPU and in half an hour.
+
+  tune_injection.py --data demo-data.zip --model ../model --out tuned/unet --steps 560 --until 160
+  tune_injection.py --data demo-data.zip --model tuned --out tuned/unet --steps 60 --gamma 0 --lr 1.5e-4
+
+A denoiser that has seen billions of pictures finds in a painting what suits a photo; one that has seen 450 does not, and
+injection changes little but contrast. So it practises on pairs for which the result is known (`manners.py`): the photo goes
+to noise and gets the other's statistics, and on its way back, with its own queries blended in, at StyleID's γ and T, and the
+other's keys and values, the noise to predict is the one that leaves the photo as it should become.
+
+Inversion is kept exact beside that, and its noise equally strong in every picture, since the method matches strengths: at
+the starts of all hops, where inversion asks, the target is one noise of unit variance that can be told from the picture
+alone; at their ends, where sampling asks, it is the noise that the hop went along.
+"""
+import argparse
+import copy
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, UNet2DConditionModel
+
+import ddim
+from common import CROSS_ATTENTION_DIM, NULL_TOKENS, Average, Clock, rate, save_half
+from manners import pair
+from pictures import CropBank
+from train_unet import MIN_SNR_GAMMA, noised
+from tune_inversion import ANCHOR_WEIGHT, STEPS, leverage, own_noise, round_trip
+
+ROUND, ROUNDS_KEPT, PAIRS = 24, 6, 8  # training steps between two rounds of inversions, rounds kept, pairs in each
+FIRST_HOPS, FIRST_SHARE = torch.tensor([0.25, 0.75]), 0.4  # others that must tell the noise from the picture alone
+STRENGTH = 10  # weight of the noise's strength, beside the noise itself
+LAYERS = range(3, 12)  # of the decoder, as StyleID counts them
+FIRST_LAYERS, FIRST_SHARES = (7, 3), torch.tensor([0.7, 0.3])  # injection goes from one of these to the last
+GAMMA, TEMPERATURE = 0.75, 1.5  # StyleID's
+
+
+class Injecting:
+    """Processor of one layer's self-attention. From the layer `first` on, a batch is `pairs` photos, as many pictures to
+    paint them like, the photos on their way back, which get the pictures' keys and values, and others, left alone."""
+
+    first, pairs, gamma = LAYERS.stop, 0, GAMMA  # of all layers: none injects
+
+    def __init__(self, layer: int):
+        self.layer = layer
+
+    def __call__(self, attn, x, encoder_hidden_states=None, attention_mask=None, temb=None, **_):
+        heads = lambda z: z.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+        q, k, v = heads(attn.to_q(x)), heads(attn.to_k(x)), heads(attn.to_v(x))
+        if self.layer >= Injecting.first:
+            n = Injecting.pairs
+            seen, asking, others = q[:2 * n], q[2 * n:3 * n], q[3 * n:]
+            asking = (Injecting.gamma * seen[:n] + (1 - Injecting.gamma) * asking) * TEMPERATURE
+            q = torch.cat([seen, asking, others])
+            k, v = (torch.cat([z[:2 * n], z[n:2 * n], z[3 * n:]]) for z in (k, v))
+        out = F.scaled_dot_product_attention(q, k, v, scale=attn.scale)
+        return attn.to_out[0](out.transpose(1, 2).flatten(2))
+
+
+@torch.no_grad()
+def way(predict, latents, alphas):
+    """Where inversion comes, [hop + 1, picture, ...], and the noise that each hop goes along, [hop, picture, ...]."""
+    points, along = [latents], []
+    for t in reversed(ddim.timesteps(STEPS)):
+        along.append(predict(points[-1], torch.full((len(latents),), t)))
+        points.append(ddim.move(points[-1], along[-1], alphas[ddim.hop_before(t, STEPS)], alphas[t]))
+    return torch.stack(points), torch.stack(along)
+
+
+def adain(noise, style):
+    statistics = lambda z: (z.mean((2, 3), keepdim=True), z.std((2, 3), keepdim=True))
+    (mean, std), (to_mean, to_std) = statistics(noise), statistics(style)
+    return (noise - mean) / (std + 1e-4) * to_std + to_mean
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=560, help="over which the learning rate falls to nothing")
+    parser.add_argument("--until", type=int, help="stop after so many of them")
+    parser.add_argument("--size", type=int, default=128, help="crops' size in pixels, four times the latents'")
+    parser.add_argument("--pictures", type=int, default=8, help="in the test")
+    parser.add_argument("--pairs", type=int, default=5, help="in a batch")
+    parser.add_argument("--others", type=int, default=4, help="in a batch")
+    parser.add_argument("--gamma", type=float, default=GAMMA, help="how much of the queries is the inverted photo's")
+    parser.add_argument("--lr", type=float, default=3e-4)
+    parser.add_argument("--average", type=float, default=0.985, help="how much of the averaged weights a step keeps")
+    parser.add_argument("--seed", type=int, default=7)
+    args = parser.parse_args()
+    until = min(args.steps, args.until or args.steps)
+
+    torch.manual_seed(args.seed)
+    vae = AutoencoderKL.from_pretrained(args.model / "vae").float().eval().requires_grad_(False)
+    unet = UNet2DConditionModel.from_pretrained(args.model / "unet").float()
+    for layer in LAYERS:
+        unet.up_blocks[layer // 3].attentions[layer % 3].transformer_blocks[0].attn1.processor = Injecting(layer)
+    untuned = copy.deepcopy(unet).eval().requires_grad_(False)
+    optimizer = torch.optim.AdamW(unet.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0)
+    average, clock = Average(unet, args.average), Clock(0, 0)
+    bank = CropBank(args.data, 256, 200, "cpu", args.seed)
+    random = torch.Generator().manual_seed(args.seed)
+    alphas = ddim.alphas_cumprod()
+    levels = torch.cat([alphas[:1], alphas[list(reversed(ddim.timesteps(STEPS)))]])[:, None, None, None]
+    weights = leverage(alphas)
+    weights = weights / weights.mean()
+    chances = 0.5 * weights + 0.5
+    grid = torch.tensor(ddim.timesteps(STEPS)).flip(0)
+    n, rest = args.pairs, args.others
+    Injecting.pairs, Injecting.gamma = n, args.gamma
+
+    def predict(x, t, network=unet):
+        context = torch.zeros(len(x), NULL_TOKENS, CROSS_ATTENTION_DIM)
+        with torch.autocast("cpu", torch.bfloat16, enabled=torch.is_grad_enabled()):
+            return network(x, t, encoder_hidden_states=context, return_dict=False)[0].float()
+
+    @torch.no_grad()
+    def encode(pictures):
+        return vae.encode(pictures).latent_dist.mean * vae.config.scaling_factor
+
+    def pure(x, clean, a):
+        """The noise in x, where `clean` is what it is noise upon."""
+        return (x - a.sqrt() * clean) / (1 - a).sqrt()
+
+    test = encode(bank.batch(args.pictures, args.size))
+    print(round_trip(predict, test), flush=True)
+    step, rounds, sums, summed = 0, [], torch.zeros(4), 0
+    clock.begin()
+    while step < until:
+        for group in optimizer.param_groups:
+            group["lr"] = args.lr * rate(step, step / args.steps, warm_up=20)
+        if step % ROUND == 0:
+            made = [pair(bank, args.size, random) for _ in range(PAIRS)]
+            photos, goals, styles = (encode(torch.cat(pictures)) for pictures in zip(*made))
+            clean = torch.cat([photos, styles])
+            own = own_noise(lambda x, t: predict(x, t, untuned), clean)
+            rounds = rounds[1 - ROUNDS_KEPT:] + [(clean, goals, own, *way(predict, clean, alphas))]
+            bank.refresh(2 * PAIRS)
+        clean, goals, own, points, along = rounds[torch.randint(len(rounds), ()).item()]
+
+        # Pairs: what inversion sees of both, and the photo on its way back. The noisier, the less it need have changed yet.
+        picks = torch.randperm(PAIRS)[:n]
+        hops = torch.multinomial(chances, n, replacement=True)
+        both = torch.cat([picks, picks + PAIRS])
+        seen, photo, goal = points[hops.repeat(2), both], clean[picks], goals[picks]
+        noise = pure(adain(points[-1, picks], points[-1, picks + PAIRS]), photo, levels[-1])
+        done = 1 - grid[hops][:, None, None, None] / ddim.TRAIN_STEPS * torch.rand(n, 1, 1, 1)
+        a = levels[hops + 1]
+        coming = noised(done * goal + (1 - done) * photo, noise, a)
+
+        # Others: ends of hops, where sampling is to go back along inversion's noise, points of the straight way from the
+        # picture to its own noise, and starts of the first two hops.
+        others = torch.randint(2 * PAIRS, (rest,))
+        other_hops = torch.multinomial(chances, rest, replacement=True)
+        first = torch.rand(rest) < FIRST_SHARE
+        other_hops = torch.where(first, torch.multinomial(FIRST_HOPS, rest, replacement=True), other_hops)
+        at = other_hops + torch.where(first, 0, 1)
+        straight = torch.rand(rest, 1, 1, 1) < 0.5
+        other = torch.where(straight, ddim.move(clean[others], own[others], alphas[0], levels[at]), points[at, others])
+        back = torch.where(straight | first[:, None, None, None], own[others], along[other_hops, others])
+
+        Injecting.first = FIRST_LAYERS[torch.multinomial(FIRST_SHARES, 1).item()]
+        eps = predict(torch.cat([seen, coming, other]), grid[torch.cat([hops.repeat(3), other_hops])])
+        Injecting.first = LAYERS.stop
+        injected, kept = eps[2 * n:3 * n], torch.cat([eps[:2 * n], eps[3 * n:]])
+        target = torch.cat([own[both], back])
+        error = (kept - target).square().mean((1, 2, 3))
+        strength = (kept.std((2, 3)) - target.std((2, 3))).square().mean(1)
+        kept_weights = torch.cat([weights[hops.repeat(2)], torch.where(first, 1.0, weights[other_hops])])
+        injection = weights[hops] * (injected - pure(coming, goal, a)).square().mean((1, 2, 3))
+        loss = (kept_weights * (error + STRENGTH * strength)).mean() + injection.mean()
+        with torch.no_grad():  # what the photo as it was would be wrong by
+            unlike = weights[hops] * (pure(coming, photo, a) - pure(coming, goal, a)).square().mean((1, 2, 3))
+            sums[:3] += torch.stack([error.mean(), injection.mean(), unlike.mean()])
+        if step % 4 == 0:
+            clean = encode(bank.batch(8, args.size))
+            noise, t = torch.randn_like(clean), torch.randint(0, ddim.TRAIN_STEPS, (len(clean),))
+            a = alphas[t]
+            plain = (predict(noised(clean, noise, a[:, None, None, None]), t) - noise).square().mean((1, 2, 3))
+            loss = loss + ANCHOR_WEIGHT * ((MIN_SNR_GAMMA * (1 - a) / a).clamp(max=1) * plain).mean()
+            sums[3] += plain.detach().mean() * 4
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        optimizer.step()
+        average.update()
+        step, summed = step + 1, summed + 1
+        if step % 40 == 0 or step == until:
+            kept, injection, unlike, plain = (sums / summed).tolist()
+            sums, summed = torch.zeros(4), 0
+            average.swap()
+            save_half(unet, args.out)
+            print(f"{step:5} {clock.elapsed:5.0f} s  errors: inversion {kept:.4f}, injection {injection:.4f} of {unlike:.4f}, "
+                  f"noise {plain:.4f}, {round_trip(predict, test)}", flush=True)
+            average.swap()
+
+
+if __name__ == "__main__":
+    main()
