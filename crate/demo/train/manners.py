@@ -21,6 +21,11 @@ def matched_colours(x, palette):
     return mean, to_axes @ torch.diag_embed(to_deviation) @ to_axes.mT @ whiten, to_mean
 
 
+def recoloured(x, colours):
+    mean, matrix, to_mean = colours
+    return (matrix @ (x.flatten(2) - mean) + to_mean).unflatten(2, x.shape[2:])
+
+
 def strokes(shape, angle, length, random):
     """Noise of unit variance drawn out along an angle, [1, 1, H, W]."""
     reach = length // 2
@@ -60,15 +65,8 @@ class Manner:
         self.strokes = draw(0.06, 0.2) if draw() < 0.35 else 0
         self.angle, self.length = draw(0, math.pi), int(draw(5, 15)) | 1
 
-    def plain(self, picture, palette):
-        """Nothing but the palette's colours."""
-        self.colours, self.kept = matched_colours(picture, palette), 0
-        self.flat = self.sharp = self.lines = self.strokes = 0
-
     def __call__(self, x):
-        mean, matrix, to_mean = self.colours
-        new = (matrix @ (x.flatten(2) - mean) + to_mean).unflatten(2, x.shape[2:])
-        x = self.kept * x + (1 - self.kept) * new
+        x = self.kept * x + (1 - self.kept) * recoloured(x, self.colours)
         if self.flat:
             x = median(x, self.flat)
         if self.sharp:
@@ -93,8 +91,7 @@ def pair(bank, size, random):
 
     if torch.rand((), generator=random) < UNRELATED:
         photo, other = part(whole), part(palette)
-        manner.plain(photo, other)
-        return photo, manner(photo), other
+        return photo, recoloured(photo, matched_colours(photo, other)).clamp(-1, 1), other
     photo, other = part(whole), part(whole)
     if torch.rand((), generator=random) < 0.5:
         other = other.flip(3)

@@ -8,6 +8,13 @@ from safetensors.torch import load_file
 import ddim
 
 
+def adain(noise, style):
+    """The noise with the style's mean and deviation in every channel."""
+    statistics = lambda z: (z.mean((2, 3), keepdim=True), z.std((2, 3), keepdim=True))
+    (mean, std), (style_mean, style_std) = statistics(noise), statistics(style)
+    return (noise - mean) / (std + 1e-4) * style_std + style_mean
+
+
 class SelfAttention:
     """Processor of one decoder layer's self-attention: records its queries, keys and values, or replaces them."""
 
@@ -64,9 +71,7 @@ class StyleId:
         style_noise, self.style = self.inverted(self.encode(style), steps)
         noise, self.content = self.inverted(self.encode(content), steps)
         if adain:
-            stats = lambda z: (z.mean((2, 3), keepdim=True), z.std((2, 3), keepdim=True))
-            (mean, std), (style_mean, style_std) = stats(noise), stats(style_noise)
-            noise = (noise - mean) / (std + 1e-4) * style_std + style_mean
+            noise = adain(noise, style_noise)
         self.mode, self.gamma, self.temperature, self.layers = "inject", gamma, temperature, set(layers)
         latents = ddim.sample(self.predict, noise, steps)
         self.mode = "off"

@@ -25,8 +25,9 @@ import ddim
 from common import CROSS_ATTENTION_DIM, NULL_TOKENS, Average, Clock, rate, save_half
 from manners import pair
 from pictures import CropBank
-from train_unet import MIN_SNR_GAMMA, noised
-from tune_inversion import ANCHOR_WEIGHT, STEPS, leverage, own_noise, round_trip
+from styleid import adain
+from train_unet import noised
+from tune_inversion import ANCHOR_WEIGHT, STEPS, inversion, leverage, noise_prediction, own_noise, round_trip
 
 ROUND, ROUNDS_KEPT, PAIRS = 24, 6, 8  # training steps between two rounds of inversions, rounds kept, pairs in each
 FIRST_HOPS, FIRST_SHARE = torch.tensor([0.25, 0.75]), 0.4  # others that must tell the noise from the picture alone
@@ -56,22 +57,6 @@ class Injecting:
             k, v = (torch.cat([z[:2 * n], z[n:2 * n], z[3 * n:]]) for z in (k, v))
         out = F.scaled_dot_product_attention(q, k, v, scale=attn.scale)
         return attn.to_out[0](out.transpose(1, 2).flatten(2))
-
-
-@torch.no_grad()
-def way(predict, latents, alphas):
-    """Where inversion comes, [hop + 1, picture, ...], and the noise that each hop goes along, [hop, picture, ...]."""
-    points, along = [latents], []
-    for t in reversed(ddim.timesteps(STEPS)):
-        along.append(predict(points[-1], torch.full((len(latents),), t)))
-        points.append(ddim.move(points[-1], along[-1], alphas[ddim.hop_before(t, STEPS)], alphas[t]))
-    return torch.stack(points), torch.stack(along)
-
-
-def adain(noise, style):
-    statistics = lambda z: (z.mean((2, 3), keepdim=True), z.std((2, 3), keepdim=True))
-    (mean, std), (to_mean, to_std) = statistics(noise), statistics(style)
-    return (noise - mean) / (std + 1e-4) * to_std + to_mean
 
 
 def main():
@@ -136,7 +121,7 @@ def main():
             photos, goals, styles = (encode(torch.cat(pictures)) for pictures in zip(*made))
             clean = torch.cat([photos, styles])
             own = own_noise(lambda x, t: predict(x, t, untuned), clean)
-            rounds = rounds[1 - ROUNDS_KEPT:] + [(clean, goals, own, *way(predict, clean, alphas))]
+            rounds = rounds[1 - ROUNDS_KEPT:] + [(clean, goals, own, *inversion(predict, clean, alphas))]
             bank.refresh(2 * PAIRS)
         clean, goals, own, points, along = rounds[torch.randint(len(rounds), ()).item()]
 
@@ -175,12 +160,9 @@ def main():
             unlike = weights[hops] * (pure(coming, photo, a) - pure(coming, goal, a)).square().mean((1, 2, 3))
             sums[:3] += torch.stack([error.mean(), injection.mean(), unlike.mean()])
         if step % 4 == 0:
-            clean = encode(bank.batch(8, args.size))
-            noise, t = torch.randn_like(clean), torch.randint(0, ddim.TRAIN_STEPS, (len(clean),))
-            a = alphas[t]
-            plain = (predict(noised(clean, noise, a[:, None, None, None]), t) - noise).square().mean((1, 2, 3))
-            loss = loss + ANCHOR_WEIGHT * ((MIN_SNR_GAMMA * (1 - a) / a).clamp(max=1) * plain).mean()
-            sums[3] += plain.detach().mean() * 4
+            anchor, plain = noise_prediction(predict, encode(bank.batch(8, args.size)), alphas)
+            loss = loss + ANCHOR_WEIGHT * anchor
+            sums[3] += plain * 4
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)

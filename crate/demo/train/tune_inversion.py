@@ -46,15 +46,23 @@ def own_noise(predict, latents):
 
 
 @torch.no_grad()
-def inversion(predict, latents, noise, alphas):
-    """Every hop's end and the noise it went along, [hop, picture, ...]; up to the first look that is `noise`."""
-    x, ends, moved_along = latents, [], []
+def inversion(predict, latents, alphas, noise=None):
+    """Where it comes, [hop + 1, picture, ...], and the noise that each hop goes along, [hop, picture, ...]; up to the first
+    look that is `noise`, where there is one."""
+    points, along = [latents], []
     for t in reversed(ddim.timesteps(STEPS)):
-        eps = noise if t <= FIRST_LOOK else predict(x, torch.full((len(x),), t))
-        x = ddim.move(x, eps, alphas[ddim.hop_before(t, STEPS)], alphas[t])
-        ends.append(x)
-        moved_along.append(eps)
-    return torch.stack(ends), torch.stack(moved_along)
+        given = noise is not None and t <= FIRST_LOOK
+        along.append(noise if given else predict(points[-1], torch.full((len(latents),), t)))
+        points.append(ddim.move(points[-1], along[-1], alphas[ddim.hop_before(t, STEPS)], alphas[t]))
+    return torch.stack(points), torch.stack(along)
+
+
+def noise_prediction(predict, clean, alphas):
+    """The loss of plain noise prediction with min-SNR weights, and its mean error."""
+    noise, t = torch.randn_like(clean), torch.randint(0, ddim.TRAIN_STEPS, (len(clean),))
+    a = alphas[t]
+    error = (predict(noised(clean, noise, a[:, None, None, None]), t) - noise).square().mean((1, 2, 3))
+    return ((MIN_SNR_GAMMA * (1 - a) / a).clamp(max=1) * error).mean(), error.detach().mean()
 
 
 @torch.no_grad()
@@ -113,8 +121,7 @@ def main():
             group["lr"] = args.lr * rate(step, clock.progress, warm_up=20)
         if step % ROUND == 0:
             clean = latents(args.pictures)
-            ends, along = inversion(predict, clean, own_noise(before, clean), alphas)
-            rounds = rounds[1 - ROUNDS_KEPT:] + [(torch.cat([clean[None], ends]), along)]
+            rounds = rounds[1 - ROUNDS_KEPT:] + [inversion(predict, clean, alphas, own_noise(before, clean))]
             bank.refresh(args.pictures)
         points, along = rounds[torch.randint(len(rounds), ()).item()]
         hops = torch.multinomial(chances, args.batch, replacement=True)
@@ -126,13 +133,9 @@ def main():
         error = (predict(x, grid[hops]) - target).square().mean((1, 2, 3))
         loss = (torch.where(starts, 1.0, weights[hops]) * error).mean()
         if step % 4 == 0:
-            clean = latents(args.pictures)
-            noise, t = torch.randn_like(clean), torch.randint(0, ddim.TRAIN_STEPS, (len(clean),))
-            a = alphas[t][:, None, None, None]
-            plain = (predict(noised(clean, noise, a), t) - noise).square().mean((1, 2, 3))
-            anchor = ((MIN_SNR_GAMMA * (1 - alphas[t]) / alphas[t]).clamp(max=1) * plain).mean()
+            anchor, plain = noise_prediction(predict, latents(args.pictures), alphas)
             loss = loss + ANCHOR_WEIGHT * anchor
-            sums[1] += plain.detach().mean() * 4
+            sums[1] += plain * 4
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
