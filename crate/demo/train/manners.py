@@ -4,26 +4,10 @@ import math
 import torch
 import torch.nn.functional as F
 
-UNRELATED = 0.4  # share of the pairs that are two pictures
-LEAST_DEVIATION = 0.12  # of colours along any axis, when they are stretched: a grey picture's grain must not become colour
+from colours import matching, recoloured
+from repaint import repainted
 
-
-def matched_colours(x, palette):
-    """The affine map that gives the colours of x [1, 3, H, W] the palette's mean and covariance: mean, matrix, new mean."""
-    def statistics(z):
-        z = z.flatten(2)
-        mean = z.mean(2, keepdim=True)
-        values, axes = torch.linalg.eigh((z - mean) @ (z - mean).mT / z.shape[2])
-        return mean, values.clamp(min=0).sqrt(), axes
-
-    (mean, deviation, axes), (to_mean, to_deviation, to_axes) = statistics(x), statistics(palette)
-    whiten = axes @ torch.diag_embed(1 / deviation.clamp(min=LEAST_DEVIATION)) @ axes.mT
-    return mean, to_axes @ torch.diag_embed(to_deviation) @ to_axes.mT @ whiten, to_mean
-
-
-def recoloured(x, colours):
-    mean, matrix, to_mean = colours
-    return (matrix @ (x.flatten(2) - mean) + to_mean).unflatten(2, x.shape[2:])
+UNRELATED = 0.6  # share of the pairs that are two pictures
 
 
 def strokes(shape, angle, length, random):
@@ -56,7 +40,7 @@ class Manner:
     def __init__(self, picture, palette, random):
         draw = lambda low=0.0, high=1.0: low + (high - low) * torch.rand((), generator=random).item()
         self.random = random
-        self.colours = matched_colours(picture, palette)
+        self.colours = matching(picture, palette)
         self.kept = draw(0, 0.35) if draw() < 0.8 else 1.0  # how much of the old colours
         self.flat = (3, 5, 7)[int(draw(0, 3))] if draw() < 0.3 else 0
         self.sharp = draw(0.5, 2.0) if draw() < 0.3 else 0
@@ -81,7 +65,7 @@ class Manner:
 
 def pair(bank, size, random):
     """A photo, what it should become, and the picture to paint it like, each [1, 3, size, size]. That picture is another
-    part of the same one, both in another manner; or another one altogether, which then gives its colours alone."""
+    part of the same one, both in another manner; or another one altogether, of whose patches the photo is put together again."""
     whole, palette = bank.batch(2).split(1)
     manner = Manner(whole, palette, random)
 
@@ -91,7 +75,7 @@ def pair(bank, size, random):
 
     if torch.rand((), generator=random) < UNRELATED:
         photo, other = part(whole), part(palette)
-        return photo, recoloured(photo, matched_colours(photo, other)).clamp(-1, 1), other
+        return photo, repainted(photo, other), other
     photo, other = part(whole), part(whole)
     if torch.rand((), generator=random) < 0.5:
         other = other.flip(3)

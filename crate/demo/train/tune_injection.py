@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Teach a tuned denoiser what another picture's keys and values are for, on a CPU and in half an hour.
 
-  tune_injection.py --data demo-data.zip --model ../model --out tuned/unet --steps 560 --until 160
+  tune_injection.py --data demo-data.zip --model ../model --out tuned/unet
   tune_injection.py --data demo-data.zip --model tuned --out tuned/unet --steps 60 --gamma 0 --lr 1.5e-4
 
 A denoiser that has seen billions of pictures finds in a painting what suits a photo; one that has seen 450 does not, and
@@ -64,8 +64,7 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=560, help="over which the learning rate falls to nothing")
-    parser.add_argument("--until", type=int, help="stop after so many of them")
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--size", type=int, default=128, help="crops' size in pixels, four times the latents'")
     parser.add_argument("--pictures", type=int, default=8, help="in the test")
     parser.add_argument("--pairs", type=int, default=5, help="in a batch")
@@ -75,7 +74,6 @@ def main():
     parser.add_argument("--average", type=float, default=0.985, help="how much of the averaged weights a step keeps")
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
-    until = min(args.steps, args.until or args.steps)
 
     torch.manual_seed(args.seed)
     vae = AutoencoderKL.from_pretrained(args.model / "vae").float().eval().requires_grad_(False)
@@ -113,7 +111,7 @@ def main():
     print(round_trip(predict, test), flush=True)
     step, rounds, sums, summed = 0, [], torch.zeros(4), 0
     clock.begin()
-    while step < until:
+    while step < args.steps:
         for group in optimizer.param_groups:
             group["lr"] = args.lr * rate(step, step / args.steps, warm_up=20)
         if step % ROUND == 0:
@@ -125,15 +123,16 @@ def main():
             bank.refresh(2 * PAIRS)
         clean, goals, own, points, along = rounds[torch.randint(len(rounds), ()).item()]
 
-        # Pairs: what inversion sees of both, and the photo on its way back. The noisier, the less it need have changed yet.
+        # Pairs: what inversion sees of both, and the photo on its way back: where a sampler comes that has taken the picture
+        # to be something between photo and goal. At the start that is the same point for all.
         picks = torch.randperm(PAIRS)[:n]
         hops = torch.multinomial(chances, n, replacement=True)
         both = torch.cat([picks, picks + PAIRS])
         seen, photo, goal = points[hops.repeat(2), both], clean[picks], goals[picks]
-        noise = pure(adain(points[-1, picks], points[-1, picks + PAIRS]), photo, levels[-1])
-        done = 1 - grid[hops][:, None, None, None] / ddim.TRAIN_STEPS * torch.rand(n, 1, 1, 1)
+        start = adain(points[-1, picks], points[-1, picks + PAIRS])
+        taken = goal + (grid[hops] / ddim.TRAIN_STEPS * torch.rand(n))[:, None, None, None] * (photo - goal)
         a = levels[hops + 1]
-        coming = noised(done * goal + (1 - done) * photo, noise, a)
+        coming = noised(taken, pure(start, taken, levels[-1]), a)
 
         # Others: ends of hops, where sampling is to go back along inversion's noise, points of the straight way from the
         # picture to its own noise, and starts of the first two hops.
@@ -169,7 +168,7 @@ def main():
         optimizer.step()
         average.update()
         step, summed = step + 1, summed + 1
-        if step % 40 == 0 or step == until:
+        if step % 40 == 0 or step == args.steps:
             kept, injection, unlike, plain = (sums / summed).tolist()
             sums, summed = torch.zeros(4), 0
             average.swap()
