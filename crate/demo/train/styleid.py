@@ -66,11 +66,11 @@ class StyleId:
         self.mode = "off"
         return noise, self.features
 
-    def transfer(self, content, style, steps=20, gamma=0.75, temperature=1.5, layers=range(7, 12), adain=True):
+    def transfer(self, content, style, steps=20, gamma=0.75, temperature=1.5, layers=range(7, 12), init_adain=True):
         """The content picture painted like the style picture; both [1, 3, H, W] in [-1, 1]."""
         style_noise, self.style = self.inverted(self.encode(style), steps)
         noise, self.content = self.inverted(self.encode(content), steps)
-        if adain:
+        if init_adain:
             noise = adain(noise, style_noise)
         self.mode, self.gamma, self.temperature, self.layers = "inject", gamma, temperature, set(layers)
         latents = ddim.sample(self.predict, noise, steps)
