@@ -23,7 +23,6 @@ import colours
 import ddim
 import repaint
 import tune_injection
-from common import build_unet
 from evaluate import TRANSFERS, take_weights
 from pictures import held_out
 from styleid import StyleId, adain
@@ -212,10 +211,10 @@ class Scripts(unittest.TestCase):
         self.assertIn("resumed at step", self.run_script("train_vae.py", *vae))
         self.assertTrue(AutoencoderKL.from_pretrained(out / "vae").config.scaling_factor > 0)
 
-        build_unet().save_pretrained(self.at / "start")
-        self.run_script("train_unet.py", *data, "--vae", out / "vae", "--out", out / "unet",
-                        "--checkpoint", self.at / "unet.pt", *few, "--slots", 2)
-        self.assertTrue(self.moved(out / "unet", self.at / "start"))
+        unet = (*data, "--vae", out / "vae", "--checkpoint", self.at / "unet.pt", *few, "--slots", 2)
+        self.run_script("train_unet.py", *unet, "--out", self.at / "first")
+        self.assertIn("resumed at step", self.run_script("train_unet.py", *unet, "--out", out / "unet"))
+        self.assertTrue(self.moved(out / "unet", self.at / "first"))
 
         self.run_script("write_pipeline.py", out)
         for name in "model_index.json", "scheduler/scheduler_config.json":
