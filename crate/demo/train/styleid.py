@@ -15,6 +15,11 @@ def adain(noise, style):
     return (noise - mean) / (std + 1e-4) * style_std + style_mean
 
 
+def self_attention(unet, layer: int):
+    """The decoder's layer as StyleID counts them: three to a block, from 3 on, for the first block has none."""
+    return unet.up_blocks[layer // 3].attentions[layer % 3].transformer_blocks[0].attn1
+
+
 class SelfAttention:
     """Processor of one decoder layer's self-attention: records its queries, keys and values, or replaces them."""
 
@@ -42,9 +47,8 @@ class StyleId:
         self.vae = AutoencoderKL.from_pretrained(folder / "vae").to(device, dtype).eval()
         self.context = load_file(folder / "null_embedding.safetensors")["null_embedding"].to(device, dtype)
         self.mode, self.now, self.layers, self.features = "off", None, (), {}
-        for layer in range(3, 12):  # the first up block has no attention
-            block = self.unet.up_blocks[layer // 3].attentions[layer % 3]
-            block.transformer_blocks[0].attn1.processor = SelfAttention(self, layer)
+        for layer in range(3, 12):
+            self_attention(self.unet, layer).processor = SelfAttention(self, layer)
 
     def predict(self, x, t: int):
         self.now = t

@@ -25,7 +25,7 @@ import ddim
 from common import CROSS_ATTENTION_DIM, NULL_TOKENS, Average, Clock, rate, save_half
 from manners import pair
 from pictures import CropBank
-from styleid import adain
+from styleid import adain, self_attention
 from train_unet import noised
 from tune_inversion import ANCHOR_WEIGHT, STEPS, inversion, leverage, noise_prediction, own_noise, round_trip
 
@@ -79,7 +79,7 @@ def main():
     vae = AutoencoderKL.from_pretrained(args.model / "vae").float().eval().requires_grad_(False)
     unet = UNet2DConditionModel.from_pretrained(args.model / "unet").float()
     for layer in LAYERS:
-        unet.up_blocks[layer // 3].attentions[layer % 3].transformer_blocks[0].attn1.processor = Injecting(layer)
+        self_attention(unet, layer).processor = Injecting(layer)
     untuned = copy.deepcopy(unet).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(unet.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0)
     average, clock = Average(unet, args.average), Clock(0, 0)
