@@ -86,6 +86,7 @@ const modelForm = new ModelForm(element("models"), {
   weights,
   gpu,
   onSelect: (name) => bar.say(`The model ${name} is selected.`),
+  onChoose: (model) => settings.setModel(runner.layersOf(model)),
 });
 const consent = new Consent(dialog("consent"));
 const storage = new StoragePanel(element("storage"), {

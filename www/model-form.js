@@ -44,19 +44,21 @@ export class ModelForm {
   #hub;
   #weights;
   #onSelect;
+  #onChoose;
   #gpu;
 
   /**
    * @param {HTMLElement} root
    * @param {{ hub: string | null, weights: WeightType | null, gpu: import("./gpu-form.js").GpuForm,
-   *   onSelect: (name: string) => void }} options `weights` overrules the models' own; `onSelect` hears of models that a
-   *   person added
+   *   onSelect: (name: string) => void, onChoose: (model: Model) => void }} options `weights` overrules the
+   *   models' own; `onSelect` hears of models that a person added, `onChoose` of every model that becomes the selected one
    */
-  constructor(root, { hub, weights, gpu, onSelect }) {
+  constructor(root, { hub, weights, gpu, onSelect, onChoose }) {
     this.#root = root;
     this.#hub = hub;
     this.#weights = weights;
     this.#onSelect = onSelect;
+    this.#onChoose = onChoose;
     this.#gpu = gpu;
     this.#select("model").addEventListener("change", () => this.#choose());
     this.#select("weights").addEventListener("change", () => this.#describe());
@@ -193,6 +195,7 @@ export class ModelForm {
       "Only for files that do not say it, or say it wrongly: with the wrong one, results are noise.";
     this.#part("model-note").textContent = model?.note ?? "";
     this.#describe();
+    if (model) this.#onChoose(model);
   }
 
   #describe() {

@@ -14,6 +14,7 @@
  * @property {ModelOptions["prediction"]} prediction null leaves it to the files
  * @property {WeightType} weights what to keep them as, unless the person chooses
  * @property {string} source what `loadModel` takes, or the name of what was picked
+ * @property {number[]} [injectionLayers] where its makers chose layers for injection, so that they are shown before it is loaded
  * @property {"page" | "hub" | "web" | "files"} place where it comes from: with this page, the Hub, another address, this computer
  * @property {PickedFile[]} [picked]
  */

@@ -26,7 +26,10 @@ export const DEFAULTS = {
   previewEvery: 0,
 };
 
-/** What an empty field stands for in each version: shown as placeholder, never sent, so that the crate alone decides. */
+/**
+ * What an empty field stands for in each version, where the model does not say otherwise: shown as placeholder, never sent, so
+ * that the crate alone decides.
+ */
 export const VERSIONS = {
   diffusers: { steps: 20, layers: [7, 8, 9, 10, 11] },
   ldm: { steps: 50, layers: [6, 7, 8, 9, 10, 11] },
@@ -95,13 +98,20 @@ export const PRESETS = [
 export const lookOf = ({ options }) =>
   Object.fromEntries(LOOK.map((name) => [name, options[name] !== undefined ? options[name] : DEFAULTS[name]]));
 
-/** The preset whose look these settings are. @param {Options} options @returns {Preset | null} null for settings of one's own */
-export function presetOf(options) {
+/** The layers where nobody asks for others. @param {Options["preset"]} version @param {number[] | null} ofModel the model's own choice */
+export const usualLayers = (version, ofModel) => ofModel ?? VERSIONS[version].layers;
+
+/**
+ * The preset whose look these settings are.
+ * @param {Options} options @param {number[] | null} [ofModel] the model's own choice of layers
+ * @returns {Preset | null} null for settings of one's own
+ */
+export function presetOf(options, ofModel = null) {
   const look = (/** @type {Partial<Options>} */ of) => JSON.stringify(LOOK.map((name) => of[name] ?? null));
-  const wanted = look({ ...options, layers: ownLayers(options) });
+  const wanted = look({ ...options, layers: ownLayers(options, ofModel) });
   return PRESETS.find((preset) => look(lookOf(preset)) === wanted) ?? null;
 }
 
-/** The layers where they are not the version's anyway. @param {Options} options */
-const ownLayers = ({ preset, layers }) =>
-  layers && String(layers) !== String(VERSIONS[preset].layers) ? layers : null;
+/** The layers where they are not the usual ones anyway. @param {Options} options @param {number[] | null} ofModel */
+const ownLayers = ({ preset, layers }, ofModel) =>
+  layers && String(layers) !== String(usualLayers(preset, ofModel)) ? layers : null;

@@ -3,7 +3,7 @@
 import { adviceAfter } from "./recovery.js";
 import { KeptInversions } from "./kept-inversions.js";
 import { estimate, knownPace, learnPace, paceKey } from "./pace.js";
-import { VERSIONS } from "./presets.js";
+import { LAYERS, VERSIONS } from "./presets.js";
 import { RunProgress } from "./progress.js";
 
 /**
@@ -57,6 +57,8 @@ export class Runner {
   #mayLoad;
   #isKept;
   #kept = new KeptInversions();
+  /** What was loaded before, by the models' ids. @type {Map<string, import("./styleid.js").ModelInfo>} */ #met =
+    new Map();
   #isLoading = false;
   /** What the GPU has been prepared for since the engine began. @type {Set<string>} */ #warm = new Set();
 
@@ -68,6 +70,11 @@ export class Runner {
     this.#engine = engine;
     this.#mayLoad = mayLoad;
     this.#isKept = isKept;
+  }
+
+  /** The layers of a model and its choice of them, as far as that is known before it is loaded. @param {Model} model */
+  layersOf({ id, injectionLayers }) {
+    return this.#met.get(id) ?? { layers: LAYERS, injectionLayers: injectionLayers ?? null };
   }
 
   /** What jobs done one after the other will re-use, and how long they will take. @param {Job[]} jobs at least one */
@@ -151,6 +158,7 @@ export class Runner {
       this.#isLoading = true;
       const info = await this.#engine.load(loading, model.picked ?? [], listeners);
       this.#isLoading = false;
+      this.#met.set(model.id, info);
       onLoaded(info, job);
       const request = await requestOf(job);
       const styled = await this.#engine.stylize(request, { ...options, previewEvery }, { ...listeners, onPreview });
@@ -173,9 +181,10 @@ export class Runner {
 
   /** @param {Job} job */
   #run({ loading, model, options, photo, crop, styles }) {
+    const layers = options.layers ?? this.layersOf(model).injectionLayers;
     return {
       model: modelKey(model, loading),
-      options,
+      options: { ...options, layers },
       photo: identity(photo, crop),
       styles: styles.map((style) => identity(style.picture, style.crop)),
     };

@@ -1,7 +1,7 @@
 // The parameters form: the engine's options into its fields and out of them, the presets, and what depends on what.
 
 import { curvePoints, drawCurve } from "./curve.js";
-import { DEFAULTS, LAYERS, PRESETS, VERSIONS, lookOf, presetOf } from "./presets.js";
+import { DEFAULTS, LAYERS, PRESETS, VERSIONS, lookOf, presetOf, usualLayers } from "./presets.js";
 
 /** @typedef {import("./presets.js").Options} Options @typedef {import("./styleid.js").Curve} Curve */
 
@@ -19,6 +19,7 @@ export class Settings {
   /** @type {HTMLInputElement[]} */ #layers = [];
   /** @type {Map<number, HTMLInputElement>} */ #layerGammas = new Map();
   #ownLayers = false;
+  /** The model's choice. @type {number[] | null} */ #modelLayers = null;
 
   /** @param {HTMLFormElement} form holding the elements marked `data-part` */
   constructor(form) {
@@ -37,8 +38,12 @@ export class Settings {
     this.write(DEFAULTS);
   }
 
-  /** Greys out the layers that the loaded model does not have. @param {number[]} layers */
-  setAvailableLayers(layers) {
+  /**
+   * Greys out the layers that the model does not have, and ticks those that it has chosen itself.
+   * @param {Pick<import("./styleid.js").ModelInfo, "layers" | "injectionLayers">} info
+   */
+  setModel({ layers, injectionLayers }) {
+    this.#modelLayers = injectionLayers;
     for (const box of this.#layers) box.disabled = !layers.includes(Number(box.value));
     this.#refresh();
   }
@@ -138,7 +143,8 @@ export class Settings {
     const version = VERSIONS[this.#version()];
     /** @type {HTMLInputElement} */ (this.#field("steps")).placeholder = String(version.steps);
     if (!this.#ownLayers) {
-      for (const box of this.#layers) box.checked = version.layers.includes(Number(box.value));
+      const usual = usualLayers(this.#version(), this.#modelLayers);
+      for (const box of this.#layers) box.checked = usual.includes(Number(box.value));
     }
     for (const output of this.#form.querySelectorAll("output[for]")) {
       const { value } = /** @type {HTMLInputElement} */ (this.#form.querySelector(`#${output.getAttribute("for")}`));
@@ -154,7 +160,7 @@ export class Settings {
     this.#showCurve("temperature", "T");
 
     const options = this.read();
-    const preset = presetOf(options);
+    const preset = presetOf(options, this.#modelLayers);
     for (const chip of /** @type {NodeListOf<HTMLInputElement>} */ (this.#form.querySelectorAll("input[name=look]"))) {
       chip.checked = chip.value === preset?.id;
     }

@@ -26,6 +26,8 @@ export interface ModelInfo {
   bytes: number;
   /** Decoder layers with self-attention, at which features can be injected. */
   layers: number[];
+  /** Those of them that are injected where nobody asks for others; those of the method's version for null. */
+  injectionLayers: number[] | null;
 }
 
 export interface PictureInfo {

@@ -179,7 +179,7 @@ export class Workshop {
         onNotice: (text) => bar.notice(text),
         onPreview: (preview) => signal.aborted || result.preview(preview),
         onLoaded(info, { model }) {
-          settings.setAvailableLayers(info.layers);
+          settings.setModel(info);
           modelForm.showLoaded(model, info);
           onLoaded();
         },

@@ -23,6 +23,12 @@ async function openWithPictures(query) {
   return page;
 }
 
+const tickedLayers = (page) =>
+  page.page
+    .getByRole("group", { name: "Layers", includeHidden: true })
+    .locator("input:checked")
+    .evaluateAll((boxes) => boxes.map((box) => box.value).join());
+
 test("a run is cancelled promptly, and another one completes", async (t) => {
   const page = await openWithPictures("?model=micro15");
   await page.set({ size: "keep", steps: 100 });
@@ -90,11 +96,7 @@ test("missing pictures and wrong parameters each give one sentence", async () =>
 
 test("versions bring their layers and steps along, and a reset brings the parameters back", async () => {
   const page = await browser.open("?model=micro21b");
-  const layers = () =>
-    page.page
-      .getByRole("group", { name: "Layers" })
-      .getByRole("checkbox", { checked: true })
-      .evaluateAll((boxes) => boxes.map((box) => box.value).join());
+  const layers = () => tickedLayers(page);
   const steps = page.page.getByLabel(/^Steps/);
   const gamma = page.page.getByLabel("Content kept");
   await page.set({ steps: 7 });
@@ -115,6 +117,31 @@ test("versions bring their layers and steps along, and a reset brings the parame
   assert.equal(await steps.inputValue(), "");
   assert.equal(await steps.getAttribute("placeholder"), "20");
   assert.match(await page.model.locator("option:checked").innerText(), /SD 2\.x/);
+  await page.close();
+});
+
+test("a model's own choice of layers is ticked once it is loaded, and its run takes those", async () => {
+  const page = await openWithPictures("?model=micro15");
+  await page.page.context().route("**/models/micro15/unet/config.json", async (route) => {
+    const config = await (await route.fetch()).json();
+    await route.fulfill({ json: { ...config, _injection_layers: [3, 9] } });
+  });
+  await page.set({ size: "keep", steps: 2 });
+  assert.equal(await tickedLayers(page), "7,8,9,10,11", "not known before it is loaded");
+  await page.go.click();
+  assert.match(await page.waitForEnd(), /^Done in /);
+  assert.equal(await tickedLayers(page), "3,9");
+  const foretold = page.page.getByText(/^Re-uses both inversions/);
+  await foretold.waitFor();
+  await page.page.getByRole("checkbox", { name: "7", exact: true }).check();
+  await page.page.getByText(/^Needs new inversions/).waitFor();
+  await page.page.getByRole("checkbox", { name: "7", exact: true }).uncheck();
+  await foretold.waitFor();
+  await page.model.selectOption("micro21b");
+  await page.page.getByRole("button", { name: "Reset the parameters" }).click();
+  assert.equal(await tickedLayers(page), "7,8,9,10,11", "another model has not chosen");
+  await page.model.selectOption("micro15");
+  assert.equal(await tickedLayers(page), "3,9", "what was met is remembered");
   await page.close();
 });
 

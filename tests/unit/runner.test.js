@@ -26,7 +26,7 @@ function start(answers, { mayLoad = async () => true } = {}) {
     device: async () => ({}),
     async load(loading) {
       asked.push(["load", loading.weights]);
-      return { layers: [] };
+      return { layers: [3, 9], injectionLayers: [9] };
     },
     async stylize(request, options, listeners) {
       asked.push(["stylize", options.size]);
@@ -84,6 +84,17 @@ test("the same pictures are foretold as re-used, until something fails", async (
   assert.equal((await runner.run(again, hooks)).reused, true);
   await assert.rejects(runner.run(again, hooks));
   assert.equal(runner.forecast([again]).photoKept, false);
+});
+
+test("layers that the model has chosen are the usual ones", async () => {
+  const { runner, hooks } = start([styled]);
+  const listed = job({ model: { id: "m", place: "page", injectionLayers: [3, 9] } });
+  assert.deepEqual(runner.layersOf(listed.model).injectionLayers, [3, 9], "as the list has it");
+  assert.equal(runner.layersOf(job().model).injectionLayers, null, "not known yet");
+  await runner.run(listed, hooks);
+  assert.deepEqual(runner.layersOf(listed.model), { layers: [3, 9], injectionLayers: [9] }, "as the model itself says");
+  const isKept = (layers) => runner.forecast([job({ options: { ...job().options, layers } })]).photoKept;
+  assert.deepEqual([isKept([9]), isKept(null), isKept([7, 8, 9, 10, 11]), isKept([3])], [true, true, false, false]);
 });
 
 test("memory that runs out is met once, with a sentence; then the person is offered what else there is", async () => {

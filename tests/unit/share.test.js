@@ -94,6 +94,8 @@ test("each preset is recognised as itself, and own settings as none", () => {
     "balanced",
     "the version's own layers, chosen by hand",
   );
+  assert.equal(presetOf({ ...DEFAULTS, layers: [3, 4] }, [3, 4])?.id, "balanced", "the model's own layers");
+  assert.equal(presetOf({ ...DEFAULTS, layers: [7, 8, 9, 10, 11] }, [3, 4]), null);
 });
 
 test("the presets are what their descriptions say", () => {

@@ -40,6 +40,10 @@ pub async fn run(args: &Args) -> Result<()> {
     println!("prediction  {} ({})", name_of(info.prediction), info.prediction_by);
     println!("size        {0} × {0} pixels", info.native_size);
     println!("layers      {}", layers.join(", "));
+    if let Some(chosen) = &info.injection_layers {
+        let chosen: Vec<String> = chosen.iter().map(ToString::to_string).collect();
+        println!("injected    {} unless others are asked for", chosen.join(", "));
+    }
     println!("parameters  {}", HumanCount(info.parameters));
     println!("bytes       {} ({})", HumanCount(info.bytes), HumanBytes(info.bytes));
     for part in &info.parts {

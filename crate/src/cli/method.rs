@@ -23,7 +23,7 @@ pub struct MethodArgs {
     temperature: f32,
     #[command(flatten)]
     curves: CurveArgs,
-    /// Decoder layers to inject, as 7,8,9 or 7 8 9 [default: 7-11 (diffusers), 6-11 (ldm)].
+    /// Decoder layers to inject, as 7,8,9 or 7 8 9 [default: the model's own choice; else 7-11 (diffusers), 6-11 (ldm)].
     #[arg(long, value_name = "LAYERS", value_delimiter = ',', num_args = 1..)]
     layers: Option<Vec<usize>>,
     /// "keep", or the side in pixels of a centre crop [default: the size the model was trained at].

@@ -70,6 +70,10 @@ pub struct UnetConfig {
     pub upcast_attention: bool,
     /// Kind of the mid block.
     pub mid_block_type: Option<String>,
+    /// Decoder layers at which injection serves this model best, where its makers say so. Not diffusers' own: it passes over
+    /// keys that begin with an underscore.
+    #[serde(rename = "_injection_layers")]
+    pub injection_layers: Option<Vec<usize>>,
     #[serde(flatten)]
     pub(crate) rest: serde_json::Map<String, serde_json::Value>,
 }
@@ -100,6 +104,7 @@ impl Default for UnetConfig {
             center_input_sample: false,
             upcast_attention: false,
             mid_block_type: Some("UNetMidBlock2DCrossAttn".into()),
+            injection_layers: None,
             rest: Default::default(),
         }
     }
@@ -210,6 +215,12 @@ impl UnetConfig {
             if heads == 0 || !channels.is_multiple_of(heads) {
                 return fail(format!("{channels} channels do not divide into {heads} attention heads"));
             }
+        }
+        let layers = self.decoder_layers();
+        if let Some(missing) = self.injection_layers.iter().flatten().find(|layer| !layers.contains(layer)) {
+            return fail(format!(
+                "its _injection_layers name layer {missing}, and those with self-attention are {layers:?}"
+            ));
         }
         Ok(())
     }

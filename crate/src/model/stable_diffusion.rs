@@ -58,6 +58,8 @@ pub struct ModelInfo {
     pub factor: usize,
     /// Decoder layers with self-attention.
     pub layers: Vec<usize>,
+    /// Those of them that are injected where nobody asks for others; those of the method's version for none.
+    pub injection_layers: Option<Vec<usize>>,
     /// Number of weights.
     pub parameters: u64,
     /// Bytes of weights in the files.
@@ -142,6 +144,7 @@ impl Configs {
             native_size: latents * self.vae.factor(),
             factor: self.vae.factor(),
             layers: self.unet.decoder_layers(),
+            injection_layers: self.unet.injection_layers.clone(),
             parameters: parts.values().map(|census| census.parameters).sum(),
             bytes: parts.values().map(|census| census.bytes).sum(),
             parts: parts.into_iter().map(|(name, census)| PartInfo { name, census }).collect(),

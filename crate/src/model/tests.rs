@@ -293,3 +293,14 @@ fn decoder_layers_follow_the_config() {
     shallow.layers_per_block = super::config::PerLevel::One(1);
     assert_eq!(shallow.decoder_layers(), [2, 3]);
 }
+
+#[test]
+fn a_config_may_choose_the_layers_of_injection() {
+    let config = |layers: &str| serde_json::from_str::<UnetConfig>(&format!(r#"{{"_injection_layers": {layers}}}"#));
+    let chosen = config("[3, 9]").expect("layers are numbers");
+    assert_eq!(chosen.injection_layers.as_deref(), Some(&[3, 9][..]));
+    chosen.check().expect("both are there");
+    let error = config("[2, 9]").expect("numbers").check().expect_err("layer 2 has no attention");
+    assert!(error.to_string().contains("_injection_layers name layer 2"), "{error}");
+    assert!(config(r#""all""#).is_err());
+}

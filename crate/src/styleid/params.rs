@@ -92,7 +92,7 @@ pub struct Params {
     pub temperature: f32,
     /// Where T goes over the reverse steps; it stays where it is without.
     pub temperature_curve: Option<Curve>,
-    /// Decoder layers that are injected.
+    /// Decoder layers that are injected; where none are asked for, the model has the first word.
     pub layers: Option<Vec<usize>>,
     /// Whether the content's noise takes the style's mean and deviation first (paper, section 4.4).
     pub init_adain: bool,
@@ -168,21 +168,21 @@ impl Params {
         self.temperature_curve.map_or(self.temperature, |curve| curve.value(self.temperature, step, steps))
     }
 
-    /// The injected layers, ascending, given those that the model has.
+    /// The injected layers, ascending, given those that the model has and those that its makers chose, if they did.
     ///
     /// # Errors
     /// Names a layer that the model does not have, and those that it has.
-    pub fn layers(&self, available: &[usize]) -> Result<Vec<usize>> {
+    pub fn layers(&self, available: &[usize], chosen: Option<&[usize]>) -> Result<Vec<usize>> {
         let of_its_own = self.gamma_by_layer.iter().flat_map(BTreeMap::keys);
         if let Some(missing) = self.layers.iter().flatten().chain(of_its_own).find(|layer| !available.contains(layer)) {
             return Err(Error::Settings(format!(
                 "This model has no self-attention in decoder layer {missing}; its layers are {available:?}."
             )));
         }
-        let Some(asked) = &self.layers else {
+        let Some(asked) = self.layers.as_deref().or(chosen) else {
             return Ok(available.iter().copied().filter(|layer| self.preset.layers().contains(layer)).collect());
         };
-        let mut layers = asked.clone();
+        let mut layers = asked.to_vec();
         layers.sort_unstable();
         layers.dedup();
         Ok(layers)
@@ -258,7 +258,20 @@ mod tests {
         assert_eq!([0, 2, 4].map(|step| params.gamma_at(6, step, 5)), [0.5, 0.375, 0.25]);
         assert_eq!([0, 2, 4].map(|step| params.gamma_at(7, step, 5)), [0.75, 0.5, 0.25]);
         assert_eq!(params.temperature_at(4, 5), 1.5);
-        let error = params.layers(&[7, 8]).expect_err("layer 6 is missing");
+        let error = params.layers(&[7, 8], None).expect_err("layer 6 is missing");
         assert!(error.to_string().contains("decoder layer 6"), "{error}");
+    }
+
+    #[test]
+    fn layers_are_the_persons_choice_then_the_models_then_the_versions() {
+        let available = [3, 4, 5, 6, 7, 8, 9, 10, 11];
+        let of = |params: &Params, chosen| params.layers(&available, chosen).expect("all are there");
+        let asked = Params { layers: Some(vec![11, 9, 9]), ..Params::default() };
+        let ldm = Params { preset: Preset::Ldm, ..Params::default() };
+        assert_eq!(of(&asked, Some(&[3, 4])), [9, 11]);
+        assert_eq!(of(&Params::default(), Some(&[4, 3])), [3, 4]);
+        assert_eq!(of(&ldm, Some(&[4, 3])), [3, 4]);
+        assert_eq!(of(&Params::default(), None), [7, 8, 9, 10, 11]);
+        assert_eq!(of(&ldm, None), [6, 7, 8, 9, 10, 11]);
     }
 }

@@ -97,7 +97,8 @@ impl Pipeline {
     /// One sentence naming the setting that is out of range.
     pub fn plan(&self, params: &Params) -> Result<Plan> {
         params.check()?;
-        let layers = params.layers(&self.model.info.layers)?;
+        let info = &self.model.info;
+        let layers = params.layers(&info.layers, info.injection_layers.as_deref())?;
         Ok(Plan {
             preset: params.preset,
             schedule: Schedule::new(&self.model.scheduler, params.preset, params.steps())?,
