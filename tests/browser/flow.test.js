@@ -190,11 +190,7 @@ test("a link brings every setting and the model, and what it cannot bring gets a
   assert.equal(await form(/^Content kept/).inputValue(), "0.66");
   assert.equal(await form("γ over the steps").inputValue(), "cosine");
   assert.ok(await form("Keep the photo's colours").isChecked());
-  const layers = await page.page
-    .getByRole("group", { name: "Layers", includeHidden: true })
-    .locator("input:checked")
-    .evaluateAll((boxes) => boxes.map(({ value }) => value).join());
-  assert.equal(layers, "6,7,8,9,10,11");
+  assert.equal(await page.tickedLayers(), "6,7,8,9,10,11");
 
   await page.page.goto(`${page.server.url}#gamma=0.5&steps=many&model=nonesuch`);
   await page.page.reload();

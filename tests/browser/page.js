@@ -140,6 +140,14 @@ export class PageUnderTest {
     }
   }
 
+  /** The layers that are ticked, as `7,8,9`. @returns {Promise<string>} */
+  tickedLayers() {
+    return this.page
+      .getByRole("group", { name: "Layers", includeHidden: true })
+      .locator("input:checked")
+      .evaluateAll((boxes) => boxes.map(({ value }) => value).join());
+  }
+
   /** Waits for the run's last word. @returns {Promise<string>} */
   async waitForEnd() {
     await this.cancel.waitFor({ state: "hidden", timeout: RUN_TIMEOUT_MS });

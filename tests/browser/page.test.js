@@ -23,12 +23,6 @@ async function openWithPictures(query) {
   return page;
 }
 
-const tickedLayers = (page) =>
-  page.page
-    .getByRole("group", { name: "Layers", includeHidden: true })
-    .locator("input:checked")
-    .evaluateAll((boxes) => boxes.map((box) => box.value).join());
-
 test("a run is cancelled promptly, and another one completes", async (t) => {
   const page = await openWithPictures("?model=micro15");
   await page.set({ size: "keep", steps: 100 });
@@ -96,7 +90,7 @@ test("missing pictures and wrong parameters each give one sentence", async () =>
 
 test("versions bring their layers and steps along, and a reset brings the parameters back", async () => {
   const page = await browser.open("?model=micro21b");
-  const layers = () => tickedLayers(page);
+  const layers = () => page.tickedLayers();
   const steps = page.page.getByLabel(/^Steps/);
   const gamma = page.page.getByLabel("Content kept");
   await page.set({ steps: 7 });
@@ -127,10 +121,10 @@ test("a model's own choice of layers is ticked once it is loaded, and its run ta
     await route.fulfill({ json: { ...config, _injection_layers: [3, 9] } });
   });
   await page.set({ size: "keep", steps: 2 });
-  assert.equal(await tickedLayers(page), "7,8,9,10,11", "not known before it is loaded");
+  assert.equal(await page.tickedLayers(), "7,8,9,10,11", "not known before it is loaded");
   await page.go.click();
   assert.match(await page.waitForEnd(), /^Done in /);
-  assert.equal(await tickedLayers(page), "3,9");
+  assert.equal(await page.tickedLayers(), "3,9");
   const foretold = page.page.getByText(/^Re-uses both inversions/);
   await foretold.waitFor();
   await page.page.getByRole("checkbox", { name: "7", exact: true }).check();
@@ -139,9 +133,9 @@ test("a model's own choice of layers is ticked once it is loaded, and its run ta
   await foretold.waitFor();
   await page.model.selectOption("micro21b");
   await page.page.getByRole("button", { name: "Reset the parameters" }).click();
-  assert.equal(await tickedLayers(page), "7,8,9,10,11", "another model has not chosen");
+  assert.equal(await page.tickedLayers(), "7,8,9,10,11", "another model has not chosen");
   await page.model.selectOption("micro15");
-  assert.equal(await tickedLayers(page), "3,9", "what was met is remembered");
+  assert.equal(await page.tickedLayers(), "3,9", "what was met is remembered");
   await page.close();
 });
 

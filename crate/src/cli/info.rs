@@ -30,7 +30,7 @@ pub async fn run(args: &Args) -> Result<()> {
     let origin = args.model.origin(WeightType::Exact, false)?;
     let checkpoint = (origin.open)().await?;
     let info = ModelInfo::of(&checkpoint, args.model.prediction())?;
-    let layers: Vec<String> = info.layers.iter().map(ToString::to_string).collect();
+    let list = |layers: &[usize]| layers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     println!("model       {}", info.name);
     println!("layout      {}", info.layout);
     match info.version {
@@ -39,10 +39,9 @@ pub async fn run(args: &Args) -> Result<()> {
     }
     println!("prediction  {} ({})", name_of(info.prediction), info.prediction_by);
     println!("size        {0} × {0} pixels", info.native_size);
-    println!("layers      {}", layers.join(", "));
+    println!("layers      {}", list(&info.layers));
     if let Some(chosen) = &info.injection_layers {
-        let chosen: Vec<String> = chosen.iter().map(ToString::to_string).collect();
-        println!("injected    {} unless others are asked for", chosen.join(", "));
+        println!("injected    {} unless others are asked for", list(chosen));
     }
     println!("parameters  {}", HumanCount(info.parameters));
     println!("bytes       {} ({})", HumanCount(info.bytes), HumanBytes(info.bytes));

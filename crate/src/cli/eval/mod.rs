@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 use styleid::eval::sheet::contact_sheet;
-use styleid::model::ModelInfo;
 use styleid::picture::to_png;
-use styleid::{Control, Error, Params, Result, Style};
+use styleid::{Control, Error, Params, Pipeline, Result, Style};
 
 use self::figures::Figures;
 use self::measures::Measures;
@@ -108,11 +107,8 @@ fn sources(folder: &Path) -> Result<Vec<Source>> {
 }
 
 /// Whose results are made first: where the session keeps features of more layers, later runs find theirs among them.
-fn by_layers(settings: &[Setting], model: &ModelInfo) -> Result<Vec<usize>> {
-    let layers = |params: &Params| {
-        let layers = params.layers(&model.layers, model.injection_layers.as_deref());
-        if params.attn_injection { layers.map(|layers| layers.len()) } else { Ok(0) }
-    };
+fn by_layers(settings: &[Setting], pipeline: &Pipeline) -> Result<Vec<usize>> {
+    let layers = |params: &Params| pipeline.plan(params).map(|plan| plan.layers.len());
     let count = |setting: &Setting| setting.params.as_ref().map_or(Ok(0), layers);
     let counts: Vec<usize> = settings.iter().map(count).collect::<Result<_>>()?;
     let mut order: Vec<usize> = (0..settings.len()).collect();
@@ -166,7 +162,7 @@ impl Args {
         let on_notice = |notice: &str| bars.say(notice);
         let control = Control::new(&on_progress, &|| false).with_notices(&on_notice);
         let mut session = self.engine.session(&control).await?;
-        let order = by_layers(settings, &session.pipeline.model.info)?;
+        let order = by_layers(settings, &session.pipeline)?;
         for pair @ (content, style) in pairs() {
             for setting in order.iter().map(|&i| &settings[i]) {
                 let Some(params) = setting.params.as_ref().filter(|_| is_missing(setting, pair)) else { continue };
