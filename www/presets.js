@@ -83,7 +83,7 @@ export const PRESETS = [
   {
     id: "paper",
     name: "Paper",
-    note: "The version that the paper's numbers come from: 50 steps, layers 6 to 11. It takes more than twice as long.",
+    note: "The version that the paper's numbers come from: 50 steps and, with Stable Diffusion, layers 6 to 11. It takes more than twice as long.",
     options: { preset: "ldm" },
   },
   {

@@ -39,6 +39,7 @@ test("the demonstration model repaints a photo: still the photo, no longer its c
   await page.waitForPicture(page.photo, "Cup of coffee");
   await page.waitForPicture(page.painting, "Van Gogh, Cottages at Auvers");
   assert.match(await page.model.locator("option:checked").innerText(), /^Demonstration · 12 MB/);
+  assert.equal(await page.tickedLayers(), "3,4,5,6,7,8,9,10,11", "where the model practised injection");
   await page.set({ steps: 2 });
   await page.go.click();
   assert.match(await page.waitForEnd(), /^Done in /);

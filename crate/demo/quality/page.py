@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 from PIL import Image
 
 BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->"
-SHEETS = {"Balanced": "balanced", "layers 3 to 11": "layers-3-to-11", "without injection": "without-injection",
+SHEETS = {"Balanced": "balanced", "layers 7 to 11": "layers-7-to-11", "without injection": "without-injection",
           "Magenta 1.00": "magenta"}
 # Points that one setting connects, in its order; the rest stand alone.
 LINES = {

@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 
 SAVE_EVERY = 500  # steps between checkpoints
 NULL_TOKENS, CROSS_ATTENTION_DIM = 4, 32  # the constant context: the model is unconditional
+INJECTION_LAYERS = range(3, 12)  # of the decoder, as StyleID counts them: all that have self-attention
 
 
 def build_vae() -> AutoencoderKL:

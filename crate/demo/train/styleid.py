@@ -6,6 +6,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file
 
 import ddim
+from common import INJECTION_LAYERS
 
 
 def adain(noise, style):
@@ -47,7 +48,7 @@ class StyleId:
         self.vae = AutoencoderKL.from_pretrained(folder / "vae").to(device, dtype).eval()
         self.context = load_file(folder / "null_embedding.safetensors")["null_embedding"].to(device, dtype)
         self.mode, self.now, self.layers, self.features = "off", None, (), {}
-        for layer in range(3, 12):
+        for layer in INJECTION_LAYERS:
             self_attention(self.unet, layer).processor = SelfAttention(self, layer)
 
     def predict(self, x, t: int):
@@ -70,7 +71,7 @@ class StyleId:
         self.mode = "off"
         return noise, self.features
 
-    def transfer(self, content, style, steps=20, gamma=0.75, temperature=1.5, layers=range(7, 12), init_adain=True):
+    def transfer(self, content, style, steps=20, gamma=0.75, temperature=1.5, layers=INJECTION_LAYERS, init_adain=True):
         """The content picture painted like the style picture; both [1, 3, H, W] in [-1, 1]."""
         style_noise, self.style = self.inverted(self.encode(style), steps)
         noise, self.content = self.inverted(self.encode(content), steps)

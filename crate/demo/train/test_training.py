@@ -24,6 +24,7 @@ import colours
 import ddim
 import repaint
 import tune_injection
+from common import INJECTION_LAYERS
 from evaluate import TRANSFERS, take_weights
 from pictures import held_out
 from styleid import StyleId, adain, self_attention
@@ -155,7 +156,7 @@ class Injection(unittest.TestCase):
         alone = [model.predict(x, t) for x in (content, style, other)]
 
         practising = UNet2DConditionModel.from_pretrained(MODEL / "unet").float().eval()
-        for layer in tune_injection.LAYERS:
+        for layer in INJECTION_LAYERS:
             self_attention(practising, layer).processor = tune_injection.Injecting(layer)
         with mock.patch.multiple(tune_injection.Injecting, first=7, pairs=1, gamma=0.3):
             batch = torch.cat([content, style, coming, other])
@@ -211,8 +212,11 @@ class Scripts(unittest.TestCase):
         self.assertTrue(self.moved(out / "unet", self.at / "first"))
 
         self.run_script("write_pipeline.py", out)
+        config = lambda model, name: json.loads((model / name).read_text())
         for name in "model_index.json", "scheduler/scheduler_config.json":
-            self.assertEqual(json.loads((out / name).read_text()), json.loads((MODEL / name).read_text()))
+            self.assertEqual(config(out, name), config(MODEL, name))
+        layers = [config(model, "unet/config.json")["_injection_layers"] for model in (out, MODEL)]
+        self.assertEqual(*layers)
         self.assertEqual((out / "null_embedding.safetensors").read_bytes(), (MODEL / "null_embedding.safetensors").read_bytes())
         StyleId(out)
 

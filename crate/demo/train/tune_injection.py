@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
 import ddim
-from common import CROSS_ATTENTION_DIM, NULL_TOKENS, Average, Clock, rate, save_half
+from common import CROSS_ATTENTION_DIM, INJECTION_LAYERS, NULL_TOKENS, Average, Clock, rate, save_half
 from manners import pair
 from pictures import CropBank
 from styleid import adain, self_attention
@@ -32,8 +32,7 @@ from tune_inversion import ANCHOR_WEIGHT, STEPS, inversion, leverage, noise_pred
 ROUND, ROUNDS_KEPT, PAIRS = 24, 6, 8  # training steps between two rounds of inversions, rounds kept, pairs in each
 FIRST_HOPS, FIRST_SHARE = torch.tensor([0.25, 0.75]), 0.4  # others that must tell the noise from the picture alone
 STRENGTH = 10  # weight of the noise's strength, beside the noise itself
-LAYERS = range(3, 12)  # of the decoder, as StyleID counts them
-FIRST_LAYERS, FIRST_SHARES = (7, 3), torch.tensor([0.7, 0.3])  # injection goes from one of these to the last
+FIRST_LAYERS, FIRST_SHARES = (7, 3), torch.tensor([0.2, 0.8])  # injection goes from one of these to the last
 GAMMA, TEMPERATURE = 0.75, 1.5  # StyleID's
 
 
@@ -41,7 +40,7 @@ class Injecting:
     """Processor of one layer's self-attention. From the layer `first` on, a batch is `pairs` photos, as many pictures to
     paint them like, the photos on their way back, which get the pictures' keys and values, and others, left alone."""
 
-    first, pairs, gamma = LAYERS.stop, 0, GAMMA  # of all layers: none injects
+    first, pairs, gamma = INJECTION_LAYERS.stop, 0, GAMMA  # of all layers: none injects
 
     def __init__(self, layer: int):
         self.layer = layer
@@ -78,7 +77,7 @@ def main():
     torch.manual_seed(args.seed)
     vae = AutoencoderKL.from_pretrained(args.model / "vae").float().eval().requires_grad_(False)
     unet = UNet2DConditionModel.from_pretrained(args.model / "unet").float()
-    for layer in LAYERS:
+    for layer in INJECTION_LAYERS:
         self_attention(unet, layer).processor = Injecting(layer)
     untuned = copy.deepcopy(unet).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(unet.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0)
@@ -147,7 +146,7 @@ def main():
 
         Injecting.first = FIRST_LAYERS[torch.multinomial(FIRST_SHARES, 1).item()]
         eps = predict(torch.cat([seen, coming, other]), grid[torch.cat([hops.repeat(3), other_hops])])
-        Injecting.first = LAYERS.stop
+        Injecting.first = INJECTION_LAYERS.stop
         injected, kept = eps[2 * n:3 * n], torch.cat([eps[:2 * n], eps[3 * n:]])
         target = torch.cat([own[both], back])
         error = (kept - target).square().mean((1, 2, 3))
