@@ -39,6 +39,7 @@ def plot(figures, path: Path):
     at = {name: (mean["lpips"], mean["style_distance"]) for name, mean in figures.items()}
     ours = [name for name in at if not name.startswith("Magenta") and not name.endswith("copied")]
     near = [name for name in ours if name not in ("without AdaIN", "without both")]
+    crowd = sorted([*LINES["γ, from 0 to 1"], "Published schedule"], key=at.get)
     for axes, names in ((left, list(at)), (right, near)):
         for label, line in LINES.items():
             points = [at[name] for name in line if name in names]
@@ -46,10 +47,13 @@ def plot(figures, path: Path):
                 axes.plot(*zip(*points), linewidth=1, alpha=0.6, label=label, zorder=1)
         for name in names:
             axes.scatter(*at[name], s=14, color="#b4380c" if name in ours else "#525252", zorder=2)
-            if axes is right or name not in near or name == "Balanced":
-                # Those of one line lie too close for words side by side.
-                tilt = 40 if axes is right and name in LINES["γ, from 0 to 1"] + ["Published schedule"] else 0
-                axes.annotate(name, at[name], xytext=(4, 3), textcoords="offset points", fontsize=7, rotation=tilt)
+            words = {"textcoords": "offset points", "fontsize": 7}
+            if axes is right and name in crowd:  # too close for words side by side: every other's are at the lower left
+                side, shift = ("right", -3) if crowd.index(name) % 2 == 0 else ("left", 3)
+                words.update(rotation=50, rotation_mode="anchor", ha=side, va="center")
+                axes.annotate(name, at[name], xytext=(shift, shift), **words)
+            elif axes is right or name not in near or name == "Balanced":
+                axes.annotate(name, at[name], xytext=(4, 3), **words)
         axes.set_xlabel("LPIPS: how far from the photo")
         axes.set_ylabel("style distance: how far from the painting")
         axes.margins(0.12)
