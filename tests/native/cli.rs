@@ -202,6 +202,20 @@ fn info_says_what_a_model_is() {
 }
 
 #[test]
+fn what_the_list_says_of_the_demonstration_model_is_what_its_pack_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let list = std::fs::read_to_string(root.join("www/models.json")).expect("the list of models");
+    let list: Vec<serde_json::Value> = serde_json::from_str(&list).expect("JSON");
+    let listed = list.iter().find(|model| model["id"] == "demo").expect("the demonstration model");
+    let pack = root.join("crate/demo/demo.styleid.gguf").metadata().expect("the pack");
+    assert_eq!(listed["bytes"], pack.len());
+    let layers: Vec<usize> = serde_json::from_value(listed["injectionLayers"].clone()).expect("layers");
+    let layers: Vec<String> = layers.iter().map(ToString::to_string).collect();
+    let said = String::from_utf8_lossy(&styleid(&["info"]).stdout).into_owned();
+    assert!(said.contains(&format!("injected    {} unless", layers.join(", "))), "{said}");
+}
+
+#[test]
 fn every_wrong_argument_gives_one_sentence() {
     let golden = Golden::load("micro15.diffusers.n4.rect");
     let scratch = pictures(&golden);

@@ -215,8 +215,8 @@ class Scripts(unittest.TestCase):
         config = lambda model, name: json.loads((model / name).read_text())
         for name in "model_index.json", "scheduler/scheduler_config.json":
             self.assertEqual(config(out, name), config(MODEL, name))
-        layers = [config(model, "unet/config.json")["_injection_layers"] for model in (out, MODEL)]
-        self.assertEqual(*layers)
+        layers = lambda model: config(model, "unet/config.json")["_injection_layers"]
+        self.assertEqual(layers(out), layers(MODEL))
         self.assertEqual((out / "null_embedding.safetensors").read_bytes(), (MODEL / "null_embedding.safetensors").read_bytes())
         StyleId(out)
 
