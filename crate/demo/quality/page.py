@@ -53,7 +53,8 @@ def plot(figures, path: Path):
                 words.update(rotation=50, rotation_mode="anchor", ha=side, va="center")
                 axes.annotate(name, at[name], xytext=(shift, shift), **words)
             elif axes is right or name not in near or name == "Balanced":
-                axes.annotate(name, at[name], xytext=(4, 3), **words)
+                at_left = name in ("without AdaIN", "T = 1")  # at the right they would lie on others' words
+                axes.annotate(name, at[name], xytext=(-4, -6) if at_left else (4, 3), ha="right" if at_left else "left", **words)
         axes.set_xlabel("LPIPS: how far from the photo")
         axes.set_ylabel("style distance: how far from the painting")
         axes.margins(0.12)
