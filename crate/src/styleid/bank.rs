@@ -56,7 +56,14 @@ enum Part {
 impl Held {
     fn new(x: Tensor<4>, halves: bool) -> Self {
         // What is f16 already needs no packing.
-        if halves && x.dtype() != DType::F16 { Self::Halves(halves::pack(x)) } else { Self::Plain(x) }
+        if halves && x.dtype() != DType::F16 {
+            // In a browser a tensor gets the first free buffer that is large enough, and what is kept for long would hold
+            // many that are far too large; persistent ones are made to measure.
+            let device = x.device();
+            Self::Halves(device.memory_persistent_allocations(x, halves::pack))
+        } else {
+            Self::Plain(x)
+        }
     }
 
     fn bytes(&self) -> u64 {
