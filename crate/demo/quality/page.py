@@ -16,6 +16,7 @@ from PIL import Image
 BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->"
 SHEETS = {"Balanced": "balanced", "layers 7 to 11": "layers-7-to-11", "without injection": "without-injection",
           "Magenta 1.00": "magenta"}
+AT_LEFT = "without AdaIN", "T = 1"  # their words would lie on others' at the right
 # Points that one setting connects, in its order; the rest stand alone.
 LINES = {
     "γ, from 0 to 1": ["γ = 0", "Strong style", "Balanced", "Keep content", "γ = 1"],
@@ -53,8 +54,8 @@ def plot(figures, path: Path):
                 words.update(rotation=50, rotation_mode="anchor", ha=side, va="center")
                 axes.annotate(name, at[name], xytext=(shift, shift), **words)
             elif axes is right or name not in near or name == "Balanced":
-                at_left = name in ("without AdaIN", "T = 1")  # at the right they would lie on others' words
-                axes.annotate(name, at[name], xytext=(-4, -6) if at_left else (4, 3), ha="right" if at_left else "left", **words)
+                side, shift = ("right", (-4, -6)) if name in AT_LEFT else ("left", (4, 3))
+                axes.annotate(name, at[name], xytext=shift, ha=side, **words)
         axes.set_xlabel("LPIPS: how far from the photo")
         axes.set_ylabel("style distance: how far from the painting")
         axes.margins(0.12)

@@ -55,15 +55,17 @@ enum Part {
 
 impl Held {
     fn new(x: Tensor<4>, halves: bool) -> Self {
-        // What is f16 already needs no packing.
-        if halves && x.dtype() != DType::F16 {
-            // In a browser a tensor gets the first free buffer that is large enough, and what is kept for long would hold
-            // many that are far too large; persistent ones are made to measure.
-            let device = x.device();
-            Self::Halves(device.memory_persistent_allocations(x, halves::pack))
-        } else {
-            Self::Plain(x)
+        if !halves {
+            return Self::Plain(x);
         }
+        // In a browser a tensor gets the first free buffer that is large enough, and what is kept for long would hold many that
+        // are far too large; persistent ones are made to measure.
+        let device = x.device();
+        device.memory_persistent_allocations(x, |x| match x.dtype() {
+            // What is f16 already needs no packing. The original stays alive, so that this is a copy.
+            DType::F16 => Self::Plain(x.clone().mul_scalar(1.0)),
+            _ => Self::Halves(halves::pack(x)),
+        })
     }
 
     fn bytes(&self) -> u64 {
