@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use burn::tensor::wgpu::MemoryConfiguration;
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 use styleid::bench::network::{self, Model};
@@ -62,6 +63,9 @@ struct Arguments {
     /// Open the GPU with the limits that WebGPU promises everywhere
     #[arg(long)]
     default_limits: bool,
+    /// The same, and a buffer for every tensor, as browsers have it
+    #[arg(long)]
+    like_browsers: bool,
     /// What a run may take on the GPU, as 1.5GiB [default: 1GiB beside the weights]
     #[arg(long, value_parser = parse_bytes)]
     gpu_memory: Option<u64>,
@@ -101,7 +105,11 @@ fn value(figures: impl serde::Serialize) -> Result<Value> {
 
 async fn run(arguments: Arguments) -> Result<()> {
     let load = load();
-    let (device, adapter) = if arguments.default_limits { least_gpu().await? } else { gpu().await? };
+    let (device, adapter) = match (arguments.like_browsers, arguments.default_limits) {
+        (true, _) => least_gpu(MemoryConfiguration::ExclusivePages).await?,
+        (false, true) => least_gpu(MemoryConfiguration::default()).await?,
+        (false, false) => gpu().await?,
+    };
     if let Some(kernels) = &arguments.kernels {
         ops::choose(parse(kernels)?);
     }
@@ -156,6 +164,7 @@ async fn run(arguments: Arguments) -> Result<()> {
                 "activations": activations,
                 "budget": budget,
                 "defaultLimits": arguments.default_limits,
+                "likeBrowsers": arguments.like_browsers,
                 "heap": { "before": before, "peak": peak },
             },
         });

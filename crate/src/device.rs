@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+#[cfg(all(feature = "bench", not(target_arch = "wasm32")))]
+use burn::tensor::wgpu::MemoryConfiguration;
 use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use burn::tensor::{DType, Device, ExecutionError, FloatDType, Tensor, TensorData};
 
@@ -81,6 +83,18 @@ impl Place {
     pub fn tensor<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
         Tensor::from_data(TensorData::new(values, shape), (&self.device, self.dtype))
     }
+
+    /// As [`Place::tensor`], for what stays as long as the model.
+    pub fn lasting<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+        lasting(&self.device, values, |values| self.tensor(values, shape))
+    }
+}
+
+/// Has the tensors that `make` makes of `input` get buffers made to measure. In a browser, where tensors cannot share buffers,
+/// others take the first free one that is large enough, and what is kept for long would hold many that are far too large.
+/// What is let go of waits for the next of its very size, or for `Device::memory_cleanup`.
+pub(crate) fn lasting<I: Send, T: Send>(device: &Device, input: I, make: impl Fn(I) -> T + Send) -> T {
+    device.memory_persistent_allocations(input, make)
 }
 
 /// Some GPUs say that they have f64, but shader languages have no f64 functions to speak of (exp, sin).
@@ -180,12 +194,12 @@ pub async fn gpu() -> Result<(Device, Adapter)> {
     Ok(opened(device, &setup))
 }
 
-/// As [`gpu`] with no more than the limits that WebGPU promises everywhere.
+/// As [`gpu`] with no more than the limits that WebGPU promises everywhere, and `memory` for the allocator's way with buffers.
 ///
 /// # Errors
 /// One sentence where there is no GPU to use.
 #[cfg(all(feature = "bench", not(target_arch = "wasm32")))]
-pub async fn least_gpu() -> Result<(Device, Adapter)> {
+pub async fn least_gpu(memory: MemoryConfiguration) -> Result<(Device, Adapter)> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await;
     let adapter = adapter.map_err(|error| unusable(&error))?;
@@ -196,7 +210,7 @@ pub async fn least_gpu() -> Result<(Device, Adapter)> {
     let (device, queue) = adapter.request_device(&wish).await.map_err(|error| unusable(&error))?;
     let backend = adapter.get_info().backend;
     let setup = WgpuSetup { instance, adapter, device, queue, backend };
-    let options = Device::wgpu_options().tasks_max(TASKS_MAX);
+    let options = Device::wgpu_options().tasks_max(TASKS_MAX).memory_config(memory);
     let device = options.setup(setup.clone()).init().map_err(|error| unusable(&error))?;
     Ok(opened(device, &setup))
 }

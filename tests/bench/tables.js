@@ -120,7 +120,8 @@ function median(values) {
 /** Steps and runs of whole networks, one a line. @param {any[]} runs */
 export function wholeTable(runs) {
   const body = runs.map(({ machine, load, commit, time, network }) => {
-    const { adapter, kernels, model, weights, activations, heap, defaultLimits, step, run } = network;
+    const { adapter, kernels, model, weights, activations, heap, defaultLimits, likeBrowsers, step, run } = network;
+    const limited = likeBrowsers ? ", a buffer a tensor" : "";
     const { pixels, peak } = step ?? run;
     const seconds = step ? (step.seconds.length ? median(step.seconds) : step.first) : run.seconds;
     const parts = step
@@ -134,7 +135,7 @@ export function wholeTable(runs) {
       mib(peak?.inUse),
       mib(peak?.reserved),
       mib(heap.peak),
-      `${adapter.name} (${adapter.backend}), ${kernels} kernels${defaultLimits ? ", WebGPU's default limits" : ""}`,
+      `${adapter.name} (${adapter.backend}), ${kernels} kernels${defaultLimits || likeBrowsers ? ", WebGPU's default limits" : ""}${limited}`,
       machine,
       load == null ? "" : load.toFixed(1),
       day({ time }),

@@ -1,22 +1,58 @@
-// What loading a true-size model costs in the browser: wasm memory, time, bytes fetched; then a second time from the disk.
-// Not a test, a measurement: `./dev bench heap [FOLDER]`, after `./dev bench loading [FOLDER]` made the models there.
+// What a true-size model costs in the browser: wasm memory, GPU buffers as the browser makes them, time, bytes fetched; a
+// second time from the disk; and on request a whole run.
+// Not a test, a measurement: `./dev bench heap [FOLDER] [--run STEPS] [--size PIXELS]`, after `./dev bench loading [FOLDER]` made
+// the models there. On a software adapter two steps at 256 pixels take minutes.
 
 import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
 import { startHub } from "../hub/server.js";
 import { FLAGS } from "./page.js";
 import { serve } from "./server.js";
 
-const root = process.argv[2] ?? path.join(tmpdir(), "styleid-true-size");
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { run: { type: "string" }, size: { type: "string", default: "256" } },
+});
+const root = positionals[0] ?? path.join(tmpdir(), "styleid-true-size");
 const dist = process.env.STYLEID_DIST ?? fileURLToPath(new URL("../../dist", import.meta.url));
 const folder = await mkdtemp(path.join(tmpdir(), "styleid-heap-"));
 
 const WORKER = `
-import init, { loadModel, memoryBytes, openDevice } from "./styleid.js";
-onmessage = async ({ data }) => {
+// Every buffer of the GPU, whoever makes it: independent of the allocator's own figures. One that is let go of without being
+// destroyed is there until the browser collects it.
+const buffers = { now: 0, peak: 0, largest: 0 };
+const alive = new Map();
+const gone = (id) => {
+  buffers.now -= alive.get(id) ?? 0;
+  alive.delete(id);
+};
+const collected = new FinalizationRegistry(gone);
+const ids = new WeakMap();
+let made = 0;
+const { createBuffer } = GPUDevice.prototype;
+GPUDevice.prototype.createBuffer = function (descriptor) {
+  const buffer = createBuffer.call(this, descriptor);
+  const id = made++;
+  alive.set(id, descriptor.size);
+  ids.set(buffer, id);
+  collected.register(buffer, id);
+  buffers.now += descriptor.size;
+  buffers.peak = Math.max(buffers.peak, buffers.now);
+  buffers.largest = Math.max(buffers.largest, descriptor.size);
+  return buffer;
+};
+const { destroy } = GPUBuffer.prototype;
+GPUBuffer.prototype.destroy = function () {
+  gone(ids.get(this));
+  destroy.call(this);
+};
+
+const { default: init, loadModel, memoryBytes, openDevice, stylize } = await import("./styleid.js");
+onmessage = async ({ data: { model, run } }) => {
   try {
     await init();
     await openDevice();
@@ -24,17 +60,37 @@ onmessage = async ({ data }) => {
     let needed = 0;
     const before = memoryBytes();
     const started = performance.now();
-    await loadModel(data, [], (event) => ("notice" in event ? notices.push(event.notice) : (needed = event.steps)));
-    postMessage({ before, after: memoryBytes(), needed, notices, seconds: (performance.now() - started) / 1000 });
+    await loadModel(model, [], (event) => ("notice" in event ? notices.push(event.notice) : (needed = event.steps)));
+    const loaded = { before, after: memoryBytes(), needed, buffers: { ...buffers }, seconds: (performance.now() - started) / 1000 };
+    let ran = null;
+    if (run) {
+      Object.assign(buffers, { peak: buffers.now, largest: 0 });
+      const phases = new Map();
+      const onEvent = (event) => {
+        if ("notice" in event) notices.push(event.notice);
+        if ("phase" in event) phases.set(event.phase, Math.max(buffers.now, phases.get(event.phase) ?? 0));
+      };
+      const read = async (name) => new Uint8Array(await (await fetch(name)).arrayBuffer());
+      const request = { content: await read("photo.jpg"), styles: [{ picture: await read("painting.jpg") }] };
+      const result = await stylize(request, run, onEvent);
+      const { seconds, gpuBytesInUse, gpuBytesReserved } = result;
+      ran = { seconds, gpuBytesInUse, gpuBytesReserved, buffers: { ...buffers }, after: memoryBytes(), phases: [...phases] };
+    }
+    postMessage({ loaded, ran, notices });
   } catch (error) {
     postMessage({ error: String(error) });
   }
-};`;
+};
+postMessage("ready");`;
 
 for (const file of ["styleid.js", "styleid_bg.wasm"]) await copyFile(path.join(dist, file), path.join(folder, file));
+await copyFile(path.join(dist, "pictures/photo-coffee.jpg"), path.join(folder, "photo.jpg"));
+await copyFile(path.join(dist, "pictures/style-hokusai-great-wave.jpg"), path.join(folder, "painting.jpg"));
 await writeFile(path.join(folder, "worker.js"), WORKER);
 await writeFile(path.join(folder, "index.html"), "<!doctype html><title>heap</title>");
 
+const mib = (/** @type {number} */ bytes) => (bytes / 2 ** 20).toFixed(1);
+const run = values.run ? { steps: Number(values.run), size: Number(values.size) } : null;
 const server = await serve(folder, "/");
 const hub = await startHub({ root });
 const browser = await chromium.launchPersistentContext(path.join(folder, "profile"), {
@@ -51,25 +107,34 @@ try {
       const page = await browser.newPage();
       await page.goto(server.url);
       await hub.reset();
-      const options = { source: repo, weights, prediction: null, hub: hub.hub };
+      const model = { source: repo, weights, prediction: null, hub: hub.hub };
+      const message = { model, run: visit === "from disk" ? run : null };
       const result = await page.evaluate(
-        (options) =>
+        (message) =>
           new Promise((resolve) => {
             const worker = new Worker("worker.js", { type: "module" });
-            worker.onmessage = ({ data }) => resolve(data);
+            worker.onmessage = ({ data }) => (data === "ready" ? worker.postMessage(message) : resolve(data));
             worker.onerror = (event) => resolve({ error: event.message });
-            worker.postMessage(options);
           }),
-        options,
+        message,
       );
       await page.close();
       if (result.error) throw new Error(result.error);
+      const { loaded, ran } = result;
       const sent = hub.log.reduce((sum, entry) => sum + entry.bytes, 0);
-      const mib = (/** @type {number} */ bytes) => (bytes / 2 ** 20).toFixed(1);
       console.log(
-        `${repo} ${weights} ${visit}: wasm memory ${mib(result.before)} -> ${mib(result.after)} MiB, needed ${(result.needed / 1e6).toFixed(1)} MB, ` +
-          `sent ${(sent / 1e6).toFixed(1)} MB in ${hub.log.length} requests, ${result.seconds.toFixed(1)} s`,
+        `${repo} ${weights} ${visit}: wasm memory ${mib(loaded.before)} -> ${mib(loaded.after)} MiB, needed ${(loaded.needed / 1e6).toFixed(1)} MB, ` +
+          `sent ${(sent / 1e6).toFixed(1)} MB in ${hub.log.length} requests, ${loaded.seconds.toFixed(1)} s, ` +
+          `GPU buffers ${mib(loaded.buffers.now)} MiB (peak ${mib(loaded.buffers.peak)}, largest ${mib(loaded.buffers.largest)})`,
       );
+      if (ran) {
+        console.log(
+          `  ${run?.steps} steps at ${run?.size} px: ${ran.seconds.toFixed(0)} s, wasm memory ${mib(ran.after)} MiB, ` +
+            `GPU ${mib(ran.gpuBytesInUse)} MiB in tensors, ${mib(ran.gpuBytesReserved)} in the allocator's buffers, ` +
+            `${mib(ran.buffers.peak)} in all buffers, the largest ${mib(ran.buffers.largest)}`,
+        );
+        for (const [phase, bytes] of ran.phases) console.log(`    ${phase}: ${mib(bytes)} MiB in all buffers`);
+      }
       for (const notice of result.notices) console.log(`  ${notice}`);
     }
   }

@@ -280,6 +280,8 @@ impl StableDiffusion {
             // Exactly, whatever the rest is kept as: the embedding is worth it, and these weights go in a moment.
             stream(&checkpoint, &text, WeightType::Exact, &mut assembly, &mut meter, control).await?;
             let embedding = embed(&configs, assembly.take("text_encoder"), &place).await?;
+            // Buffers made to measure for the text encoder fit nothing else.
+            place.device.memory_cleanup();
             assembly.keep(&embedding).await;
             assembly.null_embedding = Some(embedding);
         }
@@ -336,5 +338,7 @@ fn finish(
     vae.band_bytes = memory.band_bytes(&place);
     let unet = Unet::build(configs.unet.clone(), assembly.take("unet"), &place)?;
     let context = unet.context(&null_embedding);
+    // That took the cross-attentions' weights as floats for a moment.
+    place.device.memory_cleanup();
     Ok(StableDiffusion { unet, vae, scheduler: configs.scheduler, null_embedding, context, info, memory, place })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
-use crate::device::{Place, settle};
+use crate::device::{Place, lasting, settle};
 use crate::ops::gemm::{Format, Weights};
 use crate::ops::halves;
 use crate::weights::compact::Compact;
@@ -53,7 +53,9 @@ pub(crate) struct Packed {
 
 fn words(words: Vec<i32>, place: &Place) -> Param<Tensor<1, Int>> {
     let length = words.len();
-    let tensor = Tensor::from_data(TensorData::new(words, [length]), (&place.device, DType::I32));
+    let tensor = lasting(&place.device, words, |words| {
+        Tensor::from_data(TensorData::new(words, [length]), (&place.device, DType::I32))
+    });
     Param::initialized(ParamId::new(), tensor)
 }
 
@@ -82,8 +84,8 @@ impl Weight {
         let columns = compact.shape.iter().skip(1).product();
         let values = match compact.dtype {
             Dtype::F32 => {
-                let values = Tensor::<1>::from_data(floats(&compact)?, (&place.device, place.dtype()));
-                Values::Dense(Param::initialized(ParamId::new(), values.reshape([rows, columns])))
+                let values = place.lasting(floats(&compact)?, [rows, columns]);
+                Values::Dense(Param::initialized(ParamId::new(), values))
             }
             _ if place.is_processor() => Values::Host(Host { compact: Arc::new(compact), place: place.clone() }),
             _ => Values::Packed(Packed::new(compact, place)?),
@@ -135,15 +137,14 @@ impl Weight {
 }
 
 /// The values as f32.
-fn floats(compact: &Compact) -> Result<TensorData> {
+fn floats(compact: &Compact) -> Result<Vec<f32>> {
     let mut values = Vec::with_capacity(compact.shape.iter().product());
     blocks::dequantise(compact.dtype, &compact.bytes, &mut values)
         .filter(|()| values.len() == compact.shape.iter().product::<usize>())
         .ok_or_else(|| {
             Error::Model(format!("Tensor {} is damaged; remove the model and load it again.", compact.name))
         })?;
-    let length = values.len();
-    Ok(TensorData::new(values, [length]))
+    Ok(values)
 }
 
 impl Host {

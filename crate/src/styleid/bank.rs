@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::features::{Feature, Key};
+use crate::device::lasting;
 use crate::ops::halves::{self, Packed};
 use crate::{Error, Result};
 
@@ -58,10 +59,8 @@ impl Held {
         if !halves {
             return Self::Plain(x);
         }
-        // In a browser a tensor gets the first free buffer that is large enough, and what is kept for long would hold many that
-        // are far too large; persistent ones are made to measure.
         let device = x.device();
-        device.memory_persistent_allocations(x, |x| match x.dtype() {
+        lasting(&device, x, |x| match x.dtype() {
             // What is f16 already needs no packing. The original stays alive, so that this is a copy.
             DType::F16 => Self::Plain(x.clone().mul_scalar(1.0)),
             _ => Self::Halves(halves::pack(x)),
