@@ -23,7 +23,7 @@ const folder = await mkdtemp(path.join(tmpdir(), "styleid-heap-"));
 
 const WORKER = `
 // Every buffer of the GPU, whoever makes it: independent of the allocator's own figures. One that is let go of without being
-// destroyed is there until the browser collects it.
+// destroyed is there until the browser collects it, which is asked for once a model is loaded.
 const buffers = { now: 0, peak: 0, largest: 0 };
 const alive = new Map();
 const gone = (id) => {
@@ -61,7 +61,10 @@ onmessage = async ({ data: { model, run } }) => {
     const before = memoryBytes();
     const started = performance.now();
     await loadModel(model, [], (event) => ("notice" in event ? notices.push(event.notice) : (needed = event.steps)));
-    const loaded = { before, after: memoryBytes(), needed, buffers: { ...buffers }, seconds: (performance.now() - started) / 1000 };
+    const seconds = (performance.now() - started) / 1000;
+    gc();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const loaded = { before, after: memoryBytes(), needed, buffers: { ...buffers }, seconds };
     let ran = null;
     if (run) {
       Object.assign(buffers, { peak: buffers.now, largest: 0 });
@@ -95,7 +98,7 @@ const server = await serve(folder, "/");
 const hub = await startHub({ root });
 const browser = await chromium.launchPersistentContext(path.join(folder, "profile"), {
   executablePath: process.env.CHROME ?? "/usr/bin/chromium",
-  args: FLAGS,
+  args: [...FLAGS, "--js-flags=--expose-gc"],
 });
 try {
   for (const [repo, weights] of [

@@ -338,7 +338,5 @@ fn finish(
     vae.band_bytes = memory.band_bytes(&place);
     let unet = Unet::build(configs.unet.clone(), assembly.take("unet"), &place)?;
     let context = unet.context(&null_embedding);
-    // That took the cross-attentions' weights as floats for a moment.
-    place.device.memory_cleanup();
     Ok(StableDiffusion { unet, vae, scheduler: configs.scheduler, null_embedding, context, info, memory, place })
 }
