@@ -163,7 +163,7 @@ async fn run(arguments: Arguments) -> Result<()> {
                 "weights": arguments.weights.name(),
                 "activations": activations,
                 "budget": budget,
-                "defaultLimits": arguments.default_limits,
+                "defaultLimits": arguments.default_limits || arguments.like_browsers,
                 "likeBrowsers": arguments.like_browsers,
                 "heap": { "before": before, "peak": peak },
             },

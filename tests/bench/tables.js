@@ -121,7 +121,11 @@ function median(values) {
 export function wholeTable(runs) {
   const body = runs.map(({ machine, load, commit, time, network }) => {
     const { adapter, kernels, model, weights, activations, heap, defaultLimits, likeBrowsers, step, run } = network;
-    const limited = likeBrowsers ? ", a buffer a tensor" : "";
+    const notes = [
+      [defaultLimits, "WebGPU's default limits"],
+      [likeBrowsers, "a buffer for every tensor"],
+    ];
+    const limits = notes.map(([holds, note]) => (holds ? `, ${note}` : "")).join("");
     const { pixels, peak } = step ?? run;
     const seconds = step ? (step.seconds.length ? median(step.seconds) : step.first) : run.seconds;
     const parts = step
@@ -135,7 +139,7 @@ export function wholeTable(runs) {
       mib(peak?.inUse),
       mib(peak?.reserved),
       mib(heap.peak),
-      `${adapter.name} (${adapter.backend}), ${kernels} kernels${defaultLimits || likeBrowsers ? ", WebGPU's default limits" : ""}${limited}`,
+      `${adapter.name} (${adapter.backend}), ${kernels} kernels${limits}`,
       machine,
       load == null ? "" : load.toFixed(1),
       day({ time }),
