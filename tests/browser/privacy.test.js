@@ -21,7 +21,6 @@ before(async () => {
   browser = await start();
 });
 afterEach(async () => {
-  page?.server.prepend.clear();
   await page?.close();
 });
 after(() => browser?.close());
@@ -75,48 +74,36 @@ test("in a whole session nothing is sent, and nothing asked for but the page's o
   assert.ok(await page.page.getByText("Your pictures never leave this page").isVisible());
 });
 
-/** Has the worker fetch what the page tells it to, once for each id, and say what came of it. */
-const ERRANDS = `{
-  const channel = new BroadcastChannel("errand");
-  let violation = null;
-  let last = null;
-  addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) => (violation = { effectiveDirective, blockedURI }));
-  channel.onmessage = async ({ data }) => {
-    if (!data.url || data.id === last) return;
-    last = data.id;
-    violation = null;
-    const outcome = await fetch(data.url, { mode: "no-cors" }).then(() => "answered", () => "failed");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    channel.postMessage({ id: data.id, outcome: { outcome, blockedBy: violation?.effectiveDirective ?? null } });
-  };
-}\n`;
-
-/**
- * Asked until it is answered: a worker that does not let go in time when it is cancelled is ended, and the page takes a
- * moment to start the next one, which hears nothing of what was said before.
- * @param {string} url
- */
-const errand = (url) =>
-  page.page.evaluate(async (url) => {
-    const channel = new BroadcastChannel("errand");
-    const id = crypto.randomUUID();
-    let answer = null;
-    channel.onmessage = ({ data }) => {
-      if (data.id === id) answer = data.outcome;
-    };
-    for (let i = 0; !answer && i < 1200; i++) {
-      if (i % 10 === 0) channel.postMessage({ id, url });
-      await new Promise((resolve) => setTimeout(resolve, 100));
+/** Has the page's worker fetch `url`, and says what came of it. @param {string} url */
+async function errand(url) {
+  for (;;) {
+    // A worker that does not let go in time when it is cancelled is ended, and the page starts the next one.
+    const worker = page.page.workers()[0] ?? (await page.page.waitForEvent("worker"));
+    try {
+      return await worker.evaluate(fetching, url);
+    } catch (error) {
+      if (page.page.workers().includes(worker)) throw error;
     }
-    channel.close();
-    return answer ?? { outcome: "no worker answered" };
-  }, url);
+  }
+}
 
-/** Waits until the worker, with what a test put in front of it, answers. */
-async function withErrands(query) {
-  page = await browser.open();
-  page.server.prepend.set("worker.js", ERRANDS);
-  await page.goto(query);
+/** In the worker. @param {string} url */
+async function fetching(url) {
+  let blockedBy = null;
+  const onViolation = ({ effectiveDirective }) => (blockedBy = effectiveDirective);
+  addEventListener("securitypolicyviolation", onViolation);
+  const outcome = await fetch(url, { mode: "no-cors" }).then(
+    () => "answered",
+    () => "failed",
+  );
+  await new Promise((resolve) => setTimeout(resolve, 50)); // the event comes after the failure
+  removeEventListener("securitypolicyviolation", onViolation);
+  return { outcome, blockedBy };
+}
+
+/** Opens the page and has it do what starts its worker. @param {string} query */
+async function withWorker(query) {
+  page = await browser.open(query);
   await page.choose(golden);
   await page.set({ size: "keep", steps: 1 });
 }
@@ -130,7 +117,7 @@ test("by its policy the worker reaches this site and the Hub, and nobody else", 
   await new Promise((resolve) => elsewhere.listen(0, "127.0.0.1", () => resolve(undefined)));
   t.after(() => elsewhere.close());
   const other = `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (elsewhere.address()).port}/`;
-  await withErrands("?model=micro15");
+  await withWorker("?model=micro15");
   assert.deepEqual(await errand(other), { outcome: "failed", blockedBy: "connect-src" });
   assert.deepEqual(await errand("https://example.org/"), { outcome: "failed", blockedBy: "connect-src" });
   assert.deepEqual(await errand("https://huggingface.co.example.org/"), {
@@ -155,7 +142,7 @@ test("only for a model at an address that the person names does the worker reach
     hub.close();
     await rm(root, { recursive: true, force: true });
   });
-  await withErrands(`?hub=${hub.hub}&weights=exact&model=someone/micro15`);
+  await withWorker(`?hub=${hub.hub}&weights=exact&model=someone/micro15`);
   // Until the person has said yes, the policy holds.
   assert.deepEqual(await errand(`${hub.hub}/x`), { outcome: "failed", blockedBy: "connect-src" });
   await page.go.click();
