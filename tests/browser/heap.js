@@ -1,7 +1,7 @@
 // What a true-size model costs in the browser: wasm memory, GPU buffers as the browser makes them, time, bytes fetched; a
 // second time from the disk; and on request a whole run.
 // Not a test, a measurement: `./dev bench heap [FOLDER] [--run STEPS] [--size PIXELS]`, after `./dev bench loading [FOLDER]` made
-// the models there. On a software adapter two steps at 256 pixels take minutes.
+// the models there. On a software adapter a step at 256 pixels takes a quarter of an hour.
 
 import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
