@@ -8,10 +8,10 @@
 //
 // Every failure is an EngineError: `kind` says which, `message` is one sentence for a person.
 
-import { Engine, EngineError } from "./engine.js";
-import { measure } from "./measure.js";
-import { fetchModels, isWeights, namedModel, parseReference, pickedModel } from "./models.js";
-import { chosenFiles } from "./picked.js";
+import { Engine, EngineError } from "./engine/engine.js";
+import { measure } from "./engine/measure.js";
+import { fetchModels, isWeights, namedModel, parseReference, pickedModel } from "./engine/models.js";
+import { chosenFiles } from "./engine/picked.js";
 
 export { EngineError };
 

@@ -1,5 +1,5 @@
 // The dedicated worker in which the wasm module lives, so that the page stays responsive while the model computes.
-// It answers the requests of engine.js one message each; the protocol is the types below.
+// It answers the requests of engine/engine.js one message each; the protocol is the types below.
 
 import init, {
   cancel,

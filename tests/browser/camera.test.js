@@ -12,7 +12,7 @@ after(() => tools?.close());
 
 /** Opens the dialog; `script` runs in the page before. Every track that was ever handed out is kept in `window.tracks`. */
 async function open(script, options = {}) {
-  const opened = await tools.open("camera.js", options);
+  const opened = await tools.open("pictures/camera.js", options);
   const { page } = opened;
   await page.evaluate(() => {
     window.tracks = [];

@@ -9,7 +9,7 @@ before(async () => {
 after(() => tools?.close());
 
 async function open(options) {
-  const opened = await tools.open("compare-view.js", options);
+  const opened = await tools.open("results/compare-view.js", options);
   const { page } = opened;
   await page.evaluate(async (url) => {
     window.view = new window.tool.CompareView(document.getElementById("view"));

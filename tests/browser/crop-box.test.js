@@ -10,7 +10,7 @@ after(() => tools?.close());
 
 /** Opens the dialog on the 600 × 400 sample from a button, as the page does. */
 async function open(choices = {}, options = {}) {
-  const opened = await tools.open("crop-box.js", options);
+  const opened = await tools.open("pictures/crop-box.js", options);
   const { page } = opened;
   await page.evaluate(
     ([url, choices]) => {

@@ -9,7 +9,7 @@ before(async () => {
 after(() => tools?.close());
 
 test("a curve is drawn with a marker a step, and says what it shows", async () => {
-  const { page, faults, context } = await tools.open("curve.js");
+  const { page, faults, context } = await tools.open("forms/curve.js");
   await page.evaluate(() => {
     const { curvePoints, drawCurve } = window.tool;
     const draw = (drawing) => {

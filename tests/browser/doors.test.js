@@ -35,7 +35,7 @@ async function examine(mask, { page: tab, server } = page) {
   await tab.goto(`${server.url}example.html`);
   await tab.evaluate(PLENTY);
   await tab.evaluate(mask);
-  return tab.evaluate(async () => (await import("./doors.js")).examine());
+  return tab.evaluate(async () => (await import("./page/doors.js")).examine());
 }
 
 test("where nothing is missing nothing is said, and the diagnosis has what a report needs", async (t) => {
@@ -171,7 +171,7 @@ test("a phone by its screen and pointer", async () => {
 
 test("problems come before remarks, and this machine's own adapter is read", async (t) => {
   await page.goto("");
-  const { doors, diagnosis } = await page.page.evaluate(async () => (await import("./doors.js")).examine());
+  const { doors, diagnosis } = await page.page.evaluate(async () => (await import("./page/doors.js")).examine());
   t.diagnostic(diagnosis);
   assert.match(diagnosis, /^WebGPU: yes$/m);
   const tones = doors.map(({ tone }) => tone);

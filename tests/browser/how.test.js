@@ -14,7 +14,7 @@ before(async () => {
 after(() => tools?.close());
 
 async function open(options = {}) {
-  const opened = await tools.open("dom.js", options);
+  const opened = await tools.open("shared/dom.js", options);
   await opened.page.goto(`${tools.url}www/how.html`);
   return opened;
 }

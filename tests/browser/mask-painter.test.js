@@ -11,7 +11,7 @@ after(() => tools?.close());
 
 /** Opens the dialog on the 600 × 400 sample with two styles; masks that come out go in again at the next opening. */
 async function open(options = {}) {
-  const opened = await tools.open("mask-painter.js", options);
+  const opened = await tools.open("pictures/mask-painter.js", options);
   const { page } = opened;
   await page.evaluate((url) => {
     const masks = new window.tool.MaskDialog(document.getElementById("dialog"));
@@ -208,7 +208,7 @@ test("a finger paints at phone width; a frame of a feathered stroke is quick", a
   await page.waitForTimeout(100);
   assert.match((await shares())[0], /^on \d+ % of the photo$/);
   const took = await page.evaluate(async () => {
-    const { MaskLayer } = await import("../../www/mask-layer.js");
+    const { MaskLayer } = await import("../../www/pictures/mask-layer.js");
     const layer = new MaskLayer(512, 512);
     layer.feather = 25;
     const began = performance.now();

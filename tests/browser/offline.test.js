@@ -124,7 +124,7 @@ test("a new version arrives at the next visit by itself, whole", async () => {
   const { page } = first;
   const context = page.context();
   await page.close();
-  await deploy({ "app.js": mark("new"), "worker.js": `\nconsole.info("new worker");\n` });
+  await deploy({ "page/app.js": mark("new"), "worker.js": `\nconsole.info("new worker");\n` });
 
   const second = new PageUnderTest(await context.newPage(), server);
   const said = [];
@@ -143,7 +143,7 @@ test("a person who is at it keeps the old version, and is told; another tab keep
   await kept(first);
   const other = await open(first.page.context());
   await other.page.keyboard.press("Tab");
-  await deploy({ "app.js": mark("new") });
+  await deploy({ "page/app.js": mark("new") });
   await other.page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
   await other.page.getByText(/new version of this page/).waitFor();
   assert.deepEqual([await version(first), await version(other)], ["old", "old"]);
@@ -163,11 +163,11 @@ test("half a deployment changes nothing", async () => {
   const first = await visit();
   await kept(first);
   const before = await onDisk(first);
-  await deploy({ "app.js": mark("new") });
-  await appendFile(`${folder}/engine.js`, "\n// of a third version\n");
+  await deploy({ "page/app.js": mark("new") });
+  await appendFile(`${folder}/engine/engine.js`, "\n// of a third version\n");
   await writeFile(
     `${folder}/files.js`,
-    (await readFile(`${folder}/files.js`, "utf8")).replace(/("engine.js": ")\w+/, `$1${"0".repeat(64)}`),
+    (await readFile(`${folder}/files.js`, "utf8")).replace(/("engine\/engine.js": ")\w+/, `$1${"0".repeat(64)}`),
   );
   const problem = await first.page.evaluate(async () => {
     const registration = await navigator.serviceWorker.getRegistration();

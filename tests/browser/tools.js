@@ -25,7 +25,7 @@ export async function startTools(flags = []) {
     url: server.url,
     /**
      * A page with the exports of a module as `window.tool`.
-     * @param {string} module a file of www/ @param {object} [options] of the browser's window
+     * @param {string} module its path in www/ @param {object} [options] of the browser's window
      */
     async open(module, options = {}) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cameraSentence } from "../../www/camera.js";
+import { cameraSentence } from "../../www/pictures/camera.js";
 
 test("each failure of a camera has its sentence", () => {
   const sentence = (name) => cameraSentence(new DOMException("words of the browser", name));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LEAST, middle, move, reshape, resize, set, whole } from "../../www/crop-geometry.js";
+import { LEAST, middle, move, reshape, resize, set, whole } from "../../www/pictures/crop-geometry.js";
 
 const picture = { width: 600, height: 400 };
 const crop = { x: 100, y: 50, width: 200, height: 100 };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CURVE_NAMES, curvePoints, curveValue } from "../../www/curve.js";
+import { CURVE_NAMES, curvePoints, curveValue } from "../../www/forms/curve.js";
 
 const near = (value, expected) => assert.ok(Math.abs(value - expected) < 1e-9, `${value}, not ${expected}`);
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Engine } from "../../www/engine.js";
+import { Engine } from "../../www/engine/engine.js";
 
 class FakeWorker {
   terminated = false;

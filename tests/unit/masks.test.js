@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { crc32 as zlibCrc32 } from "node:zlib";
 import { PNG } from "pngjs";
-import { blur } from "../../www/blur.js";
-import { crc32 } from "../../www/crc32.js";
-import { greyPng } from "../../www/grey-png.js";
-import { History, MaskLayer } from "../../www/mask-layer.js";
-import { drawMasks } from "../../www/mask-overlay.js";
+import { blur } from "../../www/pictures/blur.js";
+import { crc32 } from "../../www/shared/crc32.js";
+import { greyPng } from "../../www/pictures/grey-png.js";
+import { History, MaskLayer } from "../../www/pictures/mask-layer.js";
+import { drawMasks } from "../../www/pictures/mask-overlay.js";
 
 const sum = (pixels) => pixels.reduce((a, b) => a + b, 0);
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { keepingSentence } from "../../www/consent.js";
-import { modelFacts } from "../../www/model-form.js";
+import { keepingSentence } from "../../www/page/consent.js";
+import { modelFacts } from "../../www/forms/model-form.js";
 import {
   bytesKept,
   fetchModels,
@@ -15,8 +15,8 @@ import {
   pickedModel,
   readQuery,
   selectModel,
-} from "../../www/models.js";
-import { keptName } from "../../www/storage.js";
+} from "../../www/engine/models.js";
+import { keptName } from "../../www/page/storage.js";
 
 const base = "https://example.org/styleid/?model=x";
 const model = (changes) => ({

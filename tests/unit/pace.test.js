@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { KeptInversions } from "../../www/kept-inversions.js";
-import { estimate, foretold, knownPace, learnPace, paceKey } from "../../www/pace.js";
-import { DEFAULTS } from "../../www/presets.js";
-import { RunProgress } from "../../www/progress.js";
+import { KeptInversions } from "../../www/engine/kept-inversions.js";
+import { estimate, foretold, knownPace, learnPace, paceKey } from "../../www/engine/pace.js";
+import { DEFAULTS } from "../../www/engine/presets.js";
+import { RunProgress } from "../../www/engine/progress.js";
 
 function storage() {
   const items = new Map();

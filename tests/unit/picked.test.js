@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chosenFiles, droppedFiles, isModelDrop } from "../../www/picked.js";
+import { chosenFiles, droppedFiles, isModelDrop } from "../../www/engine/picked.js";
 
 const fileEntry = (fullPath) => ({
   isFile: true,

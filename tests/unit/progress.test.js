@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { RunProgress, formatBytes, formatBytesOf, formatDuration } from "../../www/progress.js";
+import { RunProgress } from "../../www/engine/progress.js";
+import { formatBytes, formatBytesOf, formatDuration } from "../../www/shared/format.js";
 
 /** What a run of `steps` steps reports, a second apart; each phase says first that none of it is done. */
 function* events(steps) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { History } from "../../www/history.js";
-import { Queue, combine } from "../../www/queue.js";
+import { History } from "../../www/results/history.js";
+import { Queue, combine } from "../../www/engine/queue.js";
 
 const states = (queue) => queue.items.map(({ state }) => state).join(" ");
 

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EngineError } from "../../www/engine.js";
-import { adviceAfter, smallerSize } from "../../www/recovery.js";
+import { EngineError } from "../../www/engine/engine.js";
+import { adviceAfter, smallerSize } from "../../www/engine/recovery.js";
 
 const memory = new EngineError("memory", "The GPU has no memory left; try a smaller size, or close what else uses it.");
 const lost = new EngineError("device", "The GPU was lost (unknown): start again.");

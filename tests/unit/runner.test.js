@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EngineError } from "../../www/engine.js";
-import { DEFAULTS } from "../../www/presets.js";
-import { Declined, Failure, Runner } from "../../www/runner.js";
+import { EngineError } from "../../www/engine/engine.js";
+import { DEFAULTS } from "../../www/engine/presets.js";
+import { Declined, Failure, Runner } from "../../www/engine/runner.js";
 
 const picture = (id) => ({ id, name: id, blob: new Blob([id]), width: 64, height: 64 });
 const job = (changes = {}) => ({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DEFAULTS, PRESETS, lookOf, presetOf } from "../../www/presets.js";
-import { fromFragment, toFragment } from "../../www/share.js";
+import { DEFAULTS, PRESETS, lookOf, presetOf } from "../../www/engine/presets.js";
+import { fromFragment, toFragment } from "../../www/forms/share.js";
 
 const EVERYTHING = {
   model: "owner/repo@main/file.gguf",

@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
-import { crc32 } from "../../www/crc32.js";
-import { zip } from "../../www/zip.js";
+import { crc32 } from "../../www/shared/crc32.js";
+import { zip } from "../../www/results/zip.js";
 
 const text = (words) => new TextEncoder().encode(words);
 const date = new Date(2026, 10, 23, 16, 5, 43);

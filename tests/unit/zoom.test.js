@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FIT, MAX_ZOOM, clampView, panBy, resizeView, zoomAt } from "../../www/zoom.js";
+import { FIT, MAX_ZOOM, clampView, panBy, resizeView, zoomAt } from "../../www/results/zoom.js";
 
 const box = { width: 400, height: 200 };
 

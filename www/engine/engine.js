@@ -1,0 +1,316 @@
+// The page's side of the worker: a small promise API. A worker whose GPU or memory is gone, that has trapped or died, or that
+// does not let go when it is cancelled is thrown away; the next call starts a fresh one, so nothing is ever stuck with it.
+
+import { startWorker, staysInside, watchLife } from "./worker-life.js";
+
+/**
+ * @typedef {import("../styleid.js").Adapter} Adapter
+ * @typedef {import("../styleid.js").KeptModels} KeptModels
+ * @typedef {import("../styleid.js").Measures} Measures
+ * @typedef {import("../styleid.js").ModelInfo} ModelInfo
+ * @typedef {import("../styleid.js").ModelOptions} ModelOptions
+ * @typedef {import("../styleid.js").Options} Options
+ * @typedef {import("../styleid.js").PickedFile} PickedFile
+ * @typedef {import("../styleid.js").PictureInfo} PictureInfo
+ * @typedef {import("../styleid.js").Preview} Preview
+ * @typedef {import("../styleid.js").ProgressEvent} ProgressEvent
+ * @typedef {import("../styleid.js").Request} Request
+ * @typedef {import("../styleid.js").Stylized} Stylized
+ * @typedef {import("../styleid.js").ErrorKind} ErrorKind
+ * @typedef {{ signal?: AbortSignal, onEvent?: (event: ProgressEvent) => void, onNotice?: (sentence: string) => void,
+ *   onPreview?: (preview: Preview) => void }} CallOptions
+ * @typedef {Omit<CallOptions, "signal"> & { message: Record<string, unknown>, resolve: (value: any) => void,
+ *   reject: (error: EngineError) => void }} Pending
+ */
+
+/** How long a cancelled call may take to reach its next stopping point before its worker is ended. */
+const CANCEL_GRACE_MS = 8000;
+
+/** An error whose message is one sentence for the person at the page. */
+export class EngineError extends Error {
+  /** @param {ErrorKind} kind @param {string} message */
+  constructor(kind, message) {
+    super(message);
+    this.name = "EngineError";
+    this.kind = kind;
+  }
+}
+
+const KINDS = ["cancelled", "picture", "model", "device", "memory", "settings", "file", "internal"];
+
+/** @param {{ kind: string, message: string }} error */
+function fromReply({ kind, message }) {
+  if (KINDS.includes(kind)) return new EngineError(/** @type {ErrorKind} */ (kind), message);
+  // Not one of the crate's own errors: the browser's, while it fetched or compiled the wasm.
+  return new EngineError(
+    "internal",
+    `The program could not be started (${message}). Check the connection and try again.`,
+  );
+}
+
+const cancelled = () => new EngineError("cancelled", "Cancelled.");
+
+/** What tells one model from another that could be loaded. @param {ModelOptions} model @param {PickedFile[]} files */
+function identify({ source, weights, prediction, hub, gpuBytes = null, halfPrecision = false }, files) {
+  const marks = files.map(({ path, file }) => [path, file.size, file.lastModified]);
+  return JSON.stringify([source, weights, prediction, hub, gpuBytes, halfPrecision, marks]);
+}
+
+export class Engine {
+  /** @type {Worker | null} */ #worker = null;
+  /** Ends the watch over the worker's life. @type {AbortController | null} */ #watch = null;
+  /** Whether the worker may reach only what the page's policy names. */ #isInside = true;
+  /** Whether this browser has refused to start a worker that inherits the policy. */ #isRefused = false;
+  /** @type {Map<number, Pending>} */ #pending = new Map();
+  #lastId = 0;
+  /** @type {Promise<Adapter> | null} */ #device = null;
+  /** @type {{ identity: string, info: ModelInfo } | null} */ #model = null;
+  /** While results are measured; settles, never fails, when they are. @type {Promise<void> | null} */ #measured = null;
+  #createWorker;
+  #cancelGraceMs;
+
+  /** @param {{ createWorker?: (isInside: boolean) => Worker, cancelGraceMs?: number }} [options] for tests */
+  constructor({ createWorker = startWorker, cancelGraceMs = CANCEL_GRACE_MS } = {}) {
+    this.#createWorker = createWorker;
+    this.#cancelGraceMs = cancelGraceMs;
+  }
+
+  /** Opens the WebGPU device, once per worker. @returns {Promise<Adapter>} */
+  device() {
+    const device = (this.#device ??= this.#call({ operation: "openDevice" }));
+    // A refusal is not kept: the person may switch WebGPU on, or plug in a GPU, and try again.
+    device.catch(() => {
+      if (this.#device === device) this.#device = null;
+    });
+    return device;
+  }
+
+  /** @param {Uint8Array} bytes @returns {Promise<PictureInfo>} */
+  check(bytes) {
+    return this.#call({ operation: "checkPicture", bytes });
+  }
+
+  /** A PNG of a picture that browsers do not show. @param {Uint8Array} bytes @param {number} longSide @returns {Promise<Uint8Array<ArrayBuffer>>} */
+  preview(bytes, longSide) {
+    return this.#call({ operation: "previewPicture", bytes, longSide });
+  }
+
+  /**
+   * Loads a model, unless it is the one already loaded.
+   * @param {ModelOptions} model @param {PickedFile[]} files read instead of the model's source where there are any
+   * @param {CallOptions} [options] @returns {Promise<ModelInfo>}
+   */
+  async load(model, files, options = {}) {
+    if (this.#measured) await this.#measured; // one thing at a time; this one takes seconds
+    const isInside = staysInside(model, files);
+    if (isInside !== this.#isInside) await this.#retire();
+    this.#isInside = isInside;
+    await this.device();
+    const identity = identify(model, files);
+    if (this.#model?.identity === identity) return this.#model.info;
+    this.#model = null;
+    const info = await this.#call({ operation: "loadModel", options: model, files }, options);
+    this.#model = { identity, info };
+    return info;
+  }
+
+  /** The models on this computer's disk. @returns {Promise<KeptModels>} */
+  kept() {
+    return this.#call({ operation: "listKept" });
+  }
+
+  /** Removes one of them, or all where `folder` is empty. @param {string} folder @returns {Promise<void>} */
+  purge(folder) {
+    return this.#call({ operation: "purgeKept", folder });
+  }
+
+  /**
+   * Repaints a picture with the loaded model. The pictures' bytes are copied; the caller keeps its own.
+   * @param {Request} request @param {Options} settings @param {CallOptions} [options] @returns {Promise<Stylized>}
+   */
+  stylize(request, settings, options = {}) {
+    return this.#call({ operation: "stylize", request, options: settings }, options);
+  }
+
+  /**
+   * How much of the photo is left in a result, and how near its paintings it came. Needs no model. `load` waits for it.
+   * @param {Request} request the pictures that it was made of @param {Uint8Array} result a picture's file
+   * @param {Uint8Array} weights LPIPS's @param {CallOptions} [options] @returns {Promise<Measures>}
+   */
+  measure(request, result, weights, options = {}) {
+    const before = this.#measured ?? Promise.resolve();
+    const measures = before.then(async () => {
+      await this.device();
+      return this.#call({ operation: "measure", request, result, weights }, options);
+    });
+    const over = () => {
+      if (this.#measured === measured) this.#measured = null;
+    };
+    const measured = measures.then(over, over);
+    this.#measured = measured;
+    return measures;
+  }
+
+  /** Holds the running `stylize` until `resume`; it can be cancelled meanwhile. */
+  pause() {
+    this.#worker?.postMessage({ tell: "pause" });
+  }
+
+  resume() {
+    this.#worker?.postMessage({ tell: "resume" });
+  }
+
+  /** Ends the worker, with whatever it is doing. The next call starts another one. */
+  dispose() {
+    if (this.#worker) this.#stop(this.#worker, cancelled());
+  }
+
+  /** @param {Record<string, unknown>} message as worker.js has it @param {CallOptions} [options] @returns {Promise<any>} */
+  #call(message, { signal, ...listeners } = {}) {
+    if (signal?.aborted) return Promise.reject(cancelled());
+    const worker = (this.#worker ??= this.#start());
+    const id = ++this.#lastId;
+    const result = new Promise((resolve, reject) => {
+      this.#pending.set(id, { message, resolve, reject, ...listeners });
+      worker.postMessage({ id, ...message });
+    });
+    if (!signal) return result;
+
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let grace;
+    const onAbort = () => {
+      // Not the worker of the beginning: the call may have moved on to another one.
+      this.#worker?.postMessage({ tell: "cancel" });
+      grace = setTimeout(() => this.#replace(id, cancelled()), this.#cancelGraceMs);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    return result.finally(() => {
+      clearTimeout(grace);
+      signal.removeEventListener("abort", onAbort);
+    });
+  }
+
+  #start() {
+    const worker = this.#createWorker(this.#isInside && !this.#isRefused);
+    let isAlive = false;
+    worker.onmessage = ({ data }) => {
+      if (worker !== this.#worker) return; // ended, with a last word on its way
+      if ("alive" in data) {
+        isAlive = true;
+        this.#watch = watchLife(data.alive, () => this.#stop(worker, died()));
+      } else if ("panic" in data) {
+        this.#stop(worker, fault(data.panic, data.kind));
+      } else if (this.#pending.has(data.id)) {
+        this.#answer(data);
+      }
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      if (worker !== this.#worker) return;
+      // Some browser may not start a worker from a blob. It is then started from its address, once.
+      if (!isAlive && this.#isInside && !this.#isRefused) {
+        this.#isRefused = true;
+        this.#restart();
+        return;
+      }
+      if (isAlive) return this.#stop(worker, fault(event.message));
+      const why = event.message ? ` (${event.message})` : "";
+      const message = `The program could not be loaded${why}. Check the connection and try again.`;
+      this.#isRefused = false;
+      this.#stop(worker, new EngineError("internal", message));
+    };
+    return worker;
+  }
+
+  /** @param {{ id: number, event?: any, error?: { kind: string, message: string }, value?: unknown }} reply */
+  #answer(reply) {
+    const { id, event } = reply;
+    const call = /** @type {Pending} */ (this.#pending.get(id));
+    if (event) {
+      if ("notice" in event) call.onNotice?.(event.notice);
+      else if ("preview" in event) call.onPreview?.(event.preview);
+      else call.onEvent?.(event);
+      return;
+    }
+    if (!reply.error) {
+      this.#pending.delete(id);
+      call.resolve(reply.value);
+      return;
+    }
+    const error = fromReply(reply.error);
+    const { operation } = call.message;
+    const hasComputed = ["loadModel", "stylize", "measure"].includes(String(operation));
+    const isStarted = KINDS.includes(reply.error.kind);
+    // The GPU's memory comes back, and another device can be had, only with another worker.
+    if ((hasComputed && (error.kind === "device" || error.kind === "memory")) || !isStarted) this.#replace(id, error);
+    else {
+      this.#pending.delete(id);
+      call.reject(error);
+    }
+  }
+
+  /** Ends the worker and fails one call; whatever else it owed is asked of a fresh one. @param {number} id @param {EngineError} error */
+  #replace(id, error) {
+    const call = this.#pending.get(id);
+    if (!call) return;
+    this.#pending.delete(id);
+    this.#restart();
+    call.reject(error);
+  }
+
+  #restart() {
+    this.#end();
+    if (this.#pending.size === 0) return;
+    const worker = (this.#worker = this.#start());
+    for (const [id, { message }] of this.#pending) worker.postMessage({ id, ...message });
+  }
+
+  /** Ends the worker when it owes nothing any more. */
+  async #retire() {
+    while (this.#pending.size > 0) {
+      const owed = [...this.#pending.values()];
+      await Promise.all(
+        owed.map(
+          (call) =>
+            new Promise((settled) => {
+              const { resolve, reject } = call;
+              call.resolve = (value) => (resolve(value), settled(null));
+              call.reject = (error) => (reject(error), settled(null));
+            }),
+        ),
+      );
+    }
+    this.#end();
+  }
+
+  /** Ends a worker and fails what it still owed. @param {Worker} worker @param {EngineError} error */
+  #stop(worker, error) {
+    if (worker !== this.#worker) return;
+    this.#end();
+    const owed = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const call of owed) call.reject(error);
+  }
+
+  #end() {
+    this.#watch?.abort();
+    this.#worker?.terminate();
+    this.#watch = null;
+    this.#worker = null;
+    this.#device = null;
+    this.#model = null;
+  }
+}
+
+const died = () =>
+  new EngineError(
+    "internal",
+    "The browser ended the program, as it does where memory is short. Your choices are kept: try again.",
+  );
+
+/** @param {string} message @param {"internal" | "memory"} [kind] */
+function fault(message, kind = "internal") {
+  if (kind === "memory") return new EngineError(kind, message);
+  const what = message.split("\n")[0];
+  return new EngineError(kind, `The program hit a fault of its own (${what}). Your choices are kept: try again.`);
+}

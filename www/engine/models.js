@@ -1,0 +1,233 @@
+// Which models the page offers, what names one that it does not list, and which of them are on this computer's disk.
+
+/**
+ * @typedef {import("../styleid.js").KeptModel} KeptModel
+ * @typedef {import("../styleid.js").ModelOptions} ModelOptions
+ * @typedef {import("../styleid.js").PickedFile} PickedFile
+ * @typedef {import("../styleid.js").WeightType} WeightType
+ * @typedef {object} Model
+ * @property {string} id
+ * @property {string} name
+ * @property {string} note
+ * @property {string | null} licence null where only the model's own page says it
+ * @property {number | null} bytes what loading it fetches, roughly; null where nobody knows yet
+ * @property {ModelOptions["prediction"]} prediction null leaves it to the files
+ * @property {WeightType} weights what to keep them as, unless the person chooses
+ * @property {string} source what `loadModel` takes, or the name of what was picked
+ * @property {number[]} [injectionLayers] where its makers chose layers for injection, so that they are shown before it is loaded
+ * @property {"page" | "hub" | "web" | "files"} place where it comes from: with this page, the Hub, another address, this computer
+ * @property {PickedFile[]} [picked]
+ */
+
+/** The Hub's own address. */
+export const HUB = "https://huggingface.co";
+
+/** Up to this many bytes a model is fetched without asking. */
+const ASK_ABOVE = 50e6;
+
+/** Weights of a Stable Diffusion 1.x or 2.x without its text encoder, which is not kept: only one embedding of it is. */
+const PARAMETERS = 0.95e9;
+
+/** Bytes a weight; those of 8 and 4 bits come in groups of 32 with a scale of 16 bits. @type {Record<WeightType, number | null>} */
+const BYTES_PER_WEIGHT = { exact: null, f32: 4, f16: 2, q8: 34 / 32, q4: 18 / 32 };
+
+/** @param {string | URL} list address of models.json @returns {Promise<Model[]>} */
+export async function fetchModels(list) {
+  const response = await fetch(list);
+  if (!response.ok)
+    throw new Error(`The list of models could not be fetched (HTTP ${response.status}): reload the page.`);
+  /** @type {(Omit<Model, "place" | "source"> & { url?: string, source?: string })[]} */
+  const models = await response.json();
+  return models.map(({ url, source, ...model }) =>
+    source
+      ? { ...model, source, place: "hub" }
+      : { ...model, source: folder(new URL(url ?? "", response.url)), place: "page" },
+  );
+}
+
+/**
+ * The model that `?model=` asks for: an id of the list, or anything that names a model, which is then offered too.
+ * @param {Model[]} models @param {string | null} wanted @param {string} base what a relative address is relative to
+ * @returns {{ models: Model[], selected: Model, problem: string | null }}
+ */
+export function selectModel(models, wanted, base) {
+  const known = models.find(({ id }) => id === wanted);
+  if (known || !wanted) return { models, selected: known ?? models[0], problem: null };
+  const other = namedModel(wanted, base);
+  if (!other) {
+    const ids = models.map(({ id }) => id).join(", ");
+    const problem = `The address asks for the model “${wanted}”, which is neither one of ${ids} nor the name of one on the Hugging Face Hub nor a web address: ${models[0].name} is selected instead.`;
+    return { models, selected: models[0], problem };
+  }
+  return { models: [...models, other], selected: other, problem: null };
+}
+
+/**
+ * The model that a person names: `owner/repo[@revision][/file]`, a page of the Hub, or another web address. Addresses
+ * relative to `base` begin with a dot or a slash, as `models/x` is a name on the Hub.
+ * @param {string} text @param {string} base @returns {Model | null} null where it names none
+ */
+export function namedModel(text, base) {
+  const wanted = text.trim();
+  const isRelative = /^\.{0,2}\//.test(wanted);
+  const source = isRelative && URL.canParse(wanted, base) ? folder(new URL(wanted, base)) : wanted;
+  const reference = parseReference(source);
+  if (!reference) return null;
+  const shared = { id: wanted, bytes: null, licence: null, prediction: null, weights: weightsOf(wanted) };
+  if ("url" in reference) {
+    const { host, pathname } = new URL(reference.url);
+    const name = `Model at ${host}${pathname.replace(/\/$/, "")}`;
+    return { ...shared, name, note: "A model of your own.", source: reference.url, place: "web" };
+  }
+  const { repo, revision, path } = reference;
+  const name = `${path ? `${path.split("/").at(-1)} of ` : ""}${repo}${revision === "main" ? "" : ` @ ${revision}`}`;
+  return { ...shared, name, note: "A model of your own, on the Hugging Face Hub.", source, place: "hub" };
+}
+
+/** The model in what a person picked or dropped. @param {PickedFile[]} picked @returns {Model} */
+export function pickedModel(picked) {
+  const files = picked.filter(({ path }) => /\.(gguf|safetensors|json|txt)$/i.test(path));
+  const weights = files.filter(({ path }) => isWeights(path));
+  const [first] = picked;
+  const top = first?.path.includes("/") ? first.path.split("/")[0] : null;
+  if (weights.length === 0) {
+    const what = top ? `the folder “${top}”` : first ? `“${first.path}”` : "what you chose";
+    throw new Error(
+      `There is no model in ${what}: choose a .gguf or .safetensors file, or a model's folder in the diffusers layout.`,
+    );
+  }
+  const others = weights.length - 1;
+  const name = top ?? `${weights[0].path}${others > 0 ? ` and ${others} more` : ""}`;
+  return {
+    id: `files:${name}`,
+    name,
+    note: "A model of your own, read from this computer.",
+    licence: null,
+    bytes: weights.reduce((sum, { file }) => sum + file.size, 0),
+    prediction: null,
+    weights: weightsOf(weights[0].path),
+    source: name,
+    place: "files",
+    picked: files,
+  };
+}
+
+/** @param {string} path */
+export const isWeights = (path) => /\.(gguf|safetensors)$/i.test(path);
+
+/**
+ * Takes apart what names a model elsewhere, as the crate does.
+ * @param {string} text @returns {{ repo: string, revision: string, path: string } | { url: string } | null}
+ */
+export function parseReference(text) {
+  const [, scheme, host, rest] = /^(?:(https?):\/\/)?([^/?#]*)\/?([^?#]*)/i.exec(text) ?? [];
+  if (/^((www\.)?huggingface\.co|hf\.co)$/i.test(host)) {
+    const parts = rest.split("/").filter(Boolean).map(decode);
+    const [owner, repo, verb, ...more] = parts;
+    if (/^(api|blog|collections|datasets|docs|models|papers|spaces)$/.test(owner)) return null;
+    if (verb === undefined) return hubReference(owner, repo, []);
+    return /^(tree|blob|resolve|raw)$/.test(verb) && more.length > 0 ? hubReference(owner, repo, more) : null;
+  }
+  if (scheme) return host && !/\s/.test(text) && URL.canParse(text) ? { url: text.replace(/#.*/, "") } : null;
+  if (text.includes("://")) return null;
+  const [owner, name = "", ...more] = text.split("/");
+  if (more.at(-1) === "") more.pop(); // one slash at the end does no harm
+  const [repo, revision] = name.split(/@(.*)/, 2);
+  return hubReference(owner, repo, [revision ?? "main", ...more]);
+}
+
+/** @param {string} owner @param {string | undefined} repo @param {string[]} rest the revision's parts, then the path's */
+function hubReference(owner, repo, rest) {
+  // The revisions of pull requests have slashes: refs/pr/7.
+  const revision = rest.length > 0 ? rest.splice(0, rest[0] === "refs" ? 3 : 1).join("/") : "main";
+  const isName = (/** @type {string | undefined} */ name) => /^[\w][\w.-]{0,95}$/.test(name ?? "");
+  const isPart = (/** @type {string} */ part) => !/^\.{0,2}$|[\\\0\n]/.test(part);
+  const isWhole = !revision.startsWith("refs") || /^refs\/[^/]+\/[^/]+$/.test(revision);
+  if (!isName(owner) || !isName(repo) || !isWhole || !revision.split("/").every(isName) || !rest.every(isPart)) {
+    return null;
+  }
+  return { repo: `${owner}/${repo}`, revision, path: rest.join("/") };
+}
+
+/**
+ * The rest of the page's address: how the model is kept, and where the Hub is.
+ * @param {URLSearchParams} query @returns {{ weights: WeightType | null, hub: string | null, problems: string[] }}
+ */
+export function readQuery(query) {
+  const problems = [];
+  const weights = query.get("weights");
+  const isType = weights !== null && Object.hasOwn(BYTES_PER_WEIGHT, weights);
+  if (weights !== null && !isType) {
+    const types = Object.keys(BYTES_PER_WEIGHT).join(", ");
+    problems.push(
+      `The address asks for weights as “${weights}”, which is none of ${types}: the model's own are taken.`,
+    );
+  }
+  const hub = query.get("hub");
+  const url = hub && URL.canParse(hub) ? new URL(hub) : null;
+  const isOrigin = url !== null && /^https?:$/.test(url.protocol) && url.pathname === "/" && !url.search && !url.hash;
+  if (hub !== null && !isOrigin) {
+    problems.push(
+      `The address names “${hub}” in place of the Hugging Face Hub, which is no address like https://example.org: the Hub itself is taken.`,
+    );
+  }
+  return {
+    weights: isType ? /** @type {WeightType} */ (weights) : null,
+    hub: isOrigin ? url.origin : null,
+    problems,
+  };
+}
+
+/**
+ * What of a model is on the disk. What a mirror serves under a repository's name is not what the Hub does.
+ * @param {Model} model @param {WeightType} weights @param {KeptModel[]} kept @param {string | null} [hub]
+ */
+export function keptCopy(model, weights, kept, hub = null) {
+  if (model.place === "files") return null; // read from where they are
+  const reference = parseReference(model.source);
+  if (!reference) return null;
+  const [origin, revision, file] =
+    "url" in reference
+      ? [reference.url, "", ""]
+      : [hub ? `${hub}/${reference.repo}` : reference.repo, reference.revision, reference.path];
+  const isIt = (/** @type {KeptModel} */ one) =>
+    one.origin === origin && (one.revision ?? "") === revision && (one.file ?? "") === file && one.weights === weights;
+  return kept.find(isIt) ?? null;
+}
+
+/** Whether loading fetches so much that the person is to be asked. @param {Model} model @param {KeptModel | null} kept */
+export const needsConsent = (model, kept) =>
+  model.place !== "files" && !kept?.complete && (model.bytes === null || model.bytes > ASK_ABOVE);
+
+/** Bytes that keeping it takes, roughly; null where nobody knows. @param {Model} model @param {WeightType} weights */
+export function bytesKept({ bytes, place }, weights) {
+  const each = BYTES_PER_WEIGHT[weights];
+  if (each === null || (place === "page" && bytes !== null)) return bytes;
+  return PARAMETERS * each;
+}
+
+/** @param {Model} model @param {string | null} hub @returns {string} whom the person gets it from */
+export function hostOf({ place, source }, hub) {
+  return place === "hub" ? new URL(hub ?? HUB).host : place === "files" ? "" : new URL(source).host;
+}
+
+/** Where a person can read about it. @param {Model} model @param {string | null} hub */
+export function pageOf({ place, source }, hub) {
+  const reference = parseReference(source);
+  return place === "hub" && reference && "repo" in reference ? `${hub ?? HUB}/${reference.repo}` : null;
+}
+
+/** @param {string} name @returns {WeightType} what a file's name says of its weights; otherwise half precision, which loses nothing to be seen */
+const weightsOf = (name) => (/q8_0/i.test(name) ? "q8" : /q4_0/i.test(name) ? "q4" : "f16");
+
+/** @param {string} part */
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return "";
+  }
+}
+
+/** @param {URL} url */
+const folder = ({ href, pathname }) => (href.endsWith("/") || isWeights(pathname) ? href : `${href}/`);

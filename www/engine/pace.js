@@ -1,0 +1,92 @@
+// How long each phase takes on this machine, learned from runs and kept for the next visit; and what a run will take.
+
+import { VERSIONS } from "./presets.js";
+import { formatDuration } from "../shared/format.js";
+
+/**
+ * @typedef {import("./presets.js").Options} Options
+ * @typedef {import("../styleid.js").Phase} Phase
+ * @typedef {{ seconds: number | null, photoKept: boolean, newStyles: number, isFirst: boolean }} Forecast what will be re-used of
+ *   an earlier run, unless there is none
+ * @typedef {Partial<Record<Phase, number>>} Pace seconds: of a step of one picture where the phase has steps, else of it all
+ */
+
+const KEY = "styleid-pace";
+/** Models and sizes to remember; the longest unused go. */
+const MOST = 24;
+/** How much of what was known the newest run replaces. */
+const NEWS = 0.6;
+
+/** Runs with the same key take the same time. @param {string} model what tells models and their weights apart @param {Options} options @param {{ width: number, height: number }} photo */
+export const paceKey = (model, { size, keepAspect, preset }, { width, height }) =>
+  [model, preset, size, size === "keep" || keepAspect ? `${width}×${height}` : "square"].join(" ");
+
+/** @param {Pick<Storage, "getItem">} [storage] @returns {Record<string, Pace>} */
+function readAll(storage) {
+  try {
+    // Where a browser forbids storage, even naming it throws.
+    const all = JSON.parse((storage ?? localStorage).getItem(KEY) ?? "{}");
+    return all && typeof all === "object" && !Array.isArray(all) ? all : {};
+  } catch {
+    return {}; // no storage, or not ours
+  }
+}
+
+/** @param {string} key @param {Pick<Storage, "getItem">} [storage] @returns {Pace | null} null where nothing is known */
+export function knownPace(key, storage) {
+  const pace = readAll(storage)[key];
+  if (!pace || typeof pace !== "object") return null;
+  const sound = Object.entries(pace).filter(([, seconds]) => Number.isFinite(seconds) && seconds >= 0);
+  return sound.length > 0 ? Object.fromEntries(sound) : null;
+}
+
+/** @param {string} key @param {Pace} measured @param {Pick<Storage, "getItem" | "setItem">} [storage] */
+export function learnPace(key, measured, storage) {
+  const known = knownPace(key, storage) ?? {};
+  /** @type {Pace} */
+  const pace = { ...known };
+  for (const [phase, seconds] of /** @type {[Phase, number][]} */ (Object.entries(measured))) {
+    const before = known[phase];
+    pace[phase] = Number((before === undefined ? seconds : before + NEWS * (seconds - before)).toPrecision(3));
+  }
+  const { [key]: _, ...others } = readAll(storage);
+  const kept = Object.fromEntries([...Object.entries(others), [key, pace]].slice(-MOST));
+  try {
+    (storage ?? localStorage).setItem(KEY, JSON.stringify(kept));
+  } catch {
+    // A private window, or no room: the next visit learns it anew.
+  }
+}
+
+/**
+ * Seconds that a run will take, without loading the model.
+ * @param {Pace | null} pace @param {{ options: Options, photoKept: boolean, newStyles: number, isWarm: boolean }} run
+ *   `newStyles`: paintings that have to be inverted
+ * @returns {number | null} null where nobody can say
+ */
+export function estimate(pace, { options, photoKept, newStyles, isWarm }) {
+  const steps = options.steps ?? VERSIONS[options.preset].steps;
+  const step = pace?.stylize ?? pace?.["invert-content"] ?? pace?.["invert-style"];
+  if (!pace || step === undefined) return null;
+  const encoding = pace["encode-content"] ?? pace["encode-style"] ?? step;
+  let seconds = steps * step + (pace.decode ?? 2 * encoding) + (isWarm ? 0 : (pace["warm-up"] ?? 0));
+  if (!photoKept) seconds += (pace["encode-content"] ?? encoding) + steps * (pace["invert-content"] ?? step);
+  seconds += newStyles * ((pace["encode-style"] ?? encoding) + steps * (pace["invert-style"] ?? step));
+  return seconds;
+}
+
+/** A forecast as a sentence; empty where there is nothing to say. @param {Forecast} forecast @param {number} count of results */
+export function foretold({ seconds, photoKept, newStyles, isFirst }, count) {
+  const results = count > 1 ? `${count} results` : "";
+  const time = seconds === null ? "" : `${seconds < 1 ? "" : "about "}${formatDuration(seconds)}`;
+  if (count > 1 || isFirst) {
+    const text = [results, time].filter(Boolean).join(", ");
+    return text && `${text[0].toUpperCase()}${text.slice(1)}.`;
+  }
+  const what = !photoKept
+    ? "Needs new inversions"
+    : newStyles > 0
+      ? "Re-uses the photo's inversion"
+      : "Re-uses both inversions";
+  return time ? `${what}: ${time}.` : `${what}.`;
+}

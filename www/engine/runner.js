@@ -1,0 +1,231 @@
+// Works one job off: the download's consent, the model, the run, and one more try where something was short.
+
+import { adviceAfter } from "./recovery.js";
+import { KeptInversions } from "./kept-inversions.js";
+import { estimate, knownPace, learnPace, paceKey } from "./pace.js";
+import { LAYERS, VERSIONS } from "./presets.js";
+import { RunProgress } from "./progress.js";
+
+/**
+ * @typedef {import("./engine.js").Engine} Engine
+ * @typedef {import("./models.js").Model} Model
+ * @typedef {import("../styleid.js").Crop} Crop
+ * @typedef {import("../styleid.js").ModelOptions} ModelOptions
+ * @typedef {import("./presets.js").Options} Options
+ * @typedef {import("../styleid.js").Stylized} Stylized
+ * @typedef {object} Picture as it was chosen
+ * @property {string} id
+ * @property {Blob} blob as it was given
+ * @property {string} url
+ * @property {string} name
+ * @property {number} width of the upright picture
+ * @property {number} height
+ * @property {Crop | null} crop null takes the middle
+ * @property {Map<string, Blob>} masks of a photo: where each painting goes, by the painting's id
+ * @property {number} weight of a painting that is blended with others
+ * @property {string | null} note what the person might not expect of it
+ * @property {Blob} visible what the browser shows: the same, or a PNG of it
+ * @property {boolean} isShown whether there is something that the browser can show
+ * @property {boolean} hasNoPreview neither the browser nor the crate could make something to show
+ * @typedef {{ picture: Picture, crop: Crop | null, weight: number, mask: Blob | null }} Style
+ * @typedef {{ photo: Picture, crop: Crop | null, styles: Style[], options: Options, model: Model, loading: ModelOptions,
+ *   fragment: string }} Job as everything was when the person said go; `fragment` is the link to its settings
+ * @typedef {{ job: Job, styled: Stylized, reused: boolean }} Outcome the job as it was done at last
+ * @typedef {ReturnType<RunProgress["update"]>} State
+ * @typedef {object} Hooks
+ * @property {AbortSignal} signal
+ * @property {(state: State, phase: import("../styleid.js").Phase) => void} onState
+ * @property {(sentence: string) => void} onNotice
+ * @property {(preview: import("../styleid.js").Preview) => void} onPreview
+ * @property {(info: import("../styleid.js").ModelInfo, job: Job) => void} onLoaded
+ */
+
+/** The person said no to a download. */
+export class Declined extends Error {}
+
+/** A run that failed for good, with what the person may try instead. */
+export class Failure extends Error {
+  /** @param {string} sentence @param {import("./recovery.js").Change[]} offers @param {unknown} cause */
+  constructor(sentence, offers, cause) {
+    super(sentence, { cause });
+    this.offers = offers;
+  }
+}
+
+/** A job with other weights or another size. @param {Job} job @param {import("./recovery.js").Change} change @returns {Job} */
+const changed = (job, { weights, size }) => ({
+  ...job,
+  loading: { ...job.loading, weights: weights ?? job.loading.weights },
+  options: { ...job.options, size: size ?? job.options.size },
+});
+
+/** Previews in one run, roughly: each costs next to nothing, but the eye needs no more. */
+const PREVIEWS = 10;
+
+/** @param {Picture} picture @param {Crop | null} crop */
+const identity = ({ id }, crop) => JSON.stringify([id, crop]);
+
+export class Runner {
+  #engine;
+  #mayLoad;
+  #isKept;
+  #kept = new KeptInversions();
+  /** What was loaded before, by the models' ids. @type {Map<string, import("../styleid.js").ModelInfo>} */ #met =
+    new Map();
+  #isLoading = false;
+  /** What the GPU has been prepared for since the engine began. @type {Set<string>} */ #warm = new Set();
+
+  /**
+   * @param {Engine} engine
+   * @param {{ mayLoad: (model: Model, loading: ModelOptions) => Promise<boolean>, isKept: (model: Model, loading: ModelOptions) => boolean }} models
+   */
+  constructor(engine, { mayLoad, isKept }) {
+    this.#engine = engine;
+    this.#mayLoad = mayLoad;
+    this.#isKept = isKept;
+  }
+
+  /** The layers of a model and its choice of them, as far as that is known before it is loaded. @param {Model} model */
+  layersOf({ id, injectionLayers }) {
+    return this.#met.get(id) ?? { layers: LAYERS, injectionLayers: injectionLayers ?? null };
+  }
+
+  /** What jobs done one after the other will re-use, and how long they will take. @param {Job[]} jobs at least one */
+  forecast(jobs) {
+    const kept = this.#kept.copy();
+    const warm = new Set(this.#warm);
+    const first = kept.of(this.#run(jobs[0]));
+    let seconds = /** @type {number | null} */ (0);
+    for (const job of jobs) {
+      const key = this.#paceKey(job);
+      const one = estimate(knownPace(key), {
+        options: job.options,
+        isWarm: warm.has(key),
+        ...kept.of(this.#run(job)),
+      });
+      seconds = one === null || seconds === null ? null : seconds + one;
+      kept.note(this.#run(job));
+      warm.add(key);
+    }
+    return { ...first, seconds, isFirst: !this.#kept.hasAny };
+  }
+
+  /** @param {Job} job @param {Hooks} hooks @returns {Promise<Outcome>} */
+  async run(job, hooks) {
+    try {
+      return await this.#once(job, hooks);
+    } catch (error) {
+      if (error instanceof Declined || hooks.signal.aborted) throw error;
+      const { sentence, retry, offers } = this.#advice(job, error);
+      if (!retry) throw new Failure(sentence, offers, error);
+      hooks.onNotice(sentence);
+      const other = changed(job, retry);
+      try {
+        return await this.#once(other, hooks);
+      } catch (again) {
+        if (again instanceof Declined || hooks.signal.aborted) throw again;
+        const last = this.#advice(other, again, true);
+        throw new Failure(last.sentence, last.offers, again);
+      }
+    }
+  }
+
+  /** @param {Job} job @param {unknown} error @param {boolean} [isRetry] */
+  #advice({ loading, options, model }, error, isRetry = false) {
+    return adviceAfter(error, {
+      weights: loading.weights,
+      size: options.size,
+      isFree: model.place === "page" || model.place === "files",
+      isLoading: this.#isLoading,
+      isRetry,
+    });
+  }
+
+  /** @param {Job} job @param {Hooks} hooks @returns {Promise<Outcome>} */
+  async #once(job, { signal, onState, onNotice, onPreview, onLoaded }) {
+    const { loading, model, options } = job;
+    await this.#engine.device(); // without one, nobody needs to be asked
+    if (!(await this.#mayLoad(model, loading))) throw new Declined("Nothing was downloaded.");
+    const steps = options.steps ?? VERSIONS[options.preset].steps;
+    const key = this.#paceKey(job);
+    const { photoKept, newStyles } = this.#kept.of(this.#run(job));
+    const progress = new RunProgress({
+      isLocal: model.place === "files" || this.#isKept(model, loading),
+      pace: knownPace(key),
+      steps,
+      photoKept,
+      styles: newStyles,
+    });
+    const listeners = {
+      signal,
+      onNotice: (/** @type {string} */ sentence) => {
+        progress.notLocal();
+        onNotice(sentence);
+      },
+      onEvent: (/** @type {import("../styleid.js").ProgressEvent} */ event) => {
+        if (!signal.aborted) onState(progress.update(event, performance.now()), event.phase);
+      },
+    };
+    const previewEvery = Math.max(1, Math.round(steps / PREVIEWS));
+    try {
+      this.#isLoading = true;
+      const info = await this.#engine.load(loading, model.picked ?? [], listeners);
+      this.#isLoading = false;
+      this.#met.set(model.id, info);
+      onLoaded(info, job);
+      const request = await requestOf(job);
+      const styled = await this.#engine.stylize(request, { ...options, previewEvery }, { ...listeners, onPreview });
+      this.#kept.note(this.#run(job));
+      this.#warm.add(key);
+      learnPace(key, progress.measured);
+      // Without an inversion there are only the reverse steps.
+      return { job, styled, reused: styled.unetCalls <= steps };
+    } catch (error) {
+      this.forget(); // what a run that was ended leaves behind is not known here
+      throw error;
+    }
+  }
+
+  /** What the engine has kept is not known any more. */
+  forget() {
+    this.#kept.forget();
+    this.#warm.clear();
+  }
+
+  /** @param {Job} job */
+  #run({ loading, model, options, photo, crop, styles }) {
+    const layers = options.layers ?? this.layersOf(model).injectionLayers;
+    return {
+      model: modelKey(model, loading),
+      options: { ...options, layers },
+      photo: identity(photo, crop),
+      styles: styles.map((style) => identity(style.picture, style.crop)),
+    };
+  }
+
+  /** @param {Job} job */
+  #paceKey({ loading, model, options, photo, crop }) {
+    return paceKey(modelKey(model, loading), options, crop ?? photo);
+  }
+}
+
+/** @param {Model} model @param {ModelOptions} loading */
+const modelKey = ({ id }, { weights, prediction, gpuBytes, halfPrecision }) =>
+  [id, weights, prediction, gpuBytes, halfPrecision ? "f16" : ""].join(" ").trimEnd();
+
+/** What the worker is asked for. @param {Job} job @returns {Promise<import("../styleid.js").Request>} */
+export async function requestOf({ photo, crop, styles }) {
+  const bytes = async (/** @type {Blob} */ blob) => new Uint8Array(await blob.arrayBuffer());
+  return {
+    content: await bytes(photo.blob),
+    crop,
+    styles: await Promise.all(
+      styles.map(async ({ picture, crop, weight, mask }) => ({
+        picture: await bytes(picture.blob),
+        crop,
+        weight,
+        mask: mask && (await bytes(mask)),
+      })),
+    ),
+  };
+}

@@ -1,0 +1,54 @@
+// How the worker is started, so that it may reach no more than the page says, and how its death is heard of.
+
+/**
+ * @typedef {import("../styleid.js").ModelOptions} ModelOptions
+ * @typedef {import("../styleid.js").PickedFile} PickedFile
+ */
+
+const SCRIPT = new URL("../worker.js", import.meta.url);
+
+/** @type {string | null} */
+let inside = null;
+
+/**
+ * A worker started from a blob inherits the page's content security policy, which lists where it may fetch from; one started
+ * from its own address has the policy of that response, which is none on a plain web server. Another site's page can only
+ * have the first.
+ * @param {boolean} isInside whether the page's policy is to hold
+ */
+export function startWorker(isInside) {
+  if (!isInside && SCRIPT.origin === location.origin) return new Worker(SCRIPT, { type: "module" });
+  inside ??= URL.createObjectURL(new Blob([`import ${JSON.stringify(SCRIPT.href)};`], { type: "text/javascript" }));
+  return new Worker(inside, { type: "module" });
+}
+
+/** Where the Hub and its content network are; index.html's policy lists the same. */
+const HUB_HOST = /(^|\.)(huggingface\.co|hf\.co)$/;
+
+/**
+ * Whether a model is fetched from nowhere but this site and the Hub. Any other address is one that a person has named.
+ * @param {ModelOptions} model @param {PickedFile[]} files
+ */
+export function staysInside({ source, hub }, files) {
+  if (files.length > 0) return true;
+  const isAddress = /^https?:\/\//i.test(source ?? "");
+  const address = isAddress ? source : hub;
+  if (!address || !URL.canParse(address)) return true;
+  const { origin, protocol, hostname } = new URL(address);
+  return origin === SCRIPT.origin || (protocol === "https:" && HUB_HOST.test(hostname));
+}
+
+/**
+ * Calls `onDeath` when the worker that holds the lock `life` is no more, of which the browser says nothing else.
+ * @param {string | null} life null where the worker could take none @param {() => void} onDeath
+ * @returns {AbortController} ends the watch
+ */
+export function watchLife(life, onDeath) {
+  const watch = new AbortController();
+  if (life) {
+    navigator.locks.request(life, { signal: watch.signal }, onDeath).catch(() => {
+      // The watch has ended, or this page may use no locks: then a death shows as a run that stands still.
+    });
+  }
+  return watch;
+}

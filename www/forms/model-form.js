@@ -1,0 +1,227 @@
+// The model section: which model, what its weights are kept as, and the ways to name one that is not listed.
+
+import { HUB, hostOf, isWeights, keptCopy, namedModel, parseReference, pickedModel } from "../engine/models.js";
+import { chosenFiles } from "../engine/picked.js";
+import { formatBytes } from "../shared/format.js";
+
+/**
+ * @typedef {import("../engine/models.js").Model} Model
+ * @typedef {import("../styleid.js").KeptModel} KeptModel
+ * @typedef {import("../styleid.js").ModelInfo} ModelInfo
+ * @typedef {import("../styleid.js").ModelOptions} ModelOptions
+ * @typedef {import("../styleid.js").PickedFile} PickedFile
+ * @typedef {import("../styleid.js").WeightType} WeightType
+ */
+
+/** @type {Record<WeightType, string>} */
+const WEIGHT_NOTES = {
+  exact: "The file's own values, nothing rounded: as much memory and disk as the file takes.",
+  f32: "Full precision, 3.8 GB of memory and disk for Stable Diffusion: never better than the file is.",
+  f16: "Half precision, 1.9 GB of memory and disk for Stable Diffusion: no difference to be seen.",
+  q8: "A byte a weight, 1 GB of memory and disk for Stable Diffusion: hardly a difference to be seen.",
+  q4: "Half a byte a weight, 0.5 GB of memory and disk for Stable Diffusion: the least there is, at some cost in detail.",
+};
+
+const PREDICTIONS = { epsilon: "the noise (ε)", v_prediction: "the velocity (v)" };
+
+/** What there is to know before a model is loaded. @param {Model} model @param {KeptModel | null} copy @param {string | null} hub */
+export function modelFacts(model, copy, hub) {
+  const { bytes, place } = model;
+  const size = bytes === null ? "Size not known yet" : formatBytes(bytes);
+  const onDisk = copy ? formatBytes(copy.bytes) : "";
+  const licence = model.licence ? ` Licence: ${model.licence}.` : "";
+  if (place === "files") return `${size}, read from where it is; nothing is fetched.`;
+  if (copy?.complete) return `On this computer, ${onDisk}: nothing is fetched.${licence}`;
+  if (place === "page") return `${size}, comes with this page.${licence}`;
+  const partly = copy ? ` Partly on this computer, ${onDisk}: loading goes on from there.` : "";
+  return `${size}, fetched once from ${hostOf(model, hub)}.${partly}${licence}`;
+}
+
+export class ModelForm {
+  /** @type {Model[]} */ models = [];
+  /** @type {KeptModel[]} */ #kept = [];
+  #root;
+  #hub;
+  #weights;
+  #onSelect;
+  #onChoose;
+  #gpu;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {{ hub: string | null, weights: WeightType | null, gpu: import("./gpu-form.js").GpuForm,
+   *   onSelect: (name: string) => void, onChoose: (model: Model) => void }} options `weights` overrules the
+   *   models' own; `onSelect` hears of models that a person added, `onChoose` of every model that becomes the selected one
+   */
+  constructor(root, { hub, weights, gpu, onSelect, onChoose }) {
+    this.#root = root;
+    this.#hub = hub;
+    this.#weights = weights;
+    this.#onSelect = onSelect;
+    this.#onChoose = onChoose;
+    this.#gpu = gpu;
+    this.#select("model").addEventListener("change", () => this.#choose());
+    this.#select("weights").addEventListener("change", () => this.#describe());
+    const reference = this.#input("reference");
+    reference.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.#name(reference.value);
+    });
+    this.#part("use").addEventListener("click", () => this.#name(reference.value));
+    for (const id of ["model-file", "model-folder"]) {
+      const input = this.#input(id);
+      input.addEventListener("change", () => {
+        const files = chosenFiles(input.files ?? []);
+        input.value = ""; // so that choosing the same file again is a change again
+        if (files.length > 0) void this.take(files);
+      });
+    }
+  }
+
+  /** @param {Model[]} models @param {Model} selected */
+  offer(models, selected) {
+    this.models = models;
+    this.#select("model").replaceChildren(
+      ...models.map(({ id, name, bytes, place }) => {
+        const size = bytes === null ? "" : ` · ${formatBytes(bytes)}`;
+        return new Option(place === "files" ? `${name} (yours)` : name + size, id, false, id === selected.id);
+      }),
+    );
+    this.#choose();
+  }
+
+  /**
+   * Selects a model as a link or an earlier result has it.
+   * @param {Model} model @param {Pick<ModelOptions, "weights" | "prediction">} loading
+   */
+  select(model, { weights, prediction }) {
+    const isOffered = this.models.some(({ id }) => id === model.id);
+    this.offer(isOffered ? this.models : [...this.models, model], model);
+    this.#select("weights").value = weights;
+    this.#select("prediction").value = prediction ?? "";
+    this.#describe();
+  }
+
+  /** @returns {Model | undefined} */
+  get selected() {
+    return this.models.find(({ id }) => id === this.#select("model").value);
+  }
+
+  /** @returns {WeightType} */
+  get weights() {
+    return /** @type {WeightType} */ (this.#select("weights").value);
+  }
+
+  /** What of a model is on the disk. @param {Model} model @param {WeightType} weights */
+  copyOf(model, weights) {
+    return keptCopy(model, weights, this.#kept, this.#hub);
+  }
+
+  /** What the person says that the UNet predicts. */
+  get chosenPrediction() {
+    return /** @type {ModelOptions["prediction"] | ""} */ (this.#select("prediction").value) || null;
+  }
+
+  /** What loads a model as the form says. @param {Model} model @returns {ModelOptions} */
+  options(model) {
+    return {
+      source: model.source,
+      weights: this.weights,
+      prediction: this.chosenPrediction ?? this.#listedPrediction(model),
+      hub: this.#hub,
+      ...this.#gpu.options,
+    };
+  }
+
+  /** @param {KeptModel[]} kept */
+  setKept(kept) {
+    this.#kept = kept;
+    this.#describe();
+  }
+
+  /** @param {Model} model @param {ModelInfo} info */
+  showLoaded(model, { name, version, prediction, predictionBy, parameters, bytes }) {
+    if (this.selected !== model) return;
+    const kind = version === "unconditional" ? "without a text encoder" : `Stable Diffusion ${version}`;
+    const millions = (parameters / 1e6).toFixed(parameters < 1e7 ? 1 : 0);
+    this.#part("model-note").textContent =
+      `${name}, ${kind}: ${millions} million parameters, ${formatBytes(bytes)}, loaded.`;
+    const isListed = !this.#select("prediction").value && this.#listedPrediction(model) !== null;
+    this.#part("prediction-note").textContent =
+      `The loaded model predicts ${PREDICTIONS[prediction]}: ${isListed ? "this page's list says so" : predictionBy}.`;
+  }
+
+  /** Offers and selects the model in picked or dropped files. @param {PickedFile[] | Promise<PickedFile[]>} files */
+  async take(files) {
+    this.#complain("");
+    try {
+      this.#add(pickedModel(await files));
+    } catch (error) {
+      this.#complain(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** @param {string} text */
+  #name(text) {
+    const model = namedModel(text, document.baseURI);
+    if (model) {
+      this.#complain("");
+      this.#add(this.models.find(({ id }) => id === model.id) ?? model);
+    } else {
+      const given = text.trim() ? `“${text.trim()}” names no model` : "No model is named";
+      this.#complain(
+        `${given}: give owner/repository as on ${new URL(HUB).host}, with @revision and /file if need be, or an address that starts with https://.`,
+      );
+      this.#input("reference").focus();
+    }
+  }
+
+  /** @param {Model} model */
+  #add(model) {
+    this.offer([...this.models.filter(({ id }) => id !== model.id), model], model);
+    this.#onSelect(model.name);
+  }
+
+  /** @param {string} sentence */
+  #complain(sentence) {
+    this.#part("own-problem").textContent = sentence;
+    if (sentence) this.#part("own").setAttribute("open", "");
+  }
+
+  #choose() {
+    const model = this.selected;
+    if (model) this.#select("weights").value = this.#weights ?? model.weights;
+    this.#select("prediction").value = "";
+    this.#part("prediction-note").textContent =
+      "Only for files that do not say it, or say it wrongly: with the wrong one, results are noise.";
+    this.#part("model-note").textContent = model?.note ?? "";
+    this.#describe();
+    if (model) this.#onChoose(model);
+  }
+
+  #describe() {
+    const { selected: model, weights } = this;
+    this.#part("weights-note").textContent = WEIGHT_NOTES[weights];
+    this.#part("model-facts").textContent = model ? modelFacts(model, this.copyOf(model, weights), this.#hub) : "";
+  }
+
+  /** What the list says of a single file, which cannot say it itself. @param {Model} model */
+  #listedPrediction({ source, prediction }) {
+    const reference = parseReference(source);
+    return reference && "path" in reference && isWeights(reference.path) ? prediction : null;
+  }
+
+  /** @param {string} id */
+  #part(id) {
+    return /** @type {HTMLElement} */ (this.#root.querySelector(`#${id}`));
+  }
+
+  /** @param {string} id */
+  #select(id) {
+    return /** @type {HTMLSelectElement} */ (this.#part(id));
+  }
+
+  /** @param {string} id */
+  #input(id) {
+    return /** @type {HTMLInputElement} */ (this.#part(id));
+  }
+}

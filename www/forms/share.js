@@ -1,0 +1,164 @@
+// Settings as the fragment of an address, and back. Only what differs from the defaults is written; what cannot be read is
+// named in a sentence, and everything else of the link is kept.
+
+import { DEFAULTS, LAYERS } from "../engine/presets.js";
+
+/**
+ * @typedef {import("../engine/presets.js").Options} Options
+ * @typedef {import("../styleid.js").Curve} Curve
+ * @typedef {import("../styleid.js").WeightType} WeightType
+ * @typedef {object} Shared
+ * @property {Partial<Options>} options those that the link names; the others are the defaults
+ * @property {string | null} model its id or what names it; null where the link does not say
+ * @property {WeightType | null} weights
+ * @property {"epsilon" | "v_prediction" | null} prediction
+ * @property {"each" | "blend"} several what several paintings make
+ * @property {number[]} mix the paintings' weights, in their order
+ */
+
+/** How one setting is written and read; `read` gives undefined for what it cannot be. @typedef {{ write: (value: any) => string, read: (text: string) => any, expects: string }} Kind */
+
+/** @param {number} min @param {number} max @param {boolean} [whole] @returns {Kind} */
+const number = (min, max, whole = false) => ({
+  write: String,
+  read: (text) => {
+    const value = text.trim() === "" ? NaN : Number(text);
+    return value >= min && value <= max && (!whole || Number.isInteger(value)) ? value : undefined;
+  },
+  expects: `a ${whole ? "whole number" : "number"} from ${min} to ${max}`,
+});
+/** @param {string[]} values @returns {Kind} */
+const oneOf = (...values) => ({
+  write: String,
+  read: (text) => (values.includes(text) ? text : undefined),
+  expects: `one of ${values.join(", ")}`,
+});
+/** @type {Kind} */
+const yesNo = {
+  write: (value) => (value ? "1" : "0"),
+  read: (text) => (text === "1" ? true : text === "0" ? false : undefined),
+  expects: "1 or 0",
+};
+
+const CURVES = ["constant", "linear", "cosine", "sqrt", "quadratic", "exponential"];
+/** @param {number} min @param {number} max @returns {Kind} */
+const curve = (min, max) => ({
+  write: ({ curve, end }) => `${curve}-${end}`,
+  read: (text) => {
+    const [name, rest = ""] = text.split(/-(.*)/s);
+    const end = number(min, max).read(rest);
+    return CURVES.includes(name) && end !== undefined ? { curve: name, end } : undefined;
+  },
+  expects: `a curve and its end, such as cosine-${min === 0 ? 0.375 : 1}`,
+});
+/** @type {Kind} */
+const layers = {
+  write: (value) => value.join("-"),
+  read: (text) => {
+    const list = text === "" ? [] : text.split("-").map(Number);
+    const sorted = [...new Set(list)].sort((a, b) => a - b);
+    return sorted.every((layer) => LAYERS.includes(layer)) ? sorted : undefined;
+  },
+  expects: "layers from 3 to 11, such as 9-10-11",
+};
+/** @type {Kind} */
+const byLayer = {
+  write: (value) =>
+    Object.entries(value)
+      .map(([layer, gamma]) => `${layer}_${gamma}`)
+      .join("-"),
+  read: (text) => {
+    const pairs = text.split("-").map((pair) => pair.split("_"));
+    const fits = pairs.every(
+      ([layer, gamma = ""]) => LAYERS.includes(Number(layer)) && number(0, 1).read(gamma) !== undefined,
+    );
+    return fits ? Object.fromEntries(pairs.map(([layer, gamma]) => [String(Number(layer)), Number(gamma)])) : undefined;
+  },
+  expects: "layers with their γ, such as 6_0.75-7_0.6",
+};
+/** @type {Kind} */
+const size = {
+  write: String,
+  read: (text) => (text === "keep" ? "keep" : number(64, 1024, true).read(text)),
+  expects: "a whole number from 64 to 1024, or keep",
+};
+/** @type {Kind} */
+const mix = {
+  write: (value) => value.join("-"),
+  read: (text) => {
+    const values = text.split("-").map(number(0.05, 10).read);
+    return values.includes(undefined) || values.length > 4 ? undefined : values;
+  },
+  expects: "up to four weights, such as 1-0.5",
+};
+
+/** What a link calls a setting. @type {[name: string, setting: keyof Options, kind: Kind][]} */
+const SETTINGS = [
+  ["version", "preset", oneOf("diffusers", "ldm")],
+  ["steps", "steps", number(1, 999, true)],
+  ["layers", "layers", layers],
+  ["adain", "initAdain", yesNo],
+  ["injection", "attnInjection", yesNo],
+  ["seed", "vaeSample", number(0, 4294967295, true)],
+  ["gamma", "gamma", number(0, 1)],
+  ["gamma-curve", "gammaCurve", curve(0, 1)],
+  ["gamma-layers", "gammaByLayer", byLayer],
+  ["t", "temperature", number(0.1, 10)],
+  ["t-curve", "temperatureCurve", curve(0.1, 10)],
+  ["together", "blend", oneOf("together", "average")],
+  ["colours", "keepColours", yesNo],
+  ["damping", "damping", number(0, 1)],
+  ["size", "size", size],
+  ["shape", "keepAspect", yesNo],
+];
+/** The rest of a link. @type {[name: string, field: Exclude<keyof Shared, "options">, kind: Kind][]} */
+const OTHERS = [
+  ["model", "model", { write: String, read: (text) => text.trim() || undefined, expects: "a model" }],
+  ["weights", "weights", oneOf("exact", "f32", "f16", "q8", "q4")],
+  ["predicts", "prediction", oneOf("epsilon", "v_prediction")],
+  ["several", "several", oneOf("each", "blend")],
+  ["mix", "mix", mix],
+];
+
+/** @param {Omit<Shared, "options"> & { options: Options }} shared @returns {string} what follows the # */
+export function toFragment(shared) {
+  const parameters = new URLSearchParams();
+  for (const [name, field, kind] of OTHERS) {
+    const value = shared[field];
+    const isDefault = value === null || value === "each" || (Array.isArray(value) && value.every((each) => each === 1));
+    if (!isDefault) parameters.set(name, kind.write(value));
+  }
+  for (const [name, setting, kind] of SETTINGS) {
+    const value = shared.options[setting];
+    if (value !== null && JSON.stringify(value) !== JSON.stringify(DEFAULTS[setting])) {
+      parameters.set(name, kind.write(value));
+    }
+  }
+  return parameters.toString().replaceAll("%2F", "/").replaceAll("%40", "@").replaceAll("%3A", ":");
+}
+
+/**
+ * @param {string} fragment with or without its #
+ * @returns {{ shared: Shared, problems: string[] } | null} null where the fragment is no link of this kind
+ */
+export function fromFragment(fragment) {
+  const parameters = new URLSearchParams(fragment.replace(/^#/, ""));
+  const known = new Map([...SETTINGS, ...OTHERS].map(([name, field, kind]) => [name, { field, kind }]));
+  if (![...parameters].some(([name, value]) => known.has(name) || value !== "")) return null;
+  /** @type {string[]} */
+  const problems = [];
+  /** @type {Record<string, any>} */
+  const found = {};
+  for (const [name, text] of parameters) {
+    const entry = known.get(name);
+    const value = entry?.kind.read(text);
+    if (!entry) problems.push(`The link names “${brief(name)}”, which this page does not know: it is left out.`);
+    else if (value !== undefined) found[entry.field] = value;
+    else problems.push(`The link's ${name} is “${brief(text)}”, not ${entry.kind.expects}: it is left out.`);
+  }
+  const { model = null, weights = null, prediction = null, several = "each", mix = [], ...options } = found;
+  return { shared: { options, model, weights, prediction, several, mix }, problems };
+}
+
+/** @param {string} text */
+const brief = (text) => (text.length > 40 ? `${text.slice(0, 40)}…` : text);

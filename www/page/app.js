@@ -1,0 +1,323 @@
+// The page: connects the slots, the forms, the engine, the queue and the result.
+
+import { BlendForm } from "../forms/blend-form.js";
+import { CameraDialog } from "../pictures/camera.js";
+import { CompareView } from "../results/compare-view.js";
+import { Consent } from "./consent.js";
+import { CropDialog } from "../pictures/crop-box.js";
+import { DoorsView } from "./doors-view.js";
+import { Engine } from "../engine/engine.js";
+import { GpuForm } from "../forms/gpu-form.js";
+import { History, HistoryView } from "../results/history.js";
+import { MaskDialog } from "../pictures/mask-painter.js";
+import { measure } from "../engine/measure.js";
+import { ModelForm } from "../forms/model-form.js";
+import { fetchModels, needsConsent, readQuery, selectModel } from "../engine/models.js";
+import { Notifications, titleProgress } from "./notify.js";
+import { goOffline } from "./offline.js";
+import { droppedFiles, isModelDrop } from "../engine/picked.js";
+import { PictureSlot, pastedPictures } from "../pictures/picture-slot.js";
+import { QueueView } from "./queue-view.js";
+import { Queue } from "../engine/queue.js";
+import { ResultView } from "../results/result-view.js";
+import { RunBar } from "./run-bar.js";
+import { Runner, requestOf } from "../engine/runner.js";
+import { EXAMPLE, PAINTINGS, PHOTOS } from "./samples.js";
+import { Settings } from "../forms/settings.js";
+import { fromFragment } from "../forms/share.js";
+import { StoragePanel } from "./storage.js";
+import { Workshop } from "./workshop.js";
+
+/**
+ * @typedef {import("../results/history.js").Entry} Entry
+ * @typedef {import("../engine/models.js").Model} Model
+ * @typedef {import("../engine/runner.js").Picture} Picture
+ * @typedef {import("../engine/runner.js").Job} Job
+ * @typedef {import("../engine/queue.js").Item<Job, Entry>} Item
+ */
+
+/** @template {HTMLElement} [T=HTMLElement] @param {string} id @returns {T} */
+const element = (id) => /** @type {T} */ (document.getElementById(id));
+/** @param {unknown} error */
+const sentence = (error) => (error instanceof Error ? error.message : String(error));
+/** @param {string} id */
+const dialog = (id) => /** @type {HTMLDialogElement} */ (element(id));
+
+const engine = new Engine();
+const camera = new CameraDialog(dialog("camera-dialog"));
+const cropper = new CropDialog(dialog("crop-dialog"));
+const query = new URLSearchParams(location.search);
+const { weights, hub, problems } = readQuery(query);
+
+// ---- pictures
+
+/** @param {Picture} picture */
+function crop(picture) {
+  const { size, keepAspect } = settings.read();
+  return cropper.edit(picture, { aspect: size === "keep" || keepAspect ? null : 1, crop: picture.crop });
+}
+/** What both slots share. */
+const slotOptions = {
+  check: (/** @type {Uint8Array} */ bytes) => engine.check(bytes),
+  preview: (/** @type {Uint8Array} */ bytes) => engine.preview(bytes, 1024),
+  onChange: () => picturesChanged(),
+  crop,
+  takePhoto: () => camera.take(),
+};
+const photo = new PictureSlot(element("photo"), { ...slotOptions, what: "photo", samples: PHOTOS });
+const painting = new PictureSlot(element("painting"), { ...slotOptions, what: "painting", samples: PAINTINGS });
+
+function picturesChanged() {
+  blend.setPictures(photo.picture, painting.pictures);
+  workshop.foretell();
+}
+
+// ---- forms
+
+const form = /** @type {HTMLFormElement} */ (element("run"));
+const settings = new Settings(form);
+const blend = new BlendForm(element("blend"), {
+  masks: new MaskDialog(dialog("mask-dialog")),
+  onChange: () => workshop.foretell(),
+});
+const gpu = new GpuForm(element("gpu"), { onChange: () => workshop.foretell() });
+const modelForm = new ModelForm(element("models"), {
+  hub,
+  weights,
+  gpu,
+  onSelect: (name) => bar.say(`The model ${name} is selected.`),
+  onChoose: (model) => settings.setModel(runner.layersOf(model)),
+});
+const consent = new Consent(dialog("consent"));
+const storage = new StoragePanel(element("storage"), {
+  async purge(folder, name) {
+    await engine.purge(folder);
+    await refreshKept();
+    bar.say(folder ? `${name} was removed from this computer.` : "All models were removed from this computer.");
+  },
+});
+const notifications = new Notifications(/** @type {HTMLInputElement} */ (element("notify")), element("notify-note"));
+
+// ---- the run and what comes of it
+
+const bar = new RunBar(element("go-bar"), {
+  cancel: () => workshop.cancel(),
+  pause: () => engine.pause(),
+  resume: () => engine.resume(),
+});
+const runner = new Runner(engine, {
+  mayLoad,
+  isKept: (model, loading) => modelForm.copyOf(model, loading.weights)?.complete ?? false,
+});
+/** @type {Queue<Job, Entry>} */
+const queue = new Queue(() => showQueue());
+const queueView = new QueueView(element("queue"), {
+  cancel: (item) => workshop.cancelItem(item),
+  retry: (item) => workshop.retry(item),
+  open: ({ result: entry }) => entry && openEntry(entry),
+  resume: () => void workshop.work(),
+  clear: () => queue.cancelWaiting(),
+  zip: () => void workshop.saveZip(),
+});
+const history = new History();
+const historyView = new HistoryView(element("history"), openEntry);
+const result = new ResultView(element("result"), {
+  linkTo,
+  use: useEntry,
+  again(entry) {
+    if (workshop.isRunning) return bar.say("Wait for the run, or cancel it first.");
+    useEntry(entry);
+    void workshop.repeat(entry);
+  },
+  async measure(entry) {
+    if (workshop.isRunning) throw new Error("Wait for the run, or cancel it first.");
+    const pictures = await requestOf(entry);
+    try {
+      return await measure(engine, pictures, new Uint8Array(await entry.png.arrayBuffer()));
+    } catch (error) {
+      runner.forget(); // the worker may be another one now
+      throw error;
+    }
+  },
+});
+const workshop = new Workshop({
+  photo,
+  painting,
+  settings,
+  blend,
+  modelForm,
+  runner,
+  queue,
+  bar,
+  result,
+  onRunning(isRunning) {
+    storage.setLoading(isRunning);
+    showQueue();
+    if (!isRunning) void refreshKept();
+  },
+  onResult(entry) {
+    history.add(entry);
+    showHistory();
+  },
+  onLoaded: () => void refreshKept(),
+  onEnd: (sentence) => notifications.tell(sentence),
+});
+
+function showQueue() {
+  queueView.show(queue.items, workshop.isRunning);
+}
+
+/** Downloads that the person has said go to on this visit. @type {Set<string>} */
+const agreed = new Set();
+
+// ---- history and links
+
+function showHistory() {
+  historyView.show(history.entries, result.entry);
+}
+
+/** @param {Entry} entry */
+function openEntry(entry) {
+  result.show(entry, { isOld: true });
+  result.focus();
+  showHistory();
+}
+
+/** Puts an entry's pictures and settings back. @param {Entry} entry */
+function useEntry({ photo: picture, crop, styles, options, model, loading, fragment }) {
+  picture.crop = crop;
+  for (const style of styles) {
+    Object.assign(style.picture, { crop: style.crop, weight: style.weight });
+    if (style.mask) picture.masks.set(style.picture.id, style.mask);
+    else picture.masks.delete(style.picture.id);
+  }
+  settings.write(options);
+  const shared = fromFragment(fragment)?.shared;
+  photo.restore([picture]);
+  painting.restore(styles.map((style) => style.picture));
+  blend.write({ several: shared?.several ?? "each", mix: styles.map(({ weight }) => weight) });
+  modelForm.select(model, { weights: loading.weights, prediction: shared?.prediction ?? null });
+  workshop.foretell();
+  bar.say("The pictures and settings of that result are back.");
+}
+
+/** @param {Entry} entry */
+function linkTo({ fragment, model }) {
+  const search = hub ? `?${new URLSearchParams({ hub })}` : "";
+  const url = `${location.origin}${location.pathname}${search}#${fragment}`;
+  return model.place === "files"
+    ? { url, sentence: "It holds every setting; your model's files and your pictures stay here." }
+    : { url, sentence: "It holds the model and every setting; your pictures stay here." };
+}
+
+/** Takes the settings of the address's fragment. @returns {string} what is wrong with it */
+function openLink() {
+  const link = fromFragment(location.hash);
+  if (!link) return "";
+  const { shared, problems } = link;
+  settings.write(shared.options);
+  blend.write(shared);
+  const named = shared.model === null ? null : selectModel(modelForm.models, shared.model, document.baseURI);
+  if (named?.problem) problems.push(named.problem.replace("The address", "The link"));
+  else if (named) modelForm.offer(named.models, named.selected);
+  const model = modelForm.selected;
+  if (model && !named?.problem) {
+    modelForm.select(model, { weights: shared.weights ?? weights ?? model.weights, prediction: shared.prediction });
+  }
+  workshop.foretell();
+  return problems.join(" ");
+}
+
+addEventListener("hashchange", () => {
+  const problem = openLink();
+  if (problem) bar.say(problem, "problem");
+  else if (fromFragment(location.hash)) bar.say("The settings of the link are set.");
+});
+
+// ---- models
+
+async function offerModels() {
+  try {
+    const listed = await fetchModels(new URL("../models.json", import.meta.url));
+    const { models, selected, problem } = selectModel(listed, query.get("model"), document.baseURI);
+    modelForm.offer(models, selected);
+    const all = [problem, ...problems, openLink()].filter(Boolean).join(" ");
+    if (all) bar.say(all, "problem");
+    else if (fromFragment(location.hash)) bar.say("The settings of the link are set: choose your pictures.");
+  } catch (error) {
+    bar.say(sentence(error), "problem");
+  }
+}
+
+/** Looks up what is on the disk. @returns {Promise<import("./consent.js").Room>} what room there is */
+async function refreshKept() {
+  try {
+    const kept = await engine.kept();
+    modelForm.setKept(kept.models);
+    storage.show(kept, modelForm.models);
+    return kept;
+  } catch (error) {
+    storage.complain(sentence(error));
+    return { usage: null, quota: null, available: true };
+  }
+}
+
+/**
+ * Whether the model may be loaded: nothing large is fetched before the person says go.
+ * @param {Model} model @param {import("../styleid.js").ModelOptions} loading
+ */
+async function mayLoad(model, { weights }) {
+  const room = await refreshKept();
+  const partial = modelForm.copyOf(model, weights);
+  const download = [hub, model.source, weights].join(" ");
+  if (!needsConsent(model, partial) || agreed.has(download)) return true;
+  if (!(await consent.ask(model, { weights, hub, partial, room }))) return false;
+  agreed.add(download);
+  // Only a window may ask. Whatever the answer is, and whenever it comes, the download need not wait for it.
+  void navigator.storage?.persist?.().catch(() => false);
+  return true;
+}
+
+// ---- what the page hears
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  void workshop.start();
+});
+for (const type of ["input", "change"]) document.addEventListener(type, () => workshop.foretell());
+
+document.addEventListener("paste", (event) => {
+  const pictures = pastedPictures(event);
+  if (pictures.length === 0 || document.querySelector("dialog[open]")) return;
+  event.preventDefault();
+  const focused = [photo, painting].find((_, i) => element(["photo", "painting"][i]).contains(document.activeElement));
+  const slot = focused ?? (photo.picture && !painting.picture ? painting : photo);
+  if (pictures.length === 1) void slot.offer(pictures[0], "Pasted picture");
+  else void slot.offerAll(pictures);
+});
+// A file that misses its slot must not replace the page, which is what browsers do with a dropped file.
+document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  if (event.dataTransfer && isModelDrop(event.dataTransfer)) void modelForm.take(droppedFiles(event.dataTransfer));
+});
+
+addEventListener("beforeunload", (event) => {
+  if (workshop.isRunning) event.preventDefault();
+});
+
+new CompareView(element("example")).show(EXAMPLE);
+titleProgress(null, "");
+void offerModels()
+  .then(refreshKept)
+  .then(() => workshop.foretell());
+void new DoorsView(element("doors"), element("diagnosis")).show().then((features) => gpu.setFeatures(features));
+void goOffline({
+  isBusy: () => workshop.isRunning || photo.picture !== null || painting.picture !== null,
+  onUpdate(apply) {
+    element("update").hidden = false;
+    element("update-now").addEventListener("click", async () => {
+      if (!(await apply())) bar.say("Close this page's other tabs first: they still use the old version.", "problem");
+    });
+  },
+});

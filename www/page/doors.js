@@ -1,0 +1,197 @@
+// What this browser and computer may lack, each as one sentence that says what will happen and what to do; and a diagnosis
+// for a bug report, with nothing in it that tells who the person is.
+
+import { formatBytes } from "../shared/format.js";
+
+/**
+ * @typedef {{ kind: "insecure" | "no-webgpu" | "no-adapter" | "software" | "memory" | "buffers" | "no-f16" | "no-storage"
+ *   | "little-storage" | "phone", tone: "plain" | "problem", sentence: string }} Door
+ * @typedef {{ vendor?: string, architecture?: string, device?: string, description?: string,
+ *   isFallbackAdapter?: boolean }} AdapterInfo
+ * @typedef {{ info: AdapterInfo, features: Iterable<string>, limits: Record<string, number>,
+ *   isFallbackAdapter?: boolean }} GpuAdapter
+ * @typedef {{ requestAdapter: (options?: object) => Promise<GpuAdapter | null> }} Gpu
+ * @typedef {{ persisted: boolean | null, usage: number | null, quota: number | null, files: boolean }} Storage
+ */
+
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|basic render|warp/i;
+/** Gigabytes of main memory, as the browser rounds them, below which a model of true size is a risk. */
+const LITTLE_MEMORY = 4;
+/** What a run at 512 px with weights of 8 bits keeps on the disk, and more room than private windows of small disks have. */
+const MODEL_BYTES = 1.1e9;
+/** WebGPU promises buffers of this size; with no more, more of a run waits in main memory. */
+const LEAST_BUFFER = 256 * 2 ** 20;
+
+/** Limits that a bug report needs. */
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupsPerDimension",
+  "maxStorageBuffersPerShaderStage",
+];
+
+/**
+ * Looks at everything; asks nobody and fetches nothing.
+ * @returns {Promise<{ doors: Door[], diagnosis: string, features: string[] }>} the most serious door first; what the GPU offers
+ */
+export async function examine() {
+  const { gpu } = /** @type {Navigator & { gpu?: Gpu }} */ (navigator);
+  const [adapter, storage] = await Promise.all([gpu ? firstAdapter(gpu) : null, lookAtStorage()]);
+  const doors = [...gpuDoors(gpu, adapter), ...machineDoors(storage)];
+  doors.sort((a, b) => Number(b.tone === "problem") - Number(a.tone === "problem"));
+  return { doors, diagnosis: diagnose(gpu, adapter, storage, doors), features: [...(adapter?.features ?? [])] };
+}
+
+/** As the worker asks for it. @param {Gpu} gpu */
+async function firstAdapter(gpu) {
+  try {
+    return await gpu.requestAdapter({ powerPreference: "high-performance" });
+  } catch {
+    return null;
+  }
+}
+
+/** @returns {Promise<Storage>} */
+async function lookAtStorage() {
+  const { storage } = navigator;
+  const [estimate, persisted, files] = await Promise.all([
+    storage?.estimate?.().catch(() => null),
+    storage?.persisted?.().catch(() => null),
+    storage?.getDirectory?.().then(
+      () => true,
+      () => false,
+    ),
+  ]);
+  return {
+    persisted: persisted ?? null,
+    usage: estimate?.usage ?? null,
+    quota: estimate?.quota ?? null,
+    files: files ?? false,
+  };
+}
+
+/** @param {GpuAdapter} adapter */
+const nameOf = ({ info: { vendor, architecture, device, description } }) =>
+  [vendor, architecture, device, description].filter(Boolean).join(" ") || "unnamed";
+
+/** @param {GpuAdapter} adapter */
+const isSoftware = (adapter) =>
+  adapter.info.isFallbackAdapter === true || adapter.isFallbackAdapter === true || SOFTWARE.test(nameOf(adapter));
+
+/** @param {Gpu | undefined} gpu @param {GpuAdapter | null} adapter @returns {Door[]} */
+function gpuDoors(gpu, adapter) {
+  const all = "Choosing pictures works here all the same.";
+  if (!gpu) {
+    if (!isSecureContext) {
+      const sentence = `WebGPU, on which the model runs, needs a secure address: open the page over https or at localhost. ${all}`;
+      return [{ kind: "insecure", tone: "problem", sentence }];
+    }
+    const sentence = `This browser has no WebGPU, on which the model runs: open the page in a current Chrome, Edge or Safari 26. ${all}`;
+    return [{ kind: "no-webgpu", tone: "problem", sentence }];
+  }
+  if (!adapter) {
+    const sentence = `This browser has WebGPU but finds no GPU to use: update the graphics driver, switch hardware acceleration on in the browser's settings, or use another browser. ${all}`;
+    return [{ kind: "no-adapter", tone: "problem", sentence }];
+  }
+  /** @type {Door[]} */
+  const doors = [];
+  if (isSoftware(adapter)) {
+    doors.push({
+      kind: "software",
+      tone: "problem",
+      sentence:
+        "The browser computes on the processor instead of a GPU: expect minutes with the demonstration model and hours with Stable Diffusion; switch hardware acceleration on in its settings, or use a computer with a GPU.",
+    });
+  } else if (!new Set(adapter.features).has("shader-f16")) {
+    // On the processor it makes no difference.
+    doors.push({
+      kind: "no-f16",
+      tone: "plain",
+      sentence:
+        "This GPU does not compute in half precision: the pictures are the same, but take more time and memory; weights of 8 or 4 bits help.",
+    });
+  }
+  if (adapter.limits.maxBufferSize <= LEAST_BUFFER) {
+    doors.push({
+      kind: "buffers",
+      tone: "plain",
+      sentence:
+        "This GPU allows only small buffers: part of the work waits in main memory, which is slower; sizes up to 512 pixels go best.",
+    });
+  }
+  return doors;
+}
+
+/** @param {Storage} storage @returns {Door[]} */
+function machineDoors({ usage, quota, files }) {
+  /** @type {Door[]} */
+  const doors = [];
+  const { deviceMemory } = /** @type {Navigator & { deviceMemory?: number }} */ (navigator);
+  if (isPhone()) {
+    doors.push({
+      kind: "phone",
+      tone: "plain",
+      sentence:
+        "On a phone the demonstration model runs; Stable Diffusion seldom fits into its memory and drains the battery: use 4 bits and 256 pixels, or a computer.",
+    });
+  } else if (deviceMemory !== undefined && deviceMemory < LITTLE_MEMORY) {
+    doors.push({
+      kind: "memory",
+      tone: "problem",
+      sentence: `This computer has only about ${deviceMemory} GB of memory: the demonstration model runs, Stable Diffusion may not; use 4 bits and 256 pixels, and close other tabs.`,
+    });
+  }
+  if (!files) {
+    doors.push({
+      kind: "no-storage",
+      tone: "plain",
+      sentence:
+        "This window keeps no files, as a private one: a model is fetched anew at every visit; open the page in a normal window to keep it.",
+    });
+  } else if (quota !== null && quota - (usage ?? 0) < MODEL_BYTES) {
+    const free = formatBytes(Math.max(0, quota - (usage ?? 0)));
+    doors.push({
+      kind: "little-storage",
+      tone: "plain",
+      sentence: `This page may store only ${free} more, as in a private window or on a full disk: a large model runs, but is fetched anew at every visit; free some space, or open a normal window.`,
+    });
+  }
+  return doors;
+}
+
+function isPhone() {
+  const { userAgentData } = /** @type {Navigator & { userAgentData?: { mobile: boolean } }} */ (navigator);
+  if (userAgentData?.mobile) return true;
+  return matchMedia("(pointer: coarse)").matches && Math.min(screen.width, screen.height) < 600;
+}
+
+/** @param {Gpu | undefined} gpu @param {GpuAdapter | null} adapter @param {Storage} storage @param {Door[]} doors */
+function diagnose(gpu, adapter, storage, doors) {
+  const { deviceMemory, hardwareConcurrency, userAgent } = /** @type {Navigator & { deviceMemory?: number }} */ (
+    navigator
+  );
+  const size = (/** @type {number | null} */ bytes) => (bytes === null ? "unknown" : formatBytes(bytes));
+  const lines = [
+    ["StyleID", `page of ${new Date(document.lastModified).toISOString()}`],
+    ["Browser", userAgent],
+    ["Secure", isSecureContext ? "yes" : "no"],
+    ["WebGPU", !gpu ? "none" : adapter ? "yes" : "no adapter"],
+  ];
+  if (adapter) {
+    lines.push(["Adapter", nameOf(adapter) + (isSoftware(adapter) ? " (software)" : "")]);
+    lines.push(["Features", [...adapter.features].sort().join(" ") || "none"]);
+    for (const name of LIMITS) lines.push([name, String(adapter.limits[name])]);
+  }
+  lines.push(
+    ["Processor", `${hardwareConcurrency ?? "unknown"} threads`],
+    ["Memory", deviceMemory === undefined ? "unknown" : `${deviceMemory} GB or more`],
+    ["Screen", `${screen.width} × ${screen.height} at ${devicePixelRatio}${isPhone() ? ", a phone" : ""}`],
+    ["Storage", `${size(storage.usage)} of ${size(storage.quota)}`],
+    ["Files", storage.files ? `yes${storage.persisted ? ", persistent" : ""}` : "no"],
+    ["Offline", navigator.serviceWorker?.controller ? "ready" : "no"],
+    ["Doors", doors.map(({ kind }) => kind).join(" ") || "none"],
+  );
+  return lines.map(([name, value]) => `${name}: ${value}`).join("\n");
+}

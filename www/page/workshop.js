@@ -1,0 +1,233 @@
+// From the person's word go to finished results: makes jobs of what the forms say, works the queue off, and says how it went.
+
+import { EngineError } from "../engine/engine.js";
+import { makeEntry } from "../results/history.js";
+import { fileName, save } from "../pictures/images.js";
+import { formatBytes, formatDuration } from "../shared/format.js";
+import { combine } from "../engine/queue.js";
+import { Declined, Failure } from "../engine/runner.js";
+import { toFragment } from "../forms/share.js";
+
+/**
+ * @typedef {import("../results/history.js").Entry} Entry
+ * @typedef {import("../engine/runner.js").Job} Job
+ * @typedef {import("../engine/queue.js").Item<Job, Entry>} Item
+ * @typedef {{ text: string, tone?: "problem" }} Word
+ * @typedef {object} Parts what it works with
+ * @property {import("../pictures/picture-slot.js").PictureSlot} photo
+ * @property {import("../pictures/picture-slot.js").PictureSlot} painting
+ * @property {import("../forms/settings.js").Settings} settings
+ * @property {import("../forms/blend-form.js").BlendForm} blend
+ * @property {import("../forms/model-form.js").ModelForm} modelForm
+ * @property {import("../engine/runner.js").Runner} runner
+ * @property {import("../engine/queue.js").Queue<Job, Entry>} queue
+ * @property {import("./run-bar.js").RunBar} bar
+ * @property {import("../results/result-view.js").ResultView} result
+ * @property {(isRunning: boolean) => void} onRunning
+ * @property {(entry: Entry) => void} onResult
+ * @property {() => void} onLoaded a model has been loaded
+ * @property {(sentence: string) => void} onEnd
+ */
+
+const NOT_DOWNLOADED = "Nothing was downloaded.";
+
+export class Workshop {
+  #parts;
+  /** What all that runs is ended by. @type {AbortController | null} */ #all = null;
+  /** What ends only the item at hand. @type {AbortController | null} */ #current = null;
+
+  /** @param {Parts} parts */
+  constructor(parts) {
+    this.#parts = parts;
+  }
+
+  get isRunning() {
+    return this.#all !== null;
+  }
+
+  /** Checks what there is, and takes it into the queue. */
+  async start() {
+    const { photo, painting, settings, blend, modelForm, queue, bar } = this.#parts;
+    if (this.isRunning) return;
+    const isMissing = [!photo.picture, !painting.picture];
+    const missing = ["a photo", "a painting"].filter((_, i) => isMissing[i]).join(" and ");
+    if (missing) return bar.say(`Choose ${missing} first: drop one on its slot, or take a sample.`, "problem");
+    if (!modelForm.selected) return bar.say("There is no model to run: reload the page.", "problem");
+    const problem = settings.problem() ?? blend.problem();
+    if (problem) return bar.say(problem, "problem");
+    queue.add(this.#jobs());
+    await this.work();
+  }
+
+  /** Does once more what gave a result, whatever else the slots hold. @param {Entry} entry */
+  async repeat({ photo, crop, styles, options, model, loading, fragment }) {
+    this.#parts.queue.add([{ photo, crop, styles, options, model, loading, fragment }]);
+    await this.work();
+  }
+
+  /** Works the queue off, until it is empty or the person says stop. */
+  async work() {
+    const { queue, bar, result, onRunning, onEnd } = this.#parts;
+    if (this.isRunning) return;
+    this.#all = new AbortController();
+    const { signal } = this.#all;
+    bar.forgetNotices();
+    bar.setRunning(true);
+    bar.say("Starting.");
+    onRunning(true);
+    /** @type {Word} */
+    let last = { text: "" };
+    try {
+      for (let item = queue.start(); item; item = queue.start()) {
+        last = await this.#perform(item, signal);
+        if (signal.aborted || last.text === NOT_DOWNLOADED) break;
+      }
+    } finally {
+      this.#all = null;
+      bar.setRunning(false);
+      result.endPreview();
+      onRunning(false);
+    }
+    const { text, tone } = this.#summary(last, signal.aborted);
+    bar.say(text, tone);
+    if (!signal.aborted) onEnd(text);
+    this.foretell();
+  }
+
+  /** Ends all that runs; what waits goes on waiting. */
+  cancel() {
+    this.#all?.abort();
+  }
+
+  /** @param {Item} item */
+  cancelItem(item) {
+    if (item.state === "running") this.#current?.abort();
+    else this.#parts.queue.cancel(item);
+  }
+
+  /** @param {Item} item */
+  retry(item) {
+    this.#parts.queue.putBack(item);
+    void this.work();
+  }
+
+  /** Says beside go what going will take. */
+  foretell() {
+    const { bar, runner } = this.#parts;
+    const jobs = this.#jobs();
+    if (jobs.length === 0 || this.isRunning) return bar.foretell(null, 0);
+    bar.foretell(runner.forecast(jobs), jobs.length);
+  }
+
+  /** Hands all results of the queue out in one file. */
+  async saveZip() {
+    const { zip } = await import("../results/zip.js");
+    const entries = this.#parts.queue.done.map(async ({ result: entry }) => {
+      const { png, photo, styles, at } = /** @type {Entry} */ (entry);
+      const name = fileName(
+        photo.name,
+        styles.map(({ picture }) => picture.name),
+      );
+      return { name: `${name}.png`, bytes: new Uint8Array(await png.arrayBuffer()), date: at };
+    });
+    save(zip(await Promise.all(entries)), "StyleID results.zip");
+  }
+
+  /** Everything as the forms say now, one job for each result. @returns {Job[]} */
+  #jobs() {
+    const { photo, painting, settings, blend, modelForm } = this.#parts;
+    const model = modelForm.selected;
+    if (!model) return [];
+    const options = settings.read();
+    const loading = modelForm.options(model);
+    const { several, mix } = blend;
+    const { weights } = loading;
+    const fragment = toFragment({
+      options,
+      model: model.place === "files" ? null : model.id,
+      weights: weights === model.weights ? null : weights,
+      prediction: modelForm.chosenPrediction,
+      several,
+      mix,
+    });
+    return combine(photo.pictures, painting.pictures, several).map(({ photo, styles }) => ({
+      photo,
+      crop: photo.crop,
+      styles: blend.styles(photo, styles),
+      options,
+      model,
+      loading,
+      fragment,
+    }));
+  }
+
+  /** Works one item off. @param {Item} item @param {AbortSignal} all @returns {Promise<Word>} the word on it */
+  async #perform(item, all) {
+    const { queue, bar, result, runner, settings, modelForm, onLoaded, onResult } = this.#parts;
+    this.#current = new AbortController();
+    const signal = AbortSignal.any([all, this.#current.signal]);
+    bar.begin();
+    const count = queue.items.length;
+    const place = count > 1 ? `${queue.items.indexOf(item) + 1} of ${count}` : "";
+    const { photo, options, crop } = item.job;
+    const shape = crop ?? photo;
+    result.begin(options.size === "keep" || options.keepAspect ? shape.width / shape.height : 1);
+    try {
+      const { job, styled, reused } = await runner.run(item.job, {
+        signal,
+        onState: (state, phase) => bar.show(state, phase, place),
+        onNotice: (text) => bar.notice(text),
+        onPreview: (preview) => signal.aborted || result.preview(preview),
+        onLoaded(info, { model }) {
+          settings.setModel(info);
+          modelForm.showLoaded(model, info);
+          onLoaded();
+        },
+      });
+      const entry = await makeEntry(job, styled, reused);
+      queue.finish(item, entry);
+      result.show(entry, { isQuiet: count > 1 });
+      onResult(entry);
+      const memory = formatBytes(styled.gpuBytesReserved);
+      return { text: `Done in ${formatDuration(styled.seconds)}, with ${memory} of the GPU's memory.` };
+    } catch (error) {
+      if (signal.aborted || (error instanceof EngineError && error.kind === "cancelled")) {
+        if (all.aborted && count > 1) queue.putBack(item);
+        else queue.cancel(item);
+        return { text: "Cancelled. Nothing was lost." };
+      }
+      if (error instanceof Declined) {
+        if (count > 1) queue.putBack(item);
+        else queue.cancel(item);
+        return { text: NOT_DOWNLOADED };
+      }
+      const problem = error instanceof Error ? error.message : String(error);
+      queue.fail(item, problem);
+      if (error instanceof Failure) bar.offer(error.offers, (change) => this.#tryInstead(change));
+      return { text: problem, tone: "problem" };
+    } finally {
+      this.#current = null;
+      result.endPreview();
+    }
+  }
+
+  /** Sets what was offered after a failure, and goes. @param {import("../engine/recovery.js").Change} change */
+  #tryInstead({ weights, size }) {
+    const { modelForm, settings } = this.#parts;
+    const model = modelForm.selected;
+    if (weights && model) modelForm.select(model, { weights, prediction: modelForm.chosenPrediction });
+    if (size) settings.write({ ...settings.read(), size });
+    void this.start();
+  }
+
+  /** What there is to say at the end. @param {Word} last @param {boolean} isStopped @returns {Word} */
+  #summary(last, isStopped) {
+    const { items, waiting, done } = this.#parts.queue;
+    if (items.length < 2) return last;
+    const failed = items.filter(({ state }) => state === "failed").length;
+    const rest = waiting.length > 0 ? ` ${waiting.length} still wait: go on with the queue whenever you like.` : "";
+    if (isStopped || last.text === NOT_DOWNLOADED) return { text: last.text + rest };
+    const text = `Done: ${done.length} of ${items.length} results.`;
+    return failed > 0 ? { text: `${text} ${failed} failed: the queue says why.`, tone: "problem" } : { text };
+  }
+}
