@@ -12,6 +12,7 @@ import { Engine, EngineError } from "./engine/engine.js";
 import { measure } from "./engine/measure.js";
 import { fetchModels, isWeights, namedModel, parseReference, pickedModel } from "./engine/models.js";
 import { chosenFiles } from "./engine/picked.js";
+import { MOST_STYLES } from "./engine/presets.js";
 
 export { EngineError };
 
@@ -168,7 +169,7 @@ async function findModel(wanted) {
 /** @param {Pictures} pictures @returns {Promise<import("./styleid.js").Request>} */
 async function requestOf({ content, crop = null, style, styles }) {
   const wanted = styles ?? (style === undefined ? [] : [style]);
-  if (wanted.length < 1 || wanted.length > 4) {
+  if (wanted.length < 1 || wanted.length > MOST_STYLES) {
     throw new EngineError("settings", "Give one style, or up to four as `styles`.");
   }
   return {

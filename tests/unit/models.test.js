@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { keepingSentence } from "../../www/page/consent.js";
 import { modelFacts } from "../../www/forms/model-form.js";
 import {
+  HUB_HOSTS,
   bytesKept,
   fetchModels,
   hostOf,
@@ -284,4 +285,15 @@ test("what is known of a model before it is loaded", () => {
     modelFacts(model({ place: "files", licence: null }), null, null),
     "2.0 GB, read from where it is; nothing is fetched.",
   );
+});
+
+test("the pages' policies name this site and the Hub's hosts, and no others", async () => {
+  const hosts = HUB_HOSTS.flatMap((host) => [`https://${host}`, `https://*.${host}`]);
+  for (const [page, own] of [
+    ["index.html", ["'self'"]],
+    ["example.html", ["'self'", "blob:"]],
+  ]) {
+    const text = await readFile(new URL(`../../www/${page}`, import.meta.url), "utf8");
+    assert.deepEqual(/connect-src ([^;]+);/.exec(text)?.[1].split(" "), [...own, ...hosts], page);
+  }
 });

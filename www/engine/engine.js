@@ -36,11 +36,24 @@ export class EngineError extends Error {
   }
 }
 
-const KINDS = ["cancelled", "picture", "model", "device", "memory", "settings", "file", "internal"];
+/** All that there are: the type checker misses none. @type {Record<ErrorKind, true>} */
+const KINDS = {
+  cancelled: true,
+  picture: true,
+  model: true,
+  device: true,
+  memory: true,
+  settings: true,
+  file: true,
+  internal: true,
+};
+export const ERROR_KINDS = /** @type {ErrorKind[]} */ (Object.keys(KINDS));
+/** @param {string} kind @returns {kind is ErrorKind} */
+const isKind = (kind) => Object.hasOwn(KINDS, kind);
 
 /** @param {{ kind: string, message: string }} error */
 function fromReply({ kind, message }) {
-  if (KINDS.includes(kind)) return new EngineError(/** @type {ErrorKind} */ (kind), message);
+  if (isKind(kind)) return new EngineError(kind, message);
   // Not one of the crate's own errors: the browser's, while it fetched or compiled the wasm.
   return new EngineError(
     "internal",
@@ -240,7 +253,7 @@ export class Engine {
     const error = fromReply(reply.error);
     const { operation } = call.message;
     const hasComputed = ["loadModel", "stylize", "measure"].includes(String(operation));
-    const isStarted = KINDS.includes(reply.error.kind);
+    const isStarted = isKind(reply.error.kind);
     // The GPU's memory comes back, and another device can be had, only with another worker.
     if ((hasComputed && (error.kind === "device" || error.kind === "memory")) || !isStarted) this.#replace(id, error);
     else {

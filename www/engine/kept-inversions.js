@@ -2,7 +2,7 @@
 // what it re-uses; this follows its rules: an inversion serves again for the same picture, model, size, version, steps and
 // seed, if all layers wanted are among those it was made with.
 
-import { VERSIONS } from "./presets.js";
+import { stepsOf, usualLayers } from "./presets.js";
 
 /**
  * @typedef {import("./presets.js").Options} Options
@@ -11,12 +11,12 @@ import { VERSIONS } from "./presets.js";
  */
 
 /** @param {Options} options */
-const layersOf = ({ layers, preset, attnInjection }) => (attnInjection ? (layers ?? VERSIONS[preset].layers) : []);
+const layersOf = ({ layers, preset, attnInjection }) => (attnInjection ? usualLayers(preset, layers) : []);
 
 /** What an inversion depends on beside its picture and layers. @param {Run} run */
 const basis = ({ model, options }) => {
-  const { preset, steps, vaeSample, size, keepAspect } = options;
-  return JSON.stringify([model, preset, steps ?? VERSIONS[preset].steps, vaeSample, size, keepAspect]);
+  const { preset, vaeSample, size, keepAspect } = options;
+  return JSON.stringify([model, preset, stepsOf(options), vaeSample, size, keepAspect]);
 };
 
 export class KeptInversions {

@@ -19,8 +19,14 @@
  * @property {PickedFile[]} [picked]
  */
 
+/** The Hub and its content network: these hosts, and those below them. The pages' policies list the same. */
+export const HUB_HOSTS = ["huggingface.co", "hf.co"];
+
 /** The Hub's own address. */
-export const HUB = "https://huggingface.co";
+export const HUB = `https://${HUB_HOSTS[0]}`;
+
+/** Where people copy addresses of the Hub's pages from. */
+const HUB_PAGES = [...HUB_HOSTS, `www.${HUB_HOSTS[0]}`];
 
 /** Up to this many bytes a model is fetched without asking. */
 const ASK_ABOVE = 50e6;
@@ -30,6 +36,9 @@ const PARAMETERS = 0.95e9;
 
 /** Bytes a weight; those of 8 and 4 bits come in groups of 32 with a scale of 16 bits. @type {Record<WeightType, number | null>} */
 const BYTES_PER_WEIGHT = { exact: null, f32: 4, f16: 2, q8: 34 / 32, q4: 18 / 32 };
+
+/** What weights can be kept as. */
+export const WEIGHT_TYPES = /** @type {WeightType[]} */ (Object.keys(BYTES_PER_WEIGHT));
 
 /** @param {string | URL} list address of models.json @returns {Promise<Model[]>} */
 export async function fetchModels(list) {
@@ -121,7 +130,7 @@ export const isWeights = (path) => /\.(gguf|safetensors)$/i.test(path);
  */
 export function parseReference(text) {
   const [, scheme, host, rest] = /^(?:(https?):\/\/)?([^/?#]*)\/?([^?#]*)/i.exec(text) ?? [];
-  if (/^((www\.)?huggingface\.co|hf\.co)$/i.test(host)) {
+  if (HUB_PAGES.includes(host?.toLowerCase())) {
     const parts = rest.split("/").filter(Boolean).map(decode);
     const [owner, repo, verb, ...more] = parts;
     if (/^(api|blog|collections|datasets|docs|models|papers|spaces)$/.test(owner)) return null;
@@ -158,9 +167,8 @@ export function readQuery(query) {
   const weights = query.get("weights");
   const isType = weights !== null && Object.hasOwn(BYTES_PER_WEIGHT, weights);
   if (weights !== null && !isType) {
-    const types = Object.keys(BYTES_PER_WEIGHT).join(", ");
     problems.push(
-      `The address asks for weights as “${weights}”, which is none of ${types}: the model's own are taken.`,
+      `The address asks for weights as “${weights}”, which is none of ${WEIGHT_TYPES.join(", ")}: the model's own are taken.`,
     );
   }
   const hub = query.get("hub");

@@ -1,6 +1,6 @@
 // How long each phase takes on this machine, learned from runs and kept for the next visit; and what a run will take.
 
-import { VERSIONS } from "./presets.js";
+import { stepsOf } from "./presets.js";
 import { formatDuration } from "../shared/format.js";
 
 /**
@@ -65,7 +65,7 @@ export function learnPace(key, measured, storage) {
  * @returns {number | null} null where nobody can say
  */
 export function estimate(pace, { options, photoKept, newStyles, isWarm }) {
-  const steps = options.steps ?? VERSIONS[options.preset].steps;
+  const steps = stepsOf(options);
   const step = pace?.stylize ?? pace?.["invert-content"] ?? pace?.["invert-style"];
   if (!pace || step === undefined) return null;
   const encoding = pace["encode-content"] ?? pace["encode-style"] ?? step;

@@ -35,6 +35,12 @@ export const VERSIONS = {
   ldm: { steps: 50, layers: [6, 7, 8, 9, 10, 11] },
 };
 
+/** The steps of a run. @param {Pick<Options, "steps" | "preset">} options */
+export const stepsOf = ({ steps, preset }) => steps ?? VERSIONS[preset].steps;
+
+/** The most paintings that the engine blends. */
+export const MOST_STYLES = 4;
+
 /** Decoder layers of the family that have self-attention; a loaded model may have fewer. */
 export const LAYERS = [3, 4, 5, 6, 7, 8, 9, 10, 11];
 

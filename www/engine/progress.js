@@ -17,6 +17,9 @@ const LABELS = {
   decode: "Decoding the picture",
 };
 
+/** All phases of a run, loading included. */
+export const PHASES = /** @type {Phase[]} */ (Object.keys(LABELS));
+
 /** What is over, or was not needed, once a phase begins. The two pictures may come in either order. @type {Record<Phase, Phase[]>} */
 const BEFORE = {
   load: [],

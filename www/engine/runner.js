@@ -3,7 +3,7 @@
 import { adviceAfter } from "./recovery.js";
 import { KeptInversions } from "./kept-inversions.js";
 import { estimate, knownPace, learnPace, paceKey } from "./pace.js";
-import { LAYERS, VERSIONS } from "./presets.js";
+import { LAYERS, stepsOf } from "./presets.js";
 import { RunProgress } from "./progress.js";
 
 /**
@@ -146,7 +146,7 @@ export class Runner {
     const { loading, model, options } = job;
     await this.#engine.device(); // without one, nobody needs to be asked
     if (!(await this.#mayLoad(model, loading))) throw new Declined("Nothing was downloaded.");
-    const steps = options.steps ?? VERSIONS[options.preset].steps;
+    const steps = stepsOf(options);
     const key = this.#paceKey(job);
     const { photoKept, newStyles } = this.#kept.of(this.#run(job));
     const progress = new RunProgress({

@@ -1,5 +1,7 @@
 // How the worker is started, so that it may reach no more than the page says, and how its death is heard of.
 
+import { HUB_HOSTS } from "./models.js";
+
 /**
  * @typedef {import("../styleid.js").ModelOptions} ModelOptions
  * @typedef {import("../styleid.js").PickedFile} PickedFile
@@ -22,9 +24,6 @@ export function startWorker(isInside) {
   return new Worker(inside, { type: "module" });
 }
 
-/** Where the Hub and its content network are; index.html's policy lists the same. */
-const HUB_HOST = /(^|\.)(huggingface\.co|hf\.co)$/;
-
 /**
  * Whether a model is fetched from nowhere but this site and the Hub. Any other address is one that a person has named.
  * @param {ModelOptions} model @param {PickedFile[]} files
@@ -35,7 +34,8 @@ export function staysInside({ source, hub }, files) {
   const address = isAddress ? source : hub;
   if (!address || !URL.canParse(address)) return true;
   const { origin, protocol, hostname } = new URL(address);
-  return origin === SCRIPT.origin || (protocol === "https:" && HUB_HOST.test(hostname));
+  const isHub = HUB_HOSTS.some((host) => hostname === host || hostname.endsWith(`.${host}`));
+  return origin === SCRIPT.origin || (protocol === "https:" && isHub);
 }
 
 /**

@@ -1,14 +1,12 @@
 // Several paintings: one result for each or all blended into one, with their weights, and which of them goes where.
 
+import { MOST_STYLES } from "../engine/presets.js";
 import { build } from "../shared/dom.js";
 
 /**
  * @typedef {import("../engine/runner.js").Picture} Picture
  * @typedef {import("../engine/runner.js").Style} Style
  */
-
-/** The most paintings that the engine blends. */
-export const MOST_STYLES = 4;
 
 export class BlendForm {
   #root;

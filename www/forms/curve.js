@@ -1,9 +1,6 @@
 // Schedules of a parameter over the steps of a run: their values, and a little drawing of them.
 
-/**
- * @typedef {"constant" | "linear" | "cosine" | "sqrt" | "quadratic" | "exponential"} CurveName
- * @typedef {{ curve: CurveName, end: number }} Curve
- */
+/** @typedef {import("../styleid.js").Curve} Curve @typedef {Curve["curve"]} CurveName */
 
 /** How far the way from start to end is gone at `a` from 0 to 1 (Kulkarni 2026). @type {Record<CurveName, (a: number) => number>} */
 const WAYS = {

@@ -1,7 +1,7 @@
 // The parameters form: the engine's options into its fields and out of them, the presets, and what depends on what.
 
 import { curvePoints, drawCurve } from "./curve.js";
-import { DEFAULTS, LAYERS, PRESETS, VERSIONS, lookOf, presetOf, usualLayers } from "../engine/presets.js";
+import { DEFAULTS, LAYERS, PRESETS, VERSIONS, lookOf, presetOf, stepsOf, usualLayers } from "../engine/presets.js";
 
 /** @typedef {import("../engine/presets.js").Options} Options @typedef {import("../styleid.js").Curve} Curve */
 
@@ -175,7 +175,7 @@ export class Settings {
     const place = this.#part(`${name}-end`);
     place.hidden = curve === null;
     if (!curve) return;
-    const steps = Math.max(2, Math.min(this.#number("steps") ?? VERSIONS[this.#version()].steps, MOST_DRAWN));
+    const steps = Math.max(2, Math.min(stepsOf({ steps: this.#number("steps"), preset: this.#version() }), MOST_DRAWN));
     const points = curvePoints(curve, this.#number(name) ?? DEFAULTS[name], steps);
     drawCurve(/** @type {SVGSVGElement} */ (place.querySelector("svg")), { points, name: symbol });
   }

@@ -1,7 +1,9 @@
 // Settings as the fragment of an address, and back. Only what differs from the defaults is written; what cannot be read is
 // named in a sentence, and everything else of the link is kept.
 
-import { DEFAULTS, LAYERS } from "../engine/presets.js";
+import { WEIGHT_TYPES } from "../engine/models.js";
+import { DEFAULTS, LAYERS, MOST_STYLES, VERSIONS } from "../engine/presets.js";
+import { CURVE_NAMES } from "./curve.js";
 
 /**
  * @typedef {import("../engine/presets.js").Options} Options
@@ -40,14 +42,13 @@ const yesNo = {
   expects: "1 or 0",
 };
 
-const CURVES = ["constant", "linear", "cosine", "sqrt", "quadratic", "exponential"];
 /** @param {number} min @param {number} max @returns {Kind} */
 const curve = (min, max) => ({
   write: ({ curve, end }) => `${curve}-${end}`,
   read: (text) => {
     const [name, rest = ""] = text.split(/-(.*)/s);
     const end = number(min, max).read(rest);
-    return CURVES.includes(name) && end !== undefined ? { curve: name, end } : undefined;
+    return Object.hasOwn(CURVE_NAMES, name) && end !== undefined ? { curve: name, end } : undefined;
   },
   expects: `a curve and its end, such as cosine-${min === 0 ? 0.375 : 1}`,
 });
@@ -87,14 +88,14 @@ const mix = {
   write: (value) => value.join("-"),
   read: (text) => {
     const values = text.split("-").map(number(0.05, 10).read);
-    return values.includes(undefined) || values.length > 4 ? undefined : values;
+    return values.includes(undefined) || values.length > MOST_STYLES ? undefined : values;
   },
   expects: "up to four weights, such as 1-0.5",
 };
 
 /** What a link calls a setting. @type {[name: string, setting: keyof Options, kind: Kind][]} */
 const SETTINGS = [
-  ["version", "preset", oneOf("diffusers", "ldm")],
+  ["version", "preset", oneOf(...Object.keys(VERSIONS))],
   ["steps", "steps", number(1, 999, true)],
   ["layers", "layers", layers],
   ["adain", "initAdain", yesNo],
@@ -114,7 +115,7 @@ const SETTINGS = [
 /** The rest of a link. @type {[name: string, field: Exclude<keyof Shared, "options">, kind: Kind][]} */
 const OTHERS = [
   ["model", "model", { write: String, read: (text) => text.trim() || undefined, expects: "a model" }],
-  ["weights", "weights", oneOf("exact", "f32", "f16", "q8", "q4")],
+  ["weights", "weights", oneOf(...WEIGHT_TYPES)],
   ["predicts", "prediction", oneOf("epsilon", "v_prediction")],
   ["several", "several", oneOf("each", "blend")],
   ["mix", "mix", mix],

@@ -1,7 +1,7 @@
 // Where a crop may lie: whole pixels, inside the picture, of a least size, and of a locked shape where there is one.
 
 /**
- * @typedef {{ x: number, y: number, width: number, height: number }} Crop in pixels of the upright picture
+ * @typedef {import("../styleid.js").Crop} Crop
  * @typedef {{ width: number, height: number }} Size
  * @typedef {"n" | "ne" | "e" | "se" | "s" | "sw" | "w" | "nw"} Handle the side or corner that is dragged
  */
