@@ -9,17 +9,19 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use styleid::Params;
-use styleid::control::silent;
-use styleid::device::{Place, Precision, cpu, gpu};
-use styleid::model::attention::{NoHook, SelfAttentionHook};
+use styleid::device::{Place, Precision, cpu};
+use styleid::gpu;
+use styleid::model::attention::{AttentionProcessor, PlainProcessor};
 use styleid::model::clip::TextEncoder;
-use styleid::model::config::{TextConfig, UnetConfig, VaeConfig};
+use styleid::model::tensors::Tensors;
 use styleid::model::unet::Unet;
 use styleid::model::vae::Vae;
+use styleid::platform::silent;
 use styleid::styleid::bank::Bank;
 use styleid::styleid::blend::LayerMix;
-use styleid::styleid::hooks::{Capture, Inject, Injection};
-use styleid::weights::{Tensors, WeightType};
+use styleid::styleid::processors::{Capture, Inject, Injection};
+use styleid::weights::WeightType;
+use styleid::weights::config::{TextConfig, UnetConfig, VaeConfig};
 
 #[path = "support/formula.rs"]
 mod formula;
@@ -82,8 +84,8 @@ async fn compare(report: &mut Report, place: &Place) -> styleid::Result<()> {
     let shape = [1, 4, 32, 32];
     let (style, content) = (input(place, "x_style", shape, 2.0), input(place, "x_content", shape, 2.0));
     let (mut style_bank, mut content_bank) = (Bank::default(), Bank::default());
-    let call = async |x: &Tensor<4>, hook: &mut dyn SelfAttentionHook| {
-        unet.forward(x.clone(), TIMESTEP, &context, hook, &control).await
+    let call = async |x: &Tensor<4>, processor: &mut dyn AttentionProcessor| {
+        unet.forward(x.clone(), TIMESTEP, &context, processor, &control).await
     };
     let mut capture = Capture { layers: &LAYERS, timestep: TIMESTEP, bank: &mut style_bank };
     report.compare("eps_style", &call(&style, &mut capture).await?);
@@ -100,7 +102,7 @@ async fn compare(report: &mut Report, place: &Place) -> styleid::Result<()> {
     let mut inject = Inject::new(&injection, TIMESTEP, 0)?;
     let injected = call(&mixed, &mut inject).await?;
     report.compare("eps_injected", &injected);
-    let plain = call(&mixed, &mut NoHook).await?;
+    let plain = call(&mixed, &mut PlainProcessor).await?;
     let effect = (plain - injected).abs().max().into_scalar::<f32>();
     println!("injection moves the prediction by {effect:.3}");
     Ok(())
@@ -111,7 +113,7 @@ fn main() -> ExitCode {
     let golden = golden::Golden::load("full.sd15");
     let mut report = Report { golden, worst: 0.0, started: Instant::now() };
     let result = pollster::block_on(async {
-        let device = if std::env::args().any(|argument| argument == "gpu") { gpu().await?.0 } else { cpu() };
+        let device = if std::env::args().any(|argument| argument == "gpu") { gpu::open().await?.0 } else { cpu() };
         let place = Place::new(device, Precision::Auto, parameters)?;
         compare(&mut report, &place).await
     });

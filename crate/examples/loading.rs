@@ -13,8 +13,9 @@ use std::time::Instant;
 
 use styleid::device::cpu;
 use styleid::model::{LoadOptions, StableDiffusion};
-use styleid::weights::http::{Web, native::Native};
-use styleid::weights::hub::Reference;
+use styleid::platform::Here;
+use styleid::weights::source::http::{Web, native::Native};
+use styleid::weights::source::hub::Reference;
 use styleid::weights::{Origin, WeightType};
 use styleid::{Control, Error, Progress, Result};
 
@@ -69,7 +70,7 @@ fn load(name: &str, origin: &Origin, weights: WeightType, web: Option<&Web>) -> 
     let before = heap::begin();
     let needed = std::cell::Cell::new(0);
     let on_progress = |progress: Progress| needed.set(progress.steps);
-    let control = Control::new(&on_progress, &|| false);
+    let control = Control::new(&Here, &on_progress, &|| false);
     let received = web.map_or(0, Web::received);
     let model = pollster::block_on(StableDiffusion::load(
         origin,

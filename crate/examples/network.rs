@@ -11,7 +11,8 @@ use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 use styleid::bench::network::{self, Model};
 use styleid::bench::{name, parse};
-use styleid::device::{Place, Precision, gpu, least_gpu};
+use styleid::device::{Place, Precision};
+use styleid::gpu;
 use styleid::memory::{GpuBytes, Memory, gpu_bytes, parse_bytes};
 use styleid::weights::WeightType;
 use styleid::{Error, Progress, Result, ops};
@@ -106,9 +107,9 @@ fn value(figures: impl serde::Serialize) -> Result<Value> {
 async fn run(arguments: Arguments) -> Result<()> {
     let load = load();
     let (device, adapter) = match (arguments.like_browsers, arguments.default_limits) {
-        (true, _) => least_gpu(MemoryConfiguration::ExclusivePages).await?,
-        (false, true) => least_gpu(MemoryConfiguration::default()).await?,
-        (false, false) => gpu().await?,
+        (true, _) => gpu::open_least(MemoryConfiguration::ExclusivePages).await?,
+        (false, true) => gpu::open_least(MemoryConfiguration::default()).await?,
+        (false, false) => gpu::open().await?,
     };
     if let Some(kernels) = &arguments.kernels {
         ops::choose(parse(kernels)?);

@@ -9,15 +9,16 @@ use std::process::ExitCode;
 use burn::tensor::Tensor;
 use half::f16;
 use safetensors::SafeTensors;
-use styleid::control::silent;
 use styleid::device::{Place, Precision, cpu};
-use styleid::model::attention::NoHook;
-use styleid::model::config::UnetConfig;
+use styleid::model::attention::PlainProcessor;
+use styleid::model::tensors::Formula;
+use styleid::model::tensors::Tensors;
 use styleid::model::unet::Unet;
-use styleid::weights::compact::kept_as;
+use styleid::platform::silent;
+use styleid::weights::WeightType;
+use styleid::weights::config::UnetConfig;
 use styleid::weights::format::Dtype;
-use styleid::weights::tensors::Formula;
-use styleid::weights::{Tensors, WeightType};
+use styleid::weights::format::compact::kept_as;
 use styleid::{Error, Result};
 
 #[path = "support/formula.rs"]
@@ -105,8 +106,8 @@ impl Bench<'_> {
         let context = unet.context(&context);
         let mut outputs = Vec::new();
         for &timestep in self.timesteps {
-            let (mut hook, control) = (NoHook, silent());
-            let eps = unet.forward(x.clone(), timestep, &context, &mut hook, &control);
+            let (mut processor, control) = (PlainProcessor, silent());
+            let eps = unet.forward(x.clone(), timestep, &context, &mut processor, &control);
             outputs.extend(pollster::block_on(eps)?.into_data().iter::<f32>());
         }
         Ok(outputs)
@@ -122,7 +123,7 @@ impl Bench<'_> {
         };
         for weights in [WeightType::F16, WeightType::Q8, WeightType::Q4] {
             let kept = self.outputs(&|name, shape, values| {
-                let compact = styleid::weights::compact::convert(name, shape, values, weights);
+                let compact = styleid::weights::format::compact::convert(name, shape, values, weights);
                 let mut back = Vec::new();
                 if styleid::weights::format::blocks::dequantise(compact.dtype, &compact.bytes, &mut back).is_some() {
                     values.copy_from_slice(&back);
@@ -175,7 +176,7 @@ fn run() -> Result<()> {
     let title = "Demonstration model, trained weights, 64 x 64 latents, timesteps 1, 301, 801";
     Bench { title, config, side: 64, tokens: 4, timesteps: &[1, 301, 801], values: &trained }.run()?;
     let mut config = UnetConfig::default();
-    config.cross_attention_dim = styleid::model::config::PerLevel::One(768);
+    config.cross_attention_dim = styleid::weights::config::PerLevel::One(768);
     let title = "Stable Diffusion 1.5, formula weights, 32 x 32 latents, timestep 501";
     let values = |name: &str, shape: &[usize]| formula::values("unet", name, shape);
     Bench { title, config, side: 32, tokens: 77, timesteps: &[501], values: &values }.run()

@@ -8,12 +8,13 @@ use std::process::ExitCode;
 use styleid::bench::check::{TOLERANCES, check, is_whole};
 use styleid::bench::shapes::entries;
 use styleid::bench::work::Work;
-use styleid::device::{self, Place};
+use styleid::device::Place;
+use styleid::gpu;
 use styleid::ops::{self, Kernels};
 use styleid::{Error, Result};
 
 async fn run(filter: &[String]) -> Result<bool> {
-    let (gpu, adapter) = device::gpu().await?;
+    let (gpu, adapter) = gpu::open().await?;
     println!("{} ({})", adapter.name, adapter.backend);
     let is_wanted = |work: &Work| {
         let name = work.name();

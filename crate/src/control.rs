@@ -1,5 +1,6 @@
 //! How a run talks to whoever started it: progress out, cancel in, and room for the event loop in between.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use image::RgbImage;
@@ -10,6 +11,7 @@ use crate::{Error, Result};
 /// What a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Phase {
     /// Reading the model; steps are bytes.
     Load,
@@ -31,14 +33,30 @@ pub enum Phase {
     Decode,
 }
 
+impl Phase {
+    /// All of them, in the order of a run.
+    pub const ALL: [Self; 9] = [
+        Self::Load,
+        Self::EncodeContent,
+        Self::EncodeStyle,
+        Self::WarmUp,
+        Self::InvertContent,
+        Self::InvertStyle,
+        Self::InvertBoth,
+        Self::Stylize,
+        Self::Decode,
+    ];
+}
+
 /// One report: `step` of `steps` of a phase are done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ProgressEvent"))]
 pub struct Progress {
     /// What is being done.
     pub phase: Phase,
     /// Steps done, from 0 to `steps`.
     pub step: u64,
-    /// Steps in all.
+    /// Steps in all; while a model is loaded these are bytes, and 0 until they are known.
     pub steps: u64,
 }
 
@@ -70,8 +88,24 @@ impl Turn {
     pub const ONLY: Self = Self { index: 0, of: 1 };
 }
 
+/// What is done between two blocks of a network, beside asking the caller. It depends on where the program runs.
+pub trait Between {
+    /// Lets the event loop run, and looks at what the GPU holds.
+    fn turn(&self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
+
+    /// Comes back after `time`.
+    fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + '_>>;
+
+    /// Fails if the GPU reported a fault since the last time.
+    ///
+    /// # Errors
+    /// The fault's sentence.
+    fn check(&self) -> Result<()>;
+}
+
 /// A run's line to its caller.
 pub struct Control<'a> {
+    between: &'a dyn Between,
     on_progress: &'a dyn Fn(Progress),
     cancelled: &'a dyn Fn() -> bool,
     paused: &'a dyn Fn() -> bool,
@@ -80,9 +114,9 @@ pub struct Control<'a> {
 }
 
 impl<'a> Control<'a> {
-    /// `on_progress` hears of every step; `cancelled` is asked between blocks.
-    pub fn new(on_progress: &'a dyn Fn(Progress), cancelled: &'a dyn Fn() -> bool) -> Self {
-        Self { on_progress, cancelled, paused: &|| false, on_notice: &|_| (), on_preview: &|_| () }
+    /// `on_progress` hears of every step; `cancelled` is asked between blocks, where `between` is done.
+    pub fn new(between: &'a dyn Between, on_progress: &'a dyn Fn(Progress), cancelled: &'a dyn Fn() -> bool) -> Self {
+        Self { between, on_progress, cancelled, paused: &|| false, on_notice: &|_| (), on_preview: &|_| () }
     }
 
     /// The same line; the run holds between blocks for as long as `paused` says so.
@@ -137,24 +171,13 @@ impl<'a> Control<'a> {
     /// # Errors
     /// [`Error::Cancelled`], or the fault's sentence.
     pub async fn breathe(&self) -> Result<()> {
-        // Natively each run has its own thread, and there is no event loop to starve.
-        #[cfg(target_arch = "wasm32")]
-        crate::web::event_loop::turn().await;
-        crate::memory::sample();
+        self.between.turn().await;
         while (self.paused)() && !(self.cancelled)() {
-            crate::fault::check()?;
-            #[cfg(target_arch = "wasm32")]
-            crate::web::event_loop::sleep(PAUSE).await;
-            #[cfg(not(target_arch = "wasm32"))]
-            std::thread::sleep(PAUSE);
+            self.between.check()?;
+            self.between.sleep(PAUSE).await;
         }
-        if (self.cancelled)() { Err(Error::Cancelled) } else { crate::fault::check() }
+        if (self.cancelled)() { Err(Error::Cancelled) } else { self.between.check() }
     }
-}
-
-/// A control that reports to nobody and never cancels.
-pub fn silent() -> Control<'static> {
-    Control::new(&|_| (), &|| false)
 }
 
 #[cfg(test)]
@@ -164,6 +187,24 @@ mod tests {
 
     use super::*;
 
+    /// Natively without a GPU.
+    struct Sleeps;
+
+    impl Between for Sleeps {
+        fn turn(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+            Box::pin(async {})
+        }
+
+        fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+            std::thread::sleep(time);
+            Box::pin(async {})
+        }
+
+        fn check(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
     fn a_paused_run_holds_until_it_may_go_on() {
         let looked = Cell::new(0);
@@ -172,7 +213,7 @@ mod tests {
             looked.get() <= 3
         };
         let began = Instant::now();
-        let control = silent().with_pause(&paused);
+        let control = Control::new(&Sleeps, &|_| (), &|| false).with_pause(&paused);
         pollster::block_on(control.breathe()).expect("nothing was cancelled");
         assert_eq!(looked.get(), 4);
         assert!(began.elapsed() >= 3 * PAUSE);
@@ -185,7 +226,7 @@ mod tests {
             looked.set(looked.get() + 1);
             looked.get() > 2
         };
-        let control = Control::new(&|_| (), &cancelled).with_pause(&|| true);
+        let control = Control::new(&Sleeps, &|_| (), &cancelled).with_pause(&|| true);
         assert!(matches!(pollster::block_on(control.breathe()), Err(Error::Cancelled)));
     }
 }

@@ -1,17 +1,12 @@
-//! Where the networks run: the processor natively, a GPU through wgpu natively, WebGPU in the browser.
+//! What a device is: where tensors live, the types of floats there, and what the GPU allows. Everything imports this;
+//! opening a GPU is another module's job.
 
-#[cfg(not(target_arch = "wasm32"))]
-use std::sync::Arc;
 use std::sync::OnceLock;
 
-#[cfg(all(feature = "bench", not(target_arch = "wasm32")))]
-use burn::tensor::wgpu::MemoryConfiguration;
-use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use burn::tensor::{DType, Device, ExecutionError, FloatDType, Tensor, TensorData};
 
-use crate::fault::Fault;
-use crate::ops::{self, Kernels};
-use crate::{Error, Result, fault, memory};
+use crate::fault::{self, Fault};
+use crate::{Error, Result};
 
 /// The floating-point type that a run computes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -120,9 +115,6 @@ impl From<ExecutionError> for Error {
     }
 }
 
-/// Kernels queued before they are submitted: enough to amortise a submission, few enough to stay responsive.
-const TASKS_MAX: usize = 32;
-
 /// What the one GPU of this process allows.
 static LIMITS: OnceLock<Limits> = OnceLock::new();
 
@@ -137,26 +129,14 @@ pub struct Limits {
     pub shader_f16: bool,
 }
 
+/// Notes what the GPU allows. There is one GPU a process: whoever opened it first set this too.
+pub(crate) fn set_limits(limits: Limits) {
+    let _ = LIMITS.set(limits);
+}
+
 /// What the GPU allows; what WebGPU promises of every device before one was opened.
 pub fn limits() -> Limits {
     LIMITS.get().copied().unwrap_or(Limits { buffer: 256 << 20, binding: 128 << 20, shader_f16: false })
-}
-
-/// What a GPU is, for people.
-#[derive(Debug, Clone, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Adapter {
-    /// The adapter's name; browsers may leave it empty.
-    pub name: String,
-    /// Graphics API beneath wgpu.
-    pub backend: String,
-    /// Whether it is the processor pretending to be a GPU.
-    pub software: bool,
-    /// Whether shaders may compute in f16.
-    pub shader_f16: bool,
-    /// Largest buffer in MiB.
-    #[serde(rename = "maxBufferMiB")]
-    pub max_buffer_mib: u64,
 }
 
 /// Waits until the device has computed `x`, by reading one number of it. Without this, work would pile up unseen: progress
@@ -174,78 +154,4 @@ pub async fn settle<const D: usize>(x: &Tensor<D>) -> Result<()> {
                 .into(),
         )),
     }
-}
-
-/// No device could be opened because of `error`.
-pub(crate) fn unusable(error: &dyn std::fmt::Display) -> Error {
-    Error::Device(format!("No GPU can be used here ({error})."))
-}
-
-/// Opens the best GPU that there is. Can be done once in a process; clone the device afterwards.
-///
-/// # Errors
-/// One sentence where there is no GPU to use.
-pub async fn gpu() -> Result<(Device, Adapter)> {
-    let options = Device::wgpu_options().tasks_max(TASKS_MAX);
-    #[cfg(not(target_arch = "wasm32"))]
-    let (device, setup) = options.init_with_setup_async().await.map_err(|error| unusable(&error))?;
-    #[cfg(target_arch = "wasm32")]
-    let (device, setup) = crate::web::adapter::open(options).await?;
-    Ok(opened(device, &setup))
-}
-
-/// As [`gpu`] with no more than the limits that WebGPU promises everywhere, and `memory` for the allocator's way with buffers.
-///
-/// # Errors
-/// One sentence where there is no GPU to use.
-#[cfg(all(feature = "bench", not(target_arch = "wasm32")))]
-pub async fn least_gpu(memory: MemoryConfiguration) -> Result<(Device, Adapter)> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await;
-    let adapter = adapter.map_err(|error| unusable(&error))?;
-    // wgpu's default limits are WebGPU's. Features are all that there are: natively cubecl takes the adapter's for the
-    // device's.
-    let required_features = adapter.features() - wgpu::Features::all_experimental_mask();
-    let wish = wgpu::DeviceDescriptor { required_features, ..wgpu::DeviceDescriptor::default() };
-    let (device, queue) = adapter.request_device(&wish).await.map_err(|error| unusable(&error))?;
-    let backend = adapter.get_info().backend;
-    let setup = WgpuSetup { instance, adapter, device, queue, backend };
-    let options = Device::wgpu_options().tasks_max(TASKS_MAX).memory_config(memory);
-    let device = options.setup(setup.clone()).init().map_err(|error| unusable(&error))?;
-    Ok(opened(device, &setup))
-}
-
-/// Notes what the GPU allows, chooses its kernels and has it watched.
-fn opened(device: Device, setup: &WgpuSetup) -> (Device, Adapter) {
-    #[cfg(not(target_arch = "wasm32"))]
-    setup.device.on_uncaptured_error(Arc::new(|error: wgpu::Error| {
-        fault::remember(match error {
-            wgpu::Error::OutOfMemory { .. } => Fault::Memory,
-            error => Fault::of_message(&error.to_string()),
-        });
-    }));
-    let info = setup.adapter.get_info();
-    #[cfg(target_arch = "wasm32")]
-    let info = wgpu::AdapterInfo { name: crate::web::adapter::name(setup), ..info };
-    let software = info.device_type == wgpu::DeviceType::Cpu
-        || ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|name| info.name.to_lowercase().contains(name));
-    ops::choose(if software { Kernels::Software } else { Kernels::Hardware });
-    let features = setup.device.features();
-    let limits = setup.device.limits();
-    // There is one GPU a process: whoever opened it first set this too.
-    let shader_f16 = features.contains(wgpu::Features::SHADER_F16);
-    let _ = LIMITS.set(Limits {
-        buffer: limits.max_buffer_size,
-        binding: limits.max_storage_buffer_binding_size,
-        shader_f16,
-    });
-    memory::watch(device.clone());
-    let adapter = Adapter {
-        backend: format!("{:?}", info.backend),
-        software,
-        shader_f16,
-        max_buffer_mib: limits.max_buffer_size >> 20,
-        name: info.name,
-    };
-    (device, adapter)
 }

@@ -1,5 +1,7 @@
 //! The one error type. Every message is a sentence for the person who sees it: what is wrong and what to do.
 
+use crate::weights;
+
 /// Result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -33,6 +35,9 @@ pub enum Error {
 }
 
 impl Error {
+    /// All that [`Error::kind`] says.
+    pub const KINDS: [&'static str; 7] = ["cancelled", "picture", "model", "settings", "device", "memory", "file"];
+
     /// The kind as one stable lowercase word, for callers that act on it.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -44,5 +49,28 @@ impl Error {
             Self::Memory(_) => "memory",
             Self::File(_) => "file",
         }
+    }
+}
+
+impl From<weights::Error> for Error {
+    fn from(error: weights::Error) -> Self {
+        match error {
+            weights::Error::Cancelled => Self::Cancelled,
+            weights::Error::Model(sentence) => Self::Model(sentence),
+            weights::Error::Changed(sentence) => Self::Changed(sentence),
+            weights::Error::Settings(sentence) => Self::Settings(sentence),
+            weights::Error::File(sentence) => Self::File(sentence),
+            // What our own receivers of tensors failed with comes back as it was.
+            weights::Error::Outside(error) => match error.downcast::<Self>() {
+                Ok(error) => *error,
+                Err(error) => Self::File(error.to_string()),
+            },
+        }
+    }
+}
+
+impl From<Error> for weights::Error {
+    fn from(error: Error) -> Self {
+        Self::Outside(Box::new(error))
     }
 }

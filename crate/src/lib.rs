@@ -4,8 +4,15 @@
 //! style's statistics; the reverse pass then attends, in the late decoder layers, with the content's queries over the
 //! style's keys and values (Chung, Hyun and Heo, *Style Injection in Diffusion*, CVPR 2024).
 //!
-//! The same crate runs natively (CPU or GPU) and in the browser on WebGPU. Data flows one way:
-//! [`weights`] → [`model`] → [`diffusion`] → [`styleid`] → command line or page.
+//! The same crate runs natively (processor or GPU) and in the browser on WebGPU. A module imports only those before it:
+//!
+//! ```text
+//! weights < error < control < fault < device < ops < picture < memory < gpu < platform < diffusion < model < styleid
+//!   < eval < trace < bench < messages < web < cli
+//! ```
+//!
+//! [`weights`] is the crate `styleid-weights`: bytes to a checkpoint's tensors. The way of a picture and of a weight is in
+//! `docs/architecture.md`.
 
 #[cfg(feature = "bench")]
 pub mod bench;
@@ -19,17 +26,21 @@ pub mod fault;
 #[path = "../../tests/native/golden.rs"]
 #[allow(dead_code, reason = "the integration tests use more of it")]
 mod golden;
+pub mod gpu;
 pub mod memory;
+#[cfg(any(target_arch = "wasm32", test))]
+pub mod messages;
 pub mod model;
 pub mod ops;
 pub mod picture;
+pub mod platform;
 pub mod styleid;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod trace;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
-pub mod weights;
 
 pub use control::{Control, Phase, Progress};
 pub use error::{Error, Result};
 pub use styleid::{Inversion, Params, Pipeline, Preset, Session, Style};
+pub use styleid_weights as weights;

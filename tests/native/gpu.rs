@@ -1,11 +1,11 @@
 //! The same runs on wgpu. `./dev test` provides a software Vulkan, so these run on machines without a GPU too.
 
 use burn::tensor::Tensor;
-use styleid::control::silent;
 use styleid::device::{Place, Precision};
 use styleid::eval::lpips::Lpips;
 use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::ops::Kernels;
+use styleid::platform::silent;
 use styleid::weights::{Origin, WeightType};
 use styleid::{Phase, Pipeline, Preset, Session, Style, device};
 

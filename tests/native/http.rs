@@ -16,11 +16,11 @@ use std::{env, fs, process, thread};
 
 use pollster::block_on;
 use serde_json::{Value, json};
-use styleid::weights::file::{File, Listed, Pending, Sink, Source};
-use styleid::weights::http::native::Native;
-use styleid::weights::http::{Broken, Request, Response, Transport, UrlFolder, Web};
-use styleid::weights::hub::HubRepo;
-use styleid::{Error, Result};
+use styleid::weights::source::file::{File, Listed, Pending, Sink, Source};
+use styleid::weights::source::http::native::Native;
+use styleid::weights::source::http::{Broken, HttpRequest, HttpResponse, Transport, UrlFolder, Web};
+use styleid::weights::source::hub::HubRepo;
+use styleid::weights::{Error, Result};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -41,7 +41,7 @@ struct Hasty {
 }
 
 impl Transport for Hasty {
-    fn send(&self, request: Request) -> Pending<'_, Result<Response, Broken>> {
+    fn send(&self, request: HttpRequest) -> Pending<'_, Result<HttpResponse, Broken>> {
         self.native.send(request)
     }
 

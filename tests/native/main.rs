@@ -12,6 +12,7 @@ mod ops_norm;
 mod ops_product;
 #[cfg(feature = "bench")]
 mod ops_shapes;
+mod order;
 mod picture_files;
 mod pictures;
 mod previews;

@@ -1,9 +1,9 @@
 //! What a budget changes is where things are and when, never the result.
 
 use burn::tensor::{Device, Tensor};
-use styleid::control::silent;
 use styleid::memory::{self, Memory};
 use styleid::ops::Kernels;
+use styleid::platform::silent;
 use styleid::weights::{Origin, WeightType};
 use styleid::{Params, Phase, Preset, Session, Style, device};
 

@@ -3,12 +3,12 @@
 
 use burn::tensor::Tensor;
 use styleid::device::{self, Place, Precision};
-use styleid::model::weight::Weight;
 use styleid::ops::Kernels;
 use styleid::ops::conv::{Convolve, Geometry, conv2d};
 use styleid::ops::linear::{Multiply, linear};
-use styleid::weights::compact::{Compact, quantise_q4, quantise_q8};
+use styleid::ops::weight::Weight;
 use styleid::weights::format::Dtype;
+use styleid::weights::format::compact::{Compact, quantise_q4, quantise_q8};
 
 use crate::support::{self, Chosen};
 

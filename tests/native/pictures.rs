@@ -5,8 +5,7 @@ use std::io::Cursor;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageBuffer, ImageEncoder, ImageFormat, Luma, Rgb, RgbImage, Rgba};
 use styleid::device::{self, Place, Precision};
-use styleid::picture::{Size, decode, fit, from_pixels, to_pixels, to_png};
-use styleid::styleid::params::Rounding;
+use styleid::picture::{Rounding, Size, decode, fit, from_pixels, to_pixels, to_png};
 
 fn png(picture: impl Into<DynamicImage>) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
@@ -97,5 +96,5 @@ fn bytes_survive_the_way_to_pixels_and_back() {
     let between = [(127.6 / 127.5 - 1.0) as f32, -3.0, f32::INFINITY];
     assert_eq!(from_pixels(&between, 1, 1, Rounding::Nearest).get_pixel(0, 0), &Rgb([128, 0, 255]));
     assert_eq!(from_pixels(&between, 1, 1, Rounding::Truncate).get_pixel(0, 0), &Rgb([127, 0, 255]));
-    assert_eq!(decode("a", &to_png(&picture, None).expect("a PNG")).expect("a PNG"), picture);
+    assert_eq!(decode("a", &to_png(&picture, &[]).expect("a PNG")).expect("a PNG"), picture);
 }

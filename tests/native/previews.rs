@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-use styleid::control::{Preview, silent};
+use styleid::control::Preview;
 use styleid::picture::{self, Size};
-use styleid::styleid::preview::{LatentColours, Moments, values};
+use styleid::platform::silent;
+use styleid::styleid::preview::{ColourFit, LatentColours, values};
 use styleid::weights::{Origin, WeightType};
 use styleid::{Params, Session, Style, device};
 
@@ -93,7 +94,7 @@ fn latents_of_a_photo_look_like_the_photo() {
         let picture = photo(name, 256);
         let (latents, size) = encoded(&session, &picture);
         assert_eq!(size, (64, 64));
-        let mut moments = Moments::default();
+        let mut moments = ColourFit::default();
         moments.add(&latents, size, &picture);
         let colours = moments.solve();
         let samples = samples(&latents, size, &picture);
@@ -119,7 +120,7 @@ fn latents_of_a_photo_look_like_the_photo() {
 
 /// The map by the latents and pictures of a run.
 fn colours_of(pairs: &[(&[f32], (usize, usize), &RgbImage)]) -> LatentColours {
-    let mut moments = Moments::default();
+    let mut moments = ColourFit::default();
     for (latents, size, picture) in pairs {
         moments.add(latents, *size, picture);
     }

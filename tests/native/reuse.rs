@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use styleid::platform::Here;
 use styleid::{Control, Error, Params, Phase, Preset, Style, device};
 
 use crate::golden::Golden;
@@ -62,7 +63,7 @@ fn a_cancel_stops_between_blocks_and_the_next_run_works() {
         asked.set(asked.get() + 1);
         asked.get() > 13
     };
-    let control = Control::new(&on_progress, &cancelled);
+    let control = Control::new(&Here, &on_progress, &cancelled);
     let (content, style) = (golden.picture("content_u8"), golden.picture("style_u8"));
     let result = pollster::block_on(session.run(&content, &[Style::alone(&style)], &params, &control));
     assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");

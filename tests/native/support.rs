@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use burn::tensor::Device;
-use styleid::control::silent;
-use styleid::device::{self, Adapter};
+use styleid::gpu::{self, Adapter};
 use styleid::memory::Memory;
 use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::ops::{self, Kernels};
 use styleid::picture::Size;
+use styleid::platform::{Here, silent};
 use styleid::weights::{Origin, WeightType};
 use styleid::{Control, Params, Phase, Pipeline, Preset, Progress, Result, Session, Style};
 
@@ -28,7 +28,7 @@ pub fn session_of(origin: &Origin, device: Device, weights: WeightType) -> Sessi
 pub fn session_within(origin: &Origin, device: Device, weights: WeightType, memory: Memory) -> Session {
     let options = LoadOptions { weights, memory, ..LoadOptions::default() };
     let model = pollster::block_on(StableDiffusion::load(origin, device, options, &silent())).expect("a whole model");
-    Session::new(Pipeline::new(model))
+    Session::new(Pipeline::new(model)).traced()
 }
 
 /// The settings that a golden was made with, apart from what a test says: pictures as they are.
@@ -60,7 +60,7 @@ pub fn run_styles(
     let reports = RefCell::new(Vec::new());
     let on_progress = |progress| reports.borrow_mut().push(progress);
     let (image, calls) = {
-        let control = Control::new(&on_progress, &|| false);
+        let control = Control::new(&Here, &on_progress, &|| false);
         let outcome = pollster::block_on(session.run(content, styles, params, &control))?;
         (outcome.image, outcome.unet_calls)
     };
@@ -75,7 +75,7 @@ pub fn steps_of(reports: &[Progress], phase: Phase) -> usize {
 /// The GPU, which can be opened once in a process; none where there is none.
 pub fn gpu() -> Option<&'static (Device, Adapter)> {
     static GPU: OnceLock<Option<(Device, Adapter)>> = OnceLock::new();
-    let opened = GPU.get_or_init(|| match pollster::block_on(device::gpu()) {
+    let opened = GPU.get_or_init(|| match pollster::block_on(gpu::open()) {
         Ok(opened) => {
             eprintln!("on {:?}", opened.1);
             Some(opened)

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use styleid::control::silent;
 use styleid::device;
-use styleid::model::config::Prediction;
 use styleid::model::packing::{Packing, write};
 use styleid::model::{LoadOptions, ModelInfo, StableDiffusion};
-use styleid::weights::cache::disk::Disk;
-use styleid::weights::cache::{Cache, Key};
+use styleid::platform::silent;
+use styleid::weights::config::Prediction;
+use styleid::weights::store::cache::disk::Disk;
+use styleid::weights::store::{Cache, ModelKey};
 use styleid::weights::{Origin, WeightType};
 use styleid::{Preset, Session, Style};
 
@@ -161,7 +161,7 @@ fn a_pack_with_a_flipped_bit_is_refused() {
 /// The fixture as if it came over the network: with a cache, and files that can be taken away.
 fn kept(folder: &Path, disk: &Path, weights: WeightType) -> Origin {
     let cache = Cache::new(Rc::new(Disk::at(disk.to_path_buf())));
-    let key = Key { origin: "test/model".into(), revision: "main".into(), file: String::new(), weights };
+    let key = ModelKey { origin: "test/model".into(), revision: "main".into(), file: String::new(), weights };
     Origin { keep: Some((cache, key)), ..Origin::local(folder, None).unwrap_or_else(|_| gone()) }
 }
 

@@ -1,7 +1,7 @@
 //! Whole runs on the processor against the reference: every tensor that a trace holds, at the contract's tolerances.
 
 use burn::tensor::Tensor;
-use styleid::control::silent;
+use styleid::platform::silent;
 use styleid::{Params, Preset, Session, Style, device};
 
 use crate::golden::{Golden, distance};
@@ -114,7 +114,7 @@ fn the_schedule_is_the_reference_s_to_the_last_bits() {
     {
         let golden = Golden::load(golden);
         let config = session("micro15", device::cpu()).pipeline.model.scheduler;
-        let schedule = styleid::diffusion::Schedule::new(&config, preset, steps).expect("a schedule");
+        let schedule = styleid::diffusion::Schedule::new(&config, preset.grid(), steps).expect("a schedule");
         let worst = distance("alphas_cumprod", &schedule.alphas_cumprod, &golden.values("alphas_cumprod").1);
         assert!(worst <= f32::EPSILON, "alphas_cumprod is {worst:e} off");
         let timesteps: Vec<usize> = golden.values("timesteps").1.iter().rev().map(|&t| t as usize).collect();

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use styleid::Result;
-use styleid::weights::{Tensors, WeightType};
+use styleid::model::tensors::Tensors;
+use styleid::weights::WeightType;
 
 /// Names and shapes of the tensors that `build` takes, in its order.
 pub fn shapes(build: impl FnOnce(Tensors) -> Result<()>) -> Result<Vec<(String, Vec<usize>)>> {

@@ -13,9 +13,10 @@ use styleid::device::{Place, Precision, cpu};
 use styleid::model::clip::TextEncoder;
 use styleid::model::unet::Unet;
 use styleid::model::vae::Vae;
-use styleid::weights::compact::quantise_q8;
-use styleid::weights::format::{Dtype, gguf_writer};
-use styleid::weights::names::{Renamed, from_ldm};
+use styleid::weights::checkpoint::names::{Renamed, from_ldm};
+use styleid::weights::format::Dtype;
+use styleid::weights::format::compact::quantise_q8;
+use styleid::weights::format::gguf_writer::{GgufLayout, GgufTensor};
 use styleid::{Error, Result};
 
 use super::{formula, shapes as network};
@@ -214,8 +215,8 @@ pub fn gguf(path: &Path) -> Result<()> {
     }
     tensors.sort();
     let entries: Vec<_> =
-        tensors.iter().map(|(name, _, dtype, shape)| gguf_writer::Tensor { name, dtype: *dtype, shape }).collect();
-    let plan = gguf_writer::Plan::new(&BTreeMap::new(), &entries)?;
+        tensors.iter().map(|(name, _, dtype, shape)| GgufTensor { name, dtype: *dtype, shape }).collect();
+    let plan = GgufLayout::new(&BTreeMap::new(), &entries)?;
     let unfinished = path.with_extension("unfinished");
     let mut file = BufWriter::new(File::create(&unfinished).map_err(failed)?);
     file.write_all(&plan.header).map_err(failed)?;

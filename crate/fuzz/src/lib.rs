@@ -1,14 +1,9 @@
-//! The parsers as the crate has them, and what must hold of them whatever they are given.
+//! What must hold of the parsers whatever they are given.
 
-#[path = "../../src/error.rs"]
-pub mod error;
-#[path = "../../src/weights/format/mod.rs"]
-pub mod format;
 mod memory;
 
-pub use error::{Error, Result};
-
-use format::{Entry, Header, Parsed};
+use styleid_weights::Result;
+use styleid_weights::format::{Header, Parsed, TensorEntry};
 
 /// A parser: the file's name, its first bytes, its size.
 pub type Parser = fn(&str, &[u8], u64) -> Result<Parsed>;
@@ -36,7 +31,7 @@ pub fn checked(parser: Parser, prefix: &[u8], file_bytes: u64) -> Result<Parsed>
 fn sound(header: &Header, file_bytes: u64) {
     let mut end = 0;
     let mut names = std::collections::HashSet::new();
-    for Entry { name, dtype, shape, span } in &header.tensors {
+    for TensorEntry { name, dtype, shape, span } in &header.tensors {
         assert!(span.start >= end && span.end >= span.start && span.end <= file_bytes, "{name:?} at {span:?}");
         end = span.end;
         assert!(names.insert(name), "two of {name:?}");

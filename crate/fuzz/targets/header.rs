@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use styleid_fuzz::checked;
-use styleid_fuzz::format::{Parsed, parse};
+use styleid_weights::format::{Parsed, parse};
 
 fuzz_target!(|input: &[u8]| {
     let Some((file, first)) = input.split_last_chunk() else { return };

@@ -4,5 +4,5 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    styleid_fuzz::one(styleid_fuzz::format::safetensors::parse, input);
+    styleid_fuzz::one(styleid_weights::format::safetensors::parse, input);
 });

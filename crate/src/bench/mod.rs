@@ -24,7 +24,8 @@ use serde::{Deserialize, Serialize};
 use self::peak::Peak;
 use self::shapes::Entry;
 use self::timing::{Stopwatch, Timing};
-use crate::device::{self, Adapter, Place, Precision};
+use crate::device::{Place, Precision};
+use crate::gpu::{self, Adapter};
 use crate::ops::{self, Kernels};
 use crate::weights::WeightType;
 use crate::{Error, Result};
@@ -137,7 +138,7 @@ impl Bench {
     /// # Errors
     /// There is no GPU, or the options name unknown kernels.
     pub async fn open(mut options: Options) -> Result<Self> {
-        let (device, adapter) = device::gpu().await?;
+        let (device, adapter) = gpu::open().await?;
         let own = if adapter.software { Kernels::Software } else { Kernels::Hardware };
         let kernels = match options.kernels.as_slice() {
             [] => vec![own, Kernels::Reference],

@@ -10,17 +10,18 @@ use super::formula::{uniform, values};
 use super::shapes::{sd15, sd21};
 use super::timing::now;
 use super::work::PROMPT;
-use crate::control::silent;
 use crate::device::{Place, settle};
 use crate::memory::{self, GpuBytes, Memory, gpu_bytes};
+use crate::model::ModelInfo;
 use crate::model::StableDiffusion;
-use crate::model::attention::NoHook;
-use crate::model::config::{Prediction, SchedulerConfig, VaeConfig};
-use crate::model::stable_diffusion::ModelInfo;
+use crate::model::attention::PlainProcessor;
+use crate::model::tensors::Tensors;
 use crate::model::unet::Unet;
 use crate::model::vae::Vae;
 use crate::picture::Size;
-use crate::weights::{Tensors, WeightType};
+use crate::platform::{Here, silent};
+use crate::weights::WeightType;
+use crate::weights::config::{Prediction, SchedulerConfig, VaeConfig};
 use crate::{Control, Params, Phase, Pipeline, Progress, Result, Session, Style};
 
 /// A model of the family.
@@ -123,7 +124,7 @@ pub async fn step(model: &StableDiffusion, pixels: usize, repetitions: usize) ->
     let mut seconds = Vec::new();
     for _ in 0..=repetitions {
         let begun = now();
-        let out = model.unet.forward(latents.clone(), 481, &model.context, &mut NoHook, &silent()).await?;
+        let out = model.unet.forward(latents.clone(), 481, &model.context, &mut PlainProcessor, &silent()).await?;
         settle(&out).await?;
         seconds.push(now() - begun);
         memory::sample();
@@ -169,7 +170,7 @@ pub async fn whole(
         watch.enter(progress.phase);
         on_progress(progress);
     };
-    let control = Control::new(&on_progress, &|| false);
+    let control = Control::new(&Here, &on_progress, &|| false);
     let mut session = Session::new(Pipeline::new(model));
     let weights = gpu_bytes(&device);
     memory::begin();

@@ -9,9 +9,10 @@ use crate::device::Place;
 use crate::model::attention::{Attention, TransformerBlock};
 use crate::model::layers::{Builder, ConvShape};
 use crate::model::resnet::{ResnetBlock, ResnetShape, Upsample};
+use crate::model::tensors::Tensors;
 use crate::ops::attention::{Attend, attention};
 use crate::ops::norm::{Affine, group_norm, layer_norm};
-use crate::weights::{Tensors, WeightType};
+use crate::weights::WeightType;
 
 /// Runs once and hands back the result, `[1, …]`.
 pub type Operation = Box<dyn Fn() -> Tensor<4>>;

@@ -1,7 +1,7 @@
 //! Every operation of Stable Diffusion 1.5 and 2.1 at 512 px, found by walking their configs, and how often each occurs.
 
 use super::work::{PROMPT, Work};
-use crate::model::config::{PerLevel, UnetConfig, VaeConfig};
+use crate::weights::config::{PerLevel, UnetConfig, VaeConfig};
 use crate::{Error, Result};
 
 /// What an operation may be part of: a call of either UNet, the VAE's encoder, the VAE's decoder.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use styleid::device::{self, Precision};
+use styleid::gpu;
 use styleid::memory::{Memory, parse_bytes};
 use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::picture::{self, Crop};
@@ -81,7 +82,7 @@ async fn open_device(choice: DeviceChoice) -> Result<burn::tensor::Device> {
     match choice {
         DeviceChoice::Cpu => Ok(device::cpu()),
         DeviceChoice::Gpu => {
-            let (device, adapter) = device::gpu().await?;
+            let (device, adapter) = gpu::open().await?;
             eprintln!("GPU: {} ({})", adapter.name, adapter.backend);
             Ok(device)
         }

@@ -4,8 +4,8 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::Value;
 use styleid::Result;
 use styleid::model::ModelInfo;
-use styleid::model::config::Prediction;
 use styleid::weights::WeightType;
+use styleid::weights::config::Prediction;
 
 use super::model::{DEFAULT_MODEL, ModelArgs, catalogue};
 

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use indicatif::HumanBytes;
-use styleid::weights::cache::disk::Disk;
+use styleid::weights::store::cache::disk::Disk;
 use styleid::{Error, Result};
 
 use super::model::cache;

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use clap::ValueEnum;
 use indicatif::HumanBytes;
 use serde::Deserialize;
-use styleid::model::config::Prediction;
-use styleid::weights::cache::Cache;
-use styleid::weights::cache::disk::Disk;
-use styleid::weights::embedded::Embedded;
-use styleid::weights::http::{Web, native::Native};
-use styleid::weights::hub::{ENDPOINT, Reference};
+use styleid::weights::config::Prediction;
+use styleid::weights::source::embedded::Embedded;
+use styleid::weights::source::http::{Web, native::Native};
+use styleid::weights::source::hub::{ENDPOINT, Reference};
+use styleid::weights::store::cache::Cache;
+use styleid::weights::store::cache::disk::Disk;
 use styleid::weights::{Origin, WeightType};
 use styleid::{Error, Result};
 
@@ -138,7 +138,7 @@ impl ModelArgs {
     pub fn origin(&self, weights: WeightType, with_cache: bool) -> Result<Origin> {
         let path = Path::new(&self.model);
         if path.exists() {
-            return Origin::local(path, self.prediction());
+            return Ok(Origin::local(path, self.prediction())?);
         }
         if self.model == DEFAULT_MODEL {
             return Ok(Origin::of_file(Rc::new(DEMO), self.prediction()));

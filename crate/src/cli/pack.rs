@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use indicatif::HumanBytes;
 use styleid::memory::parse_bytes;
 use styleid::model::packing::{Packing, write};
+use styleid::platform::Here;
 use styleid::{Control, Result};
 
 use super::bars::Bars;
@@ -45,7 +46,7 @@ pub async fn run(args: Args) -> Result<()> {
     let bars = Bars::new();
     let on_progress = |progress| bars.show(progress);
     let on_notice = |notice: &str| bars.say(notice);
-    let control = Control::new(&on_progress, &|| false).with_notices(&on_notice);
+    let control = Control::new(&Here, &on_progress, &|| false).with_notices(&on_notice);
     let origin = args.model.origin(args.weights.into(), false)?;
     // What is on this disk is named without its folders: packs are published.
     let path = std::path::Path::new(&args.model.model);

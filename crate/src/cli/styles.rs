@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use image::RgbImage;
-use styleid::picture::{CaptionStyle, Crop, Mask};
+use styleid::picture::{Crop, Mask};
+use styleid::styleid::CaptionStyle;
 use styleid::styleid::curve::Shape;
 use styleid::styleid::{Blend, Curve};
 use styleid::{Error, Result, Style};

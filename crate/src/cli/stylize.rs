@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use indicatif::BinaryBytes;
 use styleid::memory;
-use styleid::picture::{self, Caption, Crop};
+use styleid::picture::Crop;
+use styleid::platform::Here;
+use styleid::styleid::Caption;
 use styleid::styleid::session::Outcome;
 use styleid::{Control, Result, trace};
 
@@ -81,8 +83,9 @@ pub async fn run(args: Args) -> Result<()> {
     let bars = Bars::new();
     let on_progress = |progress| bars.show(progress);
     let on_notice = |notice: &str| bars.say(notice);
-    let control = Control::new(&on_progress, &|| false).with_notices(&on_notice);
-    let mut session = args.engine.session(&control).await?;
+    let control = Control::new(&Here, &on_progress, &|| false).with_notices(&on_notice);
+    let session = args.engine.session(&control).await?;
+    let mut session = if args.trace.is_some() { session.traced() } else { session };
     // The session lends its inversions to the outcome, so the trace gets a handle of the pipeline of its own.
     let pipeline = session.pipeline.clone();
     memory::begin();
@@ -95,7 +98,7 @@ pub async fn run(args: Args) -> Result<()> {
         args.crop,
         args.styles.captions(),
     );
-    let png = picture::to_png(&outcome.image, Some(&caption))?;
+    let png = caption.png(&outcome.image)?;
     write_file(&target, &png)?;
     if let Some(trace) = &args.trace {
         trace::write(trace, &pipeline, &outcome).await?;

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::model::config::Prediction;
+use crate::weights::config::Prediction;
 
 /// The UNet's output split into what it says about the clean latents and about the noise.
 #[derive(Debug, Clone)]

@@ -1,8 +1,25 @@
 //! The noise schedule ᾱ and the grid of timesteps.
 
-use crate::model::config::SchedulerConfig;
-use crate::styleid::params::Preset;
+use crate::weights::config::SchedulerConfig;
 use crate::{Error, Result};
+
+/// In which type ᾱ is multiplied up. The two reference implementations differ in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alphas {
+    /// diffusers: f32.
+    F32,
+    /// The paper's LDM: f64 with one rounding at the end.
+    F64,
+}
+
+/// What a reference implementation says about its schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// How ᾱ is computed.
+    pub alphas: Alphas,
+    /// The fewest steps that it can run.
+    pub least_steps: usize,
+}
 
 /// ᾱ at every training timestep, and the "leading" grid of the steps that are run.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,25 +33,20 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of `steps` DDIM steps. The two reference implementations compute ᾱ differently: diffusers in f32,
-    /// the paper's LDM in f64 with one rounding at the end.
+    /// The schedule of `steps` DDIM steps on the `grid` of a reference implementation.
     ///
     /// # Errors
     /// Says how many steps are possible.
-    pub fn new(config: &SchedulerConfig, preset: Preset, steps: usize) -> Result<Self> {
+    pub fn new(config: &SchedulerConfig, grid: Grid, steps: usize) -> Result<Self> {
         let trained = config.num_train_timesteps;
-        // The paper's preset skips its first reverse step, so it needs two.
-        let least = match preset {
-            Preset::Diffusers => 1,
-            Preset::Ldm => 2,
-        };
+        let least = grid.least_steps;
         // At `trained` steps the grid 1, 2, … would end one beyond the last trained timestep.
         if !(least..trained).contains(&steps) {
             return Err(Error::Settings(format!("Steps must be between {least} and {}, not {steps}.", trained - 1)));
         }
-        let alphas_cumprod = match preset {
-            Preset::Diffusers => alphas_f32(config),
-            Preset::Ldm => alphas_f64(config),
+        let alphas_cumprod = match grid.alphas {
+            Alphas::F32 => alphas_f32(config),
+            Alphas::F64 => alphas_f64(config),
         };
         let ratio = trained / steps;
         Ok(Self { alphas_cumprod, timesteps: (0..steps).map(|i| i * ratio + 1).collect(), ratio })
@@ -90,25 +102,28 @@ fn alphas_f64(config: &SchedulerConfig) -> Vec<f32> {
 mod tests {
     use super::*;
 
+    const DIFFUSERS: Grid = Grid { alphas: Alphas::F32, least_steps: 1 };
+    const LDM: Grid = Grid { alphas: Alphas::F64, least_steps: 2 };
+
     #[test]
     fn the_grid_is_leading_with_offset_one() {
         let config = SchedulerConfig::default();
-        let schedule = Schedule::new(&config, Preset::Diffusers, 20).expect("20 steps are possible");
+        let schedule = Schedule::new(&config, DIFFUSERS, 20).expect("20 steps are possible");
         assert_eq!(schedule.timesteps[..3], [1, 51, 101]);
         assert_eq!(schedule.timesteps[19], 951);
         assert_eq!(schedule.alpha_before(51), schedule.alpha(1));
         assert_eq!(schedule.alpha_before(1), schedule.alpha(0));
-        let odd = Schedule::new(&config, Preset::Ldm, 3).expect("3 steps are possible");
+        let odd = Schedule::new(&config, LDM, 3).expect("3 steps are possible");
         assert_eq!(odd.timesteps, [1, 334, 667]);
     }
 
     #[test]
     fn impossible_steps_are_refused() {
         let config = SchedulerConfig::default();
-        for (preset, steps) in [(Preset::Diffusers, 0), (Preset::Diffusers, 1000), (Preset::Ldm, 1)] {
-            let error = Schedule::new(&config, preset, steps).expect_err("out of range");
+        for (grid, steps) in [(DIFFUSERS, 0), (DIFFUSERS, 1000), (LDM, 1)] {
+            let error = Schedule::new(&config, grid, steps).expect_err("out of range");
             assert!(error.to_string().contains("Steps must be between"), "{error}");
         }
-        assert!(Schedule::new(&config, Preset::Diffusers, 999).is_ok());
+        assert!(Schedule::new(&config, DIFFUSERS, 999).is_ok());
     }
 }

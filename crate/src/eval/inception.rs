@@ -11,8 +11,8 @@ use image::RgbImage;
 use super::{max_pool, tensors};
 use crate::Result;
 use crate::device::Place;
+use crate::model::tensors::Tensors;
 use crate::picture::to_pixels;
-use crate::weights::Tensors;
 
 /// Numbers that stand for a picture.
 pub const FEATURES: usize = 2048;

@@ -26,10 +26,10 @@ use std::collections::BTreeMap;
 use burn::tensor::{Slice, Tensor};
 use safetensors::{Dtype as FileType, SafeTensors};
 
-use crate::weights::Tensors;
-use crate::weights::compact::Compact;
+use crate::model::tensors::Ready;
+use crate::model::tensors::Tensors;
 use crate::weights::format::Dtype;
-use crate::weights::tensors::Ready;
+use crate::weights::format::compact::Compact;
 use crate::{Error, Result};
 
 /// The tensors of a network for measuring out of a safetensors file's `bytes`, those for which `is_wanted` says so.

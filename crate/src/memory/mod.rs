@@ -4,7 +4,7 @@ mod meter;
 mod plan;
 
 pub use meter::{GpuBytes, begin, gpu_bytes, lap, peak, sample, watch};
-pub use plan::{Need, Shares, Task};
+pub use plan::{MemoryNeed, Shares, Task};
 
 use crate::device::{self, Place};
 

@@ -1,10 +1,10 @@
 //! How a budget is divided among weights, activations and features.
 
-use crate::model::config::{UnetConfig, VaeConfig};
+use crate::weights::config::{UnetConfig, VaeConfig};
 
 /// What a run needs beside the weights, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Need {
+pub struct MemoryNeed {
     /// A UNet call on one picture.
     pub unet: u64,
     /// Encoding or decoding one picture.
@@ -60,14 +60,14 @@ pub struct Task<'a> {
 
 impl Task<'_> {
     /// An estimate, made once for Stable Diffusion and scaled by sizes.
-    pub fn need(&self) -> Need {
+    pub fn need(&self) -> MemoryNeed {
         let area = self.latents.iter().product::<usize>() as u64;
         let level = |channels: &[usize], area: u64, values: u64| 4 * values * area * channels[0] as u64;
         let pixels = area * (self.vae.factor() as u64).pow(2);
         let map = level(&self.vae.block_out_channels, pixels, 1);
         let values: u64 = self.layers.iter().map(|&layer| feature_values(self.unet, layer, self.latents)).sum();
         let styles = self.styles as u64;
-        Need {
+        MemoryNeed {
             unet: level(&self.unet.block_out_channels, area, UNET_VALUES + STYLE_VALUES * styles.saturating_sub(1)),
             vae: map * VAE_VALUES + BANDS * map.min(self.band_bytes as u64),
             // Queries of the content, keys and values of each style.
@@ -86,7 +86,7 @@ fn feature_values(unet: &UnetConfig, layer: usize, latents: [usize; 2]) -> u64 {
 
 impl Shares {
     /// Of a `budget` of which `weights` bytes are taken. The UNet and the VAE take turns, the features stay.
-    pub fn new(budget: u64, weights: u64, need: Need) -> Self {
+    pub fn new(budget: u64, weights: u64, need: MemoryNeed) -> Self {
         let left = budget.saturating_sub(weights);
         Self {
             features: left.saturating_sub(need.unet.max(need.vae)),
@@ -101,7 +101,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn need(side: usize, layers: &[usize], steps: usize) -> Need {
+    fn need(side: usize, layers: &[usize], steps: usize) -> MemoryNeed {
         let (unet, vae) = (&UnetConfig::default(), &VaeConfig::default());
         Task { unet, vae, band_bytes: 32 << 20, latents: [side; 2], styles: 1, layers, steps, value_bytes: 2 }.need()
     }

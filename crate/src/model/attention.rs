@@ -1,4 +1,4 @@
-//! Attention, transformer blocks and the one point at which `StyleID` looks in and reaches in.
+//! Attention, transformer blocks, and the attention processor: the one point at which `StyleID` looks in and reaches in.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -50,39 +50,61 @@ impl KeyValue {
     }
 }
 
-/// Keys and values that a layer attends over instead of its own.
-#[derive(Debug, Clone)]
-pub struct Replacement {
-    /// These.
-    pub keys_values: KeyValue,
-    /// The share of each token's attention that is over these, `[1, 1, tokens, 1]`, the rest as in the plain network; all of
-    /// it without.
-    pub share: Option<Tensor<4>>,
+/// The self-attention of one decoder layer, as an [`AttentionProcessor`] sees it.
+pub struct SelfAttention<'a> {
+    /// The layer's queries, `[batch, heads, tokens, head_dim]`.
+    pub q: Tensor<4>,
+    /// Projects the layer's own keys and values: where they are replaced nobody asks for them.
+    keys_values: &'a dyn Fn() -> KeyValue,
 }
 
-/// What happens at the self-attention of a decoder layer. The network calls it and knows nothing else.
-pub trait SelfAttentionHook {
-    /// What decoder layer `layer` attends over instead of its own keys and values, which are computed only where they have a
-    /// share.
-    fn keys_values(&mut self, _layer: usize) -> Option<Replacement> {
-        None
+impl<'a> SelfAttention<'a> {
+    /// Of a layer's queries, and of what projects its keys and values.
+    pub fn new(q: Tensor<4>, keys_values: &'a dyn Fn() -> KeyValue) -> Self {
+        Self { q, keys_values }
     }
 
-    /// Sees what decoder layer `layer` would attend with, and returns what it attends with.
-    fn decoder_layer(&mut self, layer: usize, qkv: Qkv) -> Qkv;
+    /// The layer's own keys and values.
+    pub fn keys_values(&self) -> KeyValue {
+        (self.keys_values)()
+    }
+
+    /// As the plain network attends, `[batch, heads, tokens, head_dim]`.
+    pub fn plain(&self) -> Tensor<4> {
+        attend(Qkv::plain(self.q.clone(), self.keys_values()))
+    }
+
+    /// Attends with `qkv` in the `share` `[1, 1, tokens, 1]` of each token, as the plain network in the rest. Without a share
+    /// it is all of every token.
+    pub fn attend(&self, qkv: Qkv, share: Option<Tensor<4>>) -> Tensor<4> {
+        match share {
+            None => attend(qkv),
+            Some(share) => {
+                let plain = self.plain();
+                mix(attend(qkv), plain, share)
+            }
+        }
+    }
+}
+
+/// What attends at the self-attentions of the decoder (diffusers' attention processor). The network calls it once a layer and
+/// knows nothing else of the method.
+pub trait AttentionProcessor {
+    /// What decoder layer `layer` attends to, `[batch, heads, tokens, head_dim]`, before the output projection.
+    fn attend(&mut self, layer: usize, own: SelfAttention<'_>) -> Tensor<4>;
 }
 
 /// Leaves every layer as it is.
-pub struct NoHook;
+pub struct PlainProcessor;
 
-impl SelfAttentionHook for NoHook {
-    fn decoder_layer(&mut self, _layer: usize, qkv: Qkv) -> Qkv {
-        qkv
+impl AttentionProcessor for PlainProcessor {
+    fn attend(&mut self, _layer: usize, own: SelfAttention<'_>) -> Tensor<4> {
+        own.plain()
     }
 }
 
-/// A decoder layer's number and the hook to call there.
-pub type HookPoint<'a> = Option<(usize, &'a mut dyn SelfAttentionHook)>;
+/// A decoder layer's number and the processor to call there.
+pub type Processing<'a> = Option<(usize, &'a mut dyn AttentionProcessor)>;
 
 /// softmax(temperature · q̂kᵀ/√d)·v with q̂ the blended queries, all `[batch, heads, tokens, head_dim]`.
 pub fn attend(Qkv { q, blend, k, v, temperature, groups }: Qkv) -> Tensor<4> {
@@ -135,22 +157,13 @@ impl Attention {
     }
 
     /// `[batch, tokens, width]` over itself, added to `residual` of the same shape if there is one.
-    pub fn forward(&self, x: Tensor<3>, residual: Option<Tensor<3>>, hook: HookPoint) -> Tensor<3> {
-        let Some((layer, hook)) = hook else {
+    pub fn forward(&self, x: Tensor<3>, residual: Option<Tensor<3>>, processing: Processing) -> Tensor<3> {
+        let Some((layer, processor)) = processing else {
             let over = self.project(&x);
             return self.over(x, over, residual);
         };
-        let (keys_values, share) = match hook.keys_values(layer) {
-            Some(Replacement { keys_values, share }) => (keys_values, share.map(|share| (share, self.project(&x)))),
-            None => (self.project(&x), None),
-        };
-        let q = split_heads(self.to_q.forward(x), self.heads);
-        let plain = share.map(|(share, own)| (share, attend(Qkv::plain(q.clone(), own))));
-        let attended = attend(hook.decoder_layer(layer, Qkv::plain(q, keys_values)));
-        let attended = match plain {
-            Some((share, plain)) => mix(attended, plain, share),
-            None => attended,
-        };
+        let q = split_heads(self.to_q.forward(x.clone()), self.heads);
+        let attended = processor.attend(layer, SelfAttention::new(q, &|| self.project(&x)));
         self.finish(attended, residual)
     }
 
@@ -242,8 +255,8 @@ impl TransformerBlock {
     }
 
     /// `[batch, tokens, width]` with what this block's cross-attention made of the context, to the same shape.
-    pub fn forward(&self, x: Tensor<3>, context: KeyValue, hook: HookPoint) -> Tensor<3> {
-        let x = self.attn1.forward(self.norm1.forward(x.clone()), Some(x), hook);
+    pub fn forward(&self, x: Tensor<3>, context: KeyValue, processing: Processing) -> Tensor<3> {
+        let x = self.attn1.forward(self.norm1.forward(x.clone()), Some(x), processing);
         let x = self.attn2.over(self.norm2.forward(x.clone()), context, Some(x));
         self.ff.forward(self.norm3.forward(x.clone()), Some(x))
     }
@@ -328,13 +341,13 @@ impl SpatialTransformer {
         self.blocks.iter().map(|block| block.attn2.project(context)).collect()
     }
 
-    /// `[batch, channels, height, width]` with the [projected](Self::project) context to the same shape. A hook sees the
-    /// first block's self-attention.
-    pub fn forward(&self, x: Tensor<4>, context: &[KeyValue], mut hook: HookPoint) -> Tensor<4> {
+    /// `[batch, channels, height, width]` with the [projected](Self::project) context to the same shape. A processor
+    /// attends at the first block's self-attention.
+    pub fn forward(&self, x: Tensor<4>, context: &[KeyValue], mut processing: Processing) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let mut tokens = self.tokens(x.clone());
         for (block, context) in self.blocks.iter().zip(context) {
-            tokens = block.forward(tokens, context.clone(), hook.take());
+            tokens = block.forward(tokens, context.clone(), processing.take());
         }
         match &self.proj_out {
             Projection::Conv(conv) => conv.forward_added(to_picture(tokens, height, width), x),

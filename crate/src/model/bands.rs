@@ -91,7 +91,7 @@ impl Bands {
             from - rows..from
         });
         let limit = self.limit;
-        let mut reader = Reader::new(self);
+        let mut reader = BandReader::new(self);
         Self { parts: ranges.map(|rows| reader.rows(rows.clone(), rows.end)).collect(), limit }
     }
 
@@ -109,7 +109,7 @@ impl Bands {
     /// What `conv` needs for each band of `heights` rows of its output, from the top.
     pub fn windows(self, conv: &Conv, heights: Vec<usize>) -> Windows {
         let height = self.height();
-        Windows { reader: Reader::new(self), shape: conv.shape(), height, heights: heights.into(), from: 0 }
+        Windows { reader: BandReader::new(self), shape: conv.shape(), height, heights: heights.into(), from: 0 }
     }
 
     /// `conv` of the picture, after `norm` and `SiLU` if there is one, in bands that stay within the limit.
@@ -134,7 +134,7 @@ impl Bands {
             return Ok(Self::whole(conv.forward(prepared(this.join())), limit));
         }
         let mut parts = Vec::with_capacity(heights.len());
-        for Window { rows, padding } in this.windows(conv, heights) {
+        for BandWindow { rows, padding } in this.windows(conv, heights) {
             parts.push(conv.forward_padded(prepared(rows), padding));
             control.breathe().await?;
         }
@@ -195,13 +195,13 @@ const HALO: usize = 2;
 
 /// Reads rows from top to bottom, and lets go of bands that will not be read again.
 #[derive(Debug)]
-struct Reader {
+struct BandReader {
     parts: VecDeque<Tensor<4>>,
     /// Row at which the first part begins.
     from: usize,
 }
 
-impl Reader {
+impl BandReader {
     fn new(bands: Bands) -> Self {
         Self { parts: bands.parts.into(), from: 0 }
     }
@@ -231,17 +231,17 @@ impl Reader {
 
 /// Rows of a picture with the zeros around them that a convolution wants: top, bottom, left, right.
 #[derive(Debug)]
-pub struct Window {
+pub struct BandWindow {
     /// Rows of the picture.
     pub rows: Tensor<4>,
     /// Rows and columns of zeros around them, which there are at the picture's own edges only.
     pub padding: [usize; 4],
 }
 
-/// The [`Window`]s of a convolution, one for each band of its output.
+/// The [`BandWindow`]s of a convolution, one for each band of its output.
 #[derive(Debug)]
 pub struct Windows {
-    reader: Reader,
+    reader: BandReader,
     shape: ConvShape,
     /// Rows of the picture that the convolution sees.
     height: usize,
@@ -266,10 +266,10 @@ impl Windows {
 }
 
 impl Iterator for Windows {
-    type Item = Window;
+    type Item = BandWindow;
 
-    fn next(&mut self) -> Option<Window> {
+    fn next(&mut self) -> Option<BandWindow> {
         let (rows, padding, next) = self.advance()?;
-        Some(Window { rows: self.reader.rows(rows, next), padding })
+        Some(BandWindow { rows: self.reader.rows(rows, next), padding })
     }
 }

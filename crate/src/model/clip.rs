@@ -4,11 +4,11 @@ use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData, activation};
 
 use super::attention::join_heads;
-use super::config::{TextActivation, TextConfig};
 use super::layers::{Builder, Linear};
 use super::norms::LayerNorm;
 use crate::device::Place;
-use crate::weights::Tensors;
+use crate::model::tensors::Tensors;
+use crate::weights::config::{TextActivation, TextConfig};
 use crate::{Error, Result};
 
 #[derive(Module, Debug)]

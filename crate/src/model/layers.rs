@@ -4,11 +4,12 @@ use burn::module::{Module, Param, ParamId};
 use burn::tensor::Tensor;
 
 use super::norms::{GroupNorm, LayerNorm};
-use super::weight::Weight;
+use crate::Result;
 use crate::device::Place;
+use crate::model::tensors::Tensors;
 use crate::ops::conv::{Convolve, Geometry, conv2d};
 use crate::ops::linear::{Multiply, linear};
-use crate::{Result, weights::Tensors};
+use crate::ops::weight::Weight;
 
 /// x·Wᵀ + b.
 #[derive(Module, Debug)]

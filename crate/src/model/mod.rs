@@ -3,25 +3,23 @@
 pub mod attention;
 mod bands;
 pub mod clip;
-pub mod config;
-pub mod context;
-pub mod embeddings;
-mod facts;
+mod info;
 pub mod layers;
 pub mod loading;
+mod needs;
 pub mod norms;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod packing;
+mod record;
 pub mod resnet;
 pub mod stable_diffusion;
-pub mod tokenizer;
+pub mod tensors;
 pub mod unet;
-pub mod unet_blocks;
 pub mod vae;
-pub mod weight;
 
 #[cfg(test)]
 mod tests;
 
+pub use info::{ModelInfo, PartInfo};
 pub use loading::LoadOptions;
-pub use stable_diffusion::{ModelInfo, StableDiffusion};
+pub use stable_diffusion::StableDiffusion;

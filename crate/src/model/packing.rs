@@ -10,18 +10,20 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::config::Prediction;
-use super::facts::Facts;
-use super::loading::{Assembly, Needs, embed, plan};
+use super::loading::{Assembly, embed};
+use super::needs::{Requests, requests};
+use super::record::ModelRecord;
 use crate::control::Control;
 use crate::device::{self, Place, Precision};
+use crate::weights::checkpoint::pack::PackMetadata;
+use crate::weights::checkpoint::stream::{ByteProgress, Receiver, Wanted, hex, spans, stream};
 use crate::weights::checkpoint::{Checkpoint, NULL_EMBEDDING};
-use crate::weights::compact::{is_small_end, kept_as, quantise_q8};
-use crate::weights::file::Pending;
-use crate::weights::format::{Dtype, blocks, gguf_writer};
-use crate::weights::stream::{Meter, Receiver, Wanted, hex, spans, stream};
-use crate::weights::tensors::Need;
-use crate::weights::{Compact, Origin, WeightType, pack};
+use crate::weights::config::Prediction;
+use crate::weights::format::compact::{is_small_end, kept_as, quantise_q8};
+use crate::weights::format::gguf_writer::{GgufLayout, GgufTensor};
+use crate::weights::format::{Dtype, blocks};
+use crate::weights::source::file::Pending;
+use crate::weights::{self, Compact, Origin, TensorRequest, WeightType};
 use crate::{Error, Result};
 
 /// How a pack is made.
@@ -43,7 +45,7 @@ pub struct Packing {
 }
 
 /// A tensor of the pack.
-struct Packed {
+struct PackTensor {
     name: String,
     dtype: Dtype,
     shape: Vec<usize>,
@@ -51,13 +53,13 @@ struct Packed {
 }
 
 /// A part that is being written.
-struct Part {
+struct PackFile {
     target: PathBuf,
     /// Its name until it is whole.
     temporary: PathBuf,
     file: File,
-    plan: gguf_writer::Plan,
-    tensors: Vec<Packed>,
+    layout: GgufLayout,
+    tensors: Vec<PackTensor>,
     hashes: BTreeMap<String, String>,
 }
 
@@ -76,8 +78,8 @@ pub async fn write(
     control: &Control<'_>,
 ) -> Result<Vec<(PathBuf, u64)>> {
     let checkpoint = (origin.open)().await?;
-    let facts = Facts::of(&checkpoint);
-    let configs = facts.configs(packing.prediction)?;
+    let record = ModelRecord::of(&checkpoint);
+    let configs = record.configs(packing.prediction)?;
     let mut parameters = 0;
     for (_, located) in checkpoint.tensors.iter().filter(|(name, _)| name.starts_with("unet.")) {
         parameters += located.shape.iter().map(|&side| side as u64).product::<u64>();
@@ -86,41 +88,41 @@ pub async fn write(
     let place = Place::new(device::cpu(), Precision::Auto, parameters)?;
     let with_text = !checkpoint.tensors.contains_key(NULL_EMBEDDING);
     let shapes = checkpoint.tensors.iter().map(|(name, located)| (name, &located.shape));
-    let needs = plan(&configs, shapes, with_text, &place)?;
+    let needs = requests(&configs, shapes, with_text, &place)?;
     let (text, rest): (Vec<_>, Vec<_>) = needs
         .iter()
-        .map(|(name, need)| Wanted { name: name.clone(), need })
+        .map(|(name, request)| Wanted { name: name.clone(), request })
         .partition(|wanted| wanted.name.starts_with("text_encoder."));
-    let mut meter = Meter::default();
-    for Wanted { name, need } in text.iter().chain(&rest) {
+    let mut progress = ByteProgress::default();
+    for Wanted { name, request } in text.iter().chain(&rest) {
         if let Some(located) = checkpoint.tensors.get(name) {
-            meter.total += spans(name, need, located)?.iter().map(|span| span.end - span.start).sum::<u64>();
+            progress.total += spans(name, request, located)?.iter().map(|span| span.end - span.start).sum::<u64>();
         }
     }
     let embedding = if with_text {
         let mut assembly = Assembly::new(&place, control);
-        stream(&checkpoint, &text, WeightType::Exact, &mut assembly, &mut meter, control).await?;
+        stream(&checkpoint, &text, WeightType::Exact, &mut assembly, &mut progress).await?;
         Some(embed(&configs, assembly.take("text_encoder"), &place).await?)
     } else {
         None
     };
 
     let tensors = tensors(&checkpoint, &needs, packing, embedding.as_ref())?;
-    let mut parts = Parts::begin(tensors, &facts, &checkpoint, packing, out)?;
+    let mut parts = Parts::begin(tensors, &record, &checkpoint, packing, out, control)?;
     if let Some(embedding) = embedding {
         parts.put(&embedding)?;
     }
-    stream(&checkpoint, &rest, packing.weights, &mut parts, &mut meter, control).await?;
+    stream(&checkpoint, &rest, packing.weights, &mut parts, &mut progress).await?;
     parts.finish()
 }
 
 /// What the pack will hold, in the order of the names.
 fn tensors(
     checkpoint: &Checkpoint,
-    needs: &Needs,
+    needs: &Requests,
     packing: &Packing,
     embedding: Option<&Compact>,
-) -> Result<Vec<Packed>> {
+) -> Result<Vec<PackTensor>> {
     let mut tensors = Vec::new();
     for (name, need) in needs.iter().filter(|(name, _)| !name.starts_with("text_encoder.")) {
         let Some(located) = checkpoint.tensors.get(name) else { continue };
@@ -142,7 +144,7 @@ fn tensors(
             let values = shape.iter().map(|&side| side as u64).product();
             let too_large = || Error::Model(format!("Tensor {name} does not fit a pack."));
             let bytes = dtype.bytes(values).ok_or_else(too_large)?;
-            Ok(Packed { name, dtype, shape, bytes })
+            Ok(PackTensor { name, dtype, shape, bytes })
         })
         .collect()
 }
@@ -171,24 +173,26 @@ fn converted(tensor: &Compact, dtype: Dtype) -> Option<Cow<'_, [u8]>> {
 }
 
 /// The files of a pack on their way.
-struct Parts {
-    parts: Vec<Part>,
-    facts: pack::Facts,
+struct Parts<'a> {
+    parts: Vec<PackFile>,
+    metadata: PackMetadata,
     name: String,
+    control: &'a Control<'a>,
 }
 
-impl Parts {
+impl<'a> Parts<'a> {
     fn begin(
-        tensors: Vec<Packed>,
-        facts: &Facts,
+        tensors: Vec<PackTensor>,
+        record: &ModelRecord,
         checkpoint: &Checkpoint,
         packing: &Packing,
         out: &Path,
+        control: &'a Control<'a>,
     ) -> Result<Self> {
         // The header's share: configs once, and about 200 bytes for each tensor.
         let overhead = 32 << 10;
         let limit = packing.part_bytes.unwrap_or(u64::MAX).saturating_sub(overhead);
-        let mut groups: Vec<Vec<Packed>> = vec![Vec::new()];
+        let mut groups: Vec<Vec<PackTensor>> = vec![Vec::new()];
         let mut size = 0;
         for tensor in tensors {
             let bytes = tensor.bytes + 256;
@@ -216,8 +220,8 @@ impl Parts {
         let files: Vec<Value> = checkpoint.files.iter().map(|file| json!(file_name(file.name()))).collect();
         let mut parts = Self {
             parts: Vec::new(),
-            facts: pack::Facts {
-                configs: facts.kept_configs(packing.prediction),
+            metadata: PackMetadata {
+                configs: record.kept_configs(packing.prediction),
                 provenance: json!({
                     "source": packing.source, "files": files, "weights": packing.weights.name(),
                     "licence": packing.licence.as_deref().unwrap_or("as the source's"),
@@ -227,9 +231,10 @@ impl Parts {
                 parts: groups.len(),
             },
             name,
+            control,
         };
         for (i, tensors) in groups.into_iter().enumerate() {
-            let count = parts.facts.parts;
+            let count = parts.metadata.parts;
             let target = match count {
                 1 => PathBuf::from(format!("{stem}.styleid.gguf")),
                 _ => PathBuf::from(format!("{stem}.styleid-{:05}-of-{count:05}.gguf", i + 1)),
@@ -241,20 +246,20 @@ impl Parts {
             let file = File::create(&temporary).map_err(|error| cannot(&temporary, &error))?;
             // Hashes have one length, so that the header with the real ones will fill the same place.
             let hashes = tensors.iter().map(|tensor| (tensor.name.clone(), "0".repeat(64))).collect();
-            let plan = parts.plan(&tensors, &hashes, i)?;
-            file.set_len(plan.bytes).map_err(|error| cannot(&temporary, &error))?;
-            parts.parts.push(Part { target, temporary, file, plan, tensors, hashes });
+            let layout = parts.layout(&tensors, &hashes, i)?;
+            file.set_len(layout.bytes).map_err(|error| cannot(&temporary, &error))?;
+            parts.parts.push(PackFile { target, temporary, file, layout, tensors, hashes });
         }
         Ok(parts)
     }
 
-    fn plan(&self, tensors: &[Packed], hashes: &BTreeMap<String, String>, part: usize) -> Result<gguf_writer::Plan> {
-        let facts = pack::Facts { hashes: hashes.clone(), ..self.facts.clone() };
+    fn layout(&self, tensors: &[PackTensor], hashes: &BTreeMap<String, String>, part: usize) -> Result<GgufLayout> {
+        let metadata = PackMetadata { hashes: hashes.clone(), ..self.metadata.clone() };
         let entries: Vec<_> = tensors
             .iter()
-            .map(|Packed { name, dtype, shape, .. }| gguf_writer::Tensor { name, dtype: *dtype, shape })
+            .map(|PackTensor { name, dtype, shape, .. }| GgufTensor { name, dtype: *dtype, shape })
             .collect();
-        gguf_writer::Plan::new(&facts.write(&self.name, part), &entries)
+        Ok(GgufLayout::new(&metadata.write(&self.name, part), &entries)?)
     }
 
     fn put(&mut self, tensor: &Compact) -> Result<()> {
@@ -267,7 +272,7 @@ impl Parts {
         let planned = &part.tensors[index];
         let bytes = converted(tensor, planned.dtype).filter(|bytes| bytes.len() as u64 == planned.bytes);
         let bytes = bytes.ok_or_else(unplanned)?;
-        let start = part.plan.spans[index].start;
+        let start = part.layout.spans[index].start;
         let written = part.file.seek(SeekFrom::Start(start)).and_then(|_| part.file.write_all(&bytes));
         written.map_err(|error| cannot(&part.temporary, &error))?;
         part.hashes.insert(tensor.name.clone(), hex(&Sha256::digest(&bytes)));
@@ -279,21 +284,21 @@ impl Parts {
         let mut files = Vec::new();
         let mut parts = std::mem::take(&mut self.parts);
         for (i, part) in parts.iter_mut().enumerate() {
-            let plan = self.plan(&part.tensors, &part.hashes, i)?;
-            if plan.spans != part.plan.spans {
+            let layout = self.layout(&part.tensors, &part.hashes, i)?;
+            if layout.spans != part.layout.spans {
                 return Err(Error::File(format!("The header of {} changed its size.", part.target.display())));
             }
             let start = part.file.seek(SeekFrom::Start(0));
-            let written = start.and_then(|_| part.file.write_all(&plan.header)).and_then(|()| part.file.sync_all());
+            let written = start.and_then(|_| part.file.write_all(&layout.header)).and_then(|()| part.file.sync_all());
             written.map_err(|error| cannot(&part.temporary, &error))?;
             std::fs::rename(&part.temporary, &part.target).map_err(|error| cannot(&part.target, &error))?;
-            files.push((part.target.clone(), plan.bytes));
+            files.push((part.target.clone(), layout.bytes));
         }
         Ok(files)
     }
 }
 
-impl Drop for Parts {
+impl Drop for Parts<'_> {
     fn drop(&mut self) {
         for part in &self.parts {
             // Whatever stopped the writing has been said; a file that cannot be removed either is named .unfinished.
@@ -302,8 +307,15 @@ impl Drop for Parts {
     }
 }
 
-impl Receiver for Parts {
-    fn receive<'a>(&'a mut self, tensor: Compact, _: &'a Need) -> Pending<'a, Result<()>> {
-        Box::pin(async move { self.put(&tensor) })
+impl Receiver for Parts<'_> {
+    fn receive<'a>(&'a mut self, tensor: Compact, _: &'a TensorRequest) -> Pending<'a, weights::Result<()>> {
+        Box::pin(async move { Ok(self.put(&tensor)?) })
+    }
+
+    fn progress(&mut self, done: u64, total: u64) -> Pending<'_, weights::Result<()>> {
+        Box::pin(async move {
+            self.control.report_bytes(done, total);
+            Ok(self.control.breathe().await?)
+        })
     }
 }

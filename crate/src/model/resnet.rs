@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Tensor, activation};
 
-use super::bands::{Bands, Window};
+use super::bands::{BandWindow, Bands};
 use super::layers::{Builder, Conv, ConvShape, Linear};
 use super::norms::GroupNorm;
 use crate::Result;
@@ -82,7 +82,7 @@ impl ResnetBlock {
         let normed = x.normed(&self.norm1);
         // Each band of the input goes as its parts of both branches come: where the block narrows, that is half of it.
         let (mut hidden, mut shortcuts) = (Vec::with_capacity(heights.len()), Vec::with_capacity(heights.len()));
-        for (Window { rows, padding }, x) in x.clone().windows(&self.conv1, heights.clone()).zip(x.into_parts()) {
+        for (BandWindow { rows, padding }, x) in x.clone().windows(&self.conv1, heights.clone()).zip(x.into_parts()) {
             hidden.push(self.conv1.forward_padded(normed(rows), padding));
             shortcuts.push(self.shortcut(x));
             control.breathe().await?;
@@ -90,7 +90,7 @@ impl ResnetBlock {
         let hidden = Bands::of(hidden, limit);
         let normed = hidden.normed(&self.norm2);
         let mut parts = Vec::with_capacity(heights.len());
-        for (Window { rows, padding }, shortcut) in hidden.windows(&self.conv2, heights).zip(shortcuts) {
+        for (BandWindow { rows, padding }, shortcut) in hidden.windows(&self.conv2, heights).zip(shortcuts) {
             let sum = self.conv2.forward_padded_added(normed(rows), padding, shortcut);
             parts.push(self.scaled(sum));
             control.breathe().await?;

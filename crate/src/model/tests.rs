@@ -1,22 +1,23 @@
 //! Every block of every network against the reference's activations on the same input.
 
-use super::attention::{NoHook, Qkv, Replacement, SelfAttentionHook};
+use super::attention::{AttentionProcessor, KeyValue, PlainProcessor, Qkv, SelfAttention};
 use super::bands::Bands;
 use super::clip::TextEncoder;
-use super::config::{TextConfig, UnetConfig};
-use super::embeddings::sinusoids;
 use super::loading::LoadOptions;
 use super::stable_diffusion::StableDiffusion;
-use super::tokenizer::SpecialTokens;
+use super::unet::sinusoids;
 use super::vae::VaeMidBlock;
-use crate::control::silent;
 use crate::device::{self, Place, Precision};
 use crate::golden::{Golden, fixture};
-use crate::weights::compact::Compact;
+use crate::model::tensors::Ready;
+use crate::model::tensors::Tensors;
+use crate::platform::silent;
+use crate::weights::Origin;
+use crate::weights::config::SpecialTokens;
+use crate::weights::config::{TextConfig, UnetConfig};
 use crate::weights::format::Dtype;
-use crate::weights::local::Folder;
-use crate::weights::tensors::Ready;
-use crate::weights::{Origin, Tensors};
+use crate::weights::format::compact::Compact;
+use crate::weights::source::local::Folder;
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 
@@ -129,7 +130,8 @@ fn unet_blocks(name: &str) {
     same("conv_norm_out".into(), &x);
     same("conv_out".into(), &layers.conv_out.forward(silu(x)));
     let context = model.unet.context(&context);
-    let whole = async { model.unet.forward(input(&golden, "unet.x"), 501, &context, &mut NoHook, &silent()).await };
+    let whole =
+        async { model.unet.forward(input(&golden, "unet.x"), 501, &context, &mut PlainProcessor, &silent()).await };
     same("out".into(), &pollster::block_on(whole).expect("nothing cancels"));
 }
 
@@ -144,15 +146,12 @@ fn unet_of_2x_block_by_block() {
 }
 
 /// Attends over other keys and values in a share of each token.
-struct Elsewhere(Replacement);
+struct Elsewhere(KeyValue, Option<Tensor<4>>);
 
-impl SelfAttentionHook for Elsewhere {
-    fn keys_values(&mut self, _layer: usize) -> Option<Replacement> {
-        Some(self.0.clone())
-    }
-
-    fn decoder_layer(&mut self, _layer: usize, qkv: Qkv) -> Qkv {
-        Qkv { temperature: 1.5, ..qkv }
+impl AttentionProcessor for Elsewhere {
+    fn attend(&mut self, _layer: usize, own: SelfAttention<'_>) -> Tensor<4> {
+        let qkv = Qkv { temperature: 1.5, ..Qkv::plain(own.q.clone(), self.0.clone()) };
+        own.attend(qkv, self.1.clone())
     }
 }
 
@@ -168,9 +167,9 @@ fn a_token_outside_every_mask_attends_as_without_injection() {
     let (x, other) = (tokens(0.7), tokens(1.3));
     let attended = |share: Option<[f32; 4]>| {
         let share = share.map(|share| place().tensor(share.into(), [1, 1, 4, 1]));
-        let mut hook = Elsewhere(Replacement { keys_values: attention.project(&other), share });
+        let mut processor = Elsewhere(attention.project(&other), share);
         let rows: Vec<f64> =
-            attention.forward(x.clone(), None, Some((9, &mut hook))).into_data().iter::<f64>().collect();
+            attention.forward(x.clone(), None, Some((9, &mut processor))).into_data().iter::<f64>().collect();
         rows.chunks(width).map(<[f64]>::to_vec).collect::<Vec<_>>()
     };
     let plain: Vec<f64> = attention.forward(x.clone(), None, None).into_data().iter::<f64>().collect();
@@ -290,7 +289,7 @@ fn decoder_layers_follow_the_config() {
     shallow.block_out_channels.truncate(2);
     shallow.down_block_types = vec!["CrossAttnDownBlock2D".into(), "DownBlock2D".into()];
     shallow.up_block_types.truncate(2);
-    shallow.layers_per_block = super::config::PerLevel::One(1);
+    shallow.layers_per_block = crate::weights::config::PerLevel::One(1);
     assert_eq!(shallow.decoder_layers(), [2, 3]);
 }
 

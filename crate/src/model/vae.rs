@@ -5,14 +5,14 @@ use burn::tensor::Tensor;
 
 use super::attention::{Attention, to_picture, to_tokens};
 use super::bands::Bands;
-use super::config::VaeConfig;
 use super::layers::{Builder, Conv};
 use super::norms::GroupNorm;
 use super::resnet::{Downsample, ResnetBlock, ResnetShape, Upsample};
 use crate::Result;
 use crate::control::Control;
 use crate::device::Place;
-use crate::weights::Tensors;
+use crate::model::tensors::Tensors;
+use crate::weights::config::VaeConfig;
 
 const EPSILON: f64 = 1e-6;
 

@@ -13,5 +13,6 @@ pub mod halves;
 mod launch;
 pub mod linear;
 pub mod norm;
+pub mod weight;
 
 pub use choice::{Kernels, choose, kernels};

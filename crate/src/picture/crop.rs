@@ -11,6 +11,7 @@ use crate::{Error, Result};
 /// A rectangle in pixels of an upright picture. Fractions are rounded, and what reaches over an edge is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Crop {
     /// Distance from the left edge.
     pub x: f64,

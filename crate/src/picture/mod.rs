@@ -16,8 +16,8 @@ pub use crop::Crop;
 pub use decode::{Examined, decode, examine};
 pub use fit::{Frame, fit};
 pub use mask::Mask;
-pub use pixels::{from_pixels, to_pixels};
-pub use png::{Caption, CaptionStyle, preview, to_png};
+pub use pixels::{Rounding, from_pixels, to_pixels};
+pub use png::{preview, to_png};
 pub use size::Size;
 
 /// Pixels of the shortest side that anything can be made of: two latents of Stable Diffusion's 8 pixels.

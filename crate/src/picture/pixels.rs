@@ -4,7 +4,15 @@ use burn::tensor::Tensor;
 use image::RgbImage;
 
 use crate::device::Place;
-use crate::styleid::params::Rounding;
+
+/// How a real number becomes a byte in the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    /// To the nearest, ties to even.
+    Nearest,
+    /// Towards zero.
+    Truncate,
+}
 
 /// The picture as pixels `[1, 3, height, width]` in −1…1.
 pub fn to_pixels(picture: &RgbImage, place: &Place) -> Tensor<4> {

@@ -49,7 +49,7 @@ struct Spilled {
 
 /// Where one tensor of a feature is.
 #[derive(Debug, Clone)]
-enum Part {
+enum Location {
     Device(Box<Held>),
     Main(Box<Spilled>),
 }
@@ -126,7 +126,7 @@ impl<F: Feature> Fetched<F> {
 #[derive(Debug, Clone)]
 pub struct Bank<F> {
     /// By timestep, then layer.
-    entries: BTreeMap<(usize, usize), Vec<Part>>,
+    entries: BTreeMap<(usize, usize), Vec<Location>>,
     keeping: Keeping,
     /// Bytes on the device.
     held: u64,
@@ -162,10 +162,10 @@ impl<F> Bank<F> {
                 if self.held <= device_bytes {
                     return Ok(());
                 }
-                if let Part::Device(held) = part {
+                if let Location::Device(held) = part {
                     let bytes = held.bytes();
                     let spilled = held.clone().spill().await?;
-                    *part = Part::Main(Box::new(spilled));
+                    *part = Location::Main(Box::new(spilled));
                     self.held -= bytes;
                     self.spilled += bytes;
                 }
@@ -194,11 +194,13 @@ impl<F: Feature> Bank<F> {
         let halves = self.keeping.halves;
         let parts: Vec<Held> = feature.into_tensors().into_iter().map(|x| Held::new(x, halves)).collect();
         self.held += parts.iter().map(Held::bytes).sum::<u64>();
-        self.entries
-            .insert((key.timestep, key.layer), parts.into_iter().map(|held| Part::Device(Box::new(held))).collect());
+        self.entries.insert(
+            (key.timestep, key.layer),
+            parts.into_iter().map(|held| Location::Device(Box::new(held))).collect(),
+        );
     }
 
-    fn parts(&self, key: Key) -> Result<&[Part]> {
+    fn parts(&self, key: Key) -> Result<&[Location]> {
         let parts = self.entries.get(&(key.timestep, key.layer)).ok_or_else(|| {
             Error::Settings(format!(
                 "The {} was inverted without layer {} at timestep {}; invert it again with the settings of this run.",
@@ -221,9 +223,9 @@ impl<F: Feature> Bank<F> {
     /// # Errors
     /// As [`Bank::check`].
     pub fn fetch(&self, key: Key) -> Result<Fetched<F>> {
-        let held = |part: &Part| match part {
-            Part::Device(held) => Held::clone(held),
-            Part::Main(spilled) => spilled.upload(),
+        let held = |part: &Location| match part {
+            Location::Device(held) => Held::clone(held),
+            Location::Main(spilled) => spilled.upload(),
         };
         Ok(Fetched { parts: self.parts(key)?.iter().map(held).collect(), feature: PhantomData })
     }

@@ -7,7 +7,7 @@ use super::adain::Statistics;
 use super::mask::Map;
 use super::params::Blend;
 use crate::device::Place;
-use crate::model::attention::{KeyValue, Replacement};
+use crate::model::attention::KeyValue;
 use crate::ops::attention::Groups;
 use crate::picture::Mask;
 use crate::{Error, Result};
@@ -59,7 +59,7 @@ impl<'a> Style<'a> {
 
 /// A style's part in a [`Mix`]. Its size counts where styles are attended together.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub struct StylePart {
     /// Beside the others' weights.
     pub weight: f32,
     /// Where it goes, at the content's latents; everywhere without.
@@ -68,7 +68,7 @@ pub struct Part {
     pub latents: [usize; 2],
 }
 
-impl Part {
+impl StylePart {
     /// Whether anything of the style is in the result.
     pub fn counts(&self) -> bool {
         self.weight > 0.0 && !self.map.as_ref().is_some_and(Map::is_zero)
@@ -79,23 +79,23 @@ impl Part {
 #[derive(Debug, Clone)]
 pub struct Mix {
     blend: Blend,
-    parts: Vec<Part>,
+    parts: Vec<StylePart>,
     content: [usize; 2],
 }
 
 impl Mix {
-    /// Of `parts` that all [count](Part::counts), on content latents of height and width `content`.
+    /// Of `parts` that all [count](StylePart::counts), on content latents of height and width `content`.
     ///
     /// # Errors
     /// One sentence where styles cannot be averaged.
-    pub fn new(blend: Blend, parts: Vec<Part>, content: [usize; 2]) -> Result<Self> {
+    pub fn new(blend: Blend, parts: Vec<StylePart>, content: [usize; 2]) -> Result<Self> {
         let total: f64 = parts.iter().map(|part| f64::from(part.weight)).sum();
-        let normalised = |part: Part| {
+        let normalised = |part: StylePart| {
             // A mask of all ones is no mask.
             let map = part.map.filter(|map| !map.is_one());
-            Part { weight: (f64::from(part.weight) / total) as f32, map, ..part }
+            StylePart { weight: (f64::from(part.weight) / total) as f32, map, ..part }
         };
-        let parts: Vec<Part> = parts.into_iter().map(normalised).collect();
+        let parts: Vec<StylePart> = parts.into_iter().map(normalised).collect();
         if blend == Blend::Average && parts.len() > 1 {
             if parts.iter().any(|part| part.latents != parts[0].latents) {
                 return Err(Error::Settings(
@@ -209,6 +209,16 @@ enum Joined {
     Averaged(Vec<f32>),
     /// One after the other, each with its scores' share.
     Together(Box<Groups>),
+}
+
+/// Keys and values that a layer attends over instead of its own.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// These.
+    pub keys_values: KeyValue,
+    /// The share of each token's attention that is over these, `[1, 1, tokens, 1]`, the rest as in the plain network; all of
+    /// it without.
+    pub share: Option<Tensor<4>>,
 }
 
 /// How the styles are mixed at one self-attention. By default there is one, everywhere.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// How a setting goes from its start, at the first reverse step (a = 0), to its end, at the last (a = 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Shape {
     /// Stays at its start, whatever the end is.
     Constant,
@@ -25,6 +26,10 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Constant, Self::Linear, Self::Cosine, Self::Sqrt, Self::Quadratic, Self::Exponential];
+
     /// w(a): the share of the end, 0 to 1, at `a` of the way, 0 to 1.
     pub fn weight(self, a: f64) -> f64 {
         match self {
@@ -41,6 +46,7 @@ impl Shape {
 /// A setting's way to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Curve {
     /// How it goes there.
     pub curve: Shape,

@@ -4,7 +4,6 @@ use burn::tensor::Tensor;
 
 use crate::control::Phase;
 pub use crate::model::attention::KeyValue;
-use crate::model::attention::Qkv;
 
 /// What a picture's role in the run makes worth keeping. Nothing else is kept.
 pub trait Feature: Sized {
@@ -21,7 +20,7 @@ pub trait Feature: Sized {
     const PARTS: usize;
 
     /// Takes what is needed from one self-attention.
-    fn of(qkv: &Qkv) -> Self;
+    fn of(q: &Tensor<4>, keys_values: &KeyValue) -> Self;
 
     /// The feature as its tensors.
     fn into_tensors(self) -> Vec<Tensor<4>>;
@@ -41,8 +40,8 @@ impl Feature for Query {
     const SEED_OFFSET: u32 = 1;
     const PARTS: usize = 1;
 
-    fn of(qkv: &Qkv) -> Self {
-        Self(qkv.q.clone())
+    fn of(q: &Tensor<4>, _: &KeyValue) -> Self {
+        Self(q.clone())
     }
 
     fn into_tensors(self) -> Vec<Tensor<4>> {
@@ -63,8 +62,8 @@ impl Feature for KeyValue {
     const SEED_OFFSET: u32 = 0;
     const PARTS: usize = 2;
 
-    fn of(qkv: &Qkv) -> Self {
-        Self { k: qkv.k.clone(), v: qkv.v.clone() }
+    fn of(_: &Tensor<4>, keys_values: &KeyValue) -> Self {
+        keys_values.clone()
     }
 
     fn into_tensors(self) -> Vec<Tensor<4>> {

@@ -4,20 +4,22 @@ use burn::tensor::Tensor;
 
 use super::bank::{Bank, Keeping};
 use super::features::{Feature, KeyValue, Query};
-use super::hooks::{Capture, CaptureBoth};
-use super::params::Preset;
-use super::pipeline::{Pipeline, Plan};
+use super::pipeline::Pipeline;
+use super::plan::{InversionStep, Plan};
+use super::processors::{Capture, CaptureBoth};
+use super::run::Run;
 use crate::Result;
-use crate::control::{Control, Phase, Turn};
+use crate::control::{Phase, Turn};
 use crate::device::settle;
 use crate::diffusion::ddim;
-use crate::model::attention::SelfAttentionHook;
-use crate::model::context::Context;
+use crate::model::attention::AttentionProcessor;
+use crate::model::unet::PromptContext;
 
 /// A picture inverted: a value that can be kept and used in any number of runs with the same preset and steps.
 #[derive(Debug, Clone)]
 pub struct Inversion<F> {
-    /// The latents from the picture's own to the noise's, steps + 1 of `[1, 4, h, w]`.
+    /// The latents from the picture's own to the noise's, each `[1, 4, h, w]`: all steps + 1 of them in a traced run, else these
+    /// two.
     pub trajectory: Vec<Tensor<4>>,
     /// What the network attended with.
     pub bank: Bank<F>,
@@ -37,35 +39,6 @@ impl<F> Inversion<F> {
     }
 }
 
-/// One step of an inversion: from one timestep's latents to the next noisier one's.
-struct Hop<'a> {
-    /// What the UNet is told.
-    timestep: usize,
-    /// Timestep of the latents before.
-    from: usize,
-    /// Timestep of the latents after.
-    to: usize,
-    /// Layers whose features are kept.
-    layers: &'a [usize],
-}
-
-impl Plan {
-    /// The presets differ in what the UNet sees on the hop to timestep t: `diffusers` gives it the latents of the step
-    /// before together with t (one step stale), `ldm` gives it the latents of t itself and hops to the next (aligned).
-    fn hops(&self) -> impl ExactSizeIterator<Item = Hop<'_>> {
-        let schedule = &self.schedule;
-        schedule.timesteps.iter().enumerate().map(move |(i, &t)| {
-            let (from, to) = match self.preset {
-                Preset::Diffusers => (t.saturating_sub(schedule.ratio), t),
-                Preset::Ldm => (t, schedule.timesteps.get(i + 1).copied().unwrap_or(schedule.last())),
-            };
-            // A feature that the reverse pass never asks for is not kept.
-            let layers = if self.reverse().any(|used| used == t) { &self.layers[..] } else { &[] };
-            Hop { timestep: t, from, to, layers }
-        })
-    }
-}
-
 impl Pipeline {
     /// Inverts scaled latents `z0` `[1, 4, h, w]` along `plan`, keeping the features of its layers as `keeping` says. It is
     /// the `turn`-th of so many pictures in its role.
@@ -78,19 +51,21 @@ impl Pipeline {
         plan: &Plan,
         keeping: Keeping,
         turn: Turn,
-        control: &Control<'_>,
+        run: &Run<'_>,
     ) -> Result<Inversion<F>> {
         let mut bank = Bank::new(keeping);
-        let mut trajectory = vec![z0];
-        let hops = plan.hops();
-        let steps = hops.len();
-        self.begin(F::INVERT, turn, &trajectory[0], steps, control);
-        for (i, hop) in hops.enumerate() {
-            let mut capture = Capture { layers: hop.layers, timestep: hop.timestep, bank: &mut bank };
-            let x = self.hop(&trajectory[i], &hop, plan, &self.model.context, &mut capture, control).await?;
+        let mut x = z0;
+        let mut trajectory = vec![x.clone()];
+        let steps = plan.inversion().len();
+        self.begin(F::INVERT, turn, &x, steps, run);
+        for (i, step) in plan.inversion().enumerate() {
+            let mut capture = Capture { layers: step.layers, timestep: step.timestep, bank: &mut bank };
+            x = self.step(&x, &step, plan, &self.model.context, &mut capture, run).await?;
             bank.settle().await?;
-            trajectory.push(x);
-            control.report_turn(F::INVERT, turn, i + 1, steps);
+            if run.traced || i + 1 == steps {
+                trajectory.push(x.clone());
+            }
+            run.control.report_turn(F::INVERT, turn, i + 1, steps);
         }
         Ok(Inversion { trajectory, bank, layers: plan.layers.clone() })
     }
@@ -104,25 +79,27 @@ impl Pipeline {
         [content, style]: [Tensor<4>; 2],
         plan: &Plan,
         [of_content, of_style]: [Keeping; 2],
-        control: &Control<'_>,
+        run: &Run<'_>,
     ) -> Result<(Inversion<Query>, Inversion<KeyValue>)> {
         let (mut queries, mut keys_values) = (Bank::new(of_content), Bank::new(of_style));
         let context = self.model.context.repeat(2);
-        let mut trajectory = vec![Tensor::cat(vec![content, style], 0)];
-        let hops = plan.hops();
-        let steps = hops.len();
-        self.begin(Phase::InvertBoth, Turn::ONLY, &trajectory[0], steps, control);
-        for (i, hop) in hops.enumerate() {
-            let (layers, timestep) = (hop.layers, hop.timestep);
+        let mut x = Tensor::cat(vec![content, style], 0);
+        let mut trajectory = vec![x.clone()];
+        let steps = plan.inversion().len();
+        self.begin(Phase::InvertBoth, Turn::ONLY, &x, steps, run);
+        for (i, step) in plan.inversion().enumerate() {
+            let (layers, timestep) = (step.layers, step.timestep);
             let mut capture = CaptureBoth {
                 content: Capture { layers, timestep, bank: &mut queries },
                 style: Capture { layers, timestep, bank: &mut keys_values },
             };
-            let x = self.hop(&trajectory[i], &hop, plan, &context, &mut capture, control).await?;
+            x = self.step(&x, &step, plan, &context, &mut capture, run).await?;
             queries.settle().await?;
             keys_values.settle().await?;
-            trajectory.push(x);
-            control.report(Phase::InvertBoth, i + 1, steps);
+            if run.traced || i + 1 == steps {
+                trajectory.push(x.clone());
+            }
+            run.control.report(Phase::InvertBoth, i + 1, steps);
         }
         let of = |picture| trajectory.iter().map(|x| x.clone().narrow(0, picture, 1)).collect();
         let layers = plan.layers.clone();
@@ -130,18 +107,18 @@ impl Pipeline {
         Ok((content, Inversion { trajectory: of(1), bank: keys_values, layers }))
     }
 
-    async fn hop(
+    async fn step(
         &self,
         x: &Tensor<4>,
-        hop: &Hop<'_>,
+        step: &InversionStep<'_>,
         plan: &Plan,
-        context: &Context,
-        hook: &mut dyn SelfAttentionHook,
-        control: &Control<'_>,
+        context: &PromptContext,
+        processor: &mut dyn AttentionProcessor,
+        run: &Run<'_>,
     ) -> Result<Tensor<4>> {
         let alpha = |timestep| plan.schedule.alpha(timestep);
-        let output = self.predict(x.clone(), hop.timestep, context, hook, control).await?;
-        let next = ddim::step_to(&ddim::split(plan.prediction, x, output, alpha(hop.from)), alpha(hop.to));
+        let output = self.predict(x.clone(), step.timestep, context, processor, run).await?;
+        let next = ddim::step_to(&ddim::split(plan.prediction, x, output, alpha(step.from)), alpha(step.to));
         settle(&next).await?;
         Ok(next)
     }

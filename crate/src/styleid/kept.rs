@@ -7,15 +7,17 @@ use super::bank::Keeping;
 use super::features::{Feature, KeyValue, Query};
 use super::inversion::Inversion;
 use super::params::{Params, Preset};
-use super::pipeline::{Pipeline, Plan};
+use super::pipeline::Pipeline;
+use super::plan::Plan;
+use super::run::Run;
 use crate::Result;
-use crate::control::{Control, Turn};
+use crate::control::Turn;
 use crate::memory::Shares;
 use crate::picture;
 
 /// An inversion with what it was made from.
 #[derive(Debug)]
-pub struct Kept<F> {
+pub struct KeptInversion<F> {
     picture: RgbImage,
     preset: Preset,
     steps: usize,
@@ -24,7 +26,7 @@ pub struct Kept<F> {
     pub inversion: Inversion<F>,
 }
 
-impl<F> Kept<F> {
+impl<F> KeptInversion<F> {
     /// What was inverted.
     pub fn picture(&self) -> &RgbImage {
         &self.picture
@@ -52,8 +54,8 @@ pub struct Invert<'a> {
     pub shares: Shares,
     /// Pictures whose keys and values are kept.
     pub styles: usize,
-    /// Who listens.
-    pub control: &'a Control<'a>,
+    /// Who listens, and what is counted.
+    pub run: Run<'a>,
 }
 
 impl Invert<'_> {
@@ -63,7 +65,7 @@ impl Invert<'_> {
     /// A cancel, or a device that stopped.
     pub async fn encode<F: Feature>(&self, picture: &RgbImage, turn: Turn) -> Result<Tensor<4>> {
         let pixels = picture::to_pixels(picture, &self.pipeline.model.place);
-        let latents = self.pipeline.encode::<F>(pixels, self.params.vae_sample, turn, self.control).await?;
+        let latents = self.pipeline.encode::<F>(pixels, self.params.vae_sample, turn, self.run.control).await?;
         self.pipeline.tidy();
         Ok(latents)
     }
@@ -72,8 +74,13 @@ impl Invert<'_> {
     ///
     /// # Errors
     /// As [`Invert::encode`].
-    pub async fn one<F: Feature>(&self, picture: &RgbImage, latents: Tensor<4>, turn: Turn) -> Result<Kept<F>> {
-        let inversion = self.pipeline.invert(latents, self.plan, self.keeping::<F>(), turn, self.control).await?;
+    pub async fn one<F: Feature>(
+        &self,
+        picture: &RgbImage,
+        latents: Tensor<4>,
+        turn: Turn,
+    ) -> Result<KeptInversion<F>> {
+        let inversion = self.pipeline.invert(latents, self.plan, self.keeping::<F>(), turn, &self.run).await?;
         self.pipeline.tidy();
         Ok(self.kept(picture, inversion))
     }
@@ -82,9 +89,12 @@ impl Invert<'_> {
     ///
     /// # Errors
     /// As [`Invert::encode`].
-    pub async fn both(&self, [content, style]: [(&RgbImage, Tensor<4>); 2]) -> Result<(Kept<Query>, Kept<KeyValue>)> {
+    pub async fn both(
+        &self,
+        [content, style]: [(&RgbImage, Tensor<4>); 2],
+    ) -> Result<(KeptInversion<Query>, KeptInversion<KeyValue>)> {
         let keeping = [self.keeping::<Query>(), self.keeping::<KeyValue>()];
-        let inversions = self.pipeline.invert_both([content.1, style.1], self.plan, keeping, self.control).await?;
+        let inversions = self.pipeline.invert_both([content.1, style.1], self.plan, keeping, &self.run).await?;
         self.pipeline.tidy();
         Ok((self.kept(content.0, inversions.0), self.kept(style.0, inversions.1)))
     }
@@ -99,8 +109,8 @@ impl Invert<'_> {
         Keeping { halves: self.pipeline.keeps_halves(), device_bytes: self.device_bytes::<F>() }
     }
 
-    fn kept<F>(&self, picture: &RgbImage, inversion: Inversion<F>) -> Kept<F> {
-        Kept {
+    fn kept<F>(&self, picture: &RgbImage, inversion: Inversion<F>) -> KeptInversion<F> {
+        KeptInversion {
             picture: picture.clone(),
             preset: self.plan.preset,
             steps: self.plan.schedule.timesteps.len(),

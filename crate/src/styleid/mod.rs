@@ -4,21 +4,25 @@
 pub mod adain;
 pub mod bank;
 pub mod blend;
+pub mod caption;
 pub mod curve;
 pub mod damping;
 pub mod features;
-pub mod hooks;
 pub mod inversion;
 mod kept;
 pub mod mask;
 pub mod params;
 pub mod pipeline;
+pub mod plan;
 pub mod preview;
+pub mod processors;
+pub mod run;
 pub mod session;
 
 pub use blend::Style;
+pub use caption::{Caption, CaptionStyle};
 pub use curve::Curve;
 pub use inversion::Inversion;
 pub use params::{Blend, Params, Preset};
-pub use pipeline::{Pipeline, Stylized};
+pub use pipeline::{Pipeline, ReversePass};
 pub use session::Session;

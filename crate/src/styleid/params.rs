@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::curve::Curve;
-use crate::picture::Size;
+use crate::diffusion::schedule::{Alphas, Grid};
+use crate::picture::{Rounding, Size};
 use crate::{Error, Result};
 
 /// The two official implementations, which are different algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Preset {
     /// The authors' diffusers version: 20 steps, inversion with the stale latent, output is the last predicted x₀.
     #[default]
@@ -19,21 +21,24 @@ pub enum Preset {
     Ldm,
 }
 
-/// How a real number becomes a byte in the result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rounding {
-    /// To the nearest, ties to even.
-    Nearest,
-    /// Towards zero.
-    Truncate,
-}
-
 impl Preset {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Diffusers, Self::Ldm];
+
     /// DDIM steps where none are asked for.
     pub fn steps(self) -> usize {
         match self {
             Self::Diffusers => 20,
             Self::Ldm => 50,
+        }
+    }
+
+    /// How the reference implementation makes its noise schedule, and the least steps that it can run.
+    pub fn grid(self) -> Grid {
+        match self {
+            Self::Diffusers => Grid { alphas: Alphas::F32, least_steps: 1 },
+            // It skips its first reverse step, so it needs two.
+            Self::Ldm => Grid { alphas: Alphas::F64, least_steps: 2 },
         }
     }
 
@@ -65,6 +70,7 @@ impl Preset {
 /// How several styles become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Blend {
     /// One softmax over the keys of all styles, each style's scores plus the logarithm of its weight.
     #[default]
@@ -76,6 +82,7 @@ pub enum Blend {
 /// What to run. `None` leaves the choice to the preset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Params {
     /// Which official implementation to follow.
     pub preset: Preset,
@@ -87,6 +94,7 @@ pub struct Params {
     pub gamma_curve: Option<Curve>,
     /// Layers that start from a γ of their own.
     #[serde(deserialize_with = "by_layer")]
+    #[cfg_attr(test, ts(type = "Record<string, number> | null"))]
     pub gamma_by_layer: Option<BTreeMap<usize, f32>>,
     /// T: multiplies the attention scores, sharpening them (paper, section 4.3).
     pub temperature: f32,
@@ -107,6 +115,7 @@ pub struct Params {
     /// α: multiplies the low frequencies of the content's noise before AdaIN; 1 leaves them.
     pub damping: f32,
     /// Size of all pictures; the size the model was trained at where none is asked for.
+    #[cfg_attr(test, ts(type = "number | \"keep\" | null"))]
     pub size: Option<Size>,
     /// Whether `size` is the long side of pictures that keep their shape, not the side of a square.
     pub keep_aspect: bool,

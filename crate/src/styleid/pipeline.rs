@@ -1,8 +1,6 @@
 //! The whole method: encode, invert all pictures, align the noise, denoise with injection, decode.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 
@@ -10,17 +8,18 @@ use super::adain::{Statistics, adain};
 use super::blend::{LayerMix, Mix};
 use super::damping::damp;
 use super::features::{Feature, KeyValue, Query};
-use super::hooks::{Inject, Injection};
 use super::inversion::Inversion;
 use super::params::{Params, Preset};
+use super::plan::Plan;
 use super::preview::{self, LatentColours};
+use super::processors::{Inject, Injection};
+use super::run::Run;
 use crate::control::{Control, Phase, Preview, Turn};
 use crate::device::settle;
-use crate::diffusion::{Schedule, ddim, randn};
+use crate::diffusion::{ddim, randn};
 use crate::model::StableDiffusion;
-use crate::model::attention::{NoHook, SelfAttentionHook};
-use crate::model::config::Prediction;
-use crate::model::context::Context;
+use crate::model::attention::{AttentionProcessor, PlainProcessor};
+use crate::model::unet::PromptContext;
 use crate::{Error, Result, memory};
 
 /// A model on a device, ready to run.
@@ -28,10 +27,6 @@ use crate::{Error, Result, memory};
 pub struct Pipeline {
     /// The model.
     pub model: StableDiffusion,
-    /// Shapes of latents that the network has met, whose shaders are compiled.
-    met: Arc<Mutex<BTreeSet<[usize; 4]>>>,
-    /// Pictures that the UNet was called on so far.
-    calls: Arc<AtomicUsize>,
 }
 
 /// The styles of a reverse pass, and how they are mixed.
@@ -43,73 +38,23 @@ pub struct Styles<'a> {
     pub mix: &'a Mix,
 }
 
-/// A run's settings made definite for one model.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    /// Which official implementation to follow.
-    pub preset: Preset,
-    /// ᾱ and timesteps.
-    pub schedule: Schedule,
-    /// What the UNet predicts.
-    pub prediction: Prediction,
-    /// Decoder layers to capture and inject; none without injection.
-    pub layers: Vec<usize>,
-}
-
-impl Plan {
-    /// The timesteps of the reverse pass, descending. The paper's preset skips the noisiest: it starts one step in.
-    pub fn reverse(&self) -> impl Iterator<Item = usize> {
-        let skipped = match self.preset {
-            Preset::Diffusers => 0,
-            Preset::Ldm => 1,
-        };
-        self.schedule.timesteps.iter().rev().skip(skipped).copied()
-    }
-
-    /// Whether a run needs anything of the style: its statistics or its features.
-    pub fn needs_style(&self, params: &Params) -> bool {
-        params.init_adain || !self.layers.is_empty()
-    }
-}
-
 /// The result of the reverse pass, with what happened on the way.
 #[derive(Debug, Clone)]
-pub struct Stylized {
+pub struct ReversePass {
     /// The latents that the reverse pass started from, `[1, 4, h, w]`.
     pub initial: Tensor<4>,
-    /// Predicted clean latents of every step.
+    /// Predicted clean latents of every step; none unless the run is traced.
     pub x0: Vec<Tensor<4>>,
-    /// Latents after every step.
+    /// Latents after every step; none unless the run is traced.
     pub previous: Vec<Tensor<4>>,
     /// The latents to decode, `[1, 4, h, w]`.
     pub latents: Tensor<4>,
 }
 
 impl Pipeline {
-    /// A pipeline that has run nothing yet.
+    /// A pipeline of `model`.
     pub fn new(model: StableDiffusion) -> Self {
-        Self { model, met: Arc::default(), calls: Arc::default() }
-    }
-
-    /// Makes `params` definite for this model.
-    ///
-    /// # Errors
-    /// One sentence naming the setting that is out of range.
-    pub fn plan(&self, params: &Params) -> Result<Plan> {
-        params.check()?;
-        let info = &self.model.info;
-        let layers = params.layers(&info.layers, info.injection_layers.as_deref())?;
-        Ok(Plan {
-            preset: params.preset,
-            schedule: Schedule::new(&self.model.scheduler, params.preset, params.steps())?,
-            prediction: self.model.scheduler.prediction_type,
-            layers: if params.attn_injection { layers } else { Vec::new() },
-        })
-    }
-
-    /// UNet evaluations so far, by this pipeline and its copies: one for each picture and step.
-    pub fn unet_calls(&self) -> usize {
-        self.calls.load(Ordering::Relaxed)
+        Self { model }
     }
 
     /// Whether features are kept as f16: on GPUs, unless they are to be exact.
@@ -126,13 +71,11 @@ impl Pipeline {
     }
 
     /// Reports the beginning of a phase of `steps` network calls on latents like `x`, or a warm-up before it.
-    pub(super) fn begin(&self, phase: Phase, turn: Turn, x: &Tensor<4>, steps: usize, control: &Control<'_>) {
-        // Whoever panicked while holding it left whole shapes behind.
-        let is_new = self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(x.dims());
-        if is_new && !self.model.place.is_processor() {
-            control.report(Phase::WarmUp, 0, 1);
+    pub(super) fn begin(&self, phase: Phase, turn: Turn, x: &Tensor<4>, steps: usize, run: &Run<'_>) {
+        if run.counters.meets(x.dims()) && !self.model.place.is_processor() {
+            run.control.report(Phase::WarmUp, 0, 1);
         } else {
-            control.report_turn(phase, turn, 0, steps);
+            run.control.report_turn(phase, turn, 0, steps);
         }
     }
 
@@ -141,13 +84,13 @@ impl Pipeline {
         &self,
         x: Tensor<4>,
         timestep: usize,
-        context: &Context,
-        hook: &mut dyn SelfAttentionHook,
-        control: &Control<'_>,
+        context: &PromptContext,
+        processor: &mut dyn AttentionProcessor,
+        run: &Run<'_>,
     ) -> Result<Tensor<4>> {
         let pictures = x.dims()[0];
-        let output = self.model.unet.forward(x, timestep, context, hook, control).await?;
-        self.calls.fetch_add(pictures, Ordering::Relaxed);
+        let output = self.model.unet.forward(x, timestep, context, processor, run.control).await?;
+        run.counters.count(pictures);
         Ok(output)
     }
 
@@ -217,8 +160,8 @@ impl Pipeline {
         plan: &Plan,
         params: &Params,
         colours: Option<&LatentColours>,
-        control: &Control<'_>,
-    ) -> Result<Stylized> {
+        run: &Run<'_>,
+    ) -> Result<ReversePass> {
         let schedule = &plan.schedule;
         if plan.needs_style(params) && styles.is_none() {
             return Err(Error::Settings("The style has to be inverted for these settings.".into()));
@@ -226,6 +169,7 @@ impl Pipeline {
         let initial = self.initial(content, styles, plan, params).await?;
         let mut x = initial.clone();
         let (mut x0s, mut previous) = (Vec::new(), Vec::new());
+        let mut clean = None;
         let steps = plan.reverse().count();
         let injection = styles.filter(|_| !plan.layers.is_empty()).map(|styles| Injection {
             content: &content.bank,
@@ -234,33 +178,36 @@ impl Pipeline {
             params,
             steps,
         });
-        self.begin(Phase::Stylize, Turn::ONLY, &x, steps, control);
+        self.begin(Phase::Stylize, Turn::ONLY, &x, steps, run);
         for (i, t) in plan.reverse().enumerate() {
             let context = &self.model.context;
             let output = match &injection {
-                None => self.predict(x.clone(), t, context, &mut NoHook, control).await?,
+                None => self.predict(x.clone(), t, context, &mut PlainProcessor, run).await?,
                 Some(injection) => {
                     let mut inject = Inject::new(injection, t, i)?;
-                    self.predict(x.clone(), t, context, &mut inject, control).await?
+                    self.predict(x.clone(), t, context, &mut inject, run).await?
                 }
             };
             let split = ddim::split(plan.prediction, &x, output, schedule.alpha(t));
             x = ddim::step_to(&split, schedule.alpha_before(t));
             settle(&x).await?;
-            x0s.push(split.x0);
-            previous.push(x.clone());
-            control.report(Phase::Stylize, i + 1, steps);
-            let is_due = params.preview_every > 0 && (i + 1) % params.preview_every == 0;
-            if let (Some(colours), Some(x0)) = (colours.filter(|_| is_due), x0s.last()) {
-                let (latents, size) = preview::values(x0).await?;
-                control.preview(Preview { picture: colours.picture(&latents, size), step: i + 1, steps });
+            if run.traced {
+                x0s.push(split.x0.clone());
+                previous.push(x.clone());
             }
+            run.control.report(Phase::Stylize, i + 1, steps);
+            let is_due = params.preview_every > 0 && (i + 1) % params.preview_every == 0;
+            if let Some(colours) = colours.filter(|_| is_due) {
+                let (latents, size) = preview::values(&split.x0).await?;
+                run.control.preview(Preview { picture: colours.picture(&latents, size), step: i + 1, steps });
+            }
+            clean = Some(split.x0);
         }
-        let latents = match (plan.preset, x0s.last()) {
-            (Preset::Diffusers, Some(x0)) => x0.clone(),
+        let latents = match (plan.preset, clean) {
+            (Preset::Diffusers, Some(x0)) => x0,
             _ => x,
         };
-        Ok(Stylized { initial, x0: x0s, previous, latents })
+        Ok(ReversePass { initial, x0: x0s, previous, latents })
     }
 
     /// How the styles are mixed at each of `layers`.

@@ -12,12 +12,12 @@ const CHANNELS: usize = INPUTS - 1;
 
 /// The sums that least squares are made of: Σ a·aᵀ and Σ a·rgbᵀ over latents a (with 1 as their last) and their colours.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Moments {
+pub struct ColourFit {
     squares: [[f64; INPUTS]; INPUTS],
     products: [[f64; 3]; INPUTS],
 }
 
-impl Moments {
+impl ColourFit {
     /// Adds a picture: its latents, [`values`] of `[1, 4, height, width]`, and its pixels averaged to their grid.
     pub fn add(&mut self, latents: &[f32], (width, height): (usize, usize), picture: &RgbImage) {
         let colours = averaged(picture, (width, height));
@@ -141,7 +141,7 @@ mod tests {
             [-8.0, 1.0, 12.0, 5.0, 130.0],
         ]);
         let latents = noise(4 * 16 * 12, 1);
-        let mut moments = Moments::default();
+        let mut moments = ColourFit::default();
         moments.add(&latents, SIZE, &picture_of(&latents, &map));
         for (ours, row) in moments.solve().0.iter().zip(map.0) {
             for (ours, theirs) in ours.iter().zip(row) {
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn two_pictures_give_the_least_squares_of_both() {
-        let mut moments = Moments::default();
+        let mut moments = ColourFit::default();
         let mut samples = Vec::new();
         for seed in [3, 4] {
             let latents = noise(4 * 16 * 12, seed);
@@ -197,10 +197,14 @@ mod tests {
 
     #[test]
     fn one_colour_is_shown_as_it_is() {
-        let mut moments = Moments::default();
+        let mut moments = ColourFit::default();
         let latents = vec![0.5; 4 * 16 * 12];
         moments.add(&latents, SIZE, &RgbImage::from_pixel(32, 24, image::Rgb([10, 200, 77])));
         assert!(moments.solve().picture(&latents, SIZE).pixels().all(|pixel| pixel.0 == [10, 200, 77]));
-        assert_eq!(Moments::default().solve().picture(&latents, SIZE).dimensions(), (16, 12), "nothing is no failure");
+        assert_eq!(
+            ColourFit::default().solve().picture(&latents, SIZE).dimensions(),
+            (16, 12),
+            "nothing is no failure"
+        );
     }
 }

@@ -4,14 +4,16 @@ use std::collections::VecDeque;
 
 use image::RgbImage;
 
-use super::blend::{Mix, Part, Style};
+use super::blend::{Mix, Style, StylePart};
 use super::features::{KeyValue, Query};
 use super::inversion::Inversion;
-use super::kept::{Invert, Kept};
+use super::kept::{Invert, KeptInversion};
 use super::mask::Map;
 use super::params::Params;
-use super::pipeline::{Pipeline, Plan, Styles, Stylized};
-use super::preview::{self, LatentColours, Moments};
+use super::pipeline::{Pipeline, ReversePass, Styles};
+use super::plan::Plan;
+use super::preview::{self, ColourFit, LatentColours};
+use super::run::{Counters, Run};
 use crate::Result;
 use crate::control::{Control, Turn};
 use crate::memory::{Shares, Task, gpu_bytes};
@@ -22,9 +24,11 @@ use crate::picture::{self, Frame, Size};
 pub struct Session {
     /// The model and its device.
     pub pipeline: Pipeline,
-    content: Option<Kept<Query>>,
+    content: Option<KeptInversion<Query>>,
     /// In no order: each is found by its picture.
-    styles: Vec<Kept<KeyValue>>,
+    styles: Vec<KeptInversion<KeyValue>>,
+    counters: Counters,
+    traced: bool,
 }
 
 /// One finished run.
@@ -35,7 +39,7 @@ pub struct Outcome<'a> {
     /// The inversions of the styles in their order, kept for the next run; of those of which anything was needed.
     pub styles: Vec<&'a Inversion<KeyValue>>,
     /// The reverse pass.
-    pub stylized: Stylized,
+    pub stylized: ReversePass,
     /// Decoded pixels, channel by channel: 3 × height × width, about −1…1.
     pub pixels: Vec<f32>,
     /// The result.
@@ -47,17 +51,17 @@ pub struct Outcome<'a> {
 }
 
 /// The pictures of a run at its size.
-struct Pictures {
+struct RunPictures {
     content: RgbImage,
     /// Height and width of its latents.
     grid: [usize; 2],
     /// As many as there are styles.
     styles: Vec<RgbImage>,
     /// Of as many, how much of each goes where.
-    parts: Vec<Part>,
+    parts: Vec<StylePart>,
 }
 
-impl Pictures {
+impl RunPictures {
     fn new(content: &RgbImage, styles: &[Style<'_>], (size, keep_aspect): (Size, bool), factor: usize) -> Result<Self> {
         Style::check(styles)?;
         let frame = Frame::new(content.dimensions(), size, keep_aspect, factor)?;
@@ -70,7 +74,7 @@ impl Pictures {
             let picture = picture::fit(style.picture, size, keep_aspect, factor)?;
             let map =
                 style.mask.map(|mask| Map::of_pixels(&frame.fit_mask(mask), fitted.width() as usize, factor, grid));
-            parts.push(Part { weight: style.weight, map, latents: latents(&picture) });
+            parts.push(StylePart { weight: style.weight, map, latents: latents(&picture) });
             pictures.push(picture);
         }
         Ok(Self { content: fitted, grid, styles: pictures, parts })
@@ -82,7 +86,7 @@ impl Pictures {
     }
 
     /// Those styles of which anything is in the result.
-    fn used(&self) -> impl Iterator<Item = (&RgbImage, &Part)> {
+    fn used(&self) -> impl Iterator<Item = (&RgbImage, &StylePart)> {
         self.styles.iter().zip(&self.parts).filter(|(_, part)| part.counts())
     }
 }
@@ -90,7 +94,13 @@ impl Pictures {
 impl Session {
     /// A session that has run nothing yet.
     pub fn new(pipeline: Pipeline) -> Self {
-        Self { pipeline, content: None, styles: Vec::new() }
+        Self { pipeline, content: None, styles: Vec::new(), counters: Counters::default(), traced: false }
+    }
+
+    /// The same, whose runs keep the latents of every step.
+    #[must_use]
+    pub fn traced(self) -> Self {
+        Self { traced: true, ..self }
     }
 
     /// Repaints `content` in the style of `styles`, all at the size that `params` asks for.
@@ -105,11 +115,11 @@ impl Session {
         params: &Params,
         control: &Control<'_>,
     ) -> Result<Outcome<'_>> {
-        let mut plan = self.pipeline.plan(params)?;
+        let mut plan = Plan::new(&self.pipeline.model, params)?;
         let info = &self.pipeline.model.info;
         let size = params.size.unwrap_or(Size::Square(info.native_size as u32));
-        let pictures = Pictures::new(content, styles, (size, params.keep_aspect), info.factor)?;
-        let (used, parts): (Vec<&RgbImage>, Vec<Part>) =
+        let pictures = RunPictures::new(content, styles, (size, params.keep_aspect), info.factor)?;
+        let (used, parts): (Vec<&RgbImage>, Vec<StylePart>) =
             pictures.used().map(|(picture, part)| (picture, part.clone())).unzip();
         let without = Params { init_adain: false, attn_injection: false, ..params.clone() };
         let params = if used.is_empty() {
@@ -121,7 +131,7 @@ impl Session {
         };
         let used = if plan.needs_style(params) { used } else { Vec::new() };
         let mix = if used.is_empty() { None } else { Some(Mix::new(params.blend, parts, pictures.grid)?) };
-        let calls = self.pipeline.unet_calls();
+        let calls = self.counters.unet_calls();
 
         // What does not serve is dropped before anything new is made: features can be hundreds of megabytes.
         self.content.take_if(|kept| !kept.serves(&pictures.content, &plan, params));
@@ -130,10 +140,11 @@ impl Session {
         let colours = self.colours(&kept, params).await?;
         let content = &self.content.insert(kept).inversion;
         let pipeline = &self.pipeline;
+        let run = Run { control, counters: &self.counters, traced: self.traced };
         let found = |picture: &&RgbImage| self.styles.iter().find(|kept| kept.serves(picture, &plan, params));
         let inversions: Vec<_> = used.iter().filter_map(found).map(|kept| &kept.inversion).collect();
         let styles = mix.as_ref().map(|mix| Styles { inversions: inversions.clone(), mix });
-        let stylized = pipeline.stylize(content, styles.as_ref(), &plan, params, colours.as_ref(), control).await?;
+        let stylized = pipeline.stylize(content, styles.as_ref(), &plan, params, colours.as_ref(), &run).await?;
         pipeline.tidy();
         let decoded = pipeline.decode(stylized.latents.clone(), control).await?;
         let [_, _, height, width] = decoded.dims();
@@ -144,18 +155,18 @@ impl Session {
         if params.keep_colours {
             image = picture::with_chroma_of(&image, &pictures.content);
         }
-        let unet_calls = pipeline.unet_calls() - calls;
+        let unet_calls = self.counters.unet_calls() - calls;
         let feature_bytes = feature_bytes(content, &self.styles);
         Ok(Outcome { content, styles: inversions, stylized, pixels, image, unet_calls, feature_bytes })
     }
 
     /// How latents are shown in previews, if any are asked for: by the pictures that are kept, so that no run encodes anything for
     /// it.
-    async fn colours(&self, content: &Kept<Query>, params: &Params) -> Result<Option<LatentColours>> {
+    async fn colours(&self, content: &KeptInversion<Query>, params: &Params) -> Result<Option<LatentColours>> {
         if params.preview_every == 0 {
             return Ok(None);
         }
-        let mut moments = Moments::default();
+        let mut moments = ColourFit::default();
         let content = std::iter::once((content.inversion.latents(), content.picture()));
         let styles = self.styles.iter().map(|kept| (kept.inversion.latents(), kept.picture()));
         for (latents, picture) in content.chain(styles) {
@@ -169,12 +180,12 @@ impl Session {
     /// the content's; until then all that is finished is kept.
     async fn invert(
         &mut self,
-        pictures: &Pictures,
+        pictures: &RunPictures,
         used: &[&RgbImage],
         plan: &Plan,
         params: &Params,
         control: &Control<'_>,
-    ) -> Result<Kept<Query>> {
+    ) -> Result<KeptInversion<Query>> {
         let mut missing: Vec<&RgbImage> = Vec::new();
         for &picture in used {
             if !missing.contains(&picture) && !self.styles.iter().any(|kept| kept.serves(picture, plan, params)) {
@@ -188,7 +199,7 @@ impl Session {
             params,
             shares,
             styles: self.styles.len() + missing.len(),
-            control,
+            run: Run { control, counters: &self.counters, traced: self.traced },
         };
         // What is kept makes room for what is to come.
         if let Some(kept) = &mut self.content {
@@ -233,7 +244,7 @@ impl Session {
 
     /// What the budget leaves for features, and whether for a batch of two, beside what is on the device already; `missing`
     /// styles are to come.
-    fn shares(&self, plan: &Plan, pictures: &Pictures, missing: usize) -> Shares {
+    fn shares(&self, plan: &Plan, pictures: &RunPictures, missing: usize) -> Shares {
         let model = &self.pipeline.model;
         let place = &model.place;
         let held = self.content.as_ref().map_or(0, |kept| kept.inversion.bank.bytes().0)
@@ -257,7 +268,7 @@ impl Session {
 }
 
 /// Bytes on the device and in main memory.
-fn feature_bytes(content: &Inversion<Query>, styles: &[Kept<KeyValue>]) -> (u64, u64) {
+fn feature_bytes(content: &Inversion<Query>, styles: &[KeptInversion<KeyValue>]) -> (u64, u64) {
     let banks = styles.iter().map(|kept| kept.inversion.bank.bytes());
     banks.fold(content.bank.bytes(), |sum, bank| (sum.0 + bank.0, sum.1 + bank.1))
 }

@@ -2,16 +2,16 @@
 
 use burn::tensor::Device;
 use image::RgbImage;
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use super::events::object;
-use super::request::{Request, StyleSource};
 use super::{CANCELLED, Flight, heap, opened};
 use crate::device::{Place, Precision};
 use crate::eval::histogram::Histogram;
 use crate::eval::lpips::Lpips;
+use crate::messages::{Measures, Request, StyleSource, ToStyle};
 use crate::picture::{self, Frame};
+use crate::platform::Here;
 use crate::{Control, Error, Result};
 
 /// What sentences call the result.
@@ -19,21 +19,6 @@ const RESULT: &str = "The result";
 
 /// Pixels of the largest result: AlexNet's first features, 16 bytes a pixel, are one buffer, and WebGPU promises 128 MiB.
 const MOST: u64 = (128 << 20) / 16;
-
-/// A result's distance to a painting.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ToStyle {
-    histogram: f64,
-    style_distance: f64,
-}
-
-/// A result's distances.
-#[derive(Debug, Serialize)]
-struct Measured {
-    lpips: f64,
-    styles: Vec<ToStyle>,
-}
 
 /// Measures `result`, a picture's file, against the pictures of the `request` that it was made with, fitted to its size as
 /// `styleid eval` does: `{lpips, styles: [{histogram, styleDistance}]}`, a painting each; weights and masks count for nothing.
@@ -52,8 +37,8 @@ pub async fn measure(request: JsValue, result: Vec<u8>, weights: Vec<u8>) -> Res
     Ok(object(&measured?)?)
 }
 
-async fn measured(request: Request, result: &[u8], weights: &[u8], device: &Device) -> Result<Measured> {
-    let control = Control::new(&|_| (), &|| CANCELLED.get());
+async fn measured(request: Request, result: &[u8], weights: &[u8], device: &Device) -> Result<Measures> {
+    let control = Control::new(&Here, &|_| (), &|| CANCELLED.get());
     let result = picture::decode(RESULT, result)?;
     let (width, height) = result.dimensions();
     if u64::from(width) * u64::from(height) > MOST {
@@ -79,7 +64,7 @@ async fn measured(request: Request, result: &[u8], weights: &[u8], device: &Devi
         styles.push(ToStyle { histogram: histogram.distance(&Histogram::new(&painting)), style_distance });
     }
     control.breathe().await?;
-    Ok(Measured { lpips: distance, styles })
+    Ok(Measures { lpips: distance, styles })
 }
 
 /// A distance, if it is one.

@@ -3,18 +3,13 @@
 //! One device, one model and one run at a time, kept here between calls. Every failure is a JavaScript `Error` whose
 //! `name` is its kind and whose `message` is one sentence.
 
-pub mod adapter;
-pub mod event_loop;
 mod events;
 mod heap;
 mod measure;
 mod model;
-mod opfs;
-mod picked;
 mod pictures;
 mod request;
 mod run;
-mod transport;
 
 use std::cell::{Cell, RefCell};
 
@@ -23,8 +18,8 @@ use js_sys::{Function, Reflect};
 use wasm_bindgen::prelude::*;
 
 use self::events::object;
-use crate::device::{self, Adapter};
 use crate::fault::Fault;
+use crate::gpu::{self, Adapter};
 use crate::weights::WeightType;
 use crate::{Error, Result, Session};
 
@@ -105,7 +100,7 @@ pub async fn open_device() -> Result<JsValue, JsValue> {
         Some(adapter) => adapter,
         None => {
             let _flight = Flight::begin()?;
-            let (device, adapter) = device::gpu().await?;
+            let (device, adapter) = gpu::open().await?;
             DEVICE.set(Some((device, adapter.clone())));
             adapter
         }

@@ -4,43 +4,25 @@ use std::rc::Rc;
 
 use burn::tensor::Device;
 use js_sys::{Function, Reflect};
-use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
 use super::events::{self, notifier, object, reporter};
-use super::{CANCELLED, Flight, SESSION, WEIGHTS, opened, opfs, picked, transport};
+use super::{CANCELLED, Flight, SESSION, WEIGHTS, opened};
 use crate::device::Precision;
 use crate::memory::Memory;
-use crate::model::config::Prediction;
+use crate::messages::{KeptModel, KeptModels, ModelOptions};
 use crate::model::{LoadOptions, ModelInfo, StableDiffusion};
+use crate::platform::Here;
 use crate::weights::WeightType;
-use crate::weights::cache::{Cache, Key};
-use crate::weights::http::Web;
-use crate::weights::hub::{ENDPOINT, Reference};
-use crate::weights::origin::{Origin, open_source};
+use crate::weights::checkpoint::origin::{Origin, open_source};
+use crate::weights::config::Prediction;
+use crate::weights::source::http::Web;
+use crate::weights::source::http::browser::Fetch;
+use crate::weights::source::hub::{ENDPOINT, Reference};
+use crate::weights::source::picked;
+use crate::weights::store::opfs;
+use crate::weights::store::{Cache, ModelKey};
 use crate::{Control, Error, Pipeline, Result, Session};
-
-/// Which model to load, and how.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ModelOptions {
-    /// A repository of the Hub, or an address; none where files are given.
-    source: Option<String>,
-    /// What the weights are kept as.
-    weights: WeightType,
-    /// What the UNet predicts, where the files do not say.
-    prediction: Option<Prediction>,
-    /// Another address for the Hub, such as a mirror's.
-    hub: Option<String>,
-    /// Bytes that a run may take on the GPU.
-    gpu_bytes: Option<f64>,
-    /// Whether the UNet's activations are f16.
-    #[serde(default)]
-    half_precision: bool,
-    /// Whether attention features are kept exactly.
-    #[serde(default)]
-    exact_features: bool,
-}
 
 impl ModelOptions {
     fn memory(&self) -> Memory {
@@ -71,7 +53,7 @@ pub async fn load_model(options: JsValue, files: JsValue, on_event: Function) ->
 async fn load(options: ModelOptions, files: JsValue, device: Device, on_event: Function) -> Result<ModelInfo> {
     let notices = notifier(on_event.clone());
     let report = reporter(on_event);
-    let control = Control::new(&report, &|| CANCELLED.get()).with_notices(&*notices);
+    let control = Control::new(&Here, &report, &|| CANCELLED.get()).with_notices(&*notices);
     let origin = origin(&options, files, notices.clone()).await?;
     let how = LoadOptions {
         precision: if options.half_precision { Precision::F16 } else { Precision::F32 },
@@ -97,7 +79,7 @@ async fn origin(options: &ModelOptions, files: JsValue, notices: Rc<dyn Fn(&str)
     }
     let source = options.source.as_deref().unwrap_or_default();
     let reference = Reference::parse(source)?;
-    let web = Web::new(Rc::new(transport::Fetch::new()?), notices);
+    let web = Web::new(Rc::new(Fetch::new()?), notices);
     let hub = options.hub.as_deref().unwrap_or(ENDPOINT).trim_end_matches('/');
     Ok(Origin::remote(reference, &web, hub, options.weights, cache))
 }
@@ -116,7 +98,8 @@ fn picked_origin(files: &js_sys::Array, options: &ModelOptions, cache: Option<Ca
     }
     marks.sort();
     let name = options.source.clone().unwrap_or_else(|| "Your files".into());
-    let key = Key { origin: name.clone(), revision: marks.join("|"), file: String::new(), weights: options.weights };
+    let key =
+        ModelKey { origin: name.clone(), revision: marks.join("|"), file: String::new(), weights: options.weights };
     let open = open_source(Rc::new(picked::Picked::new(name, picked)), None, None);
     Ok(Origin { open, keep: cache.map(|cache| (cache, key)) })
 }
@@ -128,21 +111,6 @@ fn picked_origin(files: &js_sys::Array, options: &ModelOptions, cache: Option<Ca
 /// None that a visitor could meet.
 #[wasm_bindgen(js_name = listKept)]
 pub async fn list_kept() -> Result<JsValue, JsValue> {
-    #[derive(Serialize)]
-    struct Kept {
-        folder: String,
-        #[serde(flatten)]
-        key: Option<Key>,
-        bytes: u64,
-        complete: bool,
-    }
-    #[derive(Serialize)]
-    struct Room {
-        models: Vec<Kept>,
-        usage: Option<u64>,
-        quota: Option<u64>,
-        available: bool,
-    }
     let cache = cache().await;
     let listed = match &cache {
         Some(cache) => cache.list().await,
@@ -150,10 +118,10 @@ pub async fn list_kept() -> Result<JsValue, JsValue> {
     };
     let models = listed
         .into_iter()
-        .map(|kept| Kept { folder: kept.folder, key: kept.key, bytes: kept.bytes, complete: kept.complete })
+        .map(|kept| KeptModel { folder: kept.folder, key: kept.key, bytes: kept.bytes, complete: kept.complete })
         .collect();
     let (usage, quota) = opfs::estimate().await.unzip();
-    Ok(object(&Room { models, usage, quota, available: cache.is_some() })?)
+    Ok(object(&KeptModels { models, usage, quota, available: cache.is_some() })?)
 }
 
 /// Removes a kept model by its folder, or all of them where `folder` is empty.

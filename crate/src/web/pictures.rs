@@ -1,9 +1,9 @@
 //! Looking at pictures before a run.
 
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use super::events::object;
+use crate::messages::PictureInfo;
 use crate::picture;
 
 /// What sentences call a picture whose name the page knows.
@@ -16,12 +16,6 @@ const NAME: &str = "This file";
 /// `picture`: it cannot be decoded; `memory`.
 #[wasm_bindgen(js_name = checkPicture)]
 pub fn check_picture(bytes: &[u8]) -> Result<JsValue, JsValue> {
-    #[derive(Serialize)]
-    struct PictureInfo {
-        width: u32,
-        height: u32,
-        note: Option<String>,
-    }
     super::heap::forget();
     let picture::Examined { width, height, note } = picture::examine(NAME, bytes)?;
     Ok(object(&PictureInfo { width, height, note })?)

@@ -7,10 +7,13 @@ use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
 use super::events::{self, notifier, previewer, reporter};
-use super::request::{PHOTO, Request, StyleSource};
+use super::request::PHOTO;
 use super::{CANCELLED, Flight, SESSION, WEIGHTS, heap};
 use crate::memory::{self, GpuBytes};
-use crate::picture::{self, Caption, CaptionStyle, Mask};
+use crate::messages::{Request, StyleSource, Stylized};
+use crate::picture::{self, Mask};
+use crate::platform::Here;
+use crate::styleid::{Caption, CaptionStyle};
 use crate::{Control, Error, Params, Result, Session, Style};
 
 thread_local! {
@@ -36,36 +39,13 @@ pub fn resume() {
     }
 }
 
-/// A result on its way to the page.
-#[wasm_bindgen(getter_with_clone)]
-#[derive(Debug)]
-pub struct Styled {
-    /// The picture as a PNG file, with the settings in its text chunks.
-    pub png: Vec<u8>,
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// Seconds that the run took, without its pauses.
-    pub seconds: f64,
-    /// Evaluations of the UNet, one a picture and step.
-    #[wasm_bindgen(js_name = unetCalls)]
-    pub unet_calls: u32,
-    /// The most bytes that tensors took on the GPU, as our own accounting has it.
-    #[wasm_bindgen(js_name = gpuBytesInUse)]
-    pub gpu_bytes_in_use: f64,
-    /// The most bytes of GPU buffers, those included that waited to be used again.
-    #[wasm_bindgen(js_name = gpuBytesReserved)]
-    pub gpu_bytes_reserved: f64,
-}
-
 /// Repaints `request.content` in the styles of `request.styles` with `options` ([`Params`] as an object). Inversions are kept:
 /// the same pictures with other settings do only what changed. Events are `{phase, step, steps}`, `{notice}` and `{preview}`.
 ///
 /// # Errors
 /// `picture`, `settings`, `model`, `device`, `memory` or `cancelled`, with one sentence.
 #[wasm_bindgen]
-pub async fn stylize(request: JsValue, options: JsValue, on_event: Function) -> Result<Styled, JsValue> {
+pub async fn stylize(request: JsValue, options: JsValue, on_event: Function) -> Result<Stylized, JsValue> {
     let _flight = Flight::begin()?;
     resume();
     PAUSED_FOR.set(0.0);
@@ -105,11 +85,11 @@ impl Painting {
     }
 }
 
-async fn run(session: &mut Session, request: Request, params: &Params, on_event: Function) -> Result<Styled> {
+async fn run(session: &mut Session, request: Request, params: &Params, on_event: Function) -> Result<Stylized> {
     let started = js_sys::Date::now();
     memory::begin();
     let (report, notice, preview) = (reporter(on_event.clone()), notifier(on_event.clone()), previewer(on_event));
-    let control = Control::new(&report, &|| CANCELLED.get())
+    let control = Control::new(&Here, &report, &|| CANCELLED.get())
         .with_pause(&|| PAUSED_AT.get().is_some())
         .with_notices(&*notice)
         .with_previews(&preview);
@@ -121,9 +101,9 @@ async fn run(session: &mut Session, request: Request, params: &Params, on_event:
     let caption = caption(session, &request, params);
     let outcome = session.run(&content, &styles, params, &control).await?;
     let (width, height) = outcome.image.dimensions();
-    let png = picture::to_png(&outcome.image, Some(&caption))?;
+    let png = caption.png(&outcome.image)?;
     let GpuBytes { in_use, reserved } = memory::peak().unwrap_or_default();
-    Ok(Styled {
+    Ok(Stylized {
         png,
         width,
         height,

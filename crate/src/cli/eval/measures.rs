@@ -13,7 +13,7 @@ use styleid::eval::lpips::{Lpips, Seen};
 use styleid::picture::Frame;
 
 use super::figures::{Row, Set};
-use super::{Args, Source};
+use super::{Args, NamedPicture};
 use crate::cli::engine::read_file;
 
 /// LPIPS's weights as f16.
@@ -23,13 +23,13 @@ const LPIPS: &[u8] = include_bytes!("../../../metrics/lpips-alex-f16.safetensors
 const INCEPTION_SIDE: u32 = 512;
 
 /// What measures.
-pub struct Measures {
+pub struct EvalMeasures {
     lpips: Lpips,
     cfsd: Option<Cfsd>,
     inception: Option<Inception>,
 }
 
-impl Measures {
+impl EvalMeasures {
     /// # Errors
     /// Names a file of weights that cannot be used.
     pub fn new(args: &Args) -> Result<Self> {
@@ -53,7 +53,13 @@ impl Measures {
         inception.features(&picture).await.map(Some)
     }
 
-    async fn row(&self, content: &Source, style: &Source, seen: &StyleSeen, result: &RgbImage) -> Result<Row> {
+    async fn row(
+        &self,
+        content: &NamedPicture,
+        style: &NamedPicture,
+        seen: &StyleSeen,
+        result: &RgbImage,
+    ) -> Result<Row> {
         let content_picture = Frame::middle(content.picture.dimensions(), result.dimensions()).fit(&content.picture);
         let result_seen = self.lpips.see(result)?;
         let content_seen = self.lpips.see(&content_picture)?;
@@ -71,11 +77,16 @@ impl Measures {
         })
     }
 
-    /// Measures `results[content][style]`, styles first.
+    /// EvalMeasures `results[content][style]`, styles first.
     ///
     /// # Errors
     /// A result is too small; the device failed.
-    pub async fn set(&self, contents: &[Source], styles: &[Source], results: &[Vec<RgbImage>]) -> Result<Set> {
+    pub async fn set(
+        &self,
+        contents: &[NamedPicture],
+        styles: &[NamedPicture],
+        results: &[Vec<RgbImage>],
+    ) -> Result<Set> {
         let mut rows = Vec::new();
         let (mut made, mut wanted) = (frechet::Rows::new(), frechet::Rows::new());
         for (i, style) in styles.iter().enumerate() {
@@ -108,7 +119,7 @@ struct StyleSeen {
 }
 
 impl StyleSeen {
-    fn new(measures: &Measures, picture: &RgbImage) -> Result<Self> {
+    fn new(measures: &EvalMeasures, picture: &RgbImage) -> Result<Self> {
         Ok(Self { seen: measures.lpips.see(picture)?, histogram: Histogram::new(picture) })
     }
 }

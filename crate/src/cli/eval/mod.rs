@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 use styleid::eval::sheet::contact_sheet;
 use styleid::picture::to_png;
+use styleid::platform::Here;
+use styleid::styleid::plan::Plan;
 use styleid::{Control, Error, Params, Pipeline, Result, Style};
 
 use self::figures::Figures;
-use self::measures::Measures;
+use self::measures::EvalMeasures;
 use self::settings::Setting;
 use super::bars::Bars;
 use super::engine::{EngineArgs, prepare_folder, read_picture, write_file};
@@ -66,13 +68,13 @@ pub struct Args {
 }
 
 /// A picture of one of the folders.
-struct Source {
+struct NamedPicture {
     name: String,
     picture: RgbImage,
 }
 
 /// The pictures of a folder by name.
-fn sources(folder: &Path) -> Result<Vec<Source>> {
+fn sources(folder: &Path) -> Result<Vec<NamedPicture>> {
     let unreadable = |error| Error::File(format!("The folder {} cannot be read: {error}.", folder.display()));
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
@@ -93,9 +95,9 @@ fn sources(folder: &Path) -> Result<Vec<Source>> {
     }
     let source = |path: &PathBuf| {
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Source { name, picture: read_picture(path, None)? })
+        Ok(NamedPicture { name, picture: read_picture(path, None)? })
     };
-    let sources: Vec<Source> = paths.iter().map(source).collect::<Result<_>>()?;
+    let sources: Vec<NamedPicture> = paths.iter().map(source).collect::<Result<_>>()?;
     if let Some([first, _]) = sources.array_windows().find(|[a, b]| a.name == b.name) {
         return Err(Error::File(format!(
             "Two pictures in {} are called {}, and so would their results; rename one.",
@@ -108,7 +110,7 @@ fn sources(folder: &Path) -> Result<Vec<Source>> {
 
 /// Whose results are made first: where the session keeps features of more layers, later runs find theirs among them.
 fn by_layers(settings: &[Setting], pipeline: &Pipeline) -> Result<Vec<usize>> {
-    let layers = |params: &Params| pipeline.plan(params).map(|plan| plan.layers.len());
+    let layers = |params: &Params| Plan::new(&pipeline.model, params).map(|plan| plan.layers.len());
     let count = |setting: &Setting| setting.params.as_ref().map_or(Ok(0), layers);
     let counts: Vec<usize> = settings.iter().map(count).collect::<Result<_>>()?;
     let mut order: Vec<usize> = (0..settings.len()).collect();
@@ -134,7 +136,7 @@ impl Args {
     }
 
     /// Makes what is missing.
-    async fn make(&self, contents: &[Source], styles: &[Source], settings: &[Setting]) -> Result<()> {
+    async fn make(&self, contents: &[NamedPicture], styles: &[NamedPicture], settings: &[Setting]) -> Result<()> {
         let pairs = || contents.iter().flat_map(|content| styles.iter().map(move |style| (content, style)));
         let is_missing = |setting: &Setting, (content, style)| !file(setting, content, style).exists();
         let missing = |setting: &Setting| -> Vec<PathBuf> {
@@ -160,7 +162,7 @@ impl Args {
         let bars = Bars::new();
         let on_progress = |progress| bars.show(progress);
         let on_notice = |notice: &str| bars.say(notice);
-        let control = Control::new(&on_progress, &|| false).with_notices(&on_notice);
+        let control = Control::new(&Here, &on_progress, &|| false).with_notices(&on_notice);
         let mut session = self.engine.session(&control).await?;
         let order = by_layers(settings, &session.pipeline)?;
         for pair @ (content, style) in pairs() {
@@ -168,14 +170,14 @@ impl Args {
                 let Some(params) = setting.params.as_ref().filter(|_| is_missing(setting, pair)) else { continue };
                 let styles = [Style::alone(&style.picture)];
                 let outcome = session.run(&content.picture, &styles, params, &control).await?;
-                write_file(&file(setting, content, style), &to_png(&outcome.image, None)?)?;
+                write_file(&file(setting, content, style), &to_png(&outcome.image, &[])?)?;
             }
         }
         Ok(())
     }
 }
 
-fn file(setting: &Setting, content: &Source, style: &Source) -> PathBuf {
+fn file(setting: &Setting, content: &NamedPicture, style: &NamedPicture) -> PathBuf {
     setting.folder.join(format!("{}_in_{}.png", content.name, style.name))
 }
 
@@ -184,13 +186,13 @@ pub async fn run(args: Args) -> Result<()> {
         prepare_folder(file)?;
     }
     let (contents, styles) = (sources(&args.content)?, sources(&args.style)?);
-    let measures = Measures::new(&args)?;
+    let measures = EvalMeasures::new(&args)?;
     let settings = args.settings()?;
     args.make(&contents, &styles, &settings).await?;
 
     let mut sets = Vec::new();
     for setting in &settings {
-        let read = |content: &Source| {
+        let read = |content: &NamedPicture| {
             styles.iter().map(|style| read_picture(&file(setting, content, style), None)).collect::<Result<Vec<_>>>()
         };
         let results = contents.iter().map(read).collect::<Result<Vec<_>>>()?;
@@ -199,7 +201,7 @@ pub async fn run(args: Args) -> Result<()> {
             let [contents, styles] =
                 [&contents, &styles].map(|sources| sources.iter().map(|source| &source.picture).collect::<Vec<_>>());
             let sheet = contact_sheet(&contents, &styles, &results, CELL);
-            write_file(&path, &to_png(&sheet, None)?)?;
+            write_file(&path, &to_png(&sheet, &[])?)?;
         }
     }
     let all: Vec<Figures> = settings

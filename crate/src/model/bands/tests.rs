@@ -3,11 +3,11 @@
 use burn::tensor::{Tensor, TensorData};
 
 use super::{Bands, HALO, layout};
-use crate::control::silent;
 use crate::device::{self, Place, Precision};
 use crate::golden::{Golden, fixture};
 use crate::model::vae::Vae;
 use crate::model::{LoadOptions, StableDiffusion};
+use crate::platform::silent;
 use crate::weights::Origin;
 
 /// In f64, so that what is measured is the mathematics.

@@ -5,7 +5,7 @@
 
 use cubecl::prelude::*;
 
-use super::layout::{Factors, Four, LOWEST, Layout, dot, query, row_of, start_of_head};
+use super::layout::{Four, LOWEST, Layout, ScoreFactors, dot, query, row_of, start_of_head};
 
 /// Queries that an invocation owns, and keys of a tile: the components of a vector.
 const OWN: usize = 4;
@@ -55,7 +55,7 @@ pub fn attend<F: Float>(
     v: &[Four<F>],
     out: &mut [Four<F>],
     layout: Layout,
-    factors: Factors,
+    factors: ScoreFactors,
     #[comptime] width: usize,
     #[comptime] tiles: Tiles,
 ) {

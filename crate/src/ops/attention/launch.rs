@@ -12,7 +12,7 @@ use cubecl::prelude::*;
 use half::f16;
 
 use super::hardware::{self, Tiles};
-use super::layout::{FactorsLaunch, LayoutLaunch, StepsLaunch};
+use super::layout::{LayoutLaunch, ScoreFactorsLaunch, StepsLaunch};
 use super::software;
 use crate::ops::launch::{contiguous, output_of};
 
@@ -121,7 +121,7 @@ fn tiles(width: usize) -> Tiles {
 }
 
 /// What one launch does: these queries of these heads, of all batches.
-struct Part {
+struct Launch {
     heads: Range<usize>,
     queries: Range<usize>,
 }
@@ -156,7 +156,7 @@ impl Call {
         self.k.meta.shape()[2]
     }
 
-    fn layout(&self, part: &Part) -> LayoutLaunch {
+    fn layout(&self, part: &Launch) -> LayoutLaunch {
         let [_, heads, queries, _] = self.sizes();
         let other = self.other.as_ref().unwrap_or(&self.q);
         LayoutLaunch::new(
@@ -173,8 +173,8 @@ impl Call {
         )
     }
 
-    fn factors(&self) -> FactorsLaunch {
-        FactorsLaunch::new(self.gamma, self.scale)
+    fn factors(&self) -> ScoreFactorsLaunch {
+        ScoreFactorsLaunch::new(self.gamma, self.scale)
     }
 
     /// A new `[batch, tokens, heads, head_dim]`.
@@ -186,7 +186,7 @@ impl Call {
 
     /// Parts of at most `work` operations, but at least `multiple` queries of one head. Whole heads rather than some queries
     /// of all: a head's keys and values fit into caches, all heads' do not.
-    fn parts(&self, work: u64, multiple: usize) -> Vec<Part> {
+    fn parts(&self, work: u64, multiple: usize) -> Vec<Launch> {
         let [batch, heads, queries, width] = self.sizes();
         let head: u64 = [4 * VECTOR, batch, queries, width, self.keys()].iter().map(|size| *size as u64).product();
         let heads_each = usize::try_from(work / head.max(1)).unwrap_or(usize::MAX).clamp(1, heads);
@@ -194,12 +194,12 @@ impl Call {
         let queries_each = queries.div_ceil(pieces).next_multiple_of(multiple);
         let cut = |all: usize, each: usize| (0..all).step_by(each).map(move |start| start..all.min(start + each));
         cut(heads, heads_each)
-            .flat_map(|heads| cut(queries, queries_each).map(move |queries| Part { heads: heads.clone(), queries }))
+            .flat_map(|heads| cut(queries, queries_each).map(move |queries| Launch { heads: heads.clone(), queries }))
             .collect()
     }
 
     /// Workgroups for a part, `each` queries to a workgroup.
-    fn grid(&self, part: &Part, each: usize) -> CubeCount {
+    fn grid(&self, part: &Launch, each: usize) -> CubeCount {
         let batch = self.sizes()[0];
         CubeCount::Static(part.queries.len().div_ceil(each) as u32, part.heads.len() as u32, batch as u32)
     }

@@ -44,9 +44,9 @@ pub struct Layout {
     pub v: Steps,
 }
 
-/// Factors of the scores: γ, and what multiplies the scores.
+/// ScoreFactors of the scores: γ, and what multiplies the scores.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
-pub struct Factors {
+pub struct ScoreFactors {
     /// Share of the other queries.
     pub gamma: f32,
     /// Multiplies the scores.
@@ -73,7 +73,7 @@ pub fn query<F: Float>(
     q: &[Four<F>],
     other: ComptimeOption<&[Four<F>]>,
     layout: &Layout,
-    factors: &Factors,
+    factors: &ScoreFactors,
     token: usize,
     column: usize,
 ) -> Four<f32> {

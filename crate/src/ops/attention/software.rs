@@ -6,7 +6,7 @@
 
 use cubecl::prelude::*;
 
-use super::layout::{Factors, Four, LOWEST, Layout, dot, query, row_of, start_of_head};
+use super::layout::{Four, LOWEST, Layout, ScoreFactors, dot, query, row_of, start_of_head};
 
 /// For narrow heads: `tile` queries of `width` vectors to an invocation, over blocks of `block` keys, queries and sums in
 /// registers or on the stack. Heads and batches are the grid's y and z.
@@ -19,7 +19,7 @@ pub fn held<F: Float>(
     v: &[Four<F>],
     out: &mut [Four<F>],
     layout: Layout,
-    factors: Factors,
+    factors: ScoreFactors,
     #[comptime] width: usize,
     #[comptime] tile: usize,
     #[comptime] block: usize,
@@ -119,7 +119,7 @@ pub fn streamed<F: Float>(
     out: &mut [Four<f32>],
     state: &mut [f32],
     layout: Layout,
-    factors: Factors,
+    factors: ScoreFactors,
     from: u32,
     to: u32,
     #[comptime] width: usize,

@@ -7,8 +7,8 @@ use burn::tensor::Tensor;
 
 pub use super::gemm::Geometry;
 use super::gemm::{ProductOps, factors};
+use super::weight::Weight;
 use super::{Kernels, kernels};
-use crate::model::weight::Weight;
 
 /// What goes into a convolution.
 #[derive(Debug, Clone)]

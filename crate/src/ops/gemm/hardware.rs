@@ -3,7 +3,7 @@
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use super::plan::{Pictures, Plan, Sizes};
+use super::plan::{Pictures, ProductPlan, Sizes};
 use super::stage::{Extent, stage_pixels, stage_rows};
 use super::store::{bias_of, store};
 use super::tile::{multiply, zeros};
@@ -23,10 +23,10 @@ pub fn product<E: Float, NX: Size, NW: Size, NO: Size>(
     parts: &mut [F4],
     sizes: Sizes,
     pictures: Pictures,
-    #[comptime] plan: Plan,
+    #[comptime] plan: ProductPlan,
     #[define(E)] _element: ElemType,
 ) {
-    let Plan { tile, aligned, geglu, .. } = comptime!(plan);
+    let ProductPlan { tile, aligned, geglu, .. } = comptime!(plan);
     let rows4 = comptime!(tile.rows() / 4);
     let columns4 = comptime!(tile.columns() / 4);
     // With GEGLU a block of columns yields half as many.
@@ -136,7 +136,7 @@ pub fn join<E: Float, NO: Size>(
     count: usize,
     sizes: Sizes,
     pictures: Pictures,
-    #[comptime] plan: Plan,
+    #[comptime] plan: ProductPlan,
     #[define(E)] _element: ElemType,
 ) {
     let pitch = sizes.columns.div_ceil(4);

@@ -9,7 +9,7 @@ use cubecl::prelude::*;
 
 use super::hardware;
 use super::matrix::{Geometry, Matrix};
-use super::plan::{Bias, PicturesLaunch, Plan, Scene, SizesLaunch, Window};
+use super::plan::{Bias, PicturesLaunch, ProductPlan, Scene, SizesLaunch, Window};
 use super::software::{self, LANES, LINE, PANEL, Registers, TERMS, WIDTH};
 use super::tile::Tile;
 use super::weights::Format;
@@ -118,7 +118,7 @@ struct Product {
     columns: usize,
     depth: usize,
     /// The plan but for what depends on how the work is divided.
-    plan: Plan,
+    plan: ProductPlan,
 }
 
 impl Product {
@@ -131,7 +131,7 @@ impl Product {
         geglu: bool,
     ) -> Self {
         let Operands { x, weights, bias, residual } = &operands;
-        let plan = Plan {
+        let plan = ProductPlan {
             tile: SMALL,
             weights: weights.format,
             activations: if x.dtype == DType::F16 { Format::F16 } else { Format::F32 },
@@ -220,7 +220,7 @@ impl Product {
         // Halves that are multiplied with each other can't be added up apart.
         let (part, parts) = cut(self.depth, if self.plan.geglu { 1 } else { parts }, tile);
         let split = parts > 1;
-        let plan = Plan { tile, split, ..self.plan };
+        let plan = ProductPlan { tile, split, ..self.plan };
         let partial =
             scratch(&self.operands.x, if split { parts * self.rows * self.columns.next_multiple_of(4) } else { 4 });
         let yields = if plan.geglu { tile.columns() / 2 } else { tile.columns() };

@@ -53,7 +53,7 @@ pub enum Optional<B: Backend> {
 
 /// What goes into a product.
 #[derive(ExtensionType)]
-pub struct Factors<B: Backend> {
+pub struct ProductOperands<B: Backend> {
     /// Activations.
     pub x: FloatTensor<B>,
     /// Weights.
@@ -73,10 +73,14 @@ pub struct Factors<B: Backend> {
 #[backend_extension(Cube)]
 pub trait ProductOps: Backend {
     /// A convolution of `[batch, in, height, width]`; its bias is `[1, out]` or `[batch, out]`.
-    fn conv(#[extension_type] factors: Factors<Self>, geometry: Geometry, kernels: Kernels) -> FloatTensor<Self>;
+    fn conv(
+        #[extension_type] factors: ProductOperands<Self>,
+        geometry: Geometry,
+        kernels: Kernels,
+    ) -> FloatTensor<Self>;
 
     /// x·Wᵀ of `[…, in]`; with `geglu` the left half of the columns times gelu of the right half.
-    fn linear(#[extension_type] factors: Factors<Self>, geglu: bool, kernels: Kernels) -> FloatTensor<Self>;
+    fn linear(#[extension_type] factors: ProductOperands<Self>, geglu: bool, kernels: Kernels) -> FloatTensor<Self>;
 }
 
 impl<B: Backend> Optional<B> {
@@ -99,7 +103,7 @@ impl Matrix {
     }
 }
 
-impl Factors<CubeBackend> {
+impl ProductOperands<CubeBackend> {
     fn operands(self) -> Operands {
         Operands {
             x: contiguous(self.x),
@@ -111,11 +115,11 @@ impl Factors<CubeBackend> {
 }
 
 impl ProductOps for CubeBackend {
-    fn conv(factors: Factors<Self>, geometry: Geometry, kernels: Kernels) -> FloatTensor<Self> {
+    fn conv(factors: ProductOperands<Self>, geometry: Geometry, kernels: Kernels) -> FloatTensor<Self> {
         launch::conv(factors.operands(), geometry, kernels)
     }
 
-    fn linear(factors: Factors<Self>, geglu: bool, kernels: Kernels) -> FloatTensor<Self> {
+    fn linear(factors: ProductOperands<Self>, geglu: bool, kernels: Kernels) -> FloatTensor<Self> {
         launch::linear(factors.operands(), geglu, kernels)
     }
 }
@@ -143,7 +147,7 @@ pub(super) fn factors<const D: usize, const B: usize>(
     shape: [usize; 2],
     bias: Option<Tensor<B>>,
     residual: Option<Tensor<D>>,
-) -> Factors<Dispatch> {
+) -> ProductOperands<Dispatch> {
     let weights = match weights {
         Weights::Floats(floats) => Stored::Floats(floats.into_dispatch()),
         Weights::Halves(words) => Stored::Halves(words.into_dispatch()),
@@ -151,5 +155,5 @@ pub(super) fn factors<const D: usize, const B: usize>(
             Stored::Blocks { codes: codes.into_dispatch(), scales: scales.into_dispatch(), format }
         }
     };
-    Factors { x: x.into_dispatch(), weights, shape, bias: optional(bias), residual: optional(residual) }
+    ProductOperands { x: x.into_dispatch(), weights, shape, bias: optional(bias), residual: optional(residual) }
 }

@@ -1,4 +1,4 @@
-//! What a product's kernels are told: at compile time the [`Plan`], at run time the [`Sizes`] and [`Pictures`].
+//! What a product's kernels are told: at compile time the [`ProductPlan`], at run time the [`Sizes`] and [`Pictures`].
 
 use cubecl::prelude::*;
 
@@ -7,7 +7,7 @@ use super::weights::Format;
 
 /// What a kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Plan {
+pub struct ProductPlan {
     /// How the work is divided.
     pub tile: Tile,
     /// How the weights are stored.

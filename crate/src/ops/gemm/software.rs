@@ -4,7 +4,7 @@
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use super::plan::{Pictures, Plan, Sizes, Window};
+use super::plan::{Pictures, ProductPlan, Sizes, Window};
 use super::stage::{Spot, seen, spot, transposed};
 use super::store::{bias_of, store};
 use super::tile::zeros;
@@ -170,7 +170,7 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
     count: usize,
     sizes: Sizes,
     pictures: Pictures,
-    #[comptime] plan: Plan,
+    #[comptime] plan: ProductPlan,
     #[comptime] registers: Registers,
     #[define(L)] _factor: ElemType,
     #[define(E)] _element: ElemType,

@@ -3,7 +3,7 @@
 
 use cubecl::prelude::*;
 
-use super::plan::{Pictures, Plan, Sizes, Window};
+use super::plan::{Pictures, ProductPlan, Sizes, Window};
 use super::tile::Tile;
 use super::weights::{F4, Format, one, row_of};
 
@@ -152,9 +152,9 @@ pub fn stage_pixels<N: Size>(
     sizes: &Sizes,
     pictures: &Pictures,
     #[comptime] window: Window,
-    #[comptime] plan: Plan,
+    #[comptime] plan: ProductPlan,
 ) {
-    let Plan { tile, activations, .. } = comptime!(plan);
+    let ProductPlan { tile, activations, .. } = comptime!(plan);
     let count4 = comptime!(tile.columns() / 4);
     let at = UNIT_POS as usize % count4;
     let lane = UNIT_POS as usize / count4;

@@ -2,7 +2,7 @@
 
 use cubecl::prelude::*;
 
-use super::plan::{Bias, Pictures, Plan, Sizes};
+use super::plan::{Bias, Pictures, ProductPlan, Sizes};
 use super::weights::F4;
 
 /// The bias of row `i` and columns `j` to `j + 3`; with GEGLU, of columns `gate` further on.
@@ -50,7 +50,7 @@ pub fn store<E: Float, NO: Size>(
     j: usize,
     sizes: &Sizes,
     pictures: &Pictures,
-    #[comptime] plan: Plan,
+    #[comptime] plan: ProductPlan,
 ) {
     let vector = NO::value();
     #[unroll]

@@ -7,8 +7,8 @@ use burn::tensor::Tensor;
 
 use super::elementwise::geglu;
 use super::gemm::{ProductOps, factors};
+use super::weight::Weight;
 use super::{Kernels, kernels};
-use crate::model::weight::Weight;
 
 /// What goes into a linear layer.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ pub(super) const FIELDS: usize = 3;
 
 /// Moments of one part of a row.
 #[derive(CubeType, Clone, Copy)]
-pub(super) struct Part {
+pub(super) struct RowMoments {
     pub(super) count: f32,
     pub(super) mean: f32,
     /// Sum of squared deviations from the mean.
@@ -19,7 +19,12 @@ pub(super) struct Part {
 
 /// Moments of `length` items from `first` on, `step` apart.
 #[cube]
-pub(super) fn accumulate<E: Float, N: Size>(x: &[Vector<E, N>], first: usize, step: usize, length: usize) -> Part {
+pub(super) fn accumulate<E: Float, N: Size>(
+    x: &[Vector<E, N>],
+    first: usize,
+    step: usize,
+    length: usize,
+) -> RowMoments {
     // For each component of a vector alone until the end.
     let mut mean = Vector::<f32, N>::new(0.0f32);
     let mut squares = Vector::<f32, N>::new(0.0f32);
@@ -58,7 +63,7 @@ pub(super) fn accumulate<E: Float, N: Size>(x: &[Vector<E, N>], first: usize, st
 
 /// The moments of all components, each of which has seen `count` items.
 #[cube]
-fn joined<N: Size>(means: Vector<f32, N>, deviations: Vector<f32, N>, count: f32) -> Part {
+fn joined<N: Size>(means: Vector<f32, N>, deviations: Vector<f32, N>, count: f32) -> RowMoments {
     let size = means.vector_size().comptime();
     let mut sum = 0.0f32;
     #[unroll]
@@ -72,26 +77,26 @@ fn joined<N: Size>(means: Vector<f32, N>, deviations: Vector<f32, N>, count: f32
         let delta = means.extract(i) - mean;
         squares += deviations.extract(i) + delta * delta * count;
     }
-    Part { count: count * comptime!(size as f32), mean, squares }
+    RowMoments { count: count * comptime!(size as f32), mean, squares }
 }
 
 /// The moments of both parts (Chan, Golub and LeVeque 1983). Either may be empty.
 #[cube]
-pub(super) fn merge(a: Part, b: Part) -> Part {
+pub(super) fn merge(a: RowMoments, b: RowMoments) -> RowMoments {
     let count = a.count + b.count;
     let share = b.count / max(count, 1.0f32);
     let delta = b.mean - a.mean;
-    Part { count, mean: a.mean + delta * share, squares: a.squares + b.squares + delta * delta * a.count * share }
+    RowMoments { count, mean: a.mean + delta * share, squares: a.squares + b.squares + delta * delta * a.count * share }
 }
 
 /// The moments of part `at` in a row of them.
 #[cube]
-pub(super) fn read(parts: &[f32], at: usize) -> Part {
-    Part { count: parts[at * FIELDS], mean: parts[at * FIELDS + 1], squares: parts[at * FIELDS + 2] }
+pub(super) fn read(parts: &[f32], at: usize) -> RowMoments {
+    RowMoments { count: parts[at * FIELDS], mean: parts[at * FIELDS + 1], squares: parts[at * FIELDS + 2] }
 }
 
 #[cube]
-pub(super) fn write(parts: &mut [f32], at: usize, part: Part) {
+pub(super) fn write(parts: &mut [f32], at: usize, part: RowMoments) {
     parts[at * FIELDS] = part.count;
     parts[at * FIELDS + 1] = part.mean;
     parts[at * FIELDS + 2] = part.squares;
@@ -99,23 +104,23 @@ pub(super) fn write(parts: &mut [f32], at: usize, part: Part) {
 
 /// Every `step`th of `length` parts from `first` on, merged.
 #[cube]
-pub(super) fn merge_parts(parts: &[f32], first: usize, step: usize, length: usize) -> Part {
+pub(super) fn merge_parts(parts: &[f32], first: usize, step: usize, length: usize) -> RowMoments {
     let mut count = 0.0f32;
     let mut mean = 0.0f32;
     let mut squares = 0.0f32;
     for i in 0..length {
-        let both = merge(Part { count, mean, squares }, read(parts, first + i * step));
+        let both = merge(RowMoments { count, mean, squares }, read(parts, first + i * step));
         count = both.count;
         mean = both.mean;
         squares = both.squares;
     }
-    Part { count, mean, squares }
+    RowMoments { count, mean, squares }
 }
 
 /// The moments of `lanes` neighbouring invocations (a power of two) of a workgroup of `units`, merged through workgroup
 /// memory. Called by the whole workgroup; all of them get the result.
 #[cube]
-pub(super) fn merge_lanes(own: Part, #[comptime] lanes: usize, #[comptime] units: usize) -> Part {
+pub(super) fn merge_lanes(own: RowMoments, #[comptime] lanes: usize, #[comptime] units: usize) -> RowMoments {
     let mut parts = Shared::<[f32]>::new_slice(comptime!(units * FIELDS));
     let unit = UNIT_POS as usize;
     let lane = unit % lanes;
@@ -135,6 +140,6 @@ pub(super) fn merge_lanes(own: Part, #[comptime] lanes: usize, #[comptime] units
 
 /// 1/σ with `epsilon` added to the variance.
 #[cube]
-pub(super) fn inverse_deviation(part: &Part, epsilon: f32) -> f32 {
+pub(super) fn inverse_deviation(part: &RowMoments, epsilon: f32) -> f32 {
     1.0f32 / (part.squares / part.count + epsilon).sqrt()
 }

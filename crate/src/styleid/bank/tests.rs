@@ -91,7 +91,7 @@ fn what_the_reverse_pass_needs_first_stays_on_the_device() {
     let bank = filled(Keeping { halves: false, device_bytes: all / STEPS as u64 }, Precision::F32);
     let on_device = |timestep| {
         let parts = LAYERS.iter().flat_map(|&layer| bank.parts(Key { layer, timestep }).expect("captured"));
-        parts.filter(|part| matches!(part, super::Part::Device(_))).count()
+        parts.filter(|part| matches!(part, super::Location::Device(_))).count()
     };
     assert_eq!([on_device(0), on_device(1), on_device(2)], [0, 0, 4]);
 }

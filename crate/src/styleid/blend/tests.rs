@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{Blend, Joined, Map, Mix, Part, Style};
+use super::{Blend, Joined, Map, Mix, Style, StylePart};
 use crate::device::{self, Place, Precision};
 use crate::model::attention::KeyValue;
 
@@ -16,11 +16,11 @@ fn map(values: [f32; 6]) -> Option<Map> {
     Some(Map { grid: GRID, values: values.into() })
 }
 
-fn part(weight: f32, map: Option<Map>) -> Part {
-    Part { weight, map, latents: GRID }
+fn part(weight: f32, map: Option<Map>) -> StylePart {
+    StylePart { weight, map, latents: GRID }
 }
 
-fn mix(parts: Vec<Part>) -> Mix {
+fn mix(parts: Vec<StylePart>) -> Mix {
     Mix::new(Blend::Together, parts, GRID).expect("they can be attended together")
 }
 
@@ -75,7 +75,7 @@ fn a_mask_of_all_ones_is_no_mask() {
 
 #[test]
 fn a_share_is_a_share_whatever_the_size() {
-    let small = Part { latents: [1, 3], ..part(1.0, None) };
+    let small = StylePart { latents: [1, 3], ..part(1.0, None) };
     let mix = mix(vec![part(1.0, None), small]);
     let Joined::Together(groups) = mix.layer(0, &place()).joined else { panic!("two are together") };
     let (logs, members) = (numbers(groups.logs), numbers(groups.members));
@@ -87,7 +87,7 @@ fn a_share_is_a_share_whatever_the_size() {
 #[test]
 fn what_cannot_be_averaged_gets_a_sentence() {
     let average = |parts| Mix::new(Blend::Average, parts, GRID).map_err(|error| error.to_string());
-    let other = Part { latents: [3, 3], ..part(1.0, None) };
+    let other = StylePart { latents: [3, 3], ..part(1.0, None) };
     assert!(average(vec![part(1.0, None), other.clone()]).is_err_and(|said| said.contains("one size")));
     let masked = part(1.0, map([1.0, 0.0, 0.0, 0.0, 0.0, 0.0]));
     assert!(average(vec![part(1.0, None), masked.clone()]).is_err_and(|said| said.contains("masks")));

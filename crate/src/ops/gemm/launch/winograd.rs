@@ -6,7 +6,7 @@ use cubecl::prelude::*;
 
 use super::{Product, SOFTWARE_LAUNCH, scratch};
 use crate::ops::gemm::matrix::Matrix;
-use crate::ops::gemm::plan::{Bias, Plan, Scene, SizesLaunch, Window};
+use crate::ops::gemm::plan::{Bias, ProductPlan, Scene, SizesLaunch, Window};
 use crate::ops::gemm::software::{self, LANES, PANEL, ROWS, Registers, WIDTH};
 use crate::ops::gemm::weights::Format;
 use crate::ops::gemm::winograd::{TargetLaunch, transform_pixels, transform_sums, transform_weights, window};
@@ -141,12 +141,18 @@ impl Product {
 }
 
 /// 16 products of [rows, depth] by [depth, count] in panels.
-fn multiply(left: &CubeTensor, right: &CubeTensor, out: &CubeTensor, [rows, count, depth]: [usize; 3], like: Plan) {
+fn multiply(
+    left: &CubeTensor,
+    right: &CubeTensor,
+    out: &CubeTensor,
+    [rows, count, depth]: [usize; 3],
+    like: ProductPlan,
+) {
     let registers = Registers::of(rows, count, 4);
     let [row_groups, column_groups] = registers.groups(rows, count);
     // The 16 results lie like pictures of a batch.
     let scene = Scene { pixels: count, ..Scene::default() };
-    let plan = Plan {
+    let plan = ProductPlan {
         weights: Format::F32,
         activations: Format::F32,
         aligned: true,

@@ -1,0 +1,125 @@
+//! The browser's GPU: opened with whatever it offers, watched for errors, and asked for its name.
+
+use burn::tensor::Device;
+use burn::tensor::wgpu::{WgpuOptions, WgpuSetup, wgpu};
+use js_sys::{Object, Reflect, Set};
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+
+use super::unusable;
+use crate::Result;
+use crate::fault::{self, Fault, Listener};
+
+/// Opens the GPU that the browser prefers for work, with all its features and limits.
+///
+/// # Errors
+/// One sentence where there is none.
+pub(super) async fn open(options: WgpuOptions) -> Result<(Device, WgpuSetup)> {
+    Listener::install();
+    let backend = wgpu::Backend::BrowserWebGpu;
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: backend.into(),
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let wish = wgpu::RequestAdapterOptions {
+        power_preference: wgpu::PowerPreference::HighPerformance,
+        ..wgpu::RequestAdapterOptions::default()
+    };
+    let adapter = instance.request_adapter(&wish).await.map_err(|error| unusable(&error))?;
+    let (device, queue) = adapter
+        .request_device(&wgpu::DeviceDescriptor {
+            label: None,
+            required_features: adapter.features(),
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..wgpu::DeviceDescriptor::default()
+        })
+        .await
+        .map_err(|error| unusable(&error))?;
+    let setup = WgpuSetup { instance, adapter, device, queue, backend };
+    // The only backend asked for is the browser's.
+    let handle = handle(&setup).ok_or_else(|| unusable(&"it is not the browser's"))?;
+    let registered = {
+        let _claim = Claim::of_timestamps(&setup.adapter, &handle)?;
+        options.setup(setup.clone()).init()
+    };
+    let device = registered.map_err(|error| unusable(&error))?;
+    watch(&handle);
+    Ok((device, setup))
+}
+
+fn get(of: &JsValue, name: &str) -> Option<JsValue> {
+    Reflect::get(of, &name.into()).ok().filter(|value| !value.is_undefined() && !value.is_null())
+}
+
+/// The device as JavaScript has it.
+fn handle(setup: &WgpuSetup) -> Option<JsValue> {
+    setup.device.as_webgpu().map(|device| AsRef::<JsValue>::as_ref(device).clone())
+}
+
+/// Vendor, architecture and description of a device's adapter, as far as the browser tells them: "google swiftshader".
+/// wgpu does not pass all of them on.
+pub(super) fn name(setup: &WgpuSetup) -> String {
+    let device = handle(setup).unwrap_or_default();
+    let words = ["vendor", "architecture", "description"].map(|field| {
+        get(&device, "adapterInfo").and_then(|info| get(&info, field)?.as_string()).filter(|word| !word.is_empty())
+    });
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// Remembers the errors of `device` that nobody waits for. This takes the place of wgpu's listener, which panics at errors
+/// of a driver's compiler.
+fn watch(device: &JsValue) {
+    let listener = Closure::<dyn Fn(JsValue)>::new(|event: JsValue| {
+        let error = get(&event, "error").unwrap_or_default();
+        let is_memory = get(&js_sys::global(), "GPUOutOfMemoryError")
+            .and_then(|class| class.dyn_into::<js_sys::Function>().ok())
+            .is_some_and(|class| get(&error, "constructor").as_ref() == Some(class.as_ref()));
+        let message = get(&error, "message").and_then(|message| message.as_string()).unwrap_or_default();
+        fault::remember(if is_memory { Fault::Memory } else { Fault::of_message(&message) });
+    });
+    // An attribute of every device; setting it cannot fail.
+    let _ = Reflect::set(device, &"onuncapturederror".into(), &listener.into_js_value());
+}
+
+/// While it lives, adapters say that they have timestamp queries.
+///
+/// cubecl 0.11.3 asks the adapter whether to measure times with them when a device is registered. If not it measures by
+/// waiting, which no worker can, and panics as it creates a stream, though nothing is ever measured here: that takes
+/// autotuning or profiling, which are off. Firefox has no such queries, nor have some adapters elsewhere.
+struct Claim {
+    prototype: Object,
+    /// What `features` was before.
+    features: Object,
+}
+
+impl Claim {
+    /// None where `adapter` has them. `device` is one of its devices with all its features, as JavaScript has it.
+    fn of_timestamps(adapter: &wgpu::Adapter, device: &JsValue) -> Result<Option<Self>> {
+        if adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Ok(None);
+        }
+        let key = JsValue::from_str("features");
+        let claimed = Set::new(&get(device, "features").unwrap_or(JsValue::UNDEFINED));
+        claimed.add(&"timestamp-query".into());
+        let after = Object::new();
+        for (field, value) in [("value", claimed.as_ref()), ("configurable", &JsValue::TRUE)] {
+            // Setting a field of a new object cannot fail.
+            let _ = Reflect::set(&after, &field.into(), value);
+        }
+        let claim = || {
+            let prototype: Object = get(&get(&js_sys::global(), "GPUAdapter")?, "prototype")?.dyn_into().ok()?;
+            let features = Object::get_own_property_descriptor(&prototype, &key).dyn_into().ok()?;
+            Reflect::define_property(&prototype, &key, &after).ok().filter(|done| *done)?;
+            Some(Self { prototype, features })
+        };
+        claim().map(Some).ok_or_else(|| unusable(&"its adapters cannot be described"))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // It was configurable a moment ago.
+        let _ = Reflect::define_property(&self.prototype, &"features".into(), &self.features);
+    }
+}

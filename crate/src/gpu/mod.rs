@@ -1,0 +1,79 @@
+//! Opening a GPU: natively through wgpu, in a browser through WebGPU. Whoever opens it has its faults and its memory watched
+//! and its kernels chosen.
+
+#[cfg(target_arch = "wasm32")]
+mod browser;
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
+
+use burn::tensor::Device;
+use burn::tensor::wgpu::{WgpuSetup, wgpu};
+
+use crate::device::{Limits, set_limits};
+use crate::ops::{self, Kernels};
+use crate::{Error, Result, memory};
+
+#[cfg(all(feature = "bench", not(target_arch = "wasm32")))]
+pub use native::open_least;
+
+/// Kernels queued before they are submitted: enough to amortise a submission, few enough to stay responsive.
+const TASKS_MAX: usize = 32;
+
+/// What a GPU is, for people.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Adapter {
+    /// The adapter's name; browsers may leave it empty.
+    pub name: String,
+    /// Graphics API beneath wgpu.
+    pub backend: String,
+    /// Whether it is the processor pretending to be a GPU.
+    pub software: bool,
+    /// Whether shaders may compute in f16.
+    pub shader_f16: bool,
+    /// Largest buffer in MiB.
+    #[serde(rename = "maxBufferMiB")]
+    pub max_buffer_mib: u64,
+}
+
+/// No device could be opened because of `error`.
+fn unusable(error: &dyn std::fmt::Display) -> Error {
+    Error::Device(format!("No GPU can be used here ({error})."))
+}
+
+/// Opens the best GPU that there is. Can be done once in a process; clone the device afterwards.
+///
+/// # Errors
+/// One sentence where there is no GPU to use.
+pub async fn open() -> Result<(Device, Adapter)> {
+    let options = Device::wgpu_options().tasks_max(TASKS_MAX);
+    #[cfg(not(target_arch = "wasm32"))]
+    let (device, setup) = native::open(options).await?;
+    #[cfg(target_arch = "wasm32")]
+    let (device, setup) = browser::open(options).await?;
+    Ok(opened(device, &setup))
+}
+
+/// Notes what the GPU allows, chooses its kernels and has it watched.
+fn opened(device: Device, setup: &WgpuSetup) -> (Device, Adapter) {
+    let info = setup.adapter.get_info();
+    #[cfg(target_arch = "wasm32")]
+    let info = wgpu::AdapterInfo { name: browser::name(setup), ..info };
+    let software = info.device_type == wgpu::DeviceType::Cpu
+        || ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|name| info.name.to_lowercase().contains(name));
+    ops::choose(if software { Kernels::Software } else { Kernels::Hardware });
+    let features = setup.device.features();
+    let limits = setup.device.limits();
+    let shader_f16 = features.contains(wgpu::Features::SHADER_F16);
+    set_limits(Limits { buffer: limits.max_buffer_size, binding: limits.max_storage_buffer_binding_size, shader_f16 });
+    memory::watch(device.clone());
+    let adapter = Adapter {
+        backend: format!("{:?}", info.backend),
+        software,
+        shader_f16,
+        max_buffer_mib: limits.max_buffer_size >> 20,
+        name: info.name,
+    };
+    (device, adapter)
+}

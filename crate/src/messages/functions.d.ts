@@ -1,0 +1,76 @@
+/** A file that the visitor picked or dropped, with its path in the dropped folder, or its name. */
+export interface PickedFile {
+  path: string;
+  file: File;
+}
+
+/** A sentence for the person: something unusual happened that is no failure. */
+export interface Notice {
+  notice: string;
+}
+
+/** What the result looks like so far: a pixel a latent, `step` of `steps` of the reverse pass done. */
+export interface Preview {
+  width: number;
+  height: number;
+  /** 4 bytes a pixel, row by row. */
+  rgba: Uint8Array<ArrayBuffer>;
+  step: number;
+  steps: number;
+}
+
+/** Instantiates the wasm module. Comes first. */
+export default function init(): Promise<unknown>;
+
+/** Asks for a WebGPU device. */
+export function openDevice(): Promise<Adapter>;
+
+/** Loads a model: `files` if there are any, else `options.source`. From the visitor's disk if it is kept there. */
+export function loadModel(
+  options: ModelOptions,
+  files: PickedFile[],
+  onEvent: (event: ProgressEvent | Notice) => void,
+): Promise<ModelInfo>;
+
+/** The models on the visitor's disk. */
+export function listKept(): Promise<KeptModels>;
+
+/** Removes one of them, or all where `folder` is empty. */
+export function purgeKept(folder: string): Promise<void>;
+
+/** Bytes that the wasm memory has grown to; it never shrinks. */
+export function memoryBytes(): number;
+
+/** Whether the program's own memory ran out. May be asked after a trap, which says nothing itself. */
+export function ranOutOfMemory(): boolean;
+
+/** Decodes a picture, EXIF orientation applied, and forgets it. */
+export function checkPicture(bytes: Uint8Array): PictureInfo;
+
+/** A PNG of a picture, for what browsers do not show (TIFF). */
+export function previewPicture(bytes: Uint8Array, longSide: number): Uint8Array<ArrayBuffer>;
+
+export function stylize(
+  request: Request,
+  options: Options,
+  onEvent: (event: ProgressEvent | Notice | { preview: Preview }) => void,
+): Promise<Stylized>;
+
+/**
+ * Measures a result's file against the pictures of the request that it was made with, fitted to its size; weights and masks
+ * count for nothing. `weights` is the file of LPIPS's weights. Needs a device and no model.
+ */
+export function measure(request: Request, result: Uint8Array, weights: Uint8Array): Promise<Measures>;
+
+/** Holds the running `stylize` at its next block, until `resume` or `cancel`. A run begins unpaused. */
+export function pause(): void;
+
+export function resume(): void;
+
+/** Makes the running `loadModel`, `stylize` or `measure` reject with "cancelled" at its next block, also while it is paused. */
+export function cancel(): void;
+
+declare global {
+  /** Called with a panic before the instance traps; "memory" comes with a sentence for the person. */
+  var styleidPanic: ((message: string, kind: "internal" | "memory") => void) | undefined;
+}

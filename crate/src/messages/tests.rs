@@ -1,0 +1,189 @@
+//! What the page and the crate agree on is written down here, once: the types in `www/styleid.d.ts`, and in
+//! `tests/contract.json` the values that the page's unit tests hold its own against.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use ts_rs::{Config, TS};
+
+use super::{KeptModel, KeptModels, Measures, ModelOptions, PictureInfo, Request, StyleSource, Stylized, ToStyle};
+use crate::Error;
+use crate::control::{Phase, Progress};
+use crate::gpu::Adapter;
+use crate::model::{ModelInfo, PartInfo};
+use crate::picture::{Crop, LEAST_SIDE};
+use crate::styleid::blend::MOST;
+use crate::styleid::curve::{Curve, Shape};
+use crate::styleid::{Blend, Params, Preset};
+use crate::weights::WeightType;
+use crate::weights::checkpoint::census::Census;
+use crate::weights::config::Prediction;
+use crate::weights::source::hub::{ENDPOINT, Reference, is_weights};
+use crate::weights::store::ModelKey;
+
+/// Rewrites `path` where it is not what it should be, and then fails: the change is to be looked at and kept.
+fn same(path: &str, wanted: &str) {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    if there != wanted {
+        std::fs::write(&path, wanted).expect("the file can be written");
+        panic!("{} was out of date and has been made anew: look at it and commit it", path.display());
+    }
+}
+
+/// A type as TypeScript has it, exported, with its documentation.
+fn declared<T: TS>(config: &Config) -> String {
+    format!("{}export {}\n\n", T::docs().unwrap_or_default(), T::decl(config))
+}
+
+#[test]
+fn the_pages_types_are_those_of_the_crate() {
+    let config = Config::new().with_large_int("number");
+    macro_rules! all {
+        ($($type:ty),* $(,)?) => { [$(declared::<$type>(&config)),*].concat() };
+    }
+    let types = all![
+        Adapter,
+        Prediction,
+        Census,
+        PartInfo,
+        ModelInfo,
+        PictureInfo,
+        Crop,
+        StyleSource,
+        Request,
+        Shape,
+        Curve,
+        Preset,
+        Blend,
+        Params,
+        Phase,
+        Progress,
+        WeightType,
+        ModelOptions,
+        ModelKey,
+        KeptModel,
+        KeptModels,
+        ToStyle,
+        Measures,
+        Stylized,
+    ];
+    let kinds: Vec<String> = error_kinds().iter().map(|kind| format!("{kind:?}")).collect();
+    let text = format!(
+        "// What the crate's wasm surface takes and gives. A test of the crate makes this file of its structs\n\
+         // (crate/src/messages/tests.rs): change those, not this.\n\n\
+         {types}/** A kept model; which one is absent where nothing says so any more. */\n\
+         export type KeptModel = KeptFolder & Partial<ModelKey>;\n\n\
+         /** Every field has a default, which `null` asks for where it is allowed. Unknown fields are an error. */\n\
+         export type Options = Partial<Params>;\n\n\
+         /** Every function throws or rejects with an `Error` whose `name` is one of these and whose `message` is one sentence. */\n\
+         export type ErrorKind = {};\n\n{}",
+        kinds.join(" | "),
+        include_str!("functions.d.ts")
+    );
+    same("../www/styleid.d.ts", &text);
+}
+
+/// The kinds of errors, and that of a panic, which is none of ours.
+fn error_kinds() -> Vec<&'static str> {
+    let mut kinds = Error::KINDS.to_vec();
+    kinds.push("internal");
+    kinds
+}
+
+/// What serde makes of each.
+fn names<T: Serialize>(all: &[T]) -> Value {
+    json!(all)
+}
+
+fn curves() -> Vec<Value> {
+    let mut samples = Vec::new();
+    for curve in Shape::ALL {
+        for (start, end, steps) in [(0.75f32, 0.375f32, 20usize), (1.5, 2.0, 7), (0.25, 0.25, 3), (0.5, 1.0, 1)] {
+            for step in [0, steps / 3, steps - 1] {
+                let value = Curve { curve, end }.value(start, step, steps);
+                samples
+                    .push(json!({ "curve": curve, "start": start, "end": end, "i": step, "n": steps, "value": value }));
+            }
+        }
+    }
+    samples
+}
+
+fn references() -> Vec<Value> {
+    let texts = [
+        "o/r",
+        "o/r@main",
+        "o/r@refs/pr/7/unet",
+        "o/r/model.safetensors",
+        "o/r@v1.0/deep/folder/model.GGUF",
+        "o/r/",
+        "o/r//x",
+        "o",
+        "",
+        "o/r@",
+        "/o/r",
+        "./models/x",
+        "../x/y",
+        "o/r/../x",
+        "a b/c",
+        "https://example.org/m/x.gguf",
+        "https://example.org/m/x.gguf#top",
+        "https://example.org/models/sd",
+        "http://127.0.0.1:8000/model/",
+        "https://huggingface.co/o/r",
+        "https://huggingface.co/o/r/tree/main",
+        "https://huggingface.co/o/r/tree/main/unet",
+        "https://huggingface.co/o/r/blob/main/x.safetensors",
+        "https://huggingface.co/o/r/resolve/main/x.safetensors",
+        "https://www.huggingface.co/o/r",
+        "https://hf.co/o/r",
+        "https://huggingface.co/",
+        "https://huggingface.co/o",
+        "ftp://example.org/x",
+        "C:\\models\\x",
+        "https://",
+    ];
+    let parsed = |text: &str| match Reference::parse(text) {
+        Ok(Reference::Hub { repo, revision, path }) => {
+            json!({ "repo": repo, "revision": revision, "path": path.unwrap_or_default() })
+        }
+        Ok(Reference::File(url) | Reference::Folder(url)) => json!({ "url": url }),
+        Err(_) => Value::Null,
+    };
+    texts.iter().map(|text| json!({ "text": text, "parsed": parsed(text) })).collect()
+}
+
+#[test]
+fn the_contract_with_the_page_is_written_down() {
+    let presets: serde_json::Map<String, Value> = Preset::ALL
+        .into_iter()
+        .map(|preset| {
+            let name = json!(preset).as_str().unwrap_or_default().to_string();
+            (name, json!({ "steps": preset.steps(), "layers": preset.layers().collect::<Vec<_>>() }))
+        })
+        .collect();
+    let weight_files = ["a/x.GGUF", "x.safetensors", "x.gguf", "x.bin", "x.ckpt", "x", "x.safetensors.index.json"];
+    let hosts: Vec<&str> = vec![ENDPOINT.trim_start_matches("https://"), "hf.co"];
+    let contract = json!({
+        "defaults": shortest(&Params::default()),
+        "presets": presets,
+        "curves": curves(),
+        "references": references(),
+        "weightFiles": weight_files.map(|path| json!({ "path": path, "isWeights": is_weights(path) })),
+        "errorKinds": error_kinds(),
+        "phases": names(&Phase::ALL),
+        "weightTypes": names(&WeightType::ALL),
+        "leastSide": LEAST_SIDE,
+        "mostStyles": MOST,
+        "hubHosts": hosts,
+    });
+    let text = serde_json::to_string_pretty(&contract).expect("plain values") + "\n";
+    same("../tests/contract.json", &text);
+}
+
+/// As JSON text has it: by way of a `Value` an f32 of 0.6 would become 0.6000000238418579.
+fn shortest(value: &impl Serialize) -> Value {
+    serde_json::to_string(value).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}

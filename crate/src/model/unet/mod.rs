@@ -1,0 +1,114 @@
+//! The denoising UNet (diffusers `UNet2DConditionModel`; Rombach et al. 2022, section 3).
+
+mod blocks;
+mod context;
+mod embeddings;
+
+use burn::module::Module;
+use burn::tensor::{FloatDType, Tensor};
+
+use self::blocks::{DownBlock, MidBlock, UpBlock, time_width};
+use self::embeddings::TimestepEmbedding;
+use super::attention::AttentionProcessor;
+use super::layers::{Builder, Conv};
+use super::norms::GroupNorm;
+use super::tensors::Tensors;
+use crate::Result;
+use crate::control::Control;
+use crate::device::Place;
+use crate::weights::config::UnetConfig;
+
+pub use context::PromptContext;
+pub use embeddings::sinusoids;
+
+/// The network's layers.
+#[derive(Module, Debug)]
+pub struct UnetLayers {
+    pub(crate) conv_in: Conv,
+    pub(crate) time_embedding: TimestepEmbedding,
+    pub(crate) down_blocks: Vec<DownBlock>,
+    pub(crate) mid_block: MidBlock,
+    pub(crate) up_blocks: Vec<UpBlock>,
+    pub(crate) conv_norm_out: GroupNorm,
+    pub(crate) conv_out: Conv,
+}
+
+/// The UNet with the config that shaped it.
+#[derive(Debug, Clone)]
+pub struct Unet {
+    /// Its `config.json`.
+    pub config: UnetConfig,
+    pub(crate) layers: UnetLayers,
+    place: Place,
+}
+
+impl Unet {
+    /// Builds the network of `config` from its tensors, all of them.
+    ///
+    /// # Errors
+    /// Names a config key out of the family, or a missing, extra or wrongly shaped tensor.
+    pub fn build(config: UnetConfig, mut tensors: Tensors, place: &Place) -> Result<Self> {
+        config.check()?;
+        let channels = &config.block_out_channels;
+        let first = channels[0];
+        let mut at = Builder::new(&mut tensors, place);
+        let layers = UnetLayers {
+            conv_in: at.conv("conv_in", [config.in_channels, first], 3, 1, 1)?,
+            time_embedding: TimestepEmbedding::build(at.at("time_embedding"), first, time_width(&config))?,
+            down_blocks: (0..channels.len())
+                .map(|i| DownBlock::build(at.at(format_args!("down_blocks.{i}")), &config, i))
+                .collect::<Result<_>>()?,
+            mid_block: MidBlock::build(at.at("mid_block"), &config)?,
+            up_blocks: (0..channels.len())
+                .map(|i| UpBlock::build(at.at(format_args!("up_blocks.{i}")), &config, i))
+                .collect::<Result<_>>()?,
+            conv_norm_out: at.group_norm("conv_norm_out", config.norm_num_groups, first, config.norm_eps)?,
+            conv_out: at.conv("conv_out", [first, config.out_channels], 3, 1, 1)?,
+        };
+        tensors.finish()?;
+        Ok(Self { config, layers, place: place.clone() })
+    }
+
+    /// A prompt's `embedding` `[batch, n, width]` as [`Unet::forward`] takes it.
+    pub fn context(&self, embedding: &Tensor<3>) -> PromptContext {
+        let embedding = &embedding.clone().cast(self.place.activations());
+        let UnetLayers { down_blocks, mid_block, up_blocks, .. } = &self.layers;
+        PromptContext {
+            down: down_blocks.iter().map(|block| block.project(embedding)).collect(),
+            mid: mid_block.project(embedding),
+            up: up_blocks.iter().map(|block| block.project(embedding)).collect(),
+        }
+    }
+
+    /// The prediction for `latents` `[batch, 4, h, w]` at `timestep` with `context` of the same batch: the same shape as the
+    /// latents. Breathes between blocks, and has `processor` attend at every self-attention of the decoder.
+    ///
+    /// # Errors
+    /// Only what `control` returns: a cancel.
+    pub async fn forward(
+        &self,
+        latents: Tensor<4>,
+        timestep: usize,
+        context: &PromptContext,
+        processor: &mut dyn AttentionProcessor,
+        control: &Control<'_>,
+    ) -> Result<Tensor<4>> {
+        let layers = &self.layers;
+        let time = layers.time_embedding.forward(sinusoids(timestep, &self.config, &self.place));
+        let latents = if self.config.center_input_sample { latents.mul_scalar(2.0).sub_scalar(1.0) } else { latents };
+        let mut x = layers.conv_in.forward(latents.cast(self.place.activations()));
+        let mut skips = vec![x.clone()];
+        for (block, context) in layers.down_blocks.iter().zip(&context.down) {
+            x = block.forward(x, &time, context, &mut skips);
+            control.breathe().await?;
+        }
+        x = layers.mid_block.forward(x, &time, &context.mid);
+        control.breathe().await?;
+        for (block, context) in layers.up_blocks.iter().zip(&context.up) {
+            x = block.forward(x, &time, context, &mut skips, processor);
+            control.breathe().await?;
+        }
+        let dtype: FloatDType = self.place.dtype().into();
+        Ok(layers.conv_out.forward(layers.conv_norm_out.forward_silu(x)).cast(dtype))
+    }
+}

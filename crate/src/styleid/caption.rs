@@ -1,0 +1,65 @@
+//! What a result's file says about how it was made.
+
+use image::RgbImage;
+use serde::Serialize;
+
+use super::params::Params;
+use crate::model::ModelInfo;
+use crate::picture::{Crop, to_png};
+use crate::weights::WeightType;
+use crate::{Error, Result};
+
+/// What a result is.
+const TITLE: &str = "A photo in the style of a painting";
+/// Who writes these files.
+const SOFTWARE: &str = concat!("StyleID ", env!("CARGO_PKG_VERSION"));
+/// The keyword under which the settings stand.
+const KEYWORD: &str = "StyleID";
+
+/// What a result says about how it was made, in text chunks of its file: everything that it takes to make it again from the same
+/// pictures, but nothing about the visitor, and no names of pictures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Caption {
+    version: &'static str,
+    model: String,
+    weights: WeightType,
+    options: Params,
+    crop: Option<Crop>,
+    styles: Vec<CaptionStyle>,
+}
+
+/// How a style was used.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CaptionStyle {
+    /// How much it counted beside the others.
+    pub weight: f32,
+    /// The part of its picture that was used.
+    pub crop: Option<Crop>,
+    /// Whether it was kept to a part of the photo.
+    pub masked: bool,
+}
+
+impl Caption {
+    /// Of a run of `model`, kept as `weights`, on the part `crop` of the photo.
+    pub fn of_run(
+        model: &ModelInfo,
+        weights: WeightType,
+        options: &Params,
+        crop: Option<Crop>,
+        styles: Vec<CaptionStyle>,
+    ) -> Self {
+        let (model, options) = (model.name.clone(), options.clone());
+        Self { version: env!("CARGO_PKG_VERSION"), model, weights, options, crop, styles }
+    }
+
+    /// The result's file: a PNG that says in the chunks Title, Software and StyleID (this as JSON) how it was made.
+    ///
+    /// # Errors
+    /// Says why it cannot be encoded.
+    pub fn png(&self, picture: &RgbImage) -> Result<Vec<u8>> {
+        // Written as they are; by way of a `Value` an f32 of 0.6 would become 0.6000000238418579.
+        let settings = serde_json::to_string(self)
+            .map_err(|error| Error::Picture(format!("The result cannot be written as PNG: {error}.")))?;
+        to_png(picture, &[("Title", TITLE), ("Software", SOFTWARE), (KEYWORD, &settings)])
+    }
+}

@@ -1,0 +1,142 @@
+//! `StyleID`'s attention processors: capture while inverting, inject while denoising.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Tensor;
+
+use super::bank::{Bank, Fetched};
+use super::blend::{LayerMix, Replacement};
+use super::features::{Feature, Key, KeyValue, Query};
+use super::params::Params;
+use crate::Result;
+use crate::model::attention::{AttentionProcessor, Qkv, SelfAttention, attend};
+
+#[cfg(test)]
+mod tests;
+
+/// Keeps the features of the chosen layers at one timestep, and changes nothing.
+pub struct Capture<'a, F> {
+    /// Chosen decoder layers.
+    pub layers: &'a [usize],
+    /// The timestep given to the UNet.
+    pub timestep: usize,
+    /// Where the features go.
+    pub bank: &'a mut Bank<F>,
+}
+
+impl<F: Feature> AttentionProcessor for Capture<'_, F> {
+    fn attend(&mut self, layer: usize, own: SelfAttention<'_>) -> Tensor<4> {
+        let keys_values = own.keys_values();
+        if self.layers.contains(&layer) {
+            self.bank.insert(Key { layer, timestep: self.timestep }, F::of(&own.q, &keys_values));
+        }
+        attend(Qkv::plain(own.q, keys_values))
+    }
+}
+
+/// [`Capture`] of both pictures in one batch, the content first.
+pub struct CaptureBoth<'a> {
+    /// The content's.
+    pub content: Capture<'a, Query>,
+    /// The style's.
+    pub style: Capture<'a, KeyValue>,
+}
+
+impl AttentionProcessor for CaptureBoth<'_> {
+    fn attend(&mut self, layer: usize, own: SelfAttention<'_>) -> Tensor<4> {
+        let keys_values = own.keys_values();
+        if self.content.layers.contains(&layer) {
+            // A copy, where the bank makes none: a part of the batch would keep all of it alive.
+            let of = |x: &Tensor<4>, picture| x.clone().narrow(0, picture, 1).mul_scalar(1.0);
+            let key = Key { layer, timestep: self.content.timestep };
+            self.content.bank.insert(key, Query(of(&own.q, 0)));
+            self.style.bank.insert(key, KeyValue { k: of(&keys_values.k, 1), v: of(&keys_values.v, 1) });
+        }
+        attend(Qkv::plain(own.q, keys_values))
+    }
+}
+
+/// What a reverse pass injects.
+#[derive(Debug)]
+pub struct Injection<'a> {
+    /// The content's features.
+    pub content: &'a Bank<Query>,
+    /// The styles'.
+    pub styles: Vec<&'a Bank<KeyValue>>,
+    /// How these are mixed at each injected layer.
+    pub mixes: BTreeMap<usize, LayerMix>,
+    /// γ and T.
+    pub params: &'a Params,
+    /// Reverse steps.
+    pub steps: usize,
+}
+
+/// Style injection at one timestep (paper, equations 3 to 5): q̂ = γ·q_content + (1 − γ)·q, keys and values the styles',
+/// scores times T.
+pub struct Inject<'a> {
+    injection: &'a Injection<'a>,
+    timestep: usize,
+    step: usize,
+    /// What the next layer needs: on the device, or on its way there while the layers before it compute.
+    next: Option<LayerFeatures>,
+}
+
+/// The features of one layer.
+struct LayerFeatures {
+    layer: usize,
+    content: Fetched<Query>,
+    styles: Vec<Fetched<KeyValue>>,
+}
+
+impl<'a> Inject<'a> {
+    /// For reverse step `step`, at `timestep`. Makes sure that there is what every layer needs, before the network runs.
+    ///
+    /// # Errors
+    /// Says which feature was never captured.
+    pub fn new(injection: &'a Injection<'a>, timestep: usize, step: usize) -> Result<Self> {
+        for &layer in injection.mixes.keys() {
+            let key = Key { layer, timestep };
+            injection.content.check(key)?;
+            injection.styles.iter().try_for_each(|style| style.check(key))?;
+        }
+        let mut inject = Self { injection, timestep, step, next: None };
+        inject.next = inject.fetch_from(0);
+        Ok(inject)
+    }
+
+    /// The first injected layer from `first` on, on its way.
+    fn fetch_from(&self, first: usize) -> Option<LayerFeatures> {
+        let (&layer, _) = self.injection.mixes.range(first..).next()?;
+        let key = Key { layer, timestep: self.timestep };
+        let styles = self.injection.styles.iter().map(|style| style.fetch(key)).collect::<Result<_>>();
+        Some(LayerFeatures { layer, content: self.injection.content.fetch(key).ok()?, styles: styles.ok()? })
+    }
+
+    /// What decoder layer `layer` attends with instead of its own, and the share of each token that does so; nothing where
+    /// nothing is injected. From here on the next layer's features are on their way.
+    fn injected(&mut self, layer: usize, q: &Tensor<4>) -> Option<(Qkv, Option<Tensor<4>>)> {
+        let features = self.next.take_if(|next| next.layer == layer)?;
+        self.next = self.fetch_from(layer + 1);
+        let &Injection { params, steps, .. } = self.injection;
+        let mix = self.injection.mixes.get(&layer)?;
+        let styles = features.styles.iter().map(Fetched::feature).collect::<Option<_>>()?;
+        let Replacement { keys_values, share } = mix.replacement(styles)?;
+        let Query(content) = features.content.feature()?;
+        let qkv = Qkv {
+            blend: Some((content, params.gamma_at(layer, self.step, steps))),
+            temperature: params.temperature_at(self.step, steps),
+            groups: mix.groups(),
+            ..Qkv::plain(q.clone(), keys_values)
+        };
+        Some((qkv, share))
+    }
+}
+
+impl AttentionProcessor for Inject<'_> {
+    fn attend(&mut self, layer: usize, own: SelfAttention<'_>) -> Tensor<4> {
+        match self.injected(layer, &own.q) {
+            Some((qkv, share)) => own.attend(qkv, share),
+            None => own.plain(),
+        }
+    }
+}

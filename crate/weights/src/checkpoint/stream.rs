@@ -1,0 +1,184 @@
+//! Tensors of a checkpoint, read in file order and converted as their bytes arrive, so that only a few MiB of a file are in
+//! memory at a time beside the tensor that is being made.
+
+use std::ops::Range;
+
+use sha2::{Digest, Sha256};
+
+use super::names::FullName;
+use super::opened::{Checkpoint, Located};
+use super::request::TensorRequest;
+use crate::error::{Error, Result};
+use crate::format::Dtype;
+use crate::format::compact::{Compact, Converter, WeightType, kept_as};
+use crate::source::file::{Pending, Sink};
+
+/// Bytes of a tensor that are read at once.
+const PIECE: u64 = 4 << 20;
+
+/// A tensor to read.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    /// Its full diffusers name.
+    pub name: FullName,
+    /// What the network needs of it.
+    pub request: &'a TensorRequest,
+}
+
+/// Takes tensors as they are made.
+pub trait Receiver {
+    /// Takes one.
+    ///
+    /// # Errors
+    /// Whatever ends the reading.
+    fn receive<'a>(&'a mut self, tensor: Compact, request: &'a TensorRequest) -> Pending<'a, Result<()>>;
+
+    /// Hears after every piece of a few MiB at most that `done` of `total` bytes are read. Here the caller reports, lets
+    /// an event loop run, and may end the reading.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], or whatever else ends the reading.
+    fn progress(&mut self, done: u64, total: u64) -> Pending<'_, Result<()>>;
+}
+
+/// How much has been read.
+#[derive(Debug, Default)]
+pub struct ByteProgress {
+    /// Bytes read so far.
+    pub done: u64,
+    /// Bytes to read in all.
+    pub total: u64,
+}
+
+/// A tensor with its place and the type that it becomes.
+struct StreamedTensor<'a> {
+    name: &'a FullName,
+    request: &'a TensorRequest,
+    located: &'a Located,
+    to: Dtype,
+    values: u64,
+}
+
+/// Bytes of a tensor that are read for `request`.
+///
+/// # Errors
+/// The tensor is of a type that does not come apart in rows.
+pub fn spans(name: &str, request: &TensorRequest, located: &Located) -> Result<Vec<Range<u64>>> {
+    let Located { dtype, span, .. } = located;
+    let Some(rows) = &request.rows else {
+        // Groups of 32 and blocks of 256 stay whole.
+        let unit = if dtype.block() == 256 { 256 } else { 32 };
+        let step = dtype.bytes(unit).map_or(PIECE, |bytes| PIECE / bytes * bytes);
+        let starts = (span.start..span.end).step_by(usize::try_from(step).unwrap_or(usize::MAX));
+        return Ok(starts.map(|start| start..(start + step).min(span.end)).collect());
+    };
+    let width: u64 = request.shape.iter().skip(1).map(|&side| side as u64).product();
+    let bytes = dtype.bytes(width).ok_or_else(|| {
+        Error::Model(format!("Tensor {name} is {}, whose blocks run over its rows; use another file.", dtype.name()))
+    })?;
+    let row = |row: &usize| span.start + *row as u64 * bytes..span.start + (*row as u64 + 1) * bytes;
+    let rows: Vec<_> = rows.iter().map(row).collect();
+    if rows.iter().any(|row| row.end > span.end) {
+        return Err(Error::Model(format!("Tensor {name} is shorter than its model needs.")));
+    }
+    Ok(rows)
+}
+
+/// Reads `wanted` from the checkpoint's files, each in its own order, and hands them to `receiver` as they are kept under
+/// `weights`. `progress` goes on from where it is.
+///
+/// # Errors
+/// What the files, the receiver or a cancel end it with; names a tensor that is damaged.
+pub async fn stream(
+    checkpoint: &Checkpoint,
+    wanted: &[Wanted<'_>],
+    weights: WeightType,
+    receiver: &mut dyn Receiver,
+    progress: &mut ByteProgress,
+) -> Result<()> {
+    for (index, file) in checkpoint.files.iter().enumerate() {
+        let mut items = Vec::new();
+        for Wanted { name, request } in wanted {
+            let Some(located) = checkpoint.tensors.get(name).filter(|located| located.file == index) else { continue };
+            let rows = request.rows.as_ref().map(Vec::len).or(request.shape.first().copied()).unwrap_or(1);
+            let columns: usize = request.shape.iter().skip(1).product();
+            let to = match request.is_weight {
+                true => kept_as(weights, name, located.dtype, &request.shape),
+                false => Dtype::F32,
+            };
+            items.push(StreamedTensor { name, request, located, to, values: rows as u64 * columns as u64 });
+        }
+        items.sort_by_key(|item| item.located.span.start);
+        let mut pieces = Vec::new();
+        let mut owners = Vec::new();
+        for (owner, item) in items.iter().enumerate() {
+            let spans = spans(item.name, item.request, item.located)?;
+            owners.extend(spans.iter().map(|_| owner));
+            pieces.extend(spans);
+        }
+        let mut conversion =
+            Conversion { checkpoint, items: &items, owners: &owners, current: None, receiver, progress };
+        file.stream(&pieces, &mut conversion).await?;
+    }
+    Ok(())
+}
+
+/// Puts pieces together to tensors.
+struct Conversion<'a> {
+    checkpoint: &'a Checkpoint,
+    items: &'a [StreamedTensor<'a>],
+    /// Which item each piece belongs to.
+    owners: &'a [usize],
+    current: Option<(Converter, Sha256)>,
+    receiver: &'a mut dyn Receiver,
+    progress: &'a mut ByteProgress,
+}
+
+impl Sink for Conversion<'_> {
+    fn take(&mut self, index: usize, bytes: Vec<u8>) -> Pending<'_, Result<()>> {
+        Box::pin(async move {
+            let owner = self.owners[index];
+            let item = &self.items[owner];
+            let fresh = || {
+                let values = usize::try_from(item.values).unwrap_or_default();
+                (Converter::new(item.located.dtype, item.to, values), Sha256::new())
+            };
+            let (converter, hash) = self.current.get_or_insert_with(fresh);
+            let expected = self.checkpoint.hashes.get(item.name).filter(|_| item.request.rows.is_none());
+            if expected.is_some() {
+                hash.update(&bytes);
+            }
+            converter.push(&bytes).map_err(|what| {
+                let file = self.checkpoint.files[item.located.file].name();
+                Error::Model(format!("Tensor {} of {file} {what}; download it again.", item.name))
+            })?;
+            self.progress.done += bytes.len() as u64;
+            drop(bytes);
+            if self.owners.get(index + 1) != Some(&owner)
+                && let Some((converter, hash)) = self.current.take()
+            {
+                let compact = Compact {
+                    name: item.name.clone(),
+                    dtype: item.to,
+                    shape: item.request.shape.clone(),
+                    bytes: converter.finish(),
+                };
+                let damaged = expected.is_some_and(|expected| *expected != hex(&hash.finalize()))
+                    || item.to.bytes(item.values) != Some(compact.bytes.len() as u64);
+                if damaged {
+                    let name = item.name;
+                    return Err(Error::Model(format!(
+                        "Tensor {name} arrived damaged; remove the model and load it again."
+                    )));
+                }
+                self.receiver.receive(compact, item.request).await?;
+            }
+            self.receiver.progress(self.progress.done, self.progress.total).await
+        })
+    }
+}
+
+/// Lowercase hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,81 @@
+//! The autoencoder's `config.json`.
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+/// `vae/config.json` of a diffusers `AutoencoderKL`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct VaeConfig {
+    /// Picture channels in.
+    pub in_channels: usize,
+    /// Picture channels out.
+    pub out_channels: usize,
+    /// Channels of the latents.
+    pub latent_channels: usize,
+    /// Channels of each level, outermost first.
+    pub block_out_channels: Vec<usize>,
+    /// Resnets a level of the encoder; the decoder has one more.
+    pub layers_per_block: usize,
+    /// Groups of every group norm.
+    pub norm_num_groups: usize,
+    /// Factor from the posterior's samples to the UNet's latents.
+    pub scaling_factor: f32,
+    /// 1×1 convolution after the encoder.
+    pub use_quant_conv: bool,
+    /// 1×1 convolution before the decoder.
+    pub use_post_quant_conv: bool,
+    /// Self-attention in both mid blocks.
+    pub mid_block_add_attention: bool,
+    /// Set in families whose latents are shifted, which this crate does not run.
+    pub shift_factor: Option<f32>,
+}
+
+impl Default for VaeConfig {
+    fn default() -> Self {
+        Self {
+            in_channels: 3,
+            out_channels: 3,
+            latent_channels: 4,
+            block_out_channels: vec![128, 256, 512, 512],
+            layers_per_block: 2,
+            norm_num_groups: 32,
+            scaling_factor: 0.18215,
+            use_quant_conv: true,
+            use_post_quant_conv: true,
+            mid_block_add_attention: true,
+            shift_factor: None,
+        }
+    }
+}
+
+impl VaeConfig {
+    /// Pixels a latent along each side: 8 for Stable Diffusion.
+    pub fn factor(&self) -> usize {
+        1 << self.block_out_channels.len().saturating_sub(1)
+    }
+
+    /// Checks that this is an autoencoder the crate can build.
+    ///
+    /// # Errors
+    /// One sentence naming the key that is out of the family.
+    pub fn check(&self) -> Result<()> {
+        let fail = |what: String| Err(Error::Model(format!("This VAE cannot be run here: {what}.")));
+        if self.in_channels != 3 || self.out_channels != 3 {
+            return fail("it is not for RGB pictures".into());
+        }
+        if self.shift_factor.is_some_and(|shift| shift != 0.0) {
+            return fail("its latents are shifted (shift_factor), which Stable Diffusion 1.x and 2.x do not do".into());
+        }
+        if self.block_out_channels.is_empty() || self.block_out_channels.len() > 8 {
+            return fail("block_out_channels must have 1 to 8 levels".into());
+        }
+        for channels in &self.block_out_channels {
+            if self.norm_num_groups == 0 || !channels.is_multiple_of(self.norm_num_groups) {
+                return fail(format!("{channels} channels do not divide into {} norm groups", self.norm_num_groups));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! Weights in the compact form in which they are kept: on the visitor's disk, in packs, in memory and on the GPU.
+//!
+//! Quantised weights are symmetric, in groups of 32 along the input dimension (convolutions flattened to
+//! `[out, in·kh·kw]`), with one f16 scale a group. Byte for byte these are GGUF's `Q8_0` and `Q4_0`, so that a pack can be
+//! read by other tools and a file that is quantised like this already is kept as it is.
+
+use half::f16;
+use serde::{Deserialize, Serialize};
+
+use super::{Dtype, blocks};
+
+/// What a person asks weights to be kept as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum WeightType {
+    /// The file's own values, without any loss.
+    #[default]
+    Exact,
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// 8-bit integers with a scale for every 32.
+    Q8,
+    /// 4-bit integers with a scale for every 32.
+    Q4,
+}
+
+impl WeightType {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Exact, Self::F32, Self::F16, Self::Q8, Self::Q4];
+
+    /// Its name in settings and file names.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Q8 => "q8",
+            Self::Q4 => "q4",
+        }
+    }
+}
+
+/// One weight tensor in its compact form.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compact {
+    /// Its name: `unet.`, `vae.` or nothing, then the diffusers name.
+    pub name: String,
+    /// `F32`, `F16`, `Q8_0` or `Q4_0`.
+    pub dtype: Dtype,
+    /// Its shape in `PyTorch`'s order.
+    pub shape: Vec<usize>,
+    /// Little-endian values or blocks, row-major.
+    pub bytes: Vec<u8>,
+}
+
+/// f32 values as blocks of `Q8_0`: scale = largest magnitude / 127, rounded to f16; values rounded half away from zero.
+pub fn quantise_q8(values: &[f32], out: &mut Vec<u8>) {
+    out.reserve(values.len() / 32 * 34);
+    for group in values.chunks_exact(32) {
+        let peak = group.iter().fold(0f32, |peak, x| peak.max(x.abs()));
+        let scale = peak / 127.0;
+        let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+        out.extend(f16::from_f32(scale).to_le_bytes());
+        out.extend(group.iter().map(|x| (x * inverse).round() as i8 as u8));
+    }
+}
+
+/// f32 values as blocks of `Q4_0`: the value of largest magnitude becomes −8, so that all 16 codes are in use; codes are
+/// stored plus 8, the first 16 values of a group in the low halves of its bytes and the others in the high halves.
+pub fn quantise_q4(values: &[f32], out: &mut Vec<u8>) {
+    out.reserve(values.len() / 32 * 18);
+    for group in values.chunks_exact(32) {
+        let peak = group.iter().fold(0f32, |peak, &x| if x.abs() > peak.abs() { x } else { peak });
+        let scale = peak / -8.0;
+        let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+        out.extend(f16::from_f32(scale).to_le_bytes());
+        let code = |x: f32| (x * inverse + 8.5).clamp(0.0, 15.0) as u8;
+        out.extend((0..16).map(|i| code(group[i]) | code(group[i + 16]) << 4));
+    }
+}
+
+/// Whether a network computes with this matrix so near its input or output that quantising it would cost more than the
+/// few bytes that it saves: first and last convolutions, the timestep's embedding, the 1×1 convolutions around latents.
+pub fn is_small_end(name: &str) -> bool {
+    ["conv_in.", "conv_out.", "time_embedding.", "quant_conv."].iter().any(|part| name.contains(part))
+}
+
+/// What a tensor is kept as, from its diffusers name, its type in the file and its shape.
+pub fn kept_as(weights: WeightType, name: &str, from: Dtype, shape: &[usize]) -> Dtype {
+    let columns: usize = shape.iter().skip(1).product();
+    // A group must not run over the end of a row, or rows could not be taken apart.
+    let grouped = shape.len() > 1 && columns.is_multiple_of(32);
+    if shape.len() < 2 {
+        return Dtype::F32;
+    }
+    match weights {
+        WeightType::Exact => match from {
+            Dtype::F16 => Dtype::F16,
+            Dtype::Q8_0 | Dtype::Q4_0 if grouped => from,
+            _ => Dtype::F32,
+        },
+        WeightType::F32 => Dtype::F32,
+        WeightType::F16 => Dtype::F16,
+        WeightType::Q8 | WeightType::Q4 if !grouped || is_small_end(name) => Dtype::F16,
+        WeightType::Q8 => Dtype::Q8_0,
+        WeightType::Q4 => Dtype::Q4_0,
+    }
+}
+
+/// Turns a tensor's bytes, as they arrive, from the file's type into the one that it is kept as.
+#[derive(Debug)]
+pub struct Converter {
+    from: Dtype,
+    to: Dtype,
+    values: Vec<f32>,
+    out: Vec<u8>,
+}
+
+impl Converter {
+    /// A converter for a tensor of `values` values.
+    pub fn new(from: Dtype, to: Dtype, values: usize) -> Self {
+        let bytes = to.bytes(values as u64).and_then(|bytes| usize::try_from(bytes).ok());
+        Self { from, to, values: Vec::new(), out: Vec::with_capacity(bytes.unwrap_or_default()) }
+    }
+
+    /// Takes whole blocks of the file's type, a multiple of 32 values where the result is quantised.
+    ///
+    /// # Errors
+    /// Says what is wrong with bytes that are no weights.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+        if self.from == self.to {
+            self.out.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.values.clear();
+        blocks::dequantise(self.from, bytes, &mut self.values).ok_or("is of a type that weights do not come in")?;
+        self.encode()
+    }
+
+    /// Takes values instead of bytes.
+    ///
+    /// # Errors
+    /// As [`Converter::push`].
+    pub fn push_values(&mut self, values: &[f32]) -> Result<(), &'static str> {
+        self.values.clear();
+        self.values.extend_from_slice(values);
+        self.encode()
+    }
+
+    fn encode(&mut self) -> Result<(), &'static str> {
+        if !self.values.iter().all(|x| x.is_finite()) {
+            return Err("has values that are no numbers");
+        }
+        match self.to {
+            Dtype::F16 => {
+                self.out.extend(self.values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()));
+            }
+            Dtype::Q8_0 => quantise_q8(&self.values, &mut self.out),
+            Dtype::Q4_0 => quantise_q4(&self.values, &mut self.out),
+            _ => self.out.extend(self.values.iter().flat_map(|x| x.to_le_bytes())),
+        }
+        Ok(())
+    }
+
+    /// The bytes of the whole tensor.
+    pub fn finish(self) -> Vec<u8> {
+        self.out
+    }
+}
+
+/// f32 values kept as `weights` says.
+pub fn convert(name: &str, shape: &[usize], values: &[f32], weights: WeightType) -> Compact {
+    let dtype = kept_as(weights, name, Dtype::F32, shape);
+    let mut converter = Converter::new(Dtype::F32, dtype, values.len());
+    // Values of a formula or of a network are numbers; if ever not, the tensor comes out short and is refused by its length.
+    let _ = converter.push_values(values);
+    Compact { name: name.into(), dtype, shape: shape.into(), bytes: converter.finish() }
+}

@@ -1,0 +1,289 @@
+//! GGUF, versions 2 and 3: counts, metadata, the tensors' names, types and places; then their bytes, aligned.
+
+use std::collections::BTreeMap;
+use std::str;
+
+use serde_json::{Number, Value};
+
+use super::{Dtype, Header, MAX_HEADER, Parsed, TensorEntry, damaged, entry, laid_out, needs, shown, within};
+use crate::error::{Error, Result};
+
+/// Elements of the longest metadata array that is kept.
+const LONGEST_ARRAY: u64 = 256;
+
+/// Elements that are kept of all arrays together, each of which takes 32 bytes however few it takes in the file.
+const KEPT_ELEMENTS: u64 = 1 << 16;
+
+/// More dimensions than any tensor has; GGUF's own readers stop at 4.
+const MOST_DIMS: u32 = 8;
+
+/// Reads the header of `file` (its name in messages) of `file_bytes` bytes from its first bytes. Tensors can be in any
+/// order, with holes between them.
+///
+/// # Errors
+/// [`Error::Model`] where it is damaged or truncated, or is of a version or holds a tensor of a type that is not read.
+pub fn parse(file: &str, prefix: &[u8], file_bytes: u64) -> Result<Parsed> {
+    let given = within(prefix, file_bytes);
+    match (GgufCursor { file, bytes: within(given, MAX_HEADER), at: 0 }).header(file_bytes) {
+        Ok(header) => Ok(Parsed::Header(header)),
+        Err(GgufStop::Short(end)) => needs(file, given.len(), end, file_bytes),
+        Err(GgufStop::Bad(error)) => Err(error),
+    }
+}
+
+/// Why a header was not read to its end.
+enum GgufStop {
+    /// It goes on, to this byte at least.
+    Short(u64),
+    /// It is wrong.
+    Bad(Error),
+}
+
+impl From<Error> for GgufStop {
+    fn from(error: Error) -> Self {
+        Self::Bad(error)
+    }
+}
+
+type Read<T> = Result<T, GgufStop>;
+
+/// Reads numbers and strings, one after another.
+struct GgufCursor<'a> {
+    file: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> GgufCursor<'a> {
+    /// The next `count` bytes.
+    fn take(&mut self, count: u64) -> Read<&'a [u8]> {
+        self.expect(count, 1)?;
+        let end = usize::try_from(count).ok().and_then(|count| self.at.checked_add(count));
+        let taken = end.and_then(|end| self.bytes.get(self.at..end));
+        let taken = taken.ok_or(GgufStop::Short((self.at as u64).saturating_add(count)))?;
+        self.at += taken.len();
+        Ok(taken)
+    }
+
+    /// Stops unless `count` things of `least` bytes can follow, before anything is done for each of them.
+    fn expect(&self, count: u64, least: u64) -> Read<()> {
+        let end = count.saturating_mul(least).saturating_add(self.at as u64);
+        if end > self.bytes.len() as u64 { Err(GgufStop::Short(end)) } else { Ok(()) }
+    }
+
+    fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
+        let taken = self.take(N as u64)?;
+        taken.try_into().map_err(|_| GgufStop::Short((self.at as u64).saturating_add(N as u64)))
+    }
+
+    fn u32(&mut self) -> Read<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Read<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn string(&mut self) -> Read<&'a [u8]> {
+        let length = self.u64()?;
+        self.take(length)
+    }
+
+    /// A string that something is called by.
+    fn name(&mut self) -> Read<&'a str> {
+        let name = self.string()?;
+        str::from_utf8(name).map_err(|_| self.damaged("a name in it is no text"))
+    }
+
+    fn damaged(&self, why: impl std::fmt::Display) -> GgufStop {
+        GgufStop::Bad(damaged(self.file, why))
+    }
+
+    fn header(mut self, file_bytes: u64) -> Read<Header> {
+        if self.array()? != *b"GGUF" {
+            return Err(self.damaged("it does not start as a GGUF file"));
+        }
+        let version = self.u32()?;
+        if !(2..=3).contains(&version) {
+            let file = self.file;
+            let what = match version.swap_bytes() {
+                1..=3 => "a big-endian GGUF file".into(),
+                _ => format!("of GGUF version {version}"),
+            };
+            let message = format!("{file} is {what}, which can't be read; use one of version 3 or 2, little-endian.");
+            return Err(Error::Model(message).into());
+        }
+        let (tensors, pairs) = (self.u64()?, self.u64()?);
+        self.expect(tensors.saturating_mul(24).saturating_add(pairs.saturating_mul(13)), 1)?;
+        let metadata = self.metadata(pairs)?;
+        let alignment = match metadata.get("general.alignment").map(Value::as_u64) {
+            None => 32,
+            Some(Some(alignment)) if alignment.is_power_of_two() && u32::try_from(alignment).is_ok() => alignment,
+            Some(_) => return Err(self.damaged("its alignment is no power of two")),
+        };
+        let mut entries = Vec::new();
+        for _ in 0..tensors {
+            entries.push(self.tensor(alignment)?);
+        }
+        let start = (self.at as u64).next_multiple_of(alignment);
+        for TensorEntry { name, span, .. } in &mut entries {
+            let (Some(from), Some(to)) = (span.start.checked_add(start), span.end.checked_add(start)) else {
+                return Err(self.damaged(format_args!("{} is nowhere in it", shown(name))));
+            };
+            *span = from..to;
+        }
+        Ok(Header { tensors: laid_out(self.file, entries, file_bytes)?, metadata })
+    }
+
+    /// A tensor's place, counted from where tensors begin.
+    fn tensor(&mut self, alignment: u64) -> Read<TensorEntry> {
+        let name = self.name()?;
+        let dims = self.u32()?;
+        if dims > MOST_DIMS {
+            return Err(self.damaged(format_args!("{} has {dims} dimensions", shown(name))));
+        }
+        let mut shape = Vec::new();
+        for _ in 0..dims {
+            shape.push(self.u64()?);
+        }
+        shape.reverse();
+        let kind = self.u32()?;
+        let dtype = dtype(kind).ok_or_else(|| {
+            let (file, name, kind) = (self.file, shown(name), type_name(kind));
+            Error::Model(format!(
+                "{file} holds {name} as {kind}, a type that can't be read; use a Q8_0, Q4_0, Q4_K or F16 version of the model."
+            ))
+        })?;
+        let offset = self.u64()?;
+        if !offset.is_multiple_of(alignment) {
+            return Err(self.damaged(format_args!("{} is not aligned to {alignment} bytes", shown(name))));
+        }
+        Ok(entry(self.file, name, dtype, &shape, offset)?)
+    }
+
+    fn metadata(&mut self, pairs: u64) -> Read<BTreeMap<String, Value>> {
+        let mut metadata = BTreeMap::new();
+        let mut room = KEPT_ELEMENTS;
+        for _ in 0..pairs {
+            let key = self.name()?;
+            let value = match self.u32()? {
+                ARRAY => self.elements(&mut room)?,
+                kind => Some(self.value(kind)?),
+            };
+            if let Some(value) = value
+                && metadata.insert(key.to_string(), value).is_some()
+            {
+                return Err(self.damaged(format_args!("it has two values of {}", shown(key))));
+            }
+        }
+        Ok(metadata)
+    }
+
+    /// An array, or `None` where it is long; `room` is what can be kept of it and all that follow.
+    fn elements(&mut self, room: &mut u64) -> Read<Option<Value>> {
+        let kind = self.u32()?;
+        let count = self.u64()?;
+        let least = match kind {
+            STRING => 8,
+            ARRAY => return Err(self.damaged("it has arrays in arrays")),
+            _ => self.width(kind)?,
+        };
+        self.expect(count, least)?;
+        if count <= LONGEST_ARRAY.min(*room) {
+            *room -= count;
+            return (0..count).map(|_| self.value(kind)).collect::<Read<_>>().map(|array| Some(Value::Array(array)));
+        }
+        if kind == STRING {
+            for _ in 0..count {
+                self.string()?;
+            }
+        } else {
+            self.take(count.saturating_mul(least))?;
+        }
+        Ok(None)
+    }
+
+    /// A string, number or boolean. What JSON has no number for (NaN, infinities) becomes null.
+    fn value(&mut self, kind: u32) -> Read<Value> {
+        let float = |x: f64| Number::from_f64(x).map_or(Value::Null, Value::Number);
+        Ok(match kind {
+            0 => u8::from_le_bytes(self.array()?).into(),
+            1 => i8::from_le_bytes(self.array()?).into(),
+            2 => u16::from_le_bytes(self.array()?).into(),
+            3 => i16::from_le_bytes(self.array()?).into(),
+            4 => self.u32()?.into(),
+            5 => i32::from_le_bytes(self.array()?).into(),
+            6 => float(f32::from_le_bytes(self.array()?).into()),
+            7 => (self.array()? != [0u8]).into(),
+            STRING => String::from_utf8_lossy(self.string()?).into(),
+            10 => self.u64()?.into(),
+            11 => i64::from_le_bytes(self.array()?).into(),
+            12 => float(f64::from_le_bytes(self.array()?)),
+            _ => return Err(self.damaged(format_args!("its metadata has values of unknown type {kind}"))),
+        })
+    }
+
+    /// Bytes of a number or boolean.
+    fn width(&self, kind: u32) -> Read<u64> {
+        Ok(match kind {
+            0 | 1 | 7 => 1,
+            2 | 3 => 2,
+            4..=6 => 4,
+            10..=12 => 8,
+            _ => return Err(self.damaged(format_args!("its metadata has values of unknown type {kind}"))),
+        })
+    }
+}
+
+/// Types of metadata that are more than a number.
+const STRING: u32 = 8;
+const ARRAY: u32 = 9;
+
+/// The tensor type of this number.
+const fn dtype(kind: u32) -> Option<Dtype> {
+    Some(match kind {
+        0 => Dtype::F32,
+        1 => Dtype::F16,
+        2 => Dtype::Q4_0,
+        3 => Dtype::Q4_1,
+        6 => Dtype::Q5_0,
+        7 => Dtype::Q5_1,
+        8 => Dtype::Q8_0,
+        10 => Dtype::Q2_K,
+        11 => Dtype::Q3_K,
+        12 => Dtype::Q4_K,
+        13 => Dtype::Q5_K,
+        14 => Dtype::Q6_K,
+        24 => Dtype::I8,
+        25 => Dtype::I16,
+        26 => Dtype::I32,
+        27 => Dtype::I64,
+        28 => Dtype::F64,
+        30 => Dtype::BF16,
+        _ => return None,
+    })
+}
+
+/// What to call a tensor type that is not read.
+fn type_name(kind: u32) -> String {
+    let name = match kind {
+        9 => "Q8_1",
+        15 => "Q8_K",
+        16 => "IQ2_XXS",
+        17 => "IQ2_XS",
+        18 => "IQ3_XXS",
+        19 => "IQ1_S",
+        20 => "IQ4_NL",
+        21 => "IQ3_S",
+        22 => "IQ2_S",
+        23 => "IQ4_XS",
+        29 => "IQ1_M",
+        34 => "TQ1_0",
+        35 => "TQ2_0",
+        39 => "MXFP4",
+        40 => "NVFP4",
+        41 => "Q1_0",
+        _ => return format!("GGUF type {kind}"),
+    };
+    format!("{name} (GGUF type {kind})")
+}

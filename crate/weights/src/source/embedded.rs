@@ -1,0 +1,33 @@
+//! A file that is part of the program.
+
+use std::ops::Range;
+
+use super::file::{File, Pending};
+use crate::error::{Error, Result};
+
+/// Bytes that came with the program.
+#[derive(Debug)]
+pub struct Embedded {
+    /// What to call them in messages.
+    pub name: &'static str,
+    /// The file.
+    pub bytes: &'static [u8],
+}
+
+impl File for Embedded {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read(&self, span: Range<u64>) -> Pending<'_, Result<Vec<u8>>> {
+        Box::pin(async move {
+            let inside = || self.bytes.get(usize::try_from(span.start).ok()?..usize::try_from(span.end).ok()?);
+            let bytes = inside().ok_or_else(|| Error::Model(format!("{} ends too early.", self.name)))?;
+            Ok(bytes.to_vec())
+        })
+    }
+}

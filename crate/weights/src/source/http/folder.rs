@@ -1,0 +1,60 @@
+//! A folder on a plain web server.
+
+use std::rc::Rc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::Web;
+use super::remote::Remote;
+use crate::error::Result;
+use crate::source::file::{File, Listed, Pending, Source};
+
+/// All that an address may not have in the name of a file or folder.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A folder at an address. Nobody can list it; a web page in place of a file counts as no file.
+pub struct UrlFolder {
+    web: Web,
+    /// With a slash at its end.
+    base: String,
+    /// What follows the path, such as a token.
+    query: String,
+}
+
+impl UrlFolder {
+    /// The folder at `url`, with or without a slash at its end; a query is repeated for every file.
+    pub fn new(web: &Web, url: &str) -> Self {
+        let url = url.split('#').next().unwrap_or(url);
+        let (path, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+        Self { web: web.clone(), base: format!("{}/", path.trim_end_matches('/')), query: query.to_owned() }
+    }
+}
+
+impl Source for UrlFolder {
+    fn name(&self) -> &str {
+        &self.base
+    }
+
+    fn list(&self) -> Pending<'_, Result<Option<Vec<Listed>>>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn open<'a>(&'a self, path: &'a str) -> Pending<'a, Result<Option<Rc<dyn File>>>> {
+        Box::pin(async move {
+            let url = format!("{}{}{}", self.base, encode(path), self.query);
+            let file = Remote::open(&self.web, &url, path).await?;
+            Ok(file.map(|file| Rc::new(file) as Rc<dyn File>))
+        })
+    }
+}
+
+/// A path for an address: everything but its slashes encoded.
+pub(crate) fn encode(path: &str) -> String {
+    let parts: Vec<_> = path.split('/').map(encode_part).collect();
+    parts.join("/")
+}
+
+/// One part of a path for an address, its slashes encoded too.
+pub(crate) fn encode_part(part: &str) -> String {
+    utf8_percent_encode(part, SEGMENT).to_string()
+}

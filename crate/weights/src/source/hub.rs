@@ -1,0 +1,275 @@
+//! Repositories of the Hugging Face Hub: how a person names them, and what is in them.
+
+mod choice;
+
+use std::rc::Rc;
+
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use super::file::{File, Listed, Pending, Source};
+use super::http::Web;
+use super::http::folder::{encode, encode_part};
+use super::http::remote::{Remote, page};
+use crate::error::{Error, Result};
+
+pub use choice::{Choice, choose};
+
+/// The Hub's address.
+pub const ENDPOINT: &str = "https://huggingface.co";
+/// Pages of a listing that are read at most; one has about a thousand files.
+const PAGES: usize = 100;
+
+/// What a person names as a model that is not on this computer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// A repository of the Hub.
+    Hub {
+        /// `owner/name`.
+        repo: String,
+        /// A branch, a tag or a commit.
+        revision: String,
+        /// A file (`.gguf`, `.safetensors`) or a folder in it.
+        path: Option<String>,
+    },
+    /// The address of a file.
+    File(String),
+    /// The address of a folder.
+    Folder(String),
+}
+
+/// Whether the end of a path or an address says that it is a file of weights.
+pub fn is_weights(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    path.ends_with(".gguf") || path.ends_with(".safetensors")
+}
+
+impl Reference {
+    /// Reads `owner/repo[@revision][/path]`, a page or file of the Hub, or any other address.
+    ///
+    /// # Errors
+    /// One sentence that says how to name a model.
+    pub fn parse(text: &str) -> Result<Self> {
+        let text = text.trim();
+        let nonsense = || {
+            Error::Settings(format!(
+                "\"{text}\" names no model: give owner/repository as on huggingface.co, with @revision and /path if \
+                 need be, or an address that starts with https://."
+            ))
+        };
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+        let address = rest.split(['?', '#']).next().unwrap_or(rest);
+        let (host, path) = address.split_once('/').unwrap_or((address, ""));
+        let is_hub = ["huggingface.co", "www.huggingface.co", "hf.co"].contains(&host.to_ascii_lowercase().as_str());
+        match scheme.to_ascii_lowercase().as_str() {
+            "" | "http" | "https" if is_hub => Self::of_page(path).ok_or_else(nonsense),
+            "" => Self::of_name(text).ok_or_else(nonsense),
+            "http" | "https" if !host.is_empty() && !text.contains(char::is_whitespace) => {
+                let text = text.split('#').next().unwrap_or(text).to_owned();
+                Ok(if is_weights(address) { Self::File(text) } else { Self::Folder(text) })
+            }
+            _ => Err(nonsense()),
+        }
+    }
+
+    /// `owner/repo[@revision][/path]`.
+    fn of_name(text: &str) -> Option<Self> {
+        let mut parts = text.split('/');
+        let (owner, name) = (parts.next()?, parts.next()?);
+        let Some((name, revision)) = name.split_once('@') else {
+            return Self::of_parts(owner, name, "main".into(), parts);
+        };
+        let revision = full_revision(revision, &mut parts)?;
+        Self::of_parts(owner, name, revision, parts)
+    }
+
+    /// `owner/repo[/(tree|blob|resolve|raw)/revision[/path]]`, encoded as in an address.
+    fn of_page(path: &str) -> Option<Self> {
+        let parts: Option<Vec<_>> = path
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .map(|part| percent_decode_str(part).decode_utf8().ok())
+            .collect();
+        let parts = parts?;
+        let mut parts = parts.iter().map(AsRef::as_ref);
+        let (owner, name) = (parts.next()?, parts.next()?);
+        if ["api", "blog", "collections", "datasets", "docs", "models", "papers", "spaces"].contains(&owner) {
+            return None;
+        }
+        let revision = match parts.next() {
+            None => "main".into(),
+            Some("tree" | "blob" | "resolve" | "raw") => full_revision(parts.next()?, &mut parts)?,
+            Some(_) => return None,
+        };
+        Self::of_parts(owner, name, revision, parts)
+    }
+
+    fn of_parts<'a>(owner: &str, name: &str, revision: String, path: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let is_name = |name: &str| {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            !name.is_empty() && name.len() <= 96 && name.chars().all(is_plain) && !name.starts_with(['.', '-'])
+        };
+        let is_path = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0', '\n']);
+        let path: Vec<_> = path.collect();
+        // One slash at the end does no harm.
+        let path = path.strip_suffix(&[""]).unwrap_or(&path);
+        if !is_name(owner) || !is_name(name) || !revision.split('/').all(is_name) || !path.iter().all(|p| is_path(p)) {
+            return None;
+        }
+        let path = (!path.is_empty()).then(|| path.join("/"));
+        Some(Self::Hub { repo: format!("{owner}/{name}"), revision, path })
+    }
+}
+
+/// A revision's name; those of pull requests (`refs/pr/7`) go on in the parts that follow.
+fn full_revision<'a>(first: &str, rest: &mut impl Iterator<Item = &'a str>) -> Option<String> {
+    Some(if first == "refs" { format!("refs/{}/{}", rest.next()?, rest.next()?) } else { first.to_owned() })
+}
+
+/// A repository of the Hub, or a folder in it.
+pub struct HubRepo {
+    web: Web,
+    endpoint: String,
+    repo: String,
+    revision: String,
+    /// With a slash at its end, unless it is empty.
+    folder: String,
+    name: String,
+}
+
+impl HubRepo {
+    /// `repo` ("owner/name") at `revision`, on the Hub at `endpoint` (see [`ENDPOINT`]), and there in `folder` or, where
+    /// that is empty, as a whole.
+    pub fn new(web: &Web, endpoint: &str, repo: &str, revision: &str, folder: &str) -> Self {
+        let folder = folder.trim_matches('/');
+        let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let at = if revision == "main" { String::new() } else { format!("@{revision}") };
+        Self {
+            web: web.clone(),
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            repo: repo.to_owned(),
+            revision: revision.to_owned(),
+            name: format!("{repo}{at}/{folder}").trim_end_matches('/').to_owned(),
+            folder,
+        }
+    }
+
+    async fn files(&self) -> Result<Vec<Listed>> {
+        let Self { endpoint, repo, folder, name, .. } = self;
+        let (revision, within) = (encode_part(&self.revision), encode(folder.trim_end_matches('/')));
+        let mut next = Some(
+            format!("{endpoint}/api/models/{}/tree/{revision}/{within}", encode(repo)).trim_end_matches('/').to_owned()
+                + "?recursive=1",
+        );
+        let mut files = Vec::new();
+        for _ in 0..PAGES {
+            let Some(url) = next.take() else { break };
+            let missing = || Error::Model(format!("{name} is not on {endpoint}; check its name and revision."));
+            let (text, following) = page(&self.web, &url, name).await?.ok_or_else(missing)?;
+            let entries: Vec<Node> = serde_json::from_slice(&text).map_err(|error| {
+                Error::Model(format!("The list of files of {name} cannot be understood ({error})."))
+            })?;
+            files.extend(entries.into_iter().filter(|node| node.kind == "file").filter_map(|node| {
+                Some(Listed { path: node.path.strip_prefix(folder.as_str())?.to_owned(), bytes: node.size })
+            }));
+            next = following.filter(|next| next.starts_with("http"));
+        }
+        Ok(files)
+    }
+}
+
+/// An entry of a listing.
+#[derive(Deserialize)]
+struct Node {
+    #[serde(rename = "type")]
+    kind: String,
+    path: String,
+    #[serde(default)]
+    size: u64,
+}
+
+impl Source for HubRepo {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn list(&self) -> Pending<'_, Result<Option<Vec<Listed>>>> {
+        Box::pin(async { self.files().await.map(Some) })
+    }
+
+    fn open<'a>(&'a self, path: &'a str) -> Pending<'a, Result<Option<Rc<dyn File>>>> {
+        Box::pin(async move {
+            let Self { endpoint, repo, folder, .. } = self;
+            let path = format!("{folder}{path}");
+            let revision = encode_part(&self.revision);
+            let url = format!("{endpoint}/{}/resolve/{revision}/{}", encode(repo), encode(&path));
+            let file = Remote::open(&self.web, &url, &path).await?;
+            Ok(file.map(|file| Rc::new(file) as Rc<dyn File>))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references() {
+        let hub = |repo: &str, revision: &str, path: Option<&str>| {
+            Some(Reference::Hub { repo: repo.into(), revision: revision.into(), path: path.map(Into::into) })
+        };
+        let file = |url: &str| Some(Reference::File(url.into()));
+        let folder = |url: &str| Some(Reference::Folder(url.into()));
+        let sd = "stable-diffusion-v1-5/stable-diffusion-v1-5";
+        let cases = [
+            (sd, hub(sd, "main", None)),
+            ("  o/r \n", hub("o/r", "main", None)),
+            ("o/r@v1.0", hub("o/r", "v1.0", None)),
+            ("o/r@refs/pr/7", hub("o/r", "refs/pr/7", None)),
+            ("o/r@refs/pr/7/unet/a.safetensors", hub("o/r", "refs/pr/7", Some("unet/a.safetensors"))),
+            ("o/r/a b/c.gguf", hub("o/r", "main", Some("a b/c.gguf"))),
+            ("o/r@main/x.gguf", hub("o/r", "main", Some("x.gguf"))),
+            ("o/r/", hub("o/r", "main", None)),
+            ("https://huggingface.co/o/r", hub("o/r", "main", None)),
+            ("http://HuggingFace.co/o/r/", hub("o/r", "main", None)),
+            ("huggingface.co/o/r", hub("o/r", "main", None)),
+            ("https://hf.co/o/r/tree/fp16", hub("o/r", "fp16", None)),
+            ("https://huggingface.co/o/r/tree/main/unet", hub("o/r", "main", Some("unet"))),
+            ("https://huggingface.co/o/r/blob/main/x-Q8_0.gguf", hub("o/r", "main", Some("x-Q8_0.gguf"))),
+            ("https://huggingface.co/o/r/resolve/main/a%20b.gguf?download=true", hub("o/r", "main", Some("a b.gguf"))),
+            ("https://huggingface.co/o/r/tree/refs%2Fpr%2F7/vae", hub("o/r", "refs/pr/7", Some("vae"))),
+            ("https://example.org/m/x.GGUF?k=1#top", file("https://example.org/m/x.GGUF?k=1")),
+            ("http://localhost:8000/x.safetensors", file("http://localhost:8000/x.safetensors")),
+            ("https://example.org/models/sd15/", folder("https://example.org/models/sd15/")),
+            ("https://example.org", folder("https://example.org")),
+            ("", None),
+            ("model", None),
+            ("./models/sd15", None),
+            ("../o/r", None),
+            ("/home/me/model", None),
+            ("C:\\models\\sd15", None),
+            ("o/r@", None),
+            ("o/r@refs/pr", None),
+            ("o/r/../../secret", None),
+            ("o//r", None),
+            ("o r/x", None),
+            ("ftp://example.org/x.gguf", None),
+            ("https://", None),
+            ("https:///x.gguf", None),
+            ("https://huggingface.co/o", None),
+            ("https://huggingface.co/datasets/o/r", None),
+            ("https://huggingface.co/o/r/discussions/1", None),
+            ("https://huggingface.co/o/r/tree", None),
+            ("https://huggingface.co/o/r/blob/main/%2e%2e/x", None),
+        ];
+        for (text, expected) in cases {
+            match Reference::parse(text) {
+                Ok(reference) => assert_eq!(Some(reference), expected, "{text:?}"),
+                Err(error) => {
+                    assert_eq!(None, expected, "{text:?}: {error}");
+                    assert!(error.to_string().starts_with(&format!("\"{text}\" names no model")), "{error}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Bytes by range: files and the folders that they are in, wherever they are.
+//!
+//! [`mod@file`] has the traits. Behind them are files on this computer (`local`), in the program (`embedded`), picked by
+//! a visitor of a page (`picked`), at an address ([`http`]) and on the Hugging Face Hub ([`hub`]).
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod embedded;
+pub mod file;
+pub mod http;
+pub mod hub;
+pub mod json;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod local;
+#[cfg(target_arch = "wasm32")]
+pub mod picked;
+
+pub use file::{File, Listed, Pending, Sink, Source};

@@ -1,0 +1,95 @@
+//! Tests of storages that are full or do not do what they are asked.
+
+use std::rc::Rc;
+
+use pollster::block_on;
+use serde_json::Value;
+
+use super::super::memory::MemoryStorage;
+use super::{cache, keep, keep_half, key, names, readable, tensors};
+use crate::store::storage::StorageError;
+
+#[test]
+fn a_full_storage_keeps_nothing_and_is_left_empty() {
+    let whole = Rc::new(MemoryStorage::default());
+    keep(&cache(&whole), None).expect("nothing fails");
+    let needed = whole.bytes();
+    let mut kept = 0;
+    for room in (0..needed + 40).step_by(7) {
+        let storage = Rc::new(MemoryStorage::default());
+        storage.room.set(Some(room));
+        let cache = cache(&storage);
+        let outcome = keep(&cache, None);
+        let found = block_on(cache.find(&key()));
+        if outcome.is_ok() {
+            assert!(room >= needed);
+            assert_eq!(readable(&mut found.expect("it was kept")), names());
+            kept += 1;
+        } else {
+            assert_eq!(outcome, Err(StorageError::Full));
+            assert!(found.is_none() && storage.files.borrow().is_empty(), "{room}");
+        }
+    }
+    assert!(kept > 0);
+}
+
+#[test]
+fn a_writer_says_that_it_is_full_and_writes_no_more() {
+    let storage = Rc::new(MemoryStorage::default());
+    let cache = cache(&storage);
+    let kept = keep_half(&cache);
+    storage.room.set(Some(storage.bytes() + 50));
+    block_on(async {
+        let mut writer = cache.begin(&key(), Value::Null, Some(kept)).await;
+        let mut full = Vec::new();
+        for tensor in tensors() {
+            writer.put(&tensor).await;
+            full.push(writer.is_full());
+        }
+        // Found out when the chunk before "g" is written.
+        assert_eq!(full, [false, false, false, false, false, false, false, false, false, true]);
+        assert_eq!(writer.stopped(), Some(&StorageError::Full));
+        let writes = storage.writes();
+        storage.room.set(None);
+        assert_eq!(writer.finish(Value::Null).await, Err(StorageError::Full));
+        assert_eq!(storage.writes(), writes);
+        assert!(storage.files.borrow().is_empty(), "the part of the earlier visit has gone too");
+    });
+}
+
+#[test]
+fn another_failure_leaves_what_a_manifest_names() {
+    let reason = "another tab has it open";
+    for files in ["", "manifest"] {
+        let storage = Rc::new(MemoryStorage::default());
+        let cache = cache(&storage);
+        storage.refusing.replace(Some((files, reason)));
+        assert_eq!(keep(&cache, None), Err(StorageError::Other(reason.into())));
+        assert!(storage.files.borrow().is_empty(), "chunks that nothing names are of no use");
+        storage.refusing.replace(None);
+        let kept = keep_half(&cache);
+        storage.refusing.replace(Some((files, reason)));
+        assert_eq!(keep(&cache, Some(kept)), Err(StorageError::Other(reason.into())));
+        let mut kept = block_on(cache.find(&key())).expect("it is still there");
+        assert_eq!(readable(&mut kept), names()[..5]);
+    }
+}
+
+#[test]
+fn an_unreadable_cache_is_no_cache_and_stays() {
+    let storage = Rc::new(MemoryStorage::default());
+    let cache = cache(&storage);
+    keep(&cache, None).expect("nothing fails");
+    let files = storage.files.borrow().len();
+    storage.unreadable.replace(Some("manifest".into()));
+    assert!(block_on(cache.find(&key())).is_none());
+    let notes = cache.notes();
+    assert!(notes.len() == 1 && notes[0].contains("the file is in use"), "{notes:?}");
+    assert!(cache.notes().is_empty(), "they were taken");
+    storage.unreadable.replace(Some("chunk".into()));
+    let mut kept = block_on(cache.find(&key())).expect("the manifest can be read");
+    assert!(block_on(kept.read_chunk(0)).is_err());
+    storage.unreadable.replace(None);
+    assert_eq!(storage.files.borrow().len(), files);
+    assert_eq!(readable(&mut kept), names());
+}

@@ -1,0 +1,51 @@
+// What the page says twice with the crate: tests/contract.json is written by a test of the crate, from what it computes with.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { ERROR_KINDS } from "../../www/engine/engine.js";
+import { HUB_HOSTS, WEIGHT_TYPES, isWeights, parseReference } from "../../www/engine/models.js";
+import { DEFAULTS, MOST_STYLES, VERSIONS } from "../../www/engine/presets.js";
+import { PHASES } from "../../www/engine/progress.js";
+import { CURVE_NAMES, curvePoints } from "../../www/forms/curve.js";
+import { LEAST } from "../../www/pictures/crop-geometry.js";
+
+const contract = JSON.parse(await readFile(new URL("../contract.json", import.meta.url), "utf8"));
+
+test("the page's defaults are the crate's", () => {
+  assert.deepEqual(DEFAULTS, contract.defaults);
+});
+
+test("the page knows the steps and layers of every version", () => {
+  assert.deepEqual(VERSIONS, contract.presets);
+});
+
+test("the page draws the curves that the crate computes", () => {
+  const names = new Set(contract.curves.map(({ curve }) => curve));
+  assert.deepEqual(Object.keys(CURVE_NAMES).sort(), [...names].sort());
+  for (const { curve, start, end, i, n, value } of contract.curves) {
+    const drawn = curvePoints({ curve, end }, start, n)[i];
+    assert.ok(Math.abs(drawn - value) < 1e-6, `${curve} from ${start} to ${end}, step ${i} of ${n}: ${drawn}, not ${value}`);
+  }
+});
+
+test("the page understands references to models as the crate does", () => {
+  assert.ok(contract.references.some(({ parsed }) => parsed === null));
+  for (const { text, parsed } of contract.references) {
+    assert.deepEqual(parseReference(text.trim()), parsed, JSON.stringify(text));
+  }
+  for (const { path, isWeights: is } of contract.weightFiles) assert.equal(isWeights(path), is, path);
+});
+
+test("words that go between the page and the crate are the same in both", () => {
+  const same = (ours, theirs) => assert.deepEqual([...ours].sort(), [...theirs].sort());
+  same(ERROR_KINDS, contract.errorKinds);
+  same(PHASES, contract.phases);
+  same(WEIGHT_TYPES, contract.weightTypes);
+  same(HUB_HOSTS, contract.hubHosts);
+});
+
+test("limits are the same in both", () => {
+  assert.equal(LEAST, contract.leastSide);
+  assert.equal(MOST_STYLES, contract.mostStyles);
+});
