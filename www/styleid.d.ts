@@ -1,52 +1,107 @@
-/**
- * What the crate's wasm surface exports. `styleid.js` itself is made by wasm-bindgen at build time; this file lets the
- * type checker know its shape without a build, and is the one place where the page and the crate agree on it.
- */
+// What the crate's wasm surface takes and gives. A test of the crate makes this file of its structs
+// (crate/src/messages/tests.rs): change those, not this.
 
-export interface Adapter {
-  /** As the browser names it; often only a vendor and a family. */
+/** What a GPU is, for people. */
+export type Adapter = {
+  /** The adapter's name; browsers may leave it empty. */
   name: string;
+  /** Graphics API beneath wgpu. */
   backend: string;
-  /** Computed on the CPU: correct, and slow. */
+  /** Whether it is the processor pretending to be a GPU. */
   software: boolean;
+  /** Whether shaders may compute in f16. */
   shaderF16: boolean;
+  /** Largest buffer in MiB. */
   maxBufferMiB: number;
-}
+};
 
-export interface ModelInfo {
+/** What the UNet's output means. */
+export type Prediction = "epsilon" | "v_prediction";
+
+/** Count, bytes and dtypes of tensors. */
+export type Census = {
+  /** Number of weights. */
+  parameters: number;
+  /** Bytes that they take in the file. */
+  bytes: number;
+  /** Weights of each dtype. */
+  dtypes: { [key in string]: number };
+};
+
+/** Figures of one part of a model. */
+export type PartInfo = {
+  /** Name of the network. */
+  name: string;
+  /** Number of weights. */
+  parameters: number;
+  /** Bytes that they take in the file. */
+  bytes: number;
+  /** Weights of each dtype. */
+  dtypes: { [key in string]: number };
+};
+
+/** A level of the decoder. */
+export type LevelInfo = {
+  /** Pixels along each side that one of its tokens stands for. */
+  stride: number;
+  /** Its layers with self-attention. */
+  layers: Array<number>;
+};
+
+/** What a model is, for `styleid info` and the page. */
+export type ModelInfo = {
+  /** Name of its file or folder. */
   name: string;
   /** How its files are laid out, for people. */
   layout: string;
-  /** "1.x", "2.x" or "unconditional". */
+  /** `1.x`, `2.x`, or `unconditional` for a model without a text encoder. */
   version: string;
-  prediction: "epsilon" | "v_prediction";
-  /** Who says what the UNet predicts, as the end of a sentence. */
+  /** What the UNet predicts. */
+  prediction: Prediction;
+  /** Who says so, as the end of a sentence. */
   predictionBy: string;
+  /** Side in pixels of the pictures it was trained on. */
+  nativeSize: number;
+  /** Pixels a latent along each side. */
+  factor: number;
+  /** Decoder layers with self-attention. */
+  layers: Array<number>;
+  /** The decoder's levels that have such layers, from the coarsest to the finest. */
+  decoder: Array<LevelInfo>;
+  /** Those layers that are injected where nobody asks for others; those of the method's version for none. */
+  injectionLayers: Array<number> | null;
+  /** Number of weights. */
   parameters: number;
+  /** Bytes of weights in the files. */
   bytes: number;
-  /** Decoder layers with self-attention, at which features can be injected. */
-  layers: number[];
-  /** Those of them that are injected where nobody asks for others; those of the method's version for null. */
-  injectionLayers: number[] | null;
-}
+  /** Figures of each part: name, weights, bytes, dtypes. */
+  parts: Array<PartInfo>;
+};
 
-export interface PictureInfo {
-  /** Upright. */
+/** A decoded picture. */
+export type PictureInfo = {
+  /** Pixels of the upright picture. */
   width: number;
+  /** Pixels of the upright picture. */
   height: number;
   /** What its owner might not expect ("It is animated; its first frame is used."), for the person; usually null. */
   note: string | null;
-}
+};
 
-/** Pixels of an upright picture. What reaches over an edge is left out; fractions are rounded. */
-export interface Crop {
+/** A rectangle in pixels of an upright picture. Fractions are rounded, and what reaches over an edge is left out. */
+export type Crop = {
+  /** Distance from the left edge. */
   x: number;
+  /** Distance from the top edge. */
   y: number;
+  /** Width. */
   width: number;
+  /** Height. */
   height: number;
-}
+};
 
-export interface StyleSource {
+/** A painting and how it counts. */
+export type StyleSource = {
   /** A picture's file. */
   picture: Uint8Array;
   /** The part of it that is used; null for all, of which the middle is cut as `size` asks. */
@@ -58,79 +113,186 @@ export interface StyleSource {
    * transparent where it does not, grey between; null for everywhere.
    */
   mask?: Uint8Array | null;
-}
+};
 
-export interface Request {
+/** The pictures of a run. */
+export type Request = {
   /** The photo's file. */
   content: Uint8Array;
+  /** The part of the photo that is used. */
   crop?: Crop | null;
-  /** 1 to 4. */
-  styles: StyleSource[];
-}
+  /** 1 to 4 paintings. */
+  styles: Array<StyleSource>;
+};
 
-/** A value over the reverse steps i of N: start + (end − start) · w(i / (N − 1)). */
-export interface Curve {
-  curve: "constant" | "linear" | "cosine" | "sqrt" | "quadratic" | "exponential";
+/** How a setting goes from its start, at the first reverse step (a = 0), to its end, at the last (a = 1). */
+export type Shape = "constant" | "linear" | "cosine" | "sqrt" | "quadratic" | "exponential";
+
+/** A setting's way to its end. */
+export type Curve = {
+  /** How it goes there. */
+  curve: Shape;
+  /** What it is at the last step. */
   end: number;
-}
+};
 
-/** Every field has a default, which `null` asks for where it is allowed. Unknown fields are an error. */
-export interface Options {
-  preset?: "diffusers" | "ldm";
-  steps?: number | null;
-  layers?: number[] | null;
-  initAdain?: boolean;
-  attnInjection?: boolean;
-  /** Seed of the VAE's posterior sample. */
-  vaeSample?: number | null;
-  gamma?: number;
-  /** Null keeps γ where it is. */
-  gammaCurve?: Curve | null;
-  /** A layer's own start in place of `gamma`, as { "6": 0.75 }. */
-  gammaByLayer?: Record<string, number> | null;
-  temperature?: number;
-  temperatureCurve?: Curve | null;
-  /** How several styles become one: attended together, or their keys and values averaged, which takes equal sizes. */
-  blend?: "together" | "average";
-  /** The result's luminance with the photo's chroma. */
-  keepColours?: boolean;
-  /** α: scales the low frequencies of the photo's noise; 1 leaves them. */
-  damping?: number;
-  /** Pixels of the square that all pictures are cropped and scaled to, "keep", or null for the model's own. */
-  size?: number | "keep" | null;
-  /** `size` is the long side instead, and the pictures keep their shape. */
-  keepAspect?: boolean;
-  /** A preview after every so many reverse steps; 0 for none. */
-  previewEvery?: number;
-}
+/** The two official implementations, which are different algorithms. */
+export type Preset = "diffusers" | "ldm";
 
-export type Phase =
-  | "load"
-  | "encode-content"
-  | "encode-style"
-  | "warm-up"
-  | "invert-content"
-  | "invert-style"
-  | "invert-both"
-  | "stylize"
-  | "decode";
+/** How several styles become one. */
+export type Blend = "together" | "average";
 
-/** What weights are kept as; "exact" is the file's own values. */
+/** What to run. `None` leaves the choice to the preset. */
+export type Params = {
+  /** Which official implementation to follow. */
+  preset: Preset;
+  /** DDIM steps. */
+  steps: number | null;
+  /** γ: how much of the query is the content's own, 0 (all style) to 1 (paper, equation 5). */
+  gamma: number;
+  /** Where γ goes over the reverse steps; it stays where it is without. */
+  gammaCurve: Curve | null;
+  /** Layers that start from a γ of their own. */
+  gammaByLayer: Record<string, number> | null;
+  /** T: multiplies the attention scores, sharpening them (paper, section 4.3). */
+  temperature: number;
+  /** Where T goes over the reverse steps; it stays where it is without. */
+  temperatureCurve: Curve | null;
+  /** Decoder layers that are injected; where none are asked for, the model has the first word. */
+  layers: Array<number> | null;
+  /** Whether the content's noise takes the style's mean and deviation first (paper, section 4.4). */
+  initAdain: boolean;
+  /** Whether attention is injected. */
+  attnInjection: boolean;
+  /** Seed for sampling the VAE's posterior; its mode otherwise. The content uses seed + 1. */
+  vaeSample: number | null;
+  /** How several styles become one. */
+  blend: Blend;
+  /** Whether the result's colours are the photo's: its own luminance, the photo's chroma. */
+  keepColours: boolean;
+  /** α: multiplies the low frequencies of the content's noise before AdaIN; 1 leaves them. */
+  damping: number;
+  /** Size of all pictures; the size the model was trained at where none is asked for. */
+  size: number | "keep" | null;
+  /** Whether `size` is the long side of pictures that keep their shape, not the side of a square. */
+  keepAspect: boolean;
+  /** A preview after every so many reverse steps; none for 0. */
+  previewEvery: number;
+};
+
+/** What a run is doing. */
+export type Phase = "load" | "encode-content" | "encode-style" | "warm-up" | "invert-content" | "invert-style" | "invert-both" | "stylize" | "decode";
+
+/** One report: `step` of `steps` of a phase are done. */
+export type ProgressEvent = {
+  /** What is being done. */
+  phase: Phase;
+  /** Steps done, from 0 to `steps`. */
+  step: number;
+  /** Steps in all; while a model is loaded these are bytes, and 0 until they are known. */
+  steps: number;
+};
+
+/** What a person asks weights to be kept as. */
 export type WeightType = "exact" | "f32" | "f16" | "q8" | "q4";
 
-export interface ModelOptions {
-  /** `owner/repo[@revision][/file]` of the Hugging Face Hub, or an absolute http(s) address of a file or folder. */
+/** Which model to load, and how. */
+export type ModelOptions = {
+  /**
+   * `owner/repo[@revision][/file]` of the Hugging Face Hub, or an absolute http(s) address of a file or folder; null where
+   * files are given.
+   */
   source: string | null;
+  /** What the weights are kept as. */
   weights: WeightType;
   /** What the UNet predicts, where the files do not say; null leaves it to them. */
-  prediction: "epsilon" | "v_prediction" | null;
+  prediction: Prediction | null;
   /** Another address for the Hub, such as a mirror's; null for the Hub itself. */
   hub: string | null;
   /** Bytes that a run may take on the GPU, the weights included; without: 1 GiB beside the weights. */
   gpuBytes?: number | null;
   /** Whether the UNet's activations are f16, added up in f32; only for GPUs with the feature `shader-f16`. */
   halfPrecision?: boolean;
-}
+  /** Whether attention features are kept exactly, not as f16. */
+  exactFeatures?: boolean;
+};
+
+/** Which model, of which revision, converted to what. Models of different keys never share a folder. */
+export type ModelKey = {
+  /** The repository, the address, or the name of a picked file or folder. */
+  origin: string;
+  /** Commit or other mark of the version; empty where there is none. */
+  revision: string;
+  /** The checkpoint's path in its folder; empty for a whole folder in the diffusers layout. */
+  file: string;
+  /** What the weights were converted to. */
+  weights: WeightType;
+};
+
+/** A model kept on the visitor's disk. */
+export type KeptFolder = {
+  /** What `purgeKept` takes. */
+  folder: string;
+  /** Bytes that it takes. */
+  bytes: number;
+  /** False where a visit ended in mid-download; loading goes on from there. */
+  complete: boolean;
+};
+
+/** The models kept on the visitor's disk. */
+export type KeptModels = {
+  /** Complete ones and others. */
+  models: KeptModel[];
+  /** Bytes used, as the browser estimates; null where it does not say. */
+  usage: number | null;
+  /** Bytes allowed, as the browser estimates; null where it does not say. */
+  quota: number | null;
+  /** False where the browser gives no storage (a private window): loading works, but nothing is kept. */
+  available: boolean;
+};
+
+/** How near a result is to a painting. */
+export type ToStyle = {
+  /** Of the means and deviations of AlexNet's features: 0 is the painting itself. */
+  styleDistance: number;
+  /** Of HistoGAN's RGB-uv histograms: from 0, the same colours, to 1, nothing in common. */
+  histogram: number;
+};
+
+/** How near a result is to what it was made of. */
+export type Measures = {
+  /** Against the photo, LPIPS with AlexNet: 0 is the photo itself; less means that more of it is left. */
+  lpips: number;
+  /** Against each style, in the request's order. */
+  styles: Array<ToStyle>;
+};
+
+/** A result on its way to the page. */
+export type Stylized = {
+  /** A PNG file with the settings in its text chunks: "Title", "Software", and "StyleID" with JSON. */
+  png: Uint8Array<ArrayBuffer>;
+  /** Width in pixels. */
+  width: number;
+  /** Height in pixels. */
+  height: number;
+  /** Seconds that the run took, without its pauses. */
+  seconds: number;
+  /** Evaluations of the UNet, one a picture and step: 60 for a first run of 20 steps, 20 where both inversions are kept. */
+  unetCalls: number;
+  /** The most bytes that tensors took on the GPU, as the engine counts them. */
+  gpuBytesInUse: number;
+  /** The most bytes of GPU buffers: those of tensors, and those that wait to be used again. */
+  gpuBytesReserved: number;
+};
+
+/** A kept model; which one is absent where nothing says so any more. */
+export type KeptModel = KeptFolder & Partial<ModelKey>;
+
+/** Every field has a default, which `null` asks for where it is allowed. Unknown fields are an error. */
+export type Options = Partial<Params>;
+
+/** Every function throws or rejects with an `Error` whose `name` is one of these and whose `message` is one sentence. */
+export type ErrorKind = "cancelled" | "picture" | "model" | "settings" | "device" | "memory" | "file" | "internal";
 
 /** A file that the visitor picked or dropped, with its path in the dropped folder, or its name. */
 export interface PickedFile {
@@ -138,39 +300,9 @@ export interface PickedFile {
   file: File;
 }
 
-/** A model kept on the visitor's disk. */
-export interface KeptModel {
-  /** What `purgeKept` takes. */
-  folder: string;
-  /** Which model: absent where nothing says so any more. */
-  origin?: string;
-  revision?: string;
-  file?: string;
-  weights?: WeightType;
-  bytes: number;
-  /** False where a visit ended in mid-download; loading goes on from there. */
-  complete: boolean;
-}
-
-export interface KeptModels {
-  models: KeptModel[];
-  /** Bytes used and allowed, as the browser estimates; null where it does not say. */
-  usage: number | null;
-  quota: number | null;
-  /** False where the browser gives no storage (a private window): loading works, but nothing is kept. */
-  available: boolean;
-}
-
 /** A sentence for the person: something unusual happened that is no failure. */
 export interface Notice {
   notice: string;
-}
-
-/** `step` of `steps` are done, in bytes while a model is loaded; a phase begins with none, and `steps` may be 0 until it is known. */
-export interface ProgressEvent {
-  phase: Phase;
-  step: number;
-  steps: number;
 }
 
 /** What the result looks like so far: a pixel a latent, `step` of `steps` of the reverse pass done. */
@@ -182,45 +314,6 @@ export interface Preview {
   step: number;
   steps: number;
 }
-
-export interface Stylized {
-  /** With the settings in its text chunks: "Title", "Software", and "StyleID" with JSON. */
-  png: Uint8Array<ArrayBuffer>;
-  width: number;
-  height: number;
-  /** Without pauses. */
-  seconds: number;
-  /** Evaluations of the UNet, one a picture and step: 60 for a first run of 20 steps, 20 where both inversions are kept. */
-  unetCalls: number;
-  /** The most bytes of GPU buffers, as the engine counts them: those of tensors, and those that wait to be used again. */
-  gpuBytesReserved: number;
-}
-
-/** How near a result is to what it was made of. */
-export interface Measures {
-  /** Against the photo, LPIPS with AlexNet: 0 is the photo itself; less means that more of it is left. */
-  lpips: number;
-  /** Against each style, in the request's order. */
-  styles: {
-    /** Of the means and deviations of AlexNet's features: 0 is the painting itself. */
-    styleDistance: number;
-    /** Of HistoGAN's RGB-uv histograms: from 0, the same colours, to 1, nothing in common. */
-    histogram: number;
-  }[];
-}
-
-/** Every function throws or rejects with an `Error` whose `name` is one of these and whose `message` is one sentence. */
-export type ErrorKind =
-  | "cancelled"
-  | "picture"
-  | "model"
-  /** No device, or it was lost: only a new worker gets a new one. */
-  | "device"
-  /** The GPU's memory or the program's ran out: less may do, in a new worker. */
-  | "memory"
-  | "settings"
-  | "file"
-  | "internal";
 
 /** Instantiates the wasm module. Comes first. */
 export default function init(): Promise<unknown>;

@@ -59,7 +59,7 @@ pub struct StyleSource {
     /// A PNG of any size, stretched over the whole upright photo, before its crop: white where this style applies, black and
     /// transparent where it does not, grey between; null for everywhere.
     #[serde(default)]
-    #[cfg_attr(test, ts(type = "Uint8Array | null"))]
+    #[cfg_attr(test, ts(optional = nullable, type = "Uint8Array | null"))]
     pub mask: Option<Bytes>,
 }
 

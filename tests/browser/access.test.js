@@ -65,7 +65,7 @@ for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
 }
 
 test("HTML, CSS and JavaScript together keep within the budget", async (t) => {
-  const names = (await readdir(dist)).filter((name) => /\.(html|css|js)$/.test(name));
+  const names = (await readdir(dist, { recursive: true })).filter((name) => /\.(html|css|js)$/.test(name));
   const sizes = await Promise.all(
     names.map(async (name) => ({ name, bytes: gzipSync(await readFile(`${dist}/${name}`)).length })),
   );

@@ -114,6 +114,40 @@ test("versions bring their layers and steps along, and a reset brings the parame
   await page.close();
 });
 
+test("the layers are those of the model, by their levels, and a preset means levels", async () => {
+  const page = await browser.open("?model=bk-base#model=bk-base&layers=2-9");
+  const missing = page.page.getByRole("status", { name: "About the layers" });
+  const sentence = "This model has no layer 9, but 2 to 7: it is left out.";
+  await page.status.getByText(sentence).waitFor();
+  await page.page.getByText("More parameters").click();
+  assert.equal(await missing.innerText(), sentence);
+  assert.equal(await page.tickedLayers(), "2");
+  await page.page.getByText("64 × 64, texture").waitFor();
+  await page.set({ size: "256" });
+  await page.page.getByText("32 × 32, texture").waitFor();
+  await page.page.getByRole("radio", { name: "Balanced" }).check();
+  assert.equal(await page.tickedLayers(), "5,6,7");
+  assert.equal(await missing.innerText(), "");
+  await page.page.getByRole("radio", { name: "Subtle texture" }).check();
+  assert.equal(await page.tickedLayers(), "6,7");
+  await page.model.selectOption("bk-tiny");
+  assert.equal(await page.tickedLayers(), "4,5");
+  assert.equal(await page.page.getByRole("checkbox", { name: "7", exact: true }).count(), 0);
+  await page.model.selectOption("sd15-q8");
+  assert.equal(await page.tickedLayers(), "9,10,11");
+  assert.ok(await page.page.getByRole("radio", { name: "Subtle texture" }).isChecked());
+  await page.close();
+});
+
+test("the model that suits this computer is marked, whatever is selected", async () => {
+  const page = await browser.open("?model=micro15");
+  const marked = page.model.locator("option", { hasText: "suits this computer" });
+  await marked.waitFor({ state: "attached" });
+  assert.equal(await marked.count(), 1);
+  assert.match(await page.model.locator("option:checked").innerText(), /^Test model, SD 1\.x · /);
+  await page.close();
+});
+
 test("a model's own choice of layers is ticked once it is loaded, and its run takes those", async () => {
   const page = await openWithPictures("?model=micro15");
   await page.page.context().route("**/models/micro15/unet/config.json", async (route) => {
@@ -177,7 +211,7 @@ test("?model= selects by id and by address, and says so when it can do neither",
   assert.equal(await selected.innerText(), "models/micro15");
   assert.equal(await page.facts.innerText(), "Size not known yet, fetched once from huggingface.co.");
   await page.goto("?model=nonesuch");
-  assert.match(await page.status.innerText(), /neither one of demo, sd15-q8, .*, micro21b nor the name of one/);
+  assert.match(await page.status.innerText(), /neither one of demo, bk-tiny, .*, micro21b nor the name of one/);
   assert.match(await selected.innerText(), /Demonstration/);
   await page.goto("?model=micro21b&weights=q8&hub=nowhere");
   assert.equal(await page.weights.inputValue(), "q8");

@@ -166,7 +166,11 @@ fn kept(folder: &Path, disk: &Path, weights: WeightType) -> Origin {
 }
 
 fn gone() -> Origin {
-    Origin { open: Box::new(|| panic!("the files were asked for though the model is kept")), keep: None }
+    Origin {
+        open: Box::new(|| panic!("the files were asked for though the model is kept")),
+        parts: Box::new(|| panic!("the files were asked for though the model is kept")),
+        keep: None,
+    }
 }
 
 #[test]

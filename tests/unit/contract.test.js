@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { ERROR_KINDS } from "../../www/engine/engine.js";
-import { HUB_HOSTS, WEIGHT_TYPES, isWeights, parseReference } from "../../www/engine/models.js";
-import { DEFAULTS, MOST_STYLES, VERSIONS } from "../../www/engine/presets.js";
+import { HUB_HOSTS, WEIGHT_TYPES, identityOf, isWeights, parseReference } from "../../www/engine/models.js";
+import { DEFAULTS, MOST_STYLES, STABLE_DIFFUSION, VERSIONS, stepsOf, usualLayers } from "../../www/engine/presets.js";
 import { PHASES } from "../../www/engine/progress.js";
 import { CURVE_NAMES, curvePoints } from "../../www/forms/curve.js";
 import { LEAST } from "../../www/pictures/crop-geometry.js";
@@ -17,7 +17,11 @@ test("the page's defaults are the crate's", () => {
 });
 
 test("the page knows the steps and layers of every version", () => {
-  assert.deepEqual(VERSIONS, contract.presets);
+  const known = Object.keys(VERSIONS).map((preset) => {
+    const version = { steps: stepsOf({ steps: null, preset }), layers: usualLayers(preset, STABLE_DIFFUSION) };
+    return [preset, version];
+  });
+  assert.deepEqual(Object.fromEntries(known), contract.presets);
 });
 
 test("the page draws the curves that the crate computes", () => {
@@ -25,7 +29,10 @@ test("the page draws the curves that the crate computes", () => {
   assert.deepEqual(Object.keys(CURVE_NAMES).sort(), [...names].sort());
   for (const { curve, start, end, i, n, value } of contract.curves) {
     const drawn = curvePoints({ curve, end }, start, n)[i];
-    assert.ok(Math.abs(drawn - value) < 1e-6, `${curve} from ${start} to ${end}, step ${i} of ${n}: ${drawn}, not ${value}`);
+    assert.ok(
+      Math.abs(drawn - value) < 1e-6,
+      `${curve} from ${start} to ${end}, step ${i} of ${n}: ${drawn}, not ${value}`,
+    );
   }
 });
 
@@ -34,6 +41,7 @@ test("the page understands references to models as the crate does", () => {
   for (const { text, parsed } of contract.references) {
     assert.deepEqual(parseReference(text.trim()), parsed, JSON.stringify(text));
   }
+  for (const { url, identity } of contract.identities) assert.equal(identityOf(url), identity, url);
   for (const { path, isWeights: is } of contract.weightFiles) assert.equal(isWeights(path), is, path);
 });
 

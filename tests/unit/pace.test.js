@@ -141,6 +141,7 @@ test("inversions serve again for the same pictures and settings, for fewer layer
     styles: ["s"],
     ...more,
     options: { ...DEFAULTS, ...changes },
+    layers: changes.attnInjection === false ? [] : (changes.layers ?? [7, 8, 9, 10, 11]),
   });
   assert.deepEqual(kept.of(run()), { photoKept: false, newStyles: 1 });
   kept.note(run());

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EngineError } from "../../www/engine/engine.js";
-import { DEFAULTS } from "../../www/engine/presets.js";
+import { DEFAULTS, STABLE_DIFFUSION } from "../../www/engine/presets.js";
 import { Declined, Failure, Runner } from "../../www/engine/runner.js";
 
 const picture = (id) => ({ id, name: id, blob: new Blob([id]), width: 64, height: 64 });
@@ -19,14 +19,34 @@ const job = (changes = {}) => ({
 });
 const styled = { png: new Uint8Array(), width: 1, height: 1, seconds: 1, unetCalls: 30, gpuBytesReserved: 1 };
 
+/** What the engine's model says of itself, unless a test says otherwise. */
+const INFO = {
+  decoder: [
+    { stride: 16, layers: [3] },
+    { stride: 8, layers: [9] },
+  ],
+  injectionLayers: [9],
+  nativeSize: 128,
+};
+/** A distilled model's decoder. */
+const TINY = {
+  decoder: [
+    { stride: 32, layers: [0, 1] },
+    { stride: 16, layers: [2, 3] },
+    { stride: 8, layers: [4, 5] },
+  ],
+  injectionLayers: null,
+  nativeSize: 512,
+};
+
 /** A runner, and what its engine was asked for; `answers` are what `stylize` gives or throws, one after the other. */
-function start(answers, { mayLoad = async () => true } = {}) {
+function start(answers, { mayLoad = async () => true, info = INFO } = {}) {
   const asked = [];
   const engine = {
     device: async () => ({}),
     async load(loading) {
       asked.push(["load", loading.weights]);
-      return { layers: [3, 9], injectionLayers: [9] };
+      return info;
     },
     async stylize(request, options, listeners) {
       asked.push(["stylize", options.size]);
@@ -89,12 +109,32 @@ test("the same pictures are foretold as re-used, until something fails", async (
 test("layers that the model has chosen are the usual ones", async () => {
   const { runner, hooks } = start([styled]);
   const listed = job({ model: { id: "m", place: "page", injectionLayers: [3, 9] } });
-  assert.deepEqual(runner.layersOf(listed.model).injectionLayers, [3, 9], "as the list has it");
-  assert.equal(runner.layersOf(job().model).injectionLayers, null, "not known yet");
+  assert.deepEqual(runner.decoderOf(listed.model).injectionLayers, [3, 9], "as the list has it");
+  assert.deepEqual(runner.decoderOf(job().model), { ...STABLE_DIFFUSION, isGuess: true }, "not known yet");
   await runner.run(listed, hooks);
-  assert.deepEqual(runner.layersOf(listed.model), { layers: [3, 9], injectionLayers: [9] }, "as the model itself says");
+  assert.deepEqual(runner.decoderOf(listed.model), INFO, "as the model itself says");
   const isKept = (layers) => runner.forecast([job({ options: { ...job().options, layers } })]).photoKept;
   assert.deepEqual([isKept([9]), isKept(null), isKept([7, 8, 9, 10, 11]), isKept([3])], [true, true, false, false]);
+});
+
+test("layers that were chosen before anybody knew which there are become those that the model has", async () => {
+  const run = async (layers, changes = {}) => {
+    const { runner, hooks, engine, notices } = start([styled, styled], { info: TINY });
+    const asked = job({ options: { ...job().options, layers }, ...changes });
+    const { job: done } = await runner.run(asked, hooks);
+    assert.deepEqual(done.options.layers, engine.options.layers, "the result says what it was made with");
+    const told = runner.forecast([done]);
+    assert.equal(told.photoKept, true);
+    await runner.run(asked, hooks);
+    return [engine.options.layers, notices.length, notices[0] ?? null];
+  };
+  assert.deepEqual(await run(null), [null, 0, null]);
+  const decoder = { ...STABLE_DIFFUSION, isGuess: true };
+  assert.deepEqual(await run([9, 10, 11], { decoder }), [[4, 5], 0, null], "a preset's: the finest level");
+  assert.deepEqual(await run([7, 8, 9, 10, 11], { decoder }), [null, 0, null], "the usual ones");
+  assert.deepEqual(await run([0, 5], { decoder }), [[0, 5], 0, null], "the model's own numbers");
+  const missing = "This model has no layer 8, but 0 to 5: it is left out.";
+  assert.deepEqual(await run([4, 8], { decoder }), [[4], 2, missing]);
 });
 
 test("memory that runs out is met once, with a sentence; then the person is offered what else there is", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DEFAULTS, PRESETS, lookOf, presetOf } from "../../www/engine/presets.js";
+import { DEFAULTS, PRESETS, STABLE_DIFFUSION, lookOf, presetOf } from "../../www/engine/presets.js";
 import { fromFragment, toFragment } from "../../www/forms/share.js";
 
 const EVERYTHING = {
@@ -43,6 +43,13 @@ test("every setting survives a link", () => {
   assert.deepEqual(Object.keys(EVERYTHING.options).sort(), Object.keys(DEFAULTS).sort());
 });
 
+test("a link may name layers of any model", () => {
+  const { shared, problems } = fromFragment("#layers=5-2-2&gamma-layers=0_0.5-2_0.25");
+  assert.deepEqual(shared.options, { layers: [2, 5], gammaByLayer: { 0: 0.5, 2: 0.25 } });
+  assert.deepEqual(problems, []);
+  assert.deepEqual(fromFragment("#layers=").shared.options, { layers: [] });
+});
+
 test("a link holds only what differs, and reads well", () => {
   assert.equal(toFragment({ ...NOTHING, options: DEFAULTS }), "");
   assert.equal(
@@ -54,7 +61,7 @@ test("a link holds only what differs, and reads well", () => {
 
 test("what cannot be read gets a sentence, and the rest is kept", () => {
   const { shared, problems } = fromFragment(
-    "#gamma=7&steps=12&layers=1-2&flavour=mint&size=300&t-curve=wave-2&damping=&seed=-1",
+    "#gamma=7&steps=12&layers=1-b&flavour=mint&size=300&t-curve=wave-2&damping=&seed=-1",
   );
   assert.deepEqual(shared, { ...NOTHING, options: { steps: 12, size: 300 } });
   assert.equal(problems.length, 6);
@@ -75,6 +82,10 @@ test("hostile fragments never throw", () => {
     "#gamma-curve=cosine",
     "#gamma-curve=constructor-1",
     "#layers=--",
+    "#layers=9-100",
+    "#layers=1.5",
+    "#layers=-9",
+    "#gamma-layers=_0.5",
     "#%E0%A4%A=1",
     "#mix=&gamma-layers=",
   ]) {
@@ -94,8 +105,9 @@ test("each preset is recognised as itself, and own settings as none", () => {
     "balanced",
     "the version's own layers, chosen by hand",
   );
-  assert.equal(presetOf({ ...DEFAULTS, layers: [3, 4] }, [3, 4])?.id, "balanced", "the model's own layers");
-  assert.equal(presetOf({ ...DEFAULTS, layers: [7, 8, 9, 10, 11] }, [3, 4]), null);
+  const chosen = { ...STABLE_DIFFUSION, injectionLayers: [3, 4] };
+  assert.equal(presetOf({ ...DEFAULTS, layers: [3, 4] }, chosen)?.id, "balanced", "the model's own layers");
+  assert.equal(presetOf({ ...DEFAULTS, layers: [7, 8, 9, 10, 11] }, chosen), null);
 });
 
 test("the presets are what their descriptions say", () => {

@@ -2,16 +2,13 @@
 // what it re-uses; this follows its rules: an inversion serves again for the same picture, model, size, version, steps and
 // seed, if all layers wanted are among those it was made with.
 
-import { stepsOf, usualLayers } from "./presets.js";
+import { stepsOf } from "./presets.js";
 
 /**
  * @typedef {import("./presets.js").Options} Options
- * @typedef {{ model: string, options: Options, photo: string, styles: string[] }} Run `model`, `photo`, `styles` tell theirs apart,
- *   crops included
+ * @typedef {{ model: string, options: Options, layers: number[], photo: string, styles: string[] }} Run `model`, `photo`, `styles`
+ *   tell theirs apart, crops included; `layers` are those that are injected
  */
-
-/** @param {Options} options */
-const layersOf = ({ layers, preset, attnInjection }) => (attnInjection ? usualLayers(preset, layers) : []);
 
 /** What an inversion depends on beside its picture and layers. @param {Run} run */
 const basis = ({ model, options }) => {
@@ -24,10 +21,9 @@ export class KeptInversions {
 
   /** A run has succeeded. @param {Run} run */
   note(run) {
-    const serves = this.#last && this.#serves(run) ? this.#last.options : null;
     // An inversion that was re-used keeps the layers that it was made with.
-    const layers = [...new Set([...layersOf(run.options), ...(serves ? layersOf(serves) : [])])];
-    this.#last = { ...run, options: { ...run.options, layers, attnInjection: true } };
+    const kept = this.#last && this.#serves(run) ? this.#last.layers : [];
+    this.#last = { ...run, layers: [...new Set([...run.layers, ...kept])] };
   }
 
   /** The engine began anew. */
@@ -59,7 +55,7 @@ export class KeptInversions {
   /** @param {Run} run */
   #serves(run) {
     if (!this.#last || basis(this.#last) !== basis(run)) return false;
-    const had = layersOf(this.#last.options);
-    return layersOf(run.options).every((layer) => had.includes(layer));
+    const had = this.#last.layers;
+    return run.layers.every((layer) => had.includes(layer));
   }
 }

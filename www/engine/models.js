@@ -1,4 +1,7 @@
-// Which models the page offers, what names one that it does not list, and which of them are on this computer's disk.
+// Which models the page offers, which of them suits this computer, what names one that it does not list, and which of them are
+// on this computer's disk.
+
+import { STABLE_DIFFUSION } from "./presets.js";
 
 /**
  * @typedef {import("../styleid.js").KeptModel} KeptModel
@@ -11,12 +14,22 @@
  * @property {string} note
  * @property {string | null} licence null where only the model's own page says it
  * @property {number | null} bytes what loading it fetches, roughly; null where nobody knows yet
+ * @property {number} [parameters] weights without the text encoder's, where they are fewer than Stable Diffusion's
  * @property {ModelOptions["prediction"]} prediction null leaves it to the files
  * @property {WeightType} weights what to keep them as, unless the person chooses
  * @property {string} source what `loadModel` takes, or the name of what was picked
- * @property {number[]} [injectionLayers] where its makers chose layers for injection, so that they are shown before it is loaded
+ * @property {import("../styleid.js").LevelInfo[]} [decoder] layers of a listed model, so that they are shown before it is loaded
+ * @property {number[]} [injectionLayers] those that its makers chose for injection, if they did
+ * @property {number} [nativeSize] side of the pictures it was trained on, where it is not Stable Diffusion's
  * @property {"page" | "hub" | "web" | "files"} place where it comes from: with this page, the Hub, another address, this computer
  * @property {PickedFile[]} [picked]
+ * @typedef {object} Device what is known of the computer before anything runs on it
+ * @property {boolean} hasGpu that the browser lets the page use
+ * @property {boolean} isSoftware whether the processor plays the GPU
+ * @property {boolean} isPhone
+ * @property {number | null} maxBufferMiB the largest buffer of the GPU's; null where there is none
+ * @property {number | null} memoryGiB main memory, as the browser rounds it; null where it does not say
+ * @property {number | null} gpuBytes what the person lets a run take on the GPU; null leaves it to the page
  */
 
 /** The Hub and its content network: these hosts, and those below them. The pages' policies list the same. */
@@ -31,8 +44,16 @@ const HUB_PAGES = [...HUB_HOSTS, `www.${HUB_HOSTS[0]}`];
 /** Up to this many bytes a model is fetched without asking. */
 const ASK_ABOVE = 50e6;
 
+const GIB = 2 ** 30;
+
 /** Weights of a Stable Diffusion 1.x or 2.x without its text encoder, which is not kept: only one embedding of it is. */
 const PARAMETERS = 0.95e9;
+
+/** Beside its weights, what a run at 512 px keeps on the GPU at least, roughly; what it remembers may wait in main memory. */
+const BESIDE_WEIGHTS = 0.5 * GIB;
+
+/** Models whose numbers of weights differ by less are as good as each other. */
+const SAME_SIZE = 5e7;
 
 /** Bytes a weight; those of 8 and 4 bits come in groups of 32 with a scale of 16 bits. @type {Record<WeightType, number | null>} */
 const BYTES_PER_WEIGHT = { exact: null, f32: 4, f16: 2, q8: 34 / 32, q4: 18 / 32 };
@@ -47,11 +68,12 @@ export async function fetchModels(list) {
     throw new Error(`The list of models could not be fetched (HTTP ${response.status}): reload the page.`);
   /** @type {(Omit<Model, "place" | "source"> & { url?: string, source?: string })[]} */
   const models = await response.json();
-  return models.map(({ url, source, ...model }) =>
-    source
-      ? { ...model, source, place: "hub" }
-      : { ...model, source: folder(new URL(url ?? "", response.url)), place: "page" },
-  );
+  return models.map(({ url, source, ...model }) => {
+    const listed = { ...model, decoder: model.decoder ?? STABLE_DIFFUSION.decoder };
+    return source
+      ? { ...listed, source, place: "hub" }
+      : { ...listed, source: folder(new URL(url ?? "", response.url)), place: "page" };
+  });
 }
 
 /**
@@ -95,14 +117,14 @@ export function namedModel(text, base) {
 
 /** The model in what a person picked or dropped. @param {PickedFile[]} picked @returns {Model} */
 export function pickedModel(picked) {
-  const files = picked.filter(({ path }) => /\.(gguf|safetensors|json|txt)$/i.test(path));
+  const files = picked.filter(({ path }) => isWeights(path) || /\.(json|txt)$/i.test(path));
   const weights = files.filter(({ path }) => isWeights(path));
   const [first] = picked;
   const top = first?.path.includes("/") ? first.path.split("/")[0] : null;
   if (weights.length === 0) {
     const what = top ? `the folder “${top}”` : first ? `“${first.path}”` : "what you chose";
     throw new Error(
-      `There is no model in ${what}: choose a .gguf or .safetensors file, or a model's folder in the diffusers layout.`,
+      `There is no model in ${what}: choose a .gguf, .safetensors or .ckpt file, or a model's folder in the diffusers layout.`,
     );
   }
   const others = weights.length - 1;
@@ -122,7 +144,28 @@ export function pickedModel(picked) {
 }
 
 /** @param {string} path */
-export const isWeights = (path) => /\.(gguf|safetensors)$/i.test(path);
+export const isWeights = (path) => /\.(gguf|safetensors|ckpt|pt|pth|bin)$/i.test(path);
+
+/**
+ * Parameters of an address that tell one file from another and are no secret; a model is kept under these and the path, as the
+ * crate does.
+ */
+const TELLING =
+  "export file filename filepath format fp id modelversionid name path ref rev revision size type variant versionid".split(
+    " ",
+  );
+
+/** What a file at an address is kept under: no name, no password, no token, no signature. @param {string} url */
+export function identityOf(url) {
+  const [plain] = url.split(/[?#]/);
+  const shown = plain.replace(/^([^:]+:\/\/)[^/]*@/, "$1");
+  const query = url.replace(/#.*/, "").split("?").slice(1).join("?");
+  const telling = query.split("&").filter((parameter) => {
+    const [key, ...value] = parameter.split("=");
+    return TELLING.includes(key.toLowerCase()) && value.join("=").length <= 200;
+  });
+  return telling.length > 0 ? `${shown}?${telling.join("&")}` : shown;
+}
 
 /**
  * Takes apart what names a model elsewhere, as the crate does.
@@ -196,7 +239,7 @@ export function keptCopy(model, weights, kept, hub = null) {
   if (!reference) return null;
   const [origin, revision, file] =
     "url" in reference
-      ? [reference.url, "", ""]
+      ? [identityOf(reference.url), "", ""]
       : [hub ? `${hub}/${reference.repo}` : reference.repo, reference.revision, reference.path];
   const isIt = (/** @type {KeptModel} */ one) =>
     one.origin === origin && (one.revision ?? "") === revision && (one.file ?? "") === file && one.weights === weights;
@@ -208,10 +251,43 @@ export const needsConsent = (model, kept) =>
   model.place !== "files" && !kept?.complete && (model.bytes === null || model.bytes > ASK_ABOVE);
 
 /** Bytes that keeping it takes, roughly; null where nobody knows. @param {Model} model @param {WeightType} weights */
-export function bytesKept({ bytes, place }, weights) {
+export function bytesKept({ bytes, place, parameters }, weights) {
   const each = BYTES_PER_WEIGHT[weights];
   if (each === null || (place === "page" && bytes !== null)) return bytes;
-  return PARAMETERS * each;
+  return (parameters ?? PARAMETERS) * each;
+}
+
+/**
+ * Bytes that a run at 512 px may well take on a GPU, by what little browsers tell.
+ * @param {Device} device
+ */
+function roomOn({ hasGpu, isSoftware, isPhone, maxBufferMiB, memoryGiB, gpuBytes }) {
+  if (!hasGpu || isSoftware) return 0;
+  const rooms = [gpuBytes ?? Infinity];
+  // A phone ends a page that takes much; one that says nothing of its memory ends it at 1.5 GB.
+  if (isPhone) rooms.push((memoryGiB ?? 0) >= 6 ? GIB : 0);
+  // Main memory holds what the GPU does not, and is mostly the same where memory is short.
+  if (memoryGiB !== null && memoryGiB < 8) rooms.push(memoryGiB < 2 ? 0 : memoryGiB < 4 ? GIB : 1.25 * GIB);
+  // No more than every GPU promises: an old or a small one.
+  if (maxBufferMiB !== null && maxBufferMiB <= 256) rooms.push(1.25 * GIB);
+  return Math.min(...rooms);
+}
+
+/**
+ * The model that suits a computer best: of those with at least 8 bits the one with the most weights that fits, and the
+ * smallest download of these; what comes with the page where none fits.
+ * @param {Model[]} models @param {Device} device @returns {Model | null} null for a list without any of these
+ */
+export function recommended(models, device) {
+  const room = roomOn(device);
+  const needs = (/** @type {Model} */ model) => (bytesKept(model, model.weights) ?? Infinity) + BESIDE_WEIGHTS;
+  const sizeOf = (/** @type {Model} */ { parameters = PARAMETERS }) => Math.round(parameters / SAME_SIZE);
+  // Larger pictures take several times the memory and time: nobody's first choice.
+  const isPlain = (/** @type {Model} */ { place, weights, nativeSize = 512 }) =>
+    place === "hub" && weights !== "q4" && nativeSize <= 512;
+  const fitting = models.filter((model) => model.bytes !== null && isPlain(model) && needs(model) <= room);
+  fitting.sort((a, b) => sizeOf(b) - sizeOf(a) || Number(a.bytes) - Number(b.bytes));
+  return fitting[0] ?? models.find(({ place }) => place === "page") ?? null;
 }
 
 /** @param {Model} model @param {string | null} hub @returns {string} whom the person gets it from */

@@ -1,8 +1,15 @@
-// The parameters' values when nobody has touched them, and the named looks that set several of them at once.
+// The parameters' values when nobody has touched them, the named looks that set several of them at once, and which layers of a
+// model's decoder that means.
 
 /**
  * @typedef {Required<import("../styleid.js").Options>} Options
- * @typedef {{ id: string, name: string, note: string, options: Partial<Options> }} Preset
+ * @typedef {{ id: string, name: string, note: string, options: Partial<Options>, finestLevels?: number }} Preset with
+ *   `finestLevels`, all layers at so many of the decoder's levels are injected
+ * @typedef {object} Decoder what is known of a model's layers
+ * @property {import("../styleid.js").LevelInfo[]} decoder its levels with self-attention, from the coarsest to the finest
+ * @property {number[] | null} injectionLayers those that its makers chose
+ * @property {number} nativeSize pixels along each side of the pictures that it was trained on
+ * @property {boolean} [isGuess] nobody knows before it is loaded
  */
 
 /** @type {Options} */
@@ -26,23 +33,34 @@ export const DEFAULTS = {
   previewEvery: 0,
 };
 
+/** What a model is taken to be until it says otherwise. @type {Decoder} */
+export const STABLE_DIFFUSION = {
+  decoder: [
+    { stride: 32, layers: [3, 4, 5] },
+    { stride: 16, layers: [6, 7, 8] },
+    { stride: 8, layers: [9, 10, 11] },
+  ],
+  injectionLayers: null,
+  nativeSize: 512,
+};
+
 /**
- * What an empty field stands for in each version, where the model does not say otherwise: shown as placeholder, never sent, so
- * that the crate alone decides.
+ * What an empty field stands for in each version: shown, and never sent, so that the crate alone decides. Of the layers at
+ * the two finest levels, as many as `skipped` are left out.
  */
 export const VERSIONS = {
-  diffusers: { steps: 20, layers: [7, 8, 9, 10, 11] },
-  ldm: { steps: 50, layers: [6, 7, 8, 9, 10, 11] },
+  diffusers: { steps: 20, skipped: 1 },
+  ldm: { steps: 50, skipped: 0 },
 };
+
+/** Where the two finest levels begin, among a decoder's levels. */
+const FINEST = -2;
 
 /** The steps of a run. @param {Pick<Options, "steps" | "preset">} options */
 export const stepsOf = ({ steps, preset }) => steps ?? VERSIONS[preset].steps;
 
 /** The most paintings that the engine blends. */
 export const MOST_STYLES = 4;
-
-/** Decoder layers of the family that have self-attention; a loaded model may have fewer. */
-export const LAYERS = [3, 4, 5, 6, 7, 8, 9, 10, 11];
 
 /** The settings that make up a look; the others say how large, how fine and how fast. @type {(keyof Options)[]} */
 const LOOK = [
@@ -77,8 +95,9 @@ export const PRESETS = [
   {
     id: "texture",
     name: "Subtle texture",
-    note: "Only the finest layers, 9 to 11: strokes and grain, hardly any forms.",
-    options: { layers: [9, 10, 11] },
+    note: "Only the finest layers, in Stable Diffusion 9 to 11: strokes and grain, hardly any forms.",
+    options: {},
+    finestLevels: 1,
   },
   {
     id: "no-colour",
@@ -100,24 +119,93 @@ export const PRESETS = [
   },
 ];
 
-/** What a preset asks for. @param {Preset} preset @returns {Partial<Options>} all of a look's settings */
-export const lookOf = ({ options }) =>
-  Object.fromEntries(LOOK.map((name) => [name, options[name] !== undefined ? options[name] : DEFAULTS[name]]));
+/**
+ * What a preset asks for.
+ * @param {Preset} preset @param {Decoder} [model] whose layers are meant
+ * @returns {Partial<Options>} all of a look's settings
+ */
+export function lookOf({ options, finestLevels }, model = STABLE_DIFFUSION) {
+  const layers = finestLevels ? layersOf({ decoder: model.decoder.slice(-finestLevels) }) : null;
+  const asked = { ...DEFAULTS, ...options, layers };
+  return Object.fromEntries(LOOK.map((name) => [name, asked[name]]));
+}
 
-/** The layers where nobody asks for others. @param {Options["preset"]} version @param {number[] | null} ofModel the model's own choice */
-export const usualLayers = (version, ofModel) => ofModel ?? VERSIONS[version].layers;
+/** All layers of a decoder that have self-attention. @param {Pick<Decoder, "decoder">} model */
+export const layersOf = ({ decoder }) => decoder.flatMap(({ layers }) => layers);
+
+/** The layers where nobody asks for others. @param {Options["preset"]} version @param {Decoder} model */
+export const usualLayers = (version, { decoder, injectionLayers }) =>
+  injectionLayers ?? layersOf({ decoder: decoder.slice(FINEST) }).slice(VERSIONS[version].skipped);
 
 /**
  * The preset whose look these settings are.
- * @param {Options} options @param {number[] | null} [ofModel] the model's own choice of layers
+ * @param {Options} options @param {Decoder} [model] whose layers are meant
  * @returns {Preset | null} null for settings of one's own
  */
-export function presetOf(options, ofModel = null) {
+export function presetOf(options, model = STABLE_DIFFUSION) {
   const look = (/** @type {Partial<Options>} */ of) => JSON.stringify(LOOK.map((name) => of[name] ?? null));
-  const wanted = look({ ...options, layers: ownLayers(options, ofModel) });
-  return PRESETS.find((preset) => look(lookOf(preset)) === wanted) ?? null;
+  const wanted = look({ ...options, layers: ownLayers(options, model) });
+  return PRESETS.find((preset) => look(lookOf(preset, model)) === wanted) ?? null;
 }
 
-/** The layers where they are not the usual ones anyway. @param {Options} options @param {number[] | null} ofModel */
-const ownLayers = ({ preset, layers }, ofModel) =>
-  layers && String(layers) !== String(usualLayers(preset, ofModel)) ? layers : null;
+/** The layers where they are not the usual ones anyway. @param {Pick<Options, "preset" | "layers">} options @param {Decoder} model */
+export const ownLayers = ({ preset, layers }, model) =>
+  layers && String(layers) !== String(usualLayers(preset, model)) ? layers : null;
+
+/**
+ * The layers for another model than the one they were chosen for: a preset's and the usual ones are the same levels there,
+ * and numbers that a person gave stay what they are.
+ * @param {Options} options @param {Decoder} from @param {Decoder} to @returns {number[] | null}
+ */
+export function layersFor(options, from, to) {
+  if (!ownLayers(options, from)) return null;
+  const preset = presetOf(options, from);
+  return preset?.finestLevels ? (lookOf(preset, to).layers ?? null) : options.layers;
+}
+
+/**
+ * What a model has of the layers that are asked for.
+ * @template {Pick<Options, "layers" | "gammaByLayer">} T
+ * @param {T} options @param {Decoder} model
+ * @returns {{ options: T, problem: string | null }} with the layers that it has, or its usual ones where it has none of them;
+ *   and what was left out, as a sentence
+ */
+export function fitLayers(options, model) {
+  const there = layersOf(model);
+  const { layers, gammaByLayer } = options;
+  const gammas = Object.entries(gammaByLayer ?? {}).filter(([layer]) => there.includes(Number(layer)));
+  const asked = [...(layers ?? []), ...Object.keys(gammaByLayer ?? {}).map(Number)];
+  const missing = [...new Set(asked)].filter((layer) => !there.includes(layer)).sort((a, b) => a - b);
+  if (model.isGuess || missing.length === 0) return { options, problem: null };
+  const left = layers?.filter((layer) => there.includes(layer)) ?? [];
+  const hasNone = layers !== null && layers.length > 0 && left.length === 0;
+  const what = hasNone ? "its usual ones are taken" : missing.length === 1 ? "it is left out" : "they are left out";
+  return {
+    options: {
+      ...options,
+      layers: layers === null || hasNone ? null : left,
+      gammaByLayer: gammas.length > 0 ? Object.fromEntries(gammas) : null,
+    },
+    problem: `This model has no ${missing.length === 1 ? "layer" : "layers"} ${list(missing)}, but ${list(there)}: ${what}.`,
+  };
+}
+
+/** @param {number[]} numbers ascending; of three and more in a row, only the first and last are named */
+function list(numbers) {
+  /** @type {number[][]} */
+  const runs = [];
+  for (const number of numbers) {
+    const last = runs.at(-1);
+    if (last && last[last.length - 1] === number - 1) last.push(number);
+    else runs.push([number]);
+  }
+  const parts = runs.flatMap((run) => (run.length > 2 ? [`${run[0]} to ${run[run.length - 1]}`] : run.map(String)));
+  return parts.length > 1 ? `${parts.slice(0, -1).join(", ")} and ${parts[parts.length - 1]}` : (parts[0] ?? "none");
+}
+
+/** How large a level is, for people. @param {number} stride @param {number | null} size of the picture; null where nobody knows yet */
+export function levelSize(stride, size) {
+  if (size === null) return `cells of ${stride} px`;
+  const side = Math.ceil(size / stride);
+  return `${side} × ${side}`;
+}

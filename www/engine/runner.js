@@ -3,7 +3,7 @@
 import { adviceAfter } from "./recovery.js";
 import { KeptInversions } from "./kept-inversions.js";
 import { estimate, knownPace, learnPace, paceKey } from "./pace.js";
-import { LAYERS, stepsOf } from "./presets.js";
+import { STABLE_DIFFUSION, fitLayers, layersFor, stepsOf, usualLayers } from "./presets.js";
 import { RunProgress } from "./progress.js";
 
 /**
@@ -29,7 +29,8 @@ import { RunProgress } from "./progress.js";
  * @property {boolean} hasNoPreview neither the browser nor the crate could make something to show
  * @typedef {{ picture: Picture, crop: Crop | null, weight: number, mask: Blob | null }} Style
  * @typedef {{ photo: Picture, crop: Crop | null, styles: Style[], options: Options, model: Model, loading: ModelOptions,
- *   fragment: string }} Job as everything was when the person said go; `fragment` is the link to its settings
+ *   fragment: string, decoder?: import("./presets.js").Decoder }} Job as everything was when the person said go; `fragment` is
+ *   the link to its settings, `decoder` that whose layers they mean, if it is not the model's own
  * @typedef {{ job: Job, styled: Stylized, reused: boolean }} Outcome the job as it was done at last
  * @typedef {ReturnType<RunProgress["update"]>} State
  * @typedef {object} Hooks
@@ -85,9 +86,16 @@ export class Runner {
     this.#isKept = isKept;
   }
 
-  /** The layers of a model and its choice of them, as far as that is known before it is loaded. @param {Model} model */
-  layersOf({ id, injectionLayers }) {
-    return this.#met.get(id) ?? { layers: LAYERS, injectionLayers: injectionLayers ?? null };
+  /** A model's layers, as far as they are known before it is loaded. @param {Model} model @returns {import("./presets.js").Decoder} */
+  decoderOf({ id, decoder, injectionLayers, nativeSize }) {
+    const met = this.#met.get(id);
+    if (met) return met;
+    return {
+      decoder: decoder ?? STABLE_DIFFUSION.decoder,
+      injectionLayers: injectionLayers ?? null,
+      nativeSize: nativeSize ?? STABLE_DIFFUSION.nativeSize,
+      isGuess: decoder === undefined,
+    };
   }
 
   /** What jobs done one after the other will re-use, and how long they will take. @param {Job[]} jobs at least one */
@@ -168,18 +176,23 @@ export class Runner {
     };
     const previewEvery = Math.max(1, Math.round(steps / PREVIEWS));
     try {
+      const meant = job.decoder ?? this.decoderOf(model);
       this.#isLoading = true;
       const info = await this.#engine.load(loading, model.picked ?? [], listeners);
       this.#isLoading = false;
       this.#met.set(model.id, info);
       onLoaded(info, job);
-      const request = await requestOf(job);
-      const styled = await this.#engine.stylize(request, { ...options, previewEvery }, { ...listeners, onPreview });
-      this.#kept.note(this.#run(job));
+      // What was asked for before anybody knew which layers there are.
+      const { options: fitting, problem } = fitLayers({ ...options, layers: layersFor(options, meant, info) }, info);
+      if (problem) onNotice(problem);
+      const done = { ...job, options: fitting, decoder: info };
+      const request = await requestOf(done);
+      const styled = await this.#engine.stylize(request, { ...fitting, previewEvery }, { ...listeners, onPreview });
+      this.#kept.note(this.#run(done));
       this.#warm.add(key);
       learnPace(key, progress.measured);
       // Without an inversion there are only the reverse steps.
-      return { job, styled, reused: styled.unetCalls <= steps };
+      return { job: done, styled, reused: styled.unetCalls <= steps };
     } catch (error) {
       this.forget(); // what a run that was ended leaves behind is not known here
       throw error;
@@ -194,10 +207,11 @@ export class Runner {
 
   /** @param {Job} job */
   #run({ loading, model, options, photo, crop, styles }) {
-    const layers = options.layers ?? this.layersOf(model).injectionLayers;
+    const layers = options.layers ?? usualLayers(options.preset, this.decoderOf(model));
     return {
       model: modelKey(model, loading),
-      options: { ...options, layers },
+      options,
+      layers: options.attnInjection ? layers : [],
       photo: identity(photo, crop),
       styles: styles.map((style) => identity(style.picture, style.crop)),
     };

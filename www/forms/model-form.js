@@ -24,6 +24,14 @@ const WEIGHT_NOTES = {
 
 const PREDICTIONS = { epsilon: "the noise (ε)", v_prediction: "the velocity (v)" };
 
+/** A model in the list. @param {Model} model @param {boolean} isRecommended */
+export function modelTitle({ name, bytes, place }, isRecommended) {
+  const parts = [place === "files" ? `${name} (yours)` : name];
+  if (place !== "files" && bytes !== null) parts.push(formatBytes(bytes));
+  if (isRecommended) parts.push("suits this computer");
+  return parts.join(" · ");
+}
+
 /** What there is to know before a model is loaded. @param {Model} model @param {KeptModel | null} copy @param {string | null} hub */
 export function modelFacts(model, copy, hub) {
   const { bytes, place } = model;
@@ -40,6 +48,7 @@ export function modelFacts(model, copy, hub) {
 export class ModelForm {
   /** @type {Model[]} */ models = [];
   /** @type {KeptModel[]} */ #kept = [];
+  /** The id of the model that suits this computer. @type {string | null} */ #recommended = null;
   #root;
   #hub;
   #weights;
@@ -81,12 +90,16 @@ export class ModelForm {
   offer(models, selected) {
     this.models = models;
     this.#select("model").replaceChildren(
-      ...models.map(({ id, name, bytes, place }) => {
-        const size = bytes === null ? "" : ` · ${formatBytes(bytes)}`;
-        return new Option(place === "files" ? `${name} (yours)` : name + size, id, false, id === selected.id);
-      }),
+      ...models.map((model) => new Option(this.#title(model), model.id, false, model.id === selected.id)),
     );
     this.#choose();
+  }
+
+  /** Marks the model that suits this computer. @param {Model | null} model */
+  recommend(model) {
+    this.#recommended = model?.id ?? null;
+    const { options } = this.#select("model");
+    for (const [i, each] of this.models.entries()) options[i].textContent = this.#title(each);
   }
 
   /**
@@ -158,6 +171,11 @@ export class ModelForm {
     } catch (error) {
       this.#complain(error instanceof Error ? error.message : String(error));
     }
+  }
+
+  /** @param {Model} model */
+  #title(model) {
+    return modelTitle(model, model.id === this.#recommended);
   }
 
   /** @param {string} text */

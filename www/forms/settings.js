@@ -1,32 +1,50 @@
 // The parameters form: the engine's options into its fields and out of them, the presets, and what depends on what.
 
 import { curvePoints, drawCurve } from "./curve.js";
-import { DEFAULTS, LAYERS, PRESETS, VERSIONS, lookOf, presetOf, stepsOf, usualLayers } from "../engine/presets.js";
+import {
+  DEFAULTS,
+  PRESETS,
+  STABLE_DIFFUSION,
+  VERSIONS,
+  fitLayers,
+  layersFor,
+  layersOf,
+  levelSize,
+  lookOf,
+  presetOf,
+  stepsOf,
+  usualLayers,
+} from "../engine/presets.js";
 
-/** @typedef {import("../engine/presets.js").Options} Options @typedef {import("../styleid.js").Curve} Curve */
+/**
+ * @typedef {import("../engine/presets.js").Decoder} Decoder
+ * @typedef {import("../engine/presets.js").Options} Options
+ * @typedef {import("../styleid.js").Curve} Curve
+ * @typedef {import("../styleid.js").LevelInfo} LevelInfo
+ */
 
 /** The most steps that a drawing of a curve marks. */
 const MOST_DRAWN = 50;
-/** What the layers do, in chips of their own group. @type {[name: string, layers: number[]][]} */
-const LAYER_GROUPS = [
-  ["Shapes", [3, 4, 5]],
-  ["Forms and strokes", [6, 7, 8]],
-  ["Texture", [9, 10, 11]],
-];
+/** What the layers of a decoder's levels do, from the finest; those of all others do what the last of these do. */
+const DUTIES = ["texture", "strokes", "shapes"];
 
 export class Settings {
   #form;
-  /** @type {HTMLInputElement[]} */ #layers = [];
+  /** Those of the model, by their boxes. @type {HTMLInputElement[]} */ #layers = [];
   /** @type {Map<number, HTMLInputElement>} */ #layerGammas = new Map();
-  #ownLayers = false;
-  /** The model's choice. @type {number[] | null} */ #modelLayers = null;
+  /** Sizes of the decoder's levels, and where they are said. @type {[stride: number, place: HTMLElement][]} */ #levels =
+    [];
+  #model = STABLE_DIFFUSION;
+  /** What was asked for, whether the model has it or not: numbers of layers; null for the usual ones. @type {number[] | null} */
+  #wanted = null;
+  /** Layers' own starts of γ, as they were set last. @type {Record<string, number>} */ #gammas = {};
+  /** What of it the model lacks, as a sentence. @type {string | null} */ #missing = null;
 
   /** @param {HTMLFormElement} form holding the elements marked `data-part` */
   constructor(form) {
     this.#form = form;
     this.#part("presets").append(...PRESETS.map(presetChip));
-    this.#part("layers").append(...LAYER_GROUPS.map(([name, layers]) => this.#layerGroup(name, layers)));
-    this.#part("layer-gammas").append(...LAYERS.map((layer) => this.#layerGamma(layer)));
+    this.#makeLayers();
     for (const chip of form.querySelectorAll("input[name=look]")) {
       chip.addEventListener("input", () => this.#choosePreset(/** @type {HTMLInputElement} */ (chip).value));
     }
@@ -39,13 +57,20 @@ export class Settings {
   }
 
   /**
-   * Greys out the layers that the model does not have, and ticks those that it has chosen itself.
-   * @param {Pick<import("../styleid.js").ModelInfo, "layers" | "injectionLayers">} info
+   * Shows the layers that a model has. What a preset or the version chose is chosen again; numbers that the person gave stay.
+   * @param {Decoder} model
    */
-  setModel({ layers, injectionLayers }) {
-    this.#modelLayers = injectionLayers;
-    for (const box of this.#layers) box.disabled = !layers.includes(Number(box.value));
+  setModel(model) {
+    const before = this.#model;
+    this.#wanted = layersFor({ ...this.read(), layers: this.#wanted }, before, model);
+    this.#model = model;
+    if (JSON.stringify(model.decoder) !== JSON.stringify(before.decoder)) this.#makeLayers();
     this.#refresh();
+  }
+
+  /** What the model has not of the layers that were asked for, as a sentence; null where it has all. */
+  get missing() {
+    return this.#missing;
   }
 
   /** The first wrong field as one sentence, and the focus on it; null where all are well. @returns {string | null} */
@@ -67,7 +92,7 @@ export class Settings {
     return {
       preset: this.#version(),
       steps: this.#number("steps"),
-      layers: this.#ownLayers ? this.#activeLayers() : null,
+      layers: this.#wanted && fitLayers({ layers: this.#wanted, gammaByLayer: null }, this.#model).options.layers,
       initAdain: this.#isChecked("initAdain"),
       attnInjection: this.#isChecked("attnInjection"),
       vaeSample: this.#number("vaeSample"),
@@ -115,12 +140,10 @@ export class Settings {
       set(`${name}Curve`, curve?.curve ?? "constant");
       set(`${name}End`, curve?.end ?? (name === "gamma" ? 0.375 : 1));
     }
-    this.#ownLayers = options.layers !== null;
-    for (const box of this.#layers) if (options.layers) box.checked = options.layers.includes(Number(box.value));
+    this.#wanted = options.layers;
     check("ownGammas", options.gammaByLayer !== null);
-    for (const [layer, slider] of this.#layerGammas) {
-      slider.value = String(options.gammaByLayer?.[layer] ?? options.gamma);
-    }
+    this.#gammas = { ...options.gammaByLayer };
+    for (const [layer, slider] of this.#layerGammas) slider.value = String(this.#gammas[layer] ?? options.gamma);
     this.#refresh();
     this.#form.dispatchEvent(new Event("change", { bubbles: true }));
   }
@@ -136,16 +159,13 @@ export class Settings {
   /** @param {string} id */
   #choosePreset(id) {
     const preset = PRESETS.find((each) => each.id === id);
-    if (preset) this.write({ ...this.read(), ...lookOf(preset) });
+    if (preset) this.write({ ...this.read(), ...lookOf(preset, this.#model) });
   }
 
   #refresh() {
     const version = VERSIONS[this.#version()];
     /** @type {HTMLInputElement} */ (this.#field("steps")).placeholder = String(version.steps);
-    if (!this.#ownLayers) {
-      const usual = usualLayers(this.#version(), this.#modelLayers);
-      for (const box of this.#layers) box.checked = usual.includes(Number(box.value));
-    }
+    this.#showLayers();
     for (const output of this.#form.querySelectorAll("output[for]")) {
       const { value } = /** @type {HTMLInputElement} */ (this.#form.querySelector(`#${output.getAttribute("for")}`));
       output.textContent = Number(value).toFixed(2);
@@ -160,7 +180,7 @@ export class Settings {
     this.#showCurve("temperature", "T");
 
     const options = this.read();
-    const preset = presetOf(options, this.#modelLayers);
+    const preset = presetOf(options, this.#model);
     for (const chip of /** @type {NodeListOf<HTMLInputElement>} */ (this.#form.querySelectorAll("input[name=look]"))) {
       chip.checked = chip.value === preset?.id;
     }
@@ -186,28 +206,65 @@ export class Settings {
     return curve === "constant" ? null : { curve, end: this.#number(`${name}End`) ?? 0 };
   }
 
-  #activeLayers() {
-    return this.#layers.filter((box) => box.checked && !box.disabled).map((box) => Number(box.value));
+  /** Ticks the layers that a run injects, and says what else was asked for. */
+  #showLayers() {
+    const gammaByLayer = this.#isChecked("ownGammas") ? this.#gammas : null;
+    const { options, problem } = fitLayers({ layers: this.#wanted, gammaByLayer }, this.#model);
+    const ticked = options.layers ?? usualLayers(this.#version(), this.#model);
+    for (const box of this.#layers) box.checked = ticked.includes(Number(box.value));
+    this.#missing = problem;
+    const place = this.#part("layers-missing");
+    if (place.textContent !== (problem ?? "")) place.textContent = problem;
+
+    const chosen = this.#field("size").value;
+    const size = chosen === "native" ? this.#model.nativeSize : chosen === "keep" ? null : Number(chosen);
+    for (const [stride, place] of this.#levels) place.textContent = levelSize(stride, size);
   }
 
-  /** @param {string} name @param {number[]} layers */
-  #layerGroup(name, layers) {
+  #activeLayers() {
+    return this.#layers.filter((box) => box.checked).map((box) => Number(box.value));
+  }
+
+  /** Takes the ticked layers, and those asked for that only the loaded model will show, if it has them. */
+  #chooseLayers() {
+    const shown = layersOf(this.#model);
+    const unseen = this.#model.isGuess ? (this.#wanted ?? []).filter((layer) => !shown.includes(layer)) : [];
+    this.#wanted = [...unseen, ...this.#activeLayers()].sort((a, b) => a - b);
+  }
+
+  /** A box and a γ of its own for each of the model's layers. */
+  #makeLayers() {
+    const focused = this.#layers.find((box) => box === document.activeElement)?.value;
+    this.#layers = [];
+    this.#levels = [];
+    this.#layerGammas.clear();
+    const { decoder } = this.#model;
+    const groups = decoder.map((level, index) => this.#layerGroup(level, DUTIES[decoder.length - 1 - index]));
+    this.#part("layers").replaceChildren(...groups);
+    this.#part("layer-gammas").replaceChildren(...layersOf(this.#model).map((layer) => this.#layerGamma(layer)));
+    this.#layers.find((box) => box.value === focused)?.focus();
+  }
+
+  /** @param {LevelInfo} level @param {string} [duty] */
+  #layerGroup({ stride, layers }, duty = DUTIES[DUTIES.length - 1]) {
     const group = document.createElement("div");
     group.className = "chips";
     const title = document.createElement("span");
     title.className = "chips-title";
-    title.textContent = `${layers[0]}–${layers[layers.length - 1]} ${name.toLowerCase()}`;
+    const size = document.createElement("span");
+    this.#levels.push([stride, size]);
+    title.append(size, `, ${duty}`);
     group.append(title);
     for (const layer of layers) {
       const box = document.createElement("input");
       Object.assign(box, { type: "checkbox", name: "layers", value: String(layer) });
       const label = document.createElement("label");
       label.className = "chip";
-      label.title = name;
+      label.title = duty;
       label.append(box, ` ${layer}`);
       group.append(label);
       this.#layers.push(box);
-      box.addEventListener("input", () => (this.#ownLayers = true)); // before the form hears of it
+      box.addEventListener("input", () => this.#chooseLayers()); // before the form hears of it
     }
     return group;
   }
@@ -219,6 +276,8 @@ export class Settings {
     const id = `layer-gamma-${layer}`;
     label.htmlFor = id; // an output can have a label too, and comes first
     Object.assign(slider, { id, type: "range", min: "0", max: "1", step: "any", name: "layerGamma" });
+    slider.value = String(this.#gammas[layer] ?? this.#number("gamma") ?? DEFAULTS.gamma);
+    slider.addEventListener("input", () => (this.#gammas[layer] = Number(slider.value)));
     const output = document.createElement("output");
     output.htmlFor.add(id);
     label.append(`Layer ${layer}: `, output, slider);

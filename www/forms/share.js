@@ -2,7 +2,7 @@
 // named in a sentence, and everything else of the link is kept.
 
 import { WEIGHT_TYPES } from "../engine/models.js";
-import { DEFAULTS, LAYERS, MOST_STYLES, VERSIONS } from "../engine/presets.js";
+import { DEFAULTS, MOST_STYLES, VERSIONS } from "../engine/presets.js";
 import { CURVE_NAMES } from "./curve.js";
 
 /**
@@ -52,15 +52,16 @@ const curve = (min, max) => ({
   },
   expects: `a curve and its end, such as cosine-${min === 0 ? 0.375 : 1}`,
 });
+/** A decoder layer by its number; which of them there are depends on the model. */
+const layer = number(0, 99, true);
 /** @type {Kind} */
 const layers = {
   write: (value) => value.join("-"),
   read: (text) => {
-    const list = text === "" ? [] : text.split("-").map(Number);
-    const sorted = [...new Set(list)].sort((a, b) => a - b);
-    return sorted.every((layer) => LAYERS.includes(layer)) ? sorted : undefined;
+    const list = text === "" ? [] : text.split("-").map(layer.read);
+    return list.includes(undefined) ? undefined : [...new Set(list)].sort((a, b) => a - b);
   },
-  expects: "layers from 3 to 11, such as 9-10-11",
+  expects: "numbers of layers, such as 9-10-11",
 };
 /** @type {Kind} */
 const byLayer = {
@@ -71,9 +72,9 @@ const byLayer = {
   read: (text) => {
     const pairs = text.split("-").map((pair) => pair.split("_"));
     const fits = pairs.every(
-      ([layer, gamma = ""]) => LAYERS.includes(Number(layer)) && number(0, 1).read(gamma) !== undefined,
+      ([name, gamma = ""]) => layer.read(name) !== undefined && number(0, 1).read(gamma) !== undefined,
     );
-    return fits ? Object.fromEntries(pairs.map(([layer, gamma]) => [String(Number(layer)), Number(gamma)])) : undefined;
+    return fits ? Object.fromEntries(pairs.map(([name, gamma]) => [String(Number(name)), Number(gamma)])) : undefined;
   },
   expects: "layers with their γ, such as 6_0.75-7_0.6",
 };

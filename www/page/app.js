@@ -12,7 +12,7 @@ import { History, HistoryView } from "../results/history.js";
 import { MaskDialog } from "../pictures/mask-painter.js";
 import { measure } from "../engine/measure.js";
 import { ModelForm } from "../forms/model-form.js";
-import { fetchModels, needsConsent, readQuery, selectModel } from "../engine/models.js";
+import { fetchModels, needsConsent, readQuery, recommended, selectModel } from "../engine/models.js";
 import { Notifications, titleProgress } from "./notify.js";
 import { goOffline } from "./offline.js";
 import { droppedFiles, isModelDrop } from "../engine/picked.js";
@@ -80,13 +80,18 @@ const blend = new BlendForm(element("blend"), {
   masks: new MaskDialog(dialog("mask-dialog")),
   onChange: () => workshop.foretell(),
 });
-const gpu = new GpuForm(element("gpu"), { onChange: () => workshop.foretell() });
+const gpu = new GpuForm(element("gpu"), {
+  onChange() {
+    recommend();
+    workshop.foretell();
+  },
+});
 const modelForm = new ModelForm(element("models"), {
   hub,
   weights,
   gpu,
   onSelect: (name) => bar.say(`The model ${name} is selected.`),
-  onChoose: (model) => settings.setModel(runner.layersOf(model)),
+  onChoose: (model) => settings.setModel(runner.decoderOf(model)),
 });
 const consent = new Consent(dialog("consent"));
 const storage = new StoragePanel(element("storage"), {
@@ -191,12 +196,12 @@ function useEntry({ photo: picture, crop, styles, options, model, loading, fragm
     if (style.mask) picture.masks.set(style.picture.id, style.mask);
     else picture.masks.delete(style.picture.id);
   }
-  settings.write(options);
   const shared = fromFragment(fragment)?.shared;
   photo.restore([picture]);
   painting.restore(styles.map((style) => style.picture));
   blend.write({ several: shared?.several ?? "each", mix: styles.map(({ weight }) => weight) });
   modelForm.select(model, { weights: loading.weights, prediction: shared?.prediction ?? null });
+  settings.write(options); // its layers are that model's
   workshop.foretell();
   bar.say("The pictures and settings of that result are back.");
 }
@@ -215,8 +220,6 @@ function openLink() {
   const link = fromFragment(location.hash);
   if (!link) return "";
   const { shared, problems } = link;
-  settings.write(shared.options);
-  blend.write(shared);
   const named = shared.model === null ? null : selectModel(modelForm.models, shared.model, document.baseURI);
   if (named?.problem) problems.push(named.problem.replace("The address", "The link"));
   else if (named) modelForm.offer(named.models, named.selected);
@@ -224,6 +227,9 @@ function openLink() {
   if (model && !named?.problem) {
     modelForm.select(model, { weights: shared.weights ?? weights ?? model.weights, prediction: shared.prediction });
   }
+  settings.write(shared.options); // its layers are that model's
+  blend.write(shared);
+  if (settings.missing) problems.push(settings.missing);
   workshop.foretell();
   return problems.join(" ");
 }
@@ -236,11 +242,22 @@ addEventListener("hashchange", () => {
 
 // ---- models
 
+/** The computer, once it was looked at. @type {import("./doors.js").Computer | null} */
+let computer = null;
+
+/** Marks the model that suits this computer and what it may take of the GPU. */
+function recommend() {
+  if (!computer) return;
+  const device = { ...computer, gpuBytes: gpu.options.gpuBytes ?? null };
+  modelForm.recommend(recommended(modelForm.models, device));
+}
+
 async function offerModels() {
   try {
     const listed = await fetchModels(new URL("../models.json", import.meta.url));
     const { models, selected, problem } = selectModel(listed, query.get("model"), document.baseURI);
     modelForm.offer(models, selected);
+    recommend();
     const all = [problem, ...problems, openLink()].filter(Boolean).join(" ");
     if (all) bar.say(all, "problem");
     else if (fromFragment(location.hash)) bar.say("The settings of the link are set: choose your pictures.");
@@ -311,7 +328,11 @@ titleProgress(null, "");
 void offerModels()
   .then(refreshKept)
   .then(() => workshop.foretell());
-void new DoorsView(element("doors"), element("diagnosis")).show().then((features) => gpu.setFeatures(features));
+void new DoorsView(element("doors"), element("diagnosis")).show().then(({ features, device }) => {
+  computer = device;
+  gpu.setFeatures(features);
+  recommend();
+});
 void goOffline({
   isBusy: () => workshop.isRunning || photo.picture !== null || painting.picture !== null,
   onUpdate(apply) {

@@ -22,9 +22,9 @@ export class DoorsView {
     });
   }
 
-  /** @returns {Promise<string[]>} the features that the GPU offers */
+  /** @returns {Promise<Pick<Awaited<ReturnType<typeof examine>>, "features" | "device">>} what there is to run on */
   async show() {
-    const { doors, diagnosis, features } = await examine();
+    const { doors, diagnosis, features, device } = await examine();
     this.#text.value = diagnosis;
     this.#banner.replaceChildren(
       ...doors.map(({ tone, sentence, kind }) => {
@@ -35,7 +35,7 @@ export class DoorsView {
         return line;
       }),
     );
-    return features;
+    return { features, device };
   }
 
   get #text() {

@@ -11,6 +11,7 @@ import { formatBytes } from "../shared/format.js";
  * @typedef {{ info: AdapterInfo, features: Iterable<string>, limits: Record<string, number>,
  *   isFallbackAdapter?: boolean }} GpuAdapter
  * @typedef {{ requestAdapter: (options?: object) => Promise<GpuAdapter | null> }} Gpu
+ * @typedef {Omit<import("../engine/models.js").Device, "gpuBytes">} Computer
  * @typedef {{ persisted: boolean | null, usage: number | null, quota: number | null, files: boolean }} Storage
  */
 
@@ -34,14 +35,24 @@ const LIMITS = [
 
 /**
  * Looks at everything; asks nobody and fetches nothing.
- * @returns {Promise<{ doors: Door[], diagnosis: string, features: string[] }>} the most serious door first; what the GPU offers
+ * @returns {Promise<{ doors: Door[], diagnosis: string, features: string[], device: Computer }>} the most serious door first; what
+ *   the GPU offers
  */
 export async function examine() {
   const { gpu } = /** @type {Navigator & { gpu?: Gpu }} */ (navigator);
   const [adapter, storage] = await Promise.all([gpu ? firstAdapter(gpu) : null, lookAtStorage()]);
   const doors = [...gpuDoors(gpu, adapter), ...machineDoors(storage)];
   doors.sort((a, b) => Number(b.tone === "problem") - Number(a.tone === "problem"));
-  return { doors, diagnosis: diagnose(gpu, adapter, storage, doors), features: [...(adapter?.features ?? [])] };
+  const { deviceMemory } = /** @type {Navigator & { deviceMemory?: number }} */ (navigator);
+  const device = {
+    hasGpu: adapter !== null,
+    isSoftware: adapter !== null && isSoftware(adapter),
+    isPhone: isPhone(),
+    maxBufferMiB: adapter && adapter.limits.maxBufferSize / 2 ** 20,
+    memoryGiB: deviceMemory ?? null,
+  };
+  const features = [...(adapter?.features ?? [])];
+  return { doors, diagnosis: diagnose(gpu, adapter, storage, doors), features, device };
 }
 
 /** As the worker asks for it. @param {Gpu} gpu */
@@ -134,13 +145,13 @@ function machineDoors({ usage, quota, files }) {
       kind: "phone",
       tone: "plain",
       sentence:
-        "On a phone the demonstration model runs; Stable Diffusion seldom fits into its memory and drains the battery: use 4 bits and 256 pixels, or a computer.",
+        "On a phone the demonstration model runs; Stable Diffusion seldom fits into its memory and drains the battery: use BK-SDM tiny or 4 bits, and 256 pixels, or a computer.",
     });
   } else if (deviceMemory !== undefined && deviceMemory < LITTLE_MEMORY) {
     doors.push({
       kind: "memory",
       tone: "problem",
-      sentence: `This computer has only about ${deviceMemory} GB of memory: the demonstration model runs, Stable Diffusion may not; use 4 bits and 256 pixels, and close other tabs.`,
+      sentence: `This computer has only about ${deviceMemory} GB of memory: the demonstration model runs, Stable Diffusion may not; use BK-SDM tiny or 4 bits, and 256 pixels, and close other tabs.`,
     });
   }
   if (!files) {

@@ -135,7 +135,7 @@ export class Workshop {
 
   /** Everything as the forms say now, one job for each result. @returns {Job[]} */
   #jobs() {
-    const { photo, painting, settings, blend, modelForm } = this.#parts;
+    const { photo, painting, settings, blend, modelForm, runner } = this.#parts;
     const model = modelForm.selected;
     if (!model) return [];
     const options = settings.read();
@@ -158,6 +158,7 @@ export class Workshop {
       model,
       loading,
       fragment,
+      decoder: runner.decoderOf(model),
     }));
   }
 

@@ -13,7 +13,7 @@ use styleid::device::{Place, Precision, cpu};
 use styleid::model::clip::TextEncoder;
 use styleid::model::unet::Unet;
 use styleid::model::vae::Vae;
-use styleid::weights::checkpoint::names::{Renamed, from_ldm};
+use styleid::weights::checkpoint::names::{Layout, Renamed};
 use styleid::weights::format::Dtype;
 use styleid::weights::format::compact::quantise_q8;
 use styleid::weights::format::gguf_writer::{GgufLayout, GgufTensor};
@@ -188,8 +188,9 @@ fn ldm_names() -> BTreeMap<String, String> {
             }
         }
     }
-    let renamed = names.into_iter().filter_map(|ldm| match from_ldm(&ldm, 4) {
-        Some(Renamed::One(name)) => Some((name, ldm)),
+    let layout = Layout::of(names.iter().map(String::as_str));
+    let renamed = names.into_iter().filter_map(|ldm| match layout.rename(&ldm) {
+        Some((Renamed::One(name), _)) => Some((name, ldm)),
         _ => None,
     });
     renamed.collect()

@@ -101,6 +101,7 @@ pub async fn build(model: Model, weights: WeightType, memory: Memory, place: &Pl
         native_size: 512,
         factor: vae.config.factor(),
         layers: unet.config.decoder_layers(),
+        decoder: Vec::new(),
         injection_layers: None,
         parameters: 0,
         bytes: 0,

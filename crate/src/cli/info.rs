@@ -40,6 +40,10 @@ pub async fn run(args: &Args) -> Result<()> {
     println!("prediction  {} ({})", name_of(info.prediction), info.prediction_by);
     println!("size        {0} × {0} pixels", info.native_size);
     println!("layers      {}", list(&info.layers));
+    for level in &info.decoder {
+        let side = info.native_size.div_ceil(level.stride);
+        println!("  {:<14} {}", format!("{side} × {side} tokens"), list(&level.layers));
+    }
     if let Some(chosen) = &info.injection_layers {
         println!("injected    {} unless others are asked for", list(chosen));
     }
@@ -55,6 +59,9 @@ pub async fn run(args: &Args) -> Result<()> {
             HumanCount(part.census.bytes),
             dtypes.join(", ")
         );
+    }
+    for note in &checkpoint.notes {
+        println!("note        {note}");
     }
     if let Some(Value::Object(provenance)) = &checkpoint.provenance {
         for (key, value) in provenance {

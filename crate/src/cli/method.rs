@@ -13,7 +13,7 @@ pub struct MethodArgs {
     #[arg(long, value_enum, default_value_t = PresetChoice::Diffusers)]
     preset: PresetChoice,
     /// DDIM steps [default: 20 (diffusers), 50 (ldm)].
-    #[arg(long, alias = "ddim_steps", value_name = "N")]
+    #[arg(long, aliases = ["ddim_steps", "ddim_inv_steps"], value_name = "N")]
     steps: Option<usize>,
     /// γ, how much of the query stays the content's: 0 (style) to 1 (content).
     #[arg(long, default_value_t = 0.75)]
@@ -23,8 +23,9 @@ pub struct MethodArgs {
     temperature: f32,
     #[command(flatten)]
     curves: CurveArgs,
-    /// Decoder layers to inject, as 7,8,9 or 7 8 9 [default: the model's own choice; else 7-11 (diffusers), 6-11 (ldm)].
-    #[arg(long, value_name = "LAYERS", value_delimiter = ',', num_args = 1..)]
+    /// Decoder layers to inject, as 7,8,9 or 7 8 9 [default: the model's own choice; else those of the two finest levels, the
+    /// first left out in the version diffusers: 7-11 and 6-11 of Stable Diffusion].
+    #[arg(long, alias = "attn_layer", value_name = "LAYERS", value_delimiter = ',', num_args = 1..)]
     layers: Option<Vec<usize>>,
     /// "keep", or the side in pixels of a centre crop [default: the size the model was trained at].
     #[arg(long)]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use styleid::weights::config::Prediction;
 use styleid::weights::source::embedded::Embedded;
 use styleid::weights::source::http::{Web, native::Native};
-use styleid::weights::source::hub::{ENDPOINT, Reference};
+use styleid::weights::source::hub::{ENDPOINT, Reference, Token};
 use styleid::weights::store::cache::Cache;
 use styleid::weights::store::cache::disk::Disk;
 use styleid::weights::{Origin, WeightType};
@@ -59,9 +59,43 @@ pub struct ModelArgs {
     /// `styleid models` lists.
     #[arg(long, value_name = "MODEL", default_value = DEFAULT_MODEL)]
     pub model: String,
+    /// Version of Stable Diffusion, as the authors' Python program has it: the catalogue's model of that version.
+    #[arg(long, alias = "sd_version", value_enum, value_name = "VERSION", conflicts_with = "model")]
+    pub sd_version: Option<SdVersion>,
+    /// A VAE of your own in place of the model's, or for a model without one: a folder or a file, or what --model takes.
+    #[arg(long, value_name = "VAE")]
+    pub vae: Option<String>,
+    /// Where the parts come from that the model lacks, as a UNet alone lacks VAE and text encoder: whatever --model takes.
+    #[arg(long, value_name = "MODEL", conflicts_with = "vae")]
+    pub rest: Option<String>,
     /// What the UNet predicts, where neither a config nor the file's name says it.
     #[arg(long, value_enum)]
     pub prediction: Option<PredictionChoice>,
+}
+
+/// The versions that the authors' Python program offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SdVersion {
+    #[value(name = "1.5")]
+    V15,
+    #[value(name = "2.0")]
+    V20,
+    #[value(name = "2.1-base")]
+    V21Base,
+    #[value(name = "2.1")]
+    V21,
+}
+
+impl SdVersion {
+    /// Its id in the catalogue.
+    const fn id(self) -> &'static str {
+        match self {
+            Self::V15 => "sd15",
+            Self::V20 => "sd20-base",
+            Self::V21Base => "sd21-base",
+            Self::V21 => "sd21-768",
+        }
+    }
 }
 
 /// Arguments that say how its weights are kept.
@@ -122,32 +156,50 @@ pub fn cache() -> Option<Cache> {
 }
 
 impl ModelArgs {
+    /// What names the model.
+    pub fn named(&self) -> &str {
+        match self.sd_version {
+            Some(version) => version.id(),
+            None => &self.model,
+        }
+    }
+
     /// The prediction type that was asked for, or that the catalogue gives.
     pub fn prediction(&self) -> Option<Prediction> {
         let known = || {
-            let known = catalogue().ok()?.into_iter().find(|known| known.id == self.model);
-            known.filter(|_| !Path::new(&self.model).exists()).map(|known| known.prediction)
+            let known = catalogue().ok()?.into_iter().find(|known| known.id == self.named());
+            known.filter(|_| !Path::new(self.named()).exists()).map(|known| known.prediction)
         };
         self.prediction.map(Into::into).or_else(known)
     }
 
-    /// What `--model` names: a path that is there, then an id of the catalogue, then anything on the Hub or the web.
+    /// What `--model` names, with the VAE or the other parts that were asked for.
     ///
     /// # Errors
     /// Says how to name a model where this names none.
     pub fn origin(&self, weights: WeightType, with_cache: bool) -> Result<Origin> {
-        let path = Path::new(&self.model);
+        let own = self.origin_of(self.named(), weights, with_cache)?;
+        Ok(match (&self.vae, &self.rest) {
+            (Some(vae), _) => own.with_vae(self.origin_of(vae, weights, with_cache)?, self.prediction()),
+            (None, Some(rest)) => own.with_rest(self.origin_of(rest, weights, with_cache)?, self.prediction()),
+            (None, None) => own,
+        })
+    }
+
+    /// What `name` names: a path that is there, then an id of the catalogue, then anything on the Hub or the web.
+    fn origin_of(&self, name: &str, weights: WeightType, with_cache: bool) -> Result<Origin> {
+        let path = Path::new(name);
         if path.exists() {
             return Ok(Origin::local(path, self.prediction())?);
         }
-        if self.model == DEFAULT_MODEL {
+        if name == DEFAULT_MODEL {
             return Ok(Origin::of_file(Rc::new(DEMO), self.prediction()));
         }
-        let known = catalogue()?.into_iter().find(|known| known.id == self.model);
+        let known = catalogue()?.into_iter().find(|known| known.id == name);
         if let Some(known) = &known {
             eprintln!("{}: {} to fetch once, licence {}", known.name, HumanBytes(known.bytes), known.licence);
         }
-        let named = known.and_then(|known| known.source).unwrap_or_else(|| self.model.clone());
+        let named = known.and_then(|known| known.source).unwrap_or_else(|| name.to_string());
         let looks_like_path = named.starts_with(['.', '/', '~', '\\']) || !named.contains('/');
         if looks_like_path {
             let message =
@@ -157,7 +209,8 @@ impl ModelArgs {
         let reference = Reference::parse(&named)?;
         let endpoint = std::env::var("HF_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty());
         let endpoint = endpoint.unwrap_or_else(|| ENDPOINT.into());
-        let web = Web::new(Rc::new(Native::new()), Rc::new(|notice: &str| eprintln!("{notice}")));
+        let web =
+            Web::new(Rc::new(Native::new()), Rc::new(|notice: &str| eprintln!("{notice}"))).with_token(Token::find());
         let cache = with_cache.then(cache).flatten();
         Ok(Origin::remote(reference, &web, endpoint.trim_end_matches('/'), weights, cache))
     }

@@ -6,6 +6,7 @@ use indicatif::HumanBytes;
 use styleid::memory::parse_bytes;
 use styleid::model::packing::{Packing, write};
 use styleid::platform::Here;
+use styleid::weights::source::http::address::shown;
 use styleid::{Control, Result};
 
 use super::bars::Bars;
@@ -49,10 +50,11 @@ pub async fn run(args: Args) -> Result<()> {
     let control = Control::new(&Here, &on_progress, &|| false).with_notices(&on_notice);
     let origin = args.model.origin(args.weights.into(), false)?;
     // What is on this disk is named without its folders: packs are published.
-    let path = std::path::Path::new(&args.model.model);
+    let path = std::path::Path::new(args.model.named());
     let local = path.exists().then(|| path.file_name().unwrap_or_default().to_string_lossy().into_owned());
     let packing = Packing {
-        source: local.unwrap_or_else(|| args.model.model.clone()),
+        // An address without its query, where secrets may stand.
+        source: local.unwrap_or_else(|| shown(args.model.named())),
         weights: args.weights.into(),
         part_bytes: args.shard,
         odd_rows: args.odd_rows,

@@ -11,14 +11,15 @@ use super::{KeptModel, KeptModels, Measures, ModelOptions, PictureInfo, Request,
 use crate::Error;
 use crate::control::{Phase, Progress};
 use crate::gpu::Adapter;
-use crate::model::{ModelInfo, PartInfo};
+use crate::model::{LevelInfo, ModelInfo, PartInfo};
 use crate::picture::{Crop, LEAST_SIDE};
 use crate::styleid::blend::MOST;
 use crate::styleid::curve::{Curve, Shape};
 use crate::styleid::{Blend, Params, Preset};
 use crate::weights::WeightType;
 use crate::weights::checkpoint::census::Census;
-use crate::weights::config::Prediction;
+use crate::weights::config::{Prediction, UnetConfig};
+use crate::weights::source::http::address::identity;
 use crate::weights::source::hub::{ENDPOINT, Reference, is_weights};
 use crate::weights::store::ModelKey;
 
@@ -34,7 +35,44 @@ fn same(path: &str, wanted: &str) {
 
 /// A type as TypeScript has it, exported, with its documentation.
 fn declared<T: TS>(config: &Config) -> String {
-    format!("{}export {}\n\n", T::docs().unwrap_or_default(), T::decl(config))
+    laid_out(&format!("{}export {}", T::docs().unwrap_or_default(), T::decl(config))) + "\n"
+}
+
+/// A declaration as people write it: a field a line, comments of one line on one line.
+fn laid_out(declaration: &str) -> String {
+    let (mut text, mut indent, mut comment) = (String::new(), "", None);
+    for line in declaration.lines().map(str::trim) {
+        match (line, &mut comment) {
+            ("/**", _) => comment = Some(Vec::new()),
+            ("*/", Some(lines)) => {
+                let lines: Vec<&str> = std::mem::take(lines);
+                text += &match &lines[..] {
+                    [line] => format!("{indent}/** {line} */\n"),
+                    lines => {
+                        format!("{indent}/**\n{indent} * {}\n{indent} */\n", lines.join(&format!("\n{indent} * ")))
+                    }
+                };
+                comment = None;
+            }
+            (line, Some(lines)) => lines.push(line.trim_start_matches("* ").trim_start_matches('*')),
+            (line, None) => {
+                let (field, ends) = match line.strip_suffix(", };") {
+                    Some(field) => (field, true),
+                    None => (line.trim_end_matches(','), false),
+                };
+                let is_field = line.ends_with(',') || ends;
+                text += &format!("{indent}{field}{}\n", if is_field { ";" } else { "" });
+                if line.ends_with('{') {
+                    indent = "  ";
+                }
+                if ends {
+                    indent = "";
+                    text += "};\n";
+                }
+            }
+        }
+    }
+    text
 }
 
 #[test]
@@ -48,6 +86,7 @@ fn the_pages_types_are_those_of_the_crate() {
         Prediction,
         Census,
         PartInfo,
+        LevelInfo,
         ModelInfo,
         PictureInfo,
         Crop,
@@ -161,10 +200,17 @@ fn the_contract_with_the_page_is_written_down() {
         .into_iter()
         .map(|preset| {
             let name = json!(preset).as_str().unwrap_or_default().to_string();
-            (name, json!({ "steps": preset.steps(), "layers": preset.layers().collect::<Vec<_>>() }))
+            (name, json!({ "steps": preset.steps(), "layers": preset.layers(&UnetConfig::default()) }))
         })
         .collect();
-    let weight_files = ["a/x.GGUF", "x.safetensors", "x.gguf", "x.bin", "x.ckpt", "x", "x.safetensors.index.json"];
+    let addresses = [
+        "https://h/api/download/models/12?type=Model&token=SECRET&Format=SafeTensor",
+        "https://me:SECRET@h/m/x.gguf?X-Amz-Signature=SECRET#SECRET",
+        "https://h/models/sd15/?sig=SECRET",
+        "https://h/models/sd15",
+    ];
+    let weight_files =
+        ["a/x.GGUF", "x.safetensors", "x.gguf", "x.bin", "x.ckpt", "x.pt", "x.pth", "x", "x.safetensors.index.json"];
     let hosts: Vec<&str> = vec![ENDPOINT.trim_start_matches("https://"), "hf.co"];
     let contract = json!({
         "defaults": shortest(&Params::default()),
@@ -172,6 +218,7 @@ fn the_contract_with_the_page_is_written_down() {
         "curves": curves(),
         "references": references(),
         "weightFiles": weight_files.map(|path| json!({ "path": path, "isWeights": is_weights(path) })),
+        "identities": addresses.map(|url| json!({ "url": url, "identity": identity(url) })),
         "errorKinds": error_kinds(),
         "phases": names(&Phase::ALL),
         "weightTypes": names(&WeightType::ALL),

@@ -12,7 +12,7 @@ use crate::Result;
 use crate::device::{Place, Precision, cpu};
 use crate::weights::Census;
 use crate::weights::checkpoint::{Checkpoint, NULL_EMBEDDING};
-use crate::weights::config::{Configs, Prediction};
+use crate::weights::config::{Configs, DecoderLevel, Prediction, UnetConfig};
 use crate::weights::format::Dtype;
 
 /// What a model is, for `styleid info` and the page.
@@ -36,7 +36,9 @@ pub struct ModelInfo {
     pub factor: usize,
     /// Decoder layers with self-attention.
     pub layers: Vec<usize>,
-    /// Those of them that are injected where nobody asks for others; those of the method's version for none.
+    /// The decoder's levels that have such layers, from the coarsest to the finest.
+    pub decoder: Vec<LevelInfo>,
+    /// Those layers that are injected where nobody asks for others; those of the method's version for none.
     pub injection_layers: Option<Vec<usize>>,
     /// Number of weights.
     pub parameters: u64,
@@ -44,6 +46,16 @@ pub struct ModelInfo {
     pub bytes: u64,
     /// Figures of each part: name, weights, bytes, dtypes.
     pub parts: Vec<PartInfo>,
+}
+
+/// A level of the decoder.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct LevelInfo {
+    /// Pixels along each side that one of its tokens stands for.
+    pub stride: usize,
+    /// Its layers with self-attention.
+    pub layers: Vec<usize>,
 }
 
 /// Figures of one part of a model.
@@ -78,6 +90,7 @@ impl ModelInfo {
             native_size: latents * configs.vae.factor(),
             factor: configs.vae.factor(),
             layers: configs.unet.decoder_layers(),
+            decoder: levels_of(&configs.unet, configs.vae.factor()),
             injection_layers: configs.unet.injection_layers.clone(),
             parameters: parts.values().map(|census| census.parameters).sum(),
             bytes: parts.values().map(|census| census.bytes).sum(),
@@ -102,6 +115,12 @@ impl ModelInfo {
         }
         Ok(Self::new(&configs, &record, parts))
     }
+}
+
+/// The levels of a decoder whose latents are `factor` pixels along each side.
+fn levels_of(unet: &UnetConfig, factor: usize) -> Vec<LevelInfo> {
+    let by_level = unet.decoder_layers_by_level().into_iter().filter(|level| !level.layers.is_empty());
+    by_level.map(|DecoderLevel { level, layers }| LevelInfo { stride: factor << level, layers }).collect()
 }
 
 /// Weights, bytes and types by part of the model, of tensors with full names.

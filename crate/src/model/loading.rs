@@ -184,6 +184,9 @@ impl StableDiffusion {
         let checkpoint = (origin.open)().await?;
         let record = ModelRecord::of(&checkpoint);
         let configs = record.configs(options.prediction)?;
+        for note in checkpoint.notes.iter().cloned().chain(configs.scheduler.notices()) {
+            control.notice(&note);
+        }
         let parts = census(checkpoint.tensors.iter().map(|(name, located)| (name, located.dtype, &located.shape[..])));
         let place = Place::new(device.clone(), options.precision, parameters(&parts, "unet"))?;
         let with_text = !checkpoint.tensors.contains_key(NULL_EMBEDDING);

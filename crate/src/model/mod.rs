@@ -20,6 +20,6 @@ pub mod vae;
 #[cfg(test)]
 mod tests;
 
-pub use info::{ModelInfo, PartInfo};
+pub use info::{LevelInfo, ModelInfo, PartInfo};
 pub use loading::LoadOptions;
 pub use stable_diffusion::StableDiffusion;

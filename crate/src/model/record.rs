@@ -1,13 +1,17 @@
 //! What is known of a model beside its tensors: configs, layout, who said what. It is kept with the model.
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::Result;
 use crate::weights::checkpoint::Checkpoint;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::weights::config::with_prediction;
 use crate::weights::config::{Configs, Prediction};
+use crate::{Error, Result};
 
 /// What is known of a model beside its tensors; kept with it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ModelRecord {
     pub(super) name: String,
     pub(super) layout: String,
@@ -27,20 +31,16 @@ impl ModelRecord {
         }
     }
 
+    /// As it is kept.
     pub(super) fn to_value(&self) -> Value {
-        json!({ "name": self.name, "layout": self.layout, "predictionBy": self.prediction_by,
-            "configs": self.configs, "identity": self.identity })
+        // Strings and JSON, which can always be written.
+        serde_json::to_value(self).unwrap_or_default()
     }
 
+    /// Of what was kept.
     pub(super) fn from_value(value: Value) -> Result<Self> {
-        let text = |key: &str| value[key].as_str().unwrap_or_default().to_string();
-        Ok(Self {
-            name: text("name"),
-            layout: text("layout"),
-            prediction_by: text("predictionBy"),
-            configs: value["configs"].clone(),
-            identity: value["identity"].clone(),
-        })
+        serde_json::from_value(value)
+            .map_err(|error| Error::File(format!("What is kept of the model is damaged ({error}).")))
     }
 
     /// The same, with a person as the source of the prediction type if one gave it.
@@ -53,23 +53,12 @@ impl ModelRecord {
     }
 
     /// Diffusers' configs, with the prediction type that a person asks for.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn kept_configs(&self, prediction: Option<Prediction>) -> Value {
-        let mut value = self.configs.clone();
-        if let Some(prediction) = prediction {
-            value["scheduler"]["prediction_type"] = json!(prediction);
-            // Where sizes were read off the shapes, that of 2.x followed from the prediction type.
-            let unet = &mut value["unet"];
-            if self.layout.starts_with("single")
-                && unet["use_linear_projection"] == true
-                && !unet["sample_size"].is_null()
-            {
-                unet["sample_size"] = json!(if prediction == Prediction::VPrediction { 96 } else { 64 });
-            }
-        }
-        value
+        with_prediction(self.configs.clone(), prediction)
     }
 
     pub(super) fn configs(&self, prediction: Option<Prediction>) -> Result<Configs> {
-        Ok(Configs::parse(&self.name, self.kept_configs(prediction))?)
+        Ok(Configs::parse(&self.name, self.configs.clone(), prediction)?)
     }
 }

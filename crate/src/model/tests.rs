@@ -95,18 +95,20 @@ fn unet_blocks(name: &str) {
         }
         same(format!("down_blocks.{i}"), &x);
     }
-    x = layers.mid_block.resnets[0].forward(x, Some(&time));
-    same("mid_block.resnets.0".into(), &x);
-    x = {
-        let context = layers.mid_block.attentions[0].project(&context);
-        layers.mid_block.attentions[0].forward(x, &context, None)
-    };
-    same("mid_block.attentions.0".into(), &x);
-    x = layers.mid_block.resnets[1].forward(x, Some(&time));
-    same("mid_block.resnets.1".into(), &x);
-    same("mid_block".into(), &x);
+    if let Some(block) = &layers.mid_block {
+        x = block.resnets[0].forward(x, Some(&time));
+        same("mid_block.resnets.0".into(), &x);
+        x = {
+            let context = block.attentions[0].project(&context);
+            block.attentions[0].forward(x, &context, None)
+        };
+        same("mid_block.attentions.0".into(), &x);
+        x = block.resnets[1].forward(x, Some(&time));
+        same("mid_block.resnets.1".into(), &x);
+        same("mid_block".into(), &x);
+    }
     for (i, block) in layers.up_blocks.iter().enumerate() {
-        assert_eq!(block.first_layer, 3 * i, "number of the first decoder layer of up block {i}");
+        assert_eq!(block.first_layer, i * block.resnets.len(), "number of the first decoder layer of up block {i}");
         for (j, resnet) in block.resnets.iter().enumerate() {
             let skip = skips.pop().expect("as many skips as decoder resnets");
             x = resnet.forward(burn::tensor::Tensor::cat(vec![x, skip], 1), Some(&time));
@@ -138,6 +140,11 @@ fn unet_blocks(name: &str) {
 #[test]
 fn unet_of_1x_block_by_block() {
     unet_blocks("micro15");
+}
+
+#[test]
+fn distilled_unet_block_by_block() {
+    unet_blocks("micro15bk_tiny");
 }
 
 #[test]

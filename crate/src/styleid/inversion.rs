@@ -116,9 +116,8 @@ impl Pipeline {
         processor: &mut dyn AttentionProcessor,
         run: &Run<'_>,
     ) -> Result<Tensor<4>> {
-        let alpha = |timestep| plan.schedule.alpha(timestep);
         let output = self.predict(x.clone(), step.timestep, context, processor, run).await?;
-        let next = ddim::step_to(&ddim::split(plan.prediction, x, output, alpha(step.from)), alpha(step.to));
+        let next = ddim::step_to(&ddim::split(plan.prediction, x, output, step.from), step.to);
         settle(&next).await?;
         Ok(next)
     }

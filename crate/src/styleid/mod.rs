@@ -16,6 +16,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod preview;
 pub mod processors;
+pub mod reverse;
 pub mod run;
 pub mod session;
 
@@ -24,5 +25,6 @@ pub use caption::{Caption, CaptionStyle};
 pub use curve::Curve;
 pub use inversion::Inversion;
 pub use params::{Blend, Params, Preset};
-pub use pipeline::{Pipeline, ReversePass};
+pub use pipeline::Pipeline;
+pub use reverse::ReversePass;
 pub use session::Session;

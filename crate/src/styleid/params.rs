@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::curve::Curve;
 use crate::diffusion::schedule::{Alphas, Grid};
 use crate::picture::{Rounding, Size};
+use crate::weights::config::UnetConfig;
 use crate::{Error, Result};
 
 /// The two official implementations, which are different algorithms.
@@ -42,12 +43,14 @@ impl Preset {
         }
     }
 
-    /// Decoder layers that are injected where none are asked for.
-    pub fn layers(self) -> std::ops::RangeInclusive<usize> {
-        match self {
-            Self::Diffusers => 7..=11,
-            Self::Ldm => 6..=11,
-        }
+    /// Decoder layers that are injected where nobody asks for others: those of the two finest levels, less the first in the
+    /// diffusers version. Of Stable Diffusion they are 7 to 11 and 6 to 11.
+    pub fn layers(self, unet: &UnetConfig) -> Vec<usize> {
+        let skipped = match self {
+            Self::Diffusers => 1,
+            Self::Ldm => 0,
+        };
+        unet.layers_at_finest_levels(2, skipped)
     }
 
     /// Added to the content's standard deviation in AdaIN.
@@ -177,23 +180,39 @@ impl Params {
         self.temperature_curve.map_or(self.temperature, |curve| curve.value(self.temperature, step, steps))
     }
 
-    /// The injected layers, ascending, given those that the model has and those that its makers chose, if they did.
+    /// The injected layers of the network `unet`, ascending: those asked for, or else those that its makers chose, or else
+    /// the version's. None without injection.
     ///
     /// # Errors
-    /// Names a layer that the model does not have, and those that it has.
-    pub fn layers(&self, available: &[usize], chosen: Option<&[usize]>) -> Result<Vec<usize>> {
+    /// Names a layer that the model does not have, and those that it has; or says that it has none to inject.
+    pub fn layers(&self, unet: &UnetConfig) -> Result<Vec<usize>> {
+        let available = unet.decoder_layers();
         let of_its_own = self.gamma_by_layer.iter().flat_map(BTreeMap::keys);
         if let Some(missing) = self.layers.iter().flatten().chain(of_its_own).find(|layer| !available.contains(layer)) {
             return Err(Error::Settings(format!(
                 "This model has no self-attention in decoder layer {missing}; its layers are {available:?}."
             )));
         }
-        let Some(asked) = self.layers.as_deref().or(chosen) else {
-            return Ok(available.iter().copied().filter(|layer| self.preset.layers().contains(layer)).collect());
-        };
-        let mut layers = asked.to_vec();
+        if !self.attn_injection {
+            return Ok(Vec::new());
+        }
+        let asked = self.layers.as_ref().or(unet.injection_layers.as_ref()).cloned();
+        let is_asked = asked.is_some();
+        let mut layers = asked.unwrap_or_else(|| self.preset.layers(unet));
         layers.sort_unstable();
         layers.dedup();
+        if layers.is_empty() && !is_asked {
+            return Err(Error::Settings(if available.is_empty() {
+                "The decoder of this model has no self-attention, so no style can be injected; use another model, or switch \
+                 attention injection off."
+                    .into()
+            } else {
+                format!(
+                    "This version of the method injects at none of this model's decoder layers; name some of {available:?}, \
+                     or switch attention injection off."
+                )
+            }));
+        }
         Ok(layers)
     }
 
@@ -229,6 +248,7 @@ impl Params {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::config::PerLevel;
 
     #[test]
     fn an_empty_object_is_the_default_and_a_full_one_survives() {
@@ -267,14 +287,25 @@ mod tests {
         assert_eq!([0, 2, 4].map(|step| params.gamma_at(6, step, 5)), [0.5, 0.375, 0.25]);
         assert_eq!([0, 2, 4].map(|step| params.gamma_at(7, step, 5)), [0.75, 0.5, 0.25]);
         assert_eq!(params.temperature_at(4, 5), 1.5);
-        let error = params.layers(&[7, 8], None).expect_err("layer 6 is missing");
+        let unet = UnetConfig {
+            up_block_types: vec![
+                "UpBlock2D".into(),
+                "UpBlock2D".into(),
+                "UpBlock2D".into(),
+                "CrossAttnUpBlock2D".into(),
+            ],
+            ..UnetConfig::default()
+        };
+        let error = params.layers(&unet).expect_err("layer 6 is missing");
         assert!(error.to_string().contains("decoder layer 6"), "{error}");
     }
 
     #[test]
     fn layers_are_the_persons_choice_then_the_models_then_the_versions() {
-        let available = [3, 4, 5, 6, 7, 8, 9, 10, 11];
-        let of = |params: &Params, chosen| params.layers(&available, chosen).expect("all are there");
+        let of = |params: &Params, chosen: Option<&[usize]>| {
+            let unet = UnetConfig { injection_layers: chosen.map(<[usize]>::to_vec), ..UnetConfig::default() };
+            params.layers(&unet).expect("all are there")
+        };
         let asked = Params { layers: Some(vec![11, 9, 9]), ..Params::default() };
         let ldm = Params { preset: Preset::Ldm, ..Params::default() };
         assert_eq!(of(&asked, Some(&[3, 4])), [9, 11]);
@@ -282,5 +313,23 @@ mod tests {
         assert_eq!(of(&ldm, Some(&[4, 3])), [3, 4]);
         assert_eq!(of(&Params::default(), None), [7, 8, 9, 10, 11]);
         assert_eq!(of(&ldm, None), [6, 7, 8, 9, 10, 11]);
+    }
+
+    #[test]
+    fn a_run_that_would_inject_nothing_says_so() {
+        let without = Params { attn_injection: false, ..Params::default() };
+        assert_eq!(without.layers(&UnetConfig::default()).expect("nothing is asked for"), Vec::<usize>::new());
+        let none = Params { layers: Some(Vec::new()), ..Params::default() };
+        assert_eq!(none.layers(&UnetConfig::default()).expect("it was asked for"), Vec::<usize>::new());
+        let coarse = UnetConfig {
+            up_block_types: ["CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"].map(Into::into).into(),
+            layers_per_block: PerLevel::One(0),
+            ..UnetConfig::default()
+        };
+        let error = Params::default().layers(&coarse).expect_err("its only layer is left out");
+        assert!(error.to_string().contains("name some of [0]"), "{error}");
+        let bare = UnetConfig { up_block_types: vec!["UpBlock2D".into(); 4], ..UnetConfig::default() };
+        let error = Params::default().layers(&bare).expect_err("there is no attention");
+        assert!(error.to_string().contains("no self-attention"), "{error}");
     }
 }

@@ -26,13 +26,11 @@ impl Plan {
     /// One sentence naming the setting that is out of range.
     pub fn new(model: &StableDiffusion, params: &Params) -> Result<Self> {
         params.check()?;
-        let info = &model.info;
-        let layers = params.layers(&info.layers, info.injection_layers.as_deref())?;
         Ok(Self {
             preset: params.preset,
             schedule: Schedule::new(&model.scheduler, params.preset.grid(), params.steps())?,
             prediction: model.scheduler.prediction_type,
-            layers: if params.attn_injection { layers } else { Vec::new() },
+            layers: params.layers(&model.unet.config)?,
         })
     }
 
@@ -55,9 +53,10 @@ impl Plan {
     pub fn inversion(&self) -> impl ExactSizeIterator<Item = InversionStep<'_>> {
         let schedule = &self.schedule;
         schedule.timesteps.iter().enumerate().map(move |(i, &t)| {
+            let next = || schedule.timesteps.get(i + 1).copied().unwrap_or(schedule.last());
             let (from, to) = match self.preset {
-                Preset::Diffusers => (t.saturating_sub(schedule.ratio), t),
-                Preset::Ldm => (t, schedule.timesteps.get(i + 1).copied().unwrap_or(schedule.last())),
+                Preset::Diffusers => (schedule.alpha_before(t), schedule.alpha(t)),
+                Preset::Ldm => (schedule.alpha(t), schedule.alpha(next())),
             };
             // A feature that the reverse pass never asks for is not kept.
             let layers = if self.reverse().any(|used| used == t) { &self.layers[..] } else { &[] };
@@ -70,10 +69,10 @@ impl Plan {
 pub struct InversionStep<'a> {
     /// What the UNet is told.
     pub timestep: usize,
-    /// Timestep of the latents before.
-    pub from: usize,
-    /// Timestep of the latents after.
-    pub to: usize,
+    /// ᾱ of the latents before.
+    pub from: f32,
+    /// ᾱ of the latents after.
+    pub to: f32,
     /// Layers whose features are kept.
     pub layers: &'a [usize],
 }

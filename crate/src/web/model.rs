@@ -13,9 +13,7 @@ use crate::memory::Memory;
 use crate::messages::{KeptModel, KeptModels, ModelOptions};
 use crate::model::{LoadOptions, ModelInfo, StableDiffusion};
 use crate::platform::Here;
-use crate::weights::WeightType;
-use crate::weights::checkpoint::origin::{Origin, open_source};
-use crate::weights::config::Prediction;
+use crate::weights::checkpoint::origin::Origin;
 use crate::weights::source::http::Web;
 use crate::weights::source::http::browser::Fetch;
 use crate::weights::source::hub::{ENDPOINT, Reference};
@@ -100,8 +98,8 @@ fn picked_origin(files: &js_sys::Array, options: &ModelOptions, cache: Option<Ca
     let name = options.source.clone().unwrap_or_else(|| "Your files".into());
     let key =
         ModelKey { origin: name.clone(), revision: marks.join("|"), file: String::new(), weights: options.weights };
-    let open = open_source(Rc::new(picked::Picked::new(name, picked)), None, None);
-    Ok(Origin { open, keep: cache.map(|cache| (cache, key)) })
+    let source = Rc::new(picked::Picked::new(name, picked));
+    Ok(Origin::of_source(source, None, None, cache.map(|cache| (cache, key))))
 }
 
 /// The models that are kept on this visitor's disk: `[{folder, origin, revision, file, weights, bytes, complete}]`, and
@@ -132,9 +130,9 @@ pub async fn list_kept() -> Result<JsValue, JsValue> {
 pub async fn purge_kept(folder: String) -> Result<(), JsValue> {
     let Some(cache) = cache().await else { return Ok(()) };
     if folder.is_empty() {
-        cache.purge_all().await?
+        cache.purge_all().await.map_err(Error::from)?
     } else {
-        cache.purge(&folder).await?
+        cache.purge(&folder).await.map_err(Error::from)?
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::request::PHOTO;
 use super::{CANCELLED, Flight, SESSION, WEIGHTS, heap};
 use crate::memory::{self, GpuBytes};
 use crate::messages::{Request, StyleSource, Stylized};
-use crate::picture::{self, Mask};
+use crate::picture::Mask;
 use crate::platform::Here;
 use crate::styleid::{Caption, CaptionStyle};
 use crate::{Control, Error, Params, Result, Session, Style};

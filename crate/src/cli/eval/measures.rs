@@ -77,7 +77,7 @@ impl EvalMeasures {
         })
     }
 
-    /// EvalMeasures `results[content][style]`, styles first.
+    /// Measures `results[content][style]`, styles first.
     ///
     /// # Errors
     /// A result is too small; the device failed.

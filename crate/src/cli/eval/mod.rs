@@ -32,13 +32,13 @@ pub struct Args {
     #[command(flatten)]
     method: MethodArgs,
     /// Folder of content pictures.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "cnt", value_name = "DIR")]
     content: PathBuf,
     /// Folder of style pictures.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "sty", value_name = "DIR")]
     style: PathBuf,
     /// Folder of results; missing ones are made and written here.
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, alias = "output_path", value_name = "DIR", default_value = "results")]
     results: PathBuf,
     /// Compare settings: [{"name": NAME, "settings": {"gamma": 0.5, ...}}, ...], named as on the page; what they leave out is as the
     /// other flags say. Results are in a folder NAME of --results. Where an entry has no settings, they are only measured.

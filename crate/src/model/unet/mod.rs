@@ -27,7 +27,8 @@ pub struct UnetLayers {
     pub(crate) conv_in: Conv,
     pub(crate) time_embedding: TimestepEmbedding,
     pub(crate) down_blocks: Vec<DownBlock>,
-    pub(crate) mid_block: MidBlock,
+    /// None in distilled networks, whose states go straight up.
+    pub(crate) mid_block: Option<MidBlock>,
     pub(crate) up_blocks: Vec<UpBlock>,
     pub(crate) conv_norm_out: GroupNorm,
     pub(crate) conv_out: Conv,
@@ -58,7 +59,7 @@ impl Unet {
             down_blocks: (0..channels.len())
                 .map(|i| DownBlock::build(at.at(format_args!("down_blocks.{i}")), &config, i))
                 .collect::<Result<_>>()?,
-            mid_block: MidBlock::build(at.at("mid_block"), &config)?,
+            mid_block: config.has_mid_block().then(|| MidBlock::build(at.at("mid_block"), &config)).transpose()?,
             up_blocks: (0..channels.len())
                 .map(|i| UpBlock::build(at.at(format_args!("up_blocks.{i}")), &config, i))
                 .collect::<Result<_>>()?,
@@ -75,7 +76,7 @@ impl Unet {
         let UnetLayers { down_blocks, mid_block, up_blocks, .. } = &self.layers;
         PromptContext {
             down: down_blocks.iter().map(|block| block.project(embedding)).collect(),
-            mid: mid_block.project(embedding),
+            mid: mid_block.as_ref().map(|block| block.project(embedding)).unwrap_or_default(),
             up: up_blocks.iter().map(|block| block.project(embedding)).collect(),
         }
     }
@@ -102,8 +103,10 @@ impl Unet {
             x = block.forward(x, &time, context, &mut skips);
             control.breathe().await?;
         }
-        x = layers.mid_block.forward(x, &time, &context.mid);
-        control.breathe().await?;
+        if let Some(block) = &layers.mid_block {
+            x = block.forward(x, &time, &context.mid);
+            control.breathe().await?;
+        }
         for (block, context) in layers.up_blocks.iter().zip(&context.up) {
             x = block.forward(x, &time, context, &mut skips, processor);
             control.breathe().await?;

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::config::Prediction;
 use crate::error::{Error, Result};
 
 /// Shapes by full diffusers name (`unet.conv_in.weight`).
@@ -17,7 +16,7 @@ pub type TensorShapes = BTreeMap<String, Vec<usize>>;
 fn dimension(shapes: &TensorShapes, name: &str, index: usize) -> Result<usize> {
     shapes.get(name).and_then(|shape| shape.get(index)).copied().ok_or_else(|| {
         Error::Model(format!(
-            "This file has no {name}: it is no whole Stable Diffusion 1.x or 2.x checkpoint with UNet, VAE and text encoder."
+            "There is no tensor {name}, or it is of a wrong shape: this is no complete model of Stable Diffusion 1 or 2."
         ))
     })
 }
@@ -27,63 +26,32 @@ fn count(shapes: &TensorShapes, pattern: impl Fn(usize) -> String) -> usize {
     (0..64).take_while(|&i| shapes.contains_key(&pattern(i))).count()
 }
 
+/// All attentions of the UNet: the names of their tensors without the end. Not every UNet has one in its mid block, or at
+/// any certain level.
+fn attentions(shapes: &TensorShapes) -> impl Iterator<Item = &str> {
+    let inside = shapes.range("unet.".to_string()..).take_while(|(name, _)| name.starts_with("unet."));
+    inside.filter_map(|(name, _)| name.strip_suffix(".proj_in.weight"))
+}
+
 /// Whether this is of the 2.x family: linear projections around the transformer blocks.
 pub fn is_2x(shapes: &TensorShapes) -> bool {
-    shapes.get("unet.mid_block.attentions.0.proj_in.weight").is_some_and(|shape| shape.len() == 2)
+    let mut attentions = attentions(shapes);
+    attentions.any(|at| shapes.get(&format!("{at}.proj_in.weight")).is_some_and(|shape| shape.len() == 2))
 }
 
-/// Where the prediction type came from, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PredictionSource {
-    /// What the UNet predicts.
-    pub prediction: Prediction,
-    /// Who says so, as the end of a sentence.
-    pub by: &'static str,
+/// A value once for all levels where it is the same for all.
+fn per_level(values: Vec<usize>) -> Value {
+    match values.first() {
+        Some(first) if values.iter().all(|value| value == first) => json!(first),
+        _ => json!(values),
+    }
 }
 
-/// ε or v where neither a config nor a person says it. 1.x is ε. Of 2.x the 512-pixel checkpoints are called "base" and
-/// predict ε, and the 768-pixel ones predict v (Stability AI's model cards); names keep "base", "512", "768", or a v after
-/// the version. A nameless 2.x of true size is taken for the 768-pixel one, which is the one published as GGUF.
-pub fn prediction_of(shapes: &TensorShapes, name: &str) -> PredictionSource {
-    if !is_2x(shapes) {
-        return PredictionSource { prediction: Prediction::Epsilon, by: "every 1.x model does" };
-    }
-    let name = name.to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    if has(&["768", "v-pred", "v_pred", "vpred", "21v", "20v"]) {
-        return PredictionSource { prediction: Prediction::VPrediction, by: "its name says so" };
-    }
-    if has(&["base", "512", "eps", "21b", "20b"]) {
-        return PredictionSource { prediction: Prediction::Epsilon, by: "its name says so" };
-    }
-    let full_size = shapes.get("unet.conv_in.weight").is_some_and(|shape| shape.first() == Some(&320));
-    if full_size {
-        let by = "2.x files that are not called base mostly are the 768-pixel model; say --prediction epsilon if not";
-        return PredictionSource { prediction: Prediction::VPrediction, by };
-    }
-    PredictionSource { prediction: Prediction::Epsilon, by: "nothing says otherwise" }
-}
-
-/// Configs of a checkpoint of which only the shapes are known: an object of `unet`, `vae`, `scheduler` and, where the file
-/// has one, `text_encoder`.
+/// The UNet's config.
 ///
 /// # Errors
-/// One sentence naming the first tensor that a whole checkpoint would have.
-pub fn configs(shapes: &TensorShapes, prediction: Prediction) -> Result<Value> {
-    let mut configs = json!({
-        "unet": unet(shapes, prediction)?,
-        "vae": vae(shapes)?,
-        "scheduler": { "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
-            "num_train_timesteps": 1000, "prediction_type": prediction },
-    });
-    let has_text = shapes.keys().any(|name| name.starts_with("text_encoder."));
-    if has_text && let Some(configs) = configs.as_object_mut() {
-        configs.insert("text_encoder".into(), text_encoder(shapes)?);
-    }
-    Ok(configs)
-}
-
-fn unet(shapes: &TensorShapes, prediction: Prediction) -> Result<Value> {
+/// One sentence naming the first tensor that a UNet would have; so do the others.
+pub fn unet(shapes: &TensorShapes) -> Result<Value> {
     let levels = count(shapes, |i| format!("unet.down_blocks.{i}.resnets.0.conv1.weight"));
     let channels = (0..levels)
         .map(|i| dimension(shapes, &format!("unet.down_blocks.{i}.resnets.0.conv1.weight"), 0))
@@ -100,30 +68,41 @@ fn unet(shapes: &TensorShapes, prediction: Prediction) -> Result<Value> {
     } else {
         (first / 8).clamp(1, 8).into()
     };
-    // The outermost level's attention; levels without any say nothing.
-    let transformer = "unet.mid_block.attentions.0.transformer_blocks";
-    let side = match (first >= 320, linear && prediction == Prediction::VPrediction) {
-        (false, _) => None,
-        (true, true) => Some(96),
-        (true, false) => Some(64),
+    let Some(attention) = attentions(shapes).next() else {
+        return Err(Error::Model(
+            "The UNet of this file has no attention; use a model of Stable Diffusion 1 or 2.".into(),
+        ));
     };
+    let depth = |at: &str| count(shapes, |i| format!("{at}.transformer_blocks.{i}.norm1.weight"));
+    // Of a level without attention no depth is known, and none is needed.
+    let some = depth(attention).max(1);
+    let depths = (0..levels).map(|level| {
+        let ways = [format!("unet.down_blocks.{level}"), format!("unet.up_blocks.{}", levels - 1 - level)];
+        ways.iter().map(|way| depth(&format!("{way}.attentions.0"))).find(|depth| *depth > 0).unwrap_or(some)
+    });
+    let layers = |level: usize| count(shapes, |i| format!("unet.down_blocks.{level}.resnets.{i}.conv1.weight"));
+    let has_mid_block = shapes.contains_key("unet.mid_block.resnets.0.conv1.weight");
     Ok(json!({
         "in_channels": dimension(shapes, "unet.conv_in.weight", 1)?,
         "out_channels": dimension(shapes, "unet.conv_out.weight", 0)?,
-        "sample_size": side,
         "block_out_channels": channels,
         "down_block_types": kind("down", "CrossAttnDownBlock2D", "DownBlock2D"),
         "up_block_types": kind("up", "CrossAttnUpBlock2D", "UpBlock2D"),
-        "layers_per_block": count(shapes, |i| format!("unet.down_blocks.0.resnets.{i}.conv1.weight")),
-        "transformer_layers_per_block": count(shapes, |i| format!("{transformer}.{i}.norm1.weight")),
+        "mid_block_type": has_mid_block.then_some("UNetMidBlock2DCrossAttn"),
+        "layers_per_block": per_level((0..levels).map(layers).collect()),
+        "transformer_layers_per_block": per_level(depths.collect()),
         "attention_head_dim": heads,
-        "cross_attention_dim": dimension(shapes, &format!("{transformer}.0.attn2.to_k.weight"), 1)?,
+        "cross_attention_dim": dimension(shapes, &format!("{attention}.transformer_blocks.0.attn2.to_k.weight"), 1)?,
         "norm_num_groups": if first >= 128 { 32 } else { (first / 4).max(1) },
         "use_linear_projection": linear,
     }))
 }
 
-fn vae(shapes: &TensorShapes) -> Result<Value> {
+/// The VAE's config.
+///
+/// # Errors
+/// As [`unet`].
+pub fn vae(shapes: &TensorShapes) -> Result<Value> {
     let conv = |i: usize| format!("vae.encoder.down_blocks.{i}.resnets.0.conv1.weight");
     let levels = count(shapes, conv);
     let channels = (0..levels).map(|i| dimension(shapes, &conv(i), 0)).collect::<Result<Vec<_>>>()?;
@@ -142,16 +121,29 @@ fn vae(shapes: &TensorShapes) -> Result<Value> {
     }))
 }
 
-fn text_encoder(shapes: &TensorShapes) -> Result<Value> {
+/// The text encoder's config.
+///
+/// # Errors
+/// As [`unet`].
+pub fn text_encoder(shapes: &TensorShapes) -> Result<Value> {
     let table = "text_encoder.text_model.embeddings.token_embedding.weight";
     let width = dimension(shapes, table, 1)?;
     let layer = |i: usize| format!("text_encoder.text_model.encoder.layers.{i}");
     let layers = count(shapes, |i| format!("{}.mlp.fc1.weight", layer(i)));
-    let linear = is_2x(shapes);
+    // Without a UNet beside it, OpenCLIP's width tells it.
+    let has_unet = shapes.contains_key("unet.conv_in.weight");
+    let linear = if has_unet { is_2x(shapes) } else { width >= 1024 };
+    // Those of networks too narrow for that are told by nothing but what divides their width.
+    let heads = match width {
+        _ if width.is_multiple_of(64) => width / 64,
+        _ if linear && width.is_multiple_of(5) => 5,
+        _ if width.is_multiple_of(4) => 4,
+        _ => 1,
+    };
     Ok(json!({
         "hidden_size": width,
         "intermediate_size": dimension(shapes, &format!("{}.mlp.fc1.weight", layer(0)), 0)?,
-        "num_attention_heads": if width.is_multiple_of(64) { width / 64 } else if linear { 5 } else { 4 },
+        "num_attention_heads": heads,
         // 2.x was trained on the output of the last layer but one of OpenCLIP's 24.
         "num_hidden_layers": if linear && layers == 24 { 23 } else { layers },
         "vocab_size": dimension(shapes, table, 0)?,

@@ -1,12 +1,28 @@
 //! A model's tensors by diffusers' names, whatever files they are in, and their values as they arrive.
 
 pub mod census;
+pub mod choice;
+pub mod contents;
 pub mod family;
+mod folder;
+mod located;
 pub mod names;
 mod opened;
 pub mod origin;
 pub mod pack;
+mod parts;
+pub mod prediction;
 pub mod request;
+mod single;
 pub mod stream;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
-pub use opened::{Checkpoint, Located, NULL_EMBEDDING, read_header};
+pub use contents::Contents;
+pub use located::Located;
+pub use names::Part;
+pub use opened::{Checkpoint, NULL_EMBEDDING, read_header};
+pub use parts::Parts;
+pub use prediction::PredictionSource;

@@ -2,24 +2,33 @@
 
 use std::rc::Rc;
 
+use super::names::Part;
 use super::opened::Checkpoint;
+use super::parts::Parts;
+use super::single::files;
 use crate::config::Prediction;
 use crate::error::{Error, Result};
 use crate::format::compact::WeightType;
 use crate::source::file::{File, Pending, Source};
 use crate::source::http::Web;
+use crate::source::http::address::identity;
 use crate::source::http::folder::UrlFolder;
-use crate::source::http::remote::Remote;
+use crate::source::http::remote::{Looked, Remote};
 use crate::source::hub::{ENDPOINT, HubRepo, Reference, is_weights};
 use crate::store::cache::{Cache, ModelKey};
 
 /// Opens a model's files.
 pub type Opener = Box<dyn Fn() -> Pending<'static, Result<Checkpoint>>>;
 
+/// Opens what there is of a model, such as a VAE alone.
+pub type PartsOpener = Box<dyn Fn() -> Pending<'static, Result<Parts>>>;
+
 /// A model that can be loaded.
 pub struct Origin {
     /// Opens the files; the first thing that sends a request.
     pub open: Opener,
+    /// Opens the same files, where they need not be a whole model.
+    pub parts: PartsOpener,
     /// The cache, and what the model is kept under there. None for files that are on this disk anyway.
     pub keep: Option<(Cache, ModelKey)>,
 }
@@ -37,20 +46,118 @@ pub fn parts_of(path: &str) -> Vec<String> {
     split().unwrap_or_else(|| vec![path.to_string()])
 }
 
-/// A folder: the model in it, or the file at `path` in it.
-pub fn open_source(source: Rc<dyn Source>, path: Option<String>, prediction: Option<Prediction>) -> Opener {
-    Box::new(move || {
-        let (source, path) = (source.clone(), path.clone());
-        Box::pin(async move {
-            match path {
-                Some(path) => Checkpoint::open_files(&*source, &parts_of(&path), prediction).await,
-                None => Checkpoint::open(&*source, prediction).await,
-            }
-        })
-    })
+/// Where files are.
+#[derive(Clone)]
+enum Place {
+    /// In a folder, or one file of it.
+    Source(Rc<dyn Source>, Option<String>),
+    /// At an address that ends like a file's.
+    Files(String, Web),
+    /// At any other address.
+    Address(String, Web),
+    /// Here.
+    File(Rc<dyn File>),
+}
+
+/// What was found, as it is to be opened.
+enum Found {
+    Files(Vec<Rc<dyn File>>),
+    Folder(Rc<dyn Source>),
+}
+
+impl Place {
+    async fn find(&self) -> Result<Found> {
+        match self {
+            Self::Source(source, None) => Ok(Found::Folder(source.clone())),
+            Self::Source(source, Some(path)) => Ok(Found::Files(files(&**source, &parts_of(path)).await?)),
+            Self::File(file) => Ok(Found::Files(vec![file.clone()])),
+            Self::Files(url, web) => find_urls(url, web).await,
+            Self::Address(url, web) => find_address(url, web).await,
+        }
+    }
+
+    async fn model(self, prediction: Option<Prediction>) -> Result<Checkpoint> {
+        match self.find().await? {
+            Found::Files(files) => Checkpoint::of_files(files, prediction).await,
+            Found::Folder(source) => Checkpoint::open(&*source, prediction).await,
+        }
+    }
+
+    async fn parts(self) -> Result<Parts> {
+        match self.find().await? {
+            Found::Files(files) => Parts::of_files(files).await,
+            Found::Folder(source) => Parts::open(&*source).await,
+        }
+    }
 }
 
 impl Origin {
+    fn at(place: Place, prediction: Option<Prediction>, keep: Option<(Cache, ModelKey)>) -> Self {
+        let again = place.clone();
+        Self {
+            open: Box::new(move || Box::pin(place.clone().model(prediction))),
+            parts: Box::new(move || Box::pin(again.clone().parts())),
+            keep,
+        }
+    }
+
+    /// The model in a folder, or the file at `path` in it.
+    pub fn of_source(
+        source: Rc<dyn Source>,
+        path: Option<String>,
+        prediction: Option<Prediction>,
+        keep: Option<(Cache, ModelKey)>,
+    ) -> Self {
+        Self::at(Place::Source(source, path), prediction, keep)
+    }
+
+    /// This model with the VAE of `other`, a VAE alone or a whole model. This one may lack a VAE. `prediction` overrules what
+    /// the files say about the UNet's output.
+    #[must_use]
+    pub fn with_vae(self, other: Self, prediction: Option<Prediction>) -> Self {
+        self.with(other, move |own, other| match own.has(Part::Vae) {
+            true => own.whole(prediction)?.with_vae(&other),
+            false => Checkpoint::with_rest(own, &other, prediction),
+        })
+    }
+
+    /// The UNet of these files, with what they lack from the model `rest`; as [`Origin::with_vae`].
+    #[must_use]
+    pub fn with_rest(self, rest: Self, prediction: Option<Prediction>) -> Self {
+        self.with(rest, move |own, rest| Checkpoint::with_rest(own, &rest, prediction))
+    }
+
+    /// Both together. They are kept under both names, if both can be kept.
+    fn with(self, other: Self, join: impl Fn(Parts, Parts) -> Result<Checkpoint> + 'static) -> Self {
+        let keep = match (self.keep, other.keep) {
+            (Some((cache, key)), Some((_, beside))) => {
+                let both =
+                    |own: &str, other: &str| if other.is_empty() { own.into() } else { format!("{own} + {other}") };
+                let key = ModelKey {
+                    origin: both(&key.origin, &beside.origin),
+                    revision: both(&key.revision, &beside.revision),
+                    file: both(&key.file, &beside.file),
+                    weights: key.weights,
+                };
+                Some((cache, key))
+            }
+            _ => None,
+        };
+        let (own, other, join) = (Rc::new(self.parts), Rc::new(other.parts), Rc::new(join));
+        let (own_again, other_again, join_again) = (own.clone(), other.clone(), join.clone());
+        Self {
+            open: Box::new(move || {
+                let (own, other, join) = (own(), other(), join.clone());
+                Box::pin(async move { join(own.await?, other.await?) })
+            }),
+            parts: Box::new(move || {
+                let (own, other, join) = (own_again(), other_again(), join_again.clone());
+                Box::pin(async move { Ok(Parts::from(join(own.await?, other.await?)?)) })
+            }),
+            keep,
+        }
+    }
+
     /// A model somewhere else. `endpoint` is the Hub's address. What a person says of the prediction type belongs to the
     /// loading, not here: it must not be kept with the files.
     pub fn remote(reference: Reference, web: &Web, endpoint: &str, weights: WeightType, cache: Option<Cache>) -> Self {
@@ -60,7 +167,8 @@ impl Origin {
             file: file.into(),
             weights,
         };
-        let (open, key) = match reference {
+        let web = &web.clone().with_hub(endpoint);
+        let (place, key) = match reference {
             Reference::Hub { repo, revision, path } => {
                 // What a mirror serves under a repository's name is not what the Hub does.
                 let place = if endpoint == ENDPOINT { repo.clone() } else { format!("{endpoint}/{repo}") };
@@ -71,27 +179,23 @@ impl Origin {
                     None => (String::new(), None),
                 };
                 let source = HubRepo::new(web, endpoint, &repo, &revision, &folder);
-                (open_source(Rc::new(source), file, None), key)
+                (Place::Source(Rc::new(source), file), key)
             }
             Reference::Folder(url) => {
-                let key = key(&url, "", "");
-                (open_source(Rc::new(UrlFolder::new(web, &url)), None, None), key)
+                let key = key(&identity(&url), "", "");
+                (Place::Address(url, web.clone()), key)
             }
             Reference::File(url) => {
-                let key = key(&url, "", "");
-                (open_urls(url, web.clone()), key)
+                let key = key(&identity(&url), "", "");
+                (Place::Files(url, web.clone()), key)
             }
         };
-        Self { open, keep: cache.map(|cache| (cache, key)) }
+        Self::at(place, None, cache.map(|cache| (cache, key)))
     }
 
     /// A model that is one file.
     pub fn of_file(file: Rc<dyn File>, prediction: Option<Prediction>) -> Self {
-        let open: Opener = Box::new(move || {
-            let file = file.clone();
-            Box::pin(async move { Checkpoint::of_files(vec![file], prediction).await })
-        });
-        Self { open, keep: None }
+        Self::at(Place::File(file), prediction, None)
     }
 
     /// A model folder or a file on this computer.
@@ -104,38 +208,85 @@ impl Origin {
         let missing =
             || Error::Model(format!("There is nothing at {}; name a model's folder or file.", path.display()));
         let metadata = std::fs::metadata(path).map_err(|_| missing())?;
-        let open = if metadata.is_dir() {
-            open_source(Rc::new(Folder::new(path)), None, prediction)
-        } else {
-            let name = path.file_name().ok_or_else(missing)?.to_string_lossy().into_owned();
-            let folder = path.parent().unwrap_or_else(|| std::path::Path::new(""));
-            open_source(Rc::new(Folder::new(folder)), Some(name), prediction)
-        };
-        Ok(Self { open, keep: None })
+        if metadata.is_dir() {
+            return Ok(Self::of_source(Rc::new(Folder::new(path)), None, prediction, None));
+        }
+        let name = path.file_name().ok_or_else(missing)?.to_string_lossy().into_owned();
+        let folder = path.parent().unwrap_or_else(|| std::path::Path::new(""));
+        Ok(Self::of_source(Rc::new(Folder::new(folder)), Some(name), prediction, None))
+    }
+}
+
+/// Whatever is at an address that does not end like a file's: a file, which its first bytes tell, or a folder. Download
+/// sites and signed links name the file in their answer only.
+async fn find_address(url: &str, web: &Web) -> Result<Found> {
+    let folder = UrlFolder::new(web, url);
+    if url.split('?').next().unwrap_or(url).ends_with('/') {
+        return Ok(Found::Folder(Rc::new(folder)));
+    }
+    let nothing = match Remote::look(web, url, true).await {
+        Ok(Looked::File(file)) => return Ok(Found::Files(vec![Rc::new(file)])),
+        Ok(Looked::Nothing(sentence)) => Error::Model(sentence),
+        // Many servers refuse to list a folder whose files they give.
+        Err(error @ Error::Model(_)) => error,
+        Err(error) => return Err(error),
+    };
+    match folder.open("unet/config.json").await {
+        Ok(Some(_)) => Ok(Found::Folder(Rc::new(folder))),
+        _ => Err(nothing),
     }
 }
 
 /// A file at an address, with its other parts if it is one of several.
-fn open_urls(url: String, web: Web) -> Opener {
-    Box::new(move || {
-        let (url, web) = (url.clone(), web.clone());
-        Box::pin(async move {
-            let (path, query) = url.split_at(url.find('?').unwrap_or(url.len()));
-            let mut files = Vec::new();
-            for part in parts_of(path) {
-                let name = part.rsplit('/').next().unwrap_or(&part);
-                let missing = || Error::Model(format!("There is no file at {part}; check the address."));
-                let file = Remote::open(&web, &format!("{part}{query}"), name).await?.ok_or_else(missing)?;
-                files.push(Rc::new(file) as Rc<dyn File>);
-            }
-            Checkpoint::of_files(files, None).await
-        })
-    })
+async fn find_urls(url: &str, web: &Web) -> Result<Found> {
+    let (path, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+    let mut files = Vec::new();
+    for part in parts_of(path) {
+        match Remote::look(web, &format!("{part}{query}"), false).await? {
+            Looked::File(file) => files.push(Rc::new(file) as Rc<dyn File>),
+            Looked::Nothing(sentence) => return Err(Error::Model(sentence)),
+        }
+    }
+    Ok(Found::Files(files))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Nowhere;
+
+    impl crate::source::http::Transport for Nowhere {
+        fn send(
+            &self,
+            request: crate::source::http::HttpRequest,
+        ) -> Pending<'_, Result<crate::source::http::HttpResponse, crate::source::http::Broken>> {
+            panic!("{} is asked", request.url)
+        }
+
+        fn sleep(&self, _: std::time::Duration) -> Pending<'_, ()> {
+            Box::pin(async {})
+        }
+
+        fn now(&self) -> f64 {
+            0.0
+        }
+    }
+
+    #[test]
+    fn no_key_has_a_secret() {
+        let web = Web::new(Rc::new(Nowhere), Rc::new(|_: &str| {}));
+        let cache = || Cache::new(Rc::new(crate::store::cache::memory::MemoryStorage::default()));
+        for (address, expected) in [
+            ("https://h/api/download/models/12?type=Model&token=SECRET", "https://h/api/download/models/12?type=Model"),
+            ("https://me:SECRET@h/m/x.gguf?X-Amz-Signature=SECRET#SECRET", "https://h/m/x.gguf"),
+            ("https://h/models/sd15/?sig=SECRET", "https://h/models/sd15/"),
+        ] {
+            let reference = Reference::parse(address).expect("an address");
+            let origin = Origin::remote(reference, &web, ENDPOINT, WeightType::Q8, Some(cache()));
+            assert_eq!(origin.keep.expect("a cache").1.origin, expected);
+        }
+    }
 
     #[test]
     fn one_part_names_all() {

@@ -5,13 +5,14 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
+use super::located::Located;
 use super::names::FullName;
-use super::opened::{Checkpoint, Located};
+use super::opened::Checkpoint;
 use super::request::TensorRequest;
 use crate::error::{Error, Result};
-use crate::format::Dtype;
 use crate::format::compact::{Compact, Converter, WeightType, kept_as};
-use crate::source::file::{Pending, Sink};
+use crate::format::{Dtype, blocks};
+use crate::source::file::{File, Pending, Sink};
 
 /// Bytes of a tensor that are read at once.
 const PIECE: u64 = 4 << 20;
@@ -57,6 +58,39 @@ struct StreamedTensor<'a> {
     located: &'a Located,
     to: Dtype,
     values: u64,
+    /// What its values are to be multiplied with, if anything.
+    scales: Vec<f32>,
+}
+
+/// Reads the scales of those tensors that have some.
+async fn read_scales(file: &dyn File, items: &mut [StreamedTensor<'_>]) -> Result<()> {
+    let mut spans: Vec<(Range<u64>, usize)> =
+        items.iter().enumerate().filter_map(|(i, item)| Some((item.located.scale.as_ref()?.span.clone(), i))).collect();
+    spans.sort_by_key(|(span, _)| span.start);
+    let (spans, owners): (Vec<_>, Vec<_>) = spans.into_iter().unzip();
+    let mut scales = Scales(Vec::new());
+    file.stream(&spans, &mut scales).await?;
+    for (bytes, owner) in scales.0.into_iter().zip(owners) {
+        let StreamedTensor { name, request, located, scales, .. } = &mut items[owner];
+        let dtype = located.scale.as_ref().map_or(Dtype::F32, |scale| scale.dtype);
+        let no = || Error::Model(format!("The scales of {name} are no numbers; use an F16 version of the model."));
+        blocks::dequantise(dtype, &bytes, scales).ok_or_else(no)?;
+        if let (Some(rows), true) = (&request.rows, scales.len() > 1) {
+            let of_rows: Option<Vec<f32>> = rows.iter().map(|row| scales.get(*row).copied()).collect();
+            *scales = of_rows.ok_or_else(no)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps what comes.
+struct Scales(Vec<Vec<u8>>);
+
+impl Sink for Scales {
+    fn take(&mut self, _: usize, bytes: Vec<u8>) -> Pending<'_, Result<()>> {
+        self.0.push(bytes);
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// Bytes of a tensor that are read for `request`.
@@ -84,6 +118,27 @@ pub fn spans(name: &str, request: &TensorRequest, located: &Located) -> Result<V
     Ok(rows)
 }
 
+/// Refuses a tensor that cannot be had as numbers, before anything is read of any.
+fn check(checkpoint: &Checkpoint, name: &str, located: &Located) -> Result<()> {
+    let file = checkpoint.files.get(located.file).map(|file| file.name()).unwrap_or_default();
+    if !located.dtype.is_read() {
+        let dtype = located.dtype.name();
+        return Err(Error::Model(format!(
+            "{file} holds {name} as {dtype}, which can't be read; use an F16, F32 or Q8_0 version of the model."
+        )));
+    }
+    let Some(scale) = &located.scale else { return Ok(()) };
+    let rows = located.shape.first().map_or(1, |rows| *rows as u64);
+    let plain = scale.dtype.block() == 1 && scale.dtype.bytes(scale.count()) == Some(scale.span.end - scale.span.start);
+    if plain && (scale.count() == 1 || scale.count() == rows) {
+        return Ok(());
+    }
+    Err(Error::Model(format!(
+        "{file} holds {name} with scales of shape {:?}, which can't be read; use an F16 version of the model.",
+        scale.shape
+    )))
+}
+
 /// Reads `wanted` from the checkpoint's files, each in its own order, and hands them to `receiver` as they are kept under
 /// `weights`. `progress` goes on from where it is.
 ///
@@ -96,19 +151,32 @@ pub async fn stream(
     receiver: &mut dyn Receiver,
     progress: &mut ByteProgress,
 ) -> Result<()> {
+    for Wanted { name, .. } in wanted {
+        checkpoint.tensors.get(name).map_or(Ok(()), |located| check(checkpoint, name, located))?;
+    }
     for (index, file) in checkpoint.files.iter().enumerate() {
         let mut items = Vec::new();
         for Wanted { name, request } in wanted {
             let Some(located) = checkpoint.tensors.get(name).filter(|located| located.file == index) else { continue };
             let rows = request.rows.as_ref().map(Vec::len).or(request.shape.first().copied()).unwrap_or(1);
             let columns: usize = request.shape.iter().skip(1).product();
+            // What is multiplied has more digits than its type.
+            let from = if located.scale.is_some() { Dtype::F32 } else { located.dtype };
             let to = match request.is_weight {
-                true => kept_as(weights, name, located.dtype, &request.shape),
+                true => kept_as(weights, name, from, &request.shape),
                 false => Dtype::F32,
             };
-            items.push(StreamedTensor { name, request, located, to, values: rows as u64 * columns as u64 });
+            items.push(StreamedTensor {
+                name,
+                request,
+                located,
+                to,
+                values: rows as u64 * columns as u64,
+                scales: Vec::new(),
+            });
         }
         items.sort_by_key(|item| item.located.span.start);
+        read_scales(&**file, &mut items).await?;
         let mut pieces = Vec::new();
         let mut owners = Vec::new();
         for (owner, item) in items.iter().enumerate() {
@@ -141,7 +209,9 @@ impl Sink for Conversion<'_> {
             let item = &self.items[owner];
             let fresh = || {
                 let values = usize::try_from(item.values).unwrap_or_default();
-                (Converter::new(item.located.dtype, item.to, values), Sha256::new())
+                let each = values.checked_div(item.scales.len()).unwrap_or(1);
+                let converter = Converter::new(item.located.dtype, item.to, values);
+                (converter.scaled(item.scales.clone(), each), Sha256::new())
             };
             let (converter, hash) = self.current.get_or_insert_with(fresh);
             let expected = self.checkpoint.hashes.get(item.name).filter(|_| item.request.rows.is_none());
@@ -182,3 +252,6 @@ impl Sink for Conversion<'_> {
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

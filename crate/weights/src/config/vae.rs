@@ -1,11 +1,13 @@
 //! The autoencoder's `config.json`.
 
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::reading::short;
 use crate::error::{Error, Result};
 
-/// `vae/config.json` of a diffusers `AutoencoderKL`.
-#[derive(Debug, Clone, Deserialize)]
+/// `vae/config.json` of a diffusers `AutoencoderKL`. Where a key is missing, it is as in Stable Diffusion's own.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct VaeConfig {
     /// Picture channels in.
@@ -30,6 +32,9 @@ pub struct VaeConfig {
     pub mid_block_add_attention: bool,
     /// Set in families whose latents are shifted, which this crate does not run.
     pub shift_factor: Option<f32>,
+    /// All other keys, as they are in the file; [`VaeConfig::check`] looks for those of other families.
+    #[serde(flatten)]
+    pub rest: serde_json::Map<String, Value>,
 }
 
 impl Default for VaeConfig {
@@ -46,6 +51,7 @@ impl Default for VaeConfig {
             use_post_quant_conv: true,
             mid_block_add_attention: true,
             shift_factor: None,
+            rest: Default::default(),
         }
     }
 }
@@ -53,7 +59,7 @@ impl Default for VaeConfig {
 impl VaeConfig {
     /// Pixels a latent along each side: 8 for Stable Diffusion.
     pub fn factor(&self) -> usize {
-        1 << self.block_out_channels.len().saturating_sub(1)
+        1 << self.block_out_channels.len().saturating_sub(1).min(8)
     }
 
     /// Checks that this is an autoencoder the crate can build.
@@ -62,19 +68,55 @@ impl VaeConfig {
     /// One sentence naming the key that is out of the family.
     pub fn check(&self) -> Result<()> {
         let fail = |what: String| Err(Error::Model(format!("This VAE cannot be run here: {what}.")));
+        if let Some(class) = self.rest.get("_class_name").filter(|class| *class != "AutoencoderKL") {
+            return fail(format!("it is of kind {}, and AutoencoderKL is needed", short(&class.to_string())));
+        }
         if self.in_channels != 3 || self.out_channels != 3 {
-            return fail("it is not for RGB pictures".into());
+            return fail("it is not for RGB pictures (in_channels, out_channels)".into());
         }
         if self.shift_factor.is_some_and(|shift| shift != 0.0) {
             return fail("its latents are shifted (shift_factor), which Stable Diffusion 1.x and 2.x do not do".into());
         }
+        for key in ["latents_mean", "latents_std"] {
+            if self.rest.contains_key(key) {
+                return fail(format!("{key} is set, which Stable Diffusion 1.x and 2.x do not have"));
+            }
+        }
+        if !(1..=65_536).contains(&self.latent_channels) {
+            return fail(format!("latent_channels is {}, and 1 to 65536 are possible", self.latent_channels));
+        }
         if self.block_out_channels.is_empty() || self.block_out_channels.len() > 8 {
             return fail("block_out_channels must have 1 to 8 levels".into());
         }
-        for channels in &self.block_out_channels {
-            if self.norm_num_groups == 0 || !channels.is_multiple_of(self.norm_num_groups) {
-                return fail(format!("{channels} channels do not divide into {} norm groups", self.norm_num_groups));
+        if !(1..=16).contains(&self.layers_per_block) {
+            return fail(format!("layers_per_block is {}, and 1 to 16 are possible", self.layers_per_block));
+        }
+        for (key, kind) in [("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D")] {
+            let Some(kinds) = self.rest.get(key) else { continue };
+            let right = kinds.as_array().is_some_and(|kinds| {
+                kinds.len() == self.block_out_channels.len() && kinds.iter().all(|found| found == kind)
+            });
+            if !right {
+                return fail(format!("{key} must have {kind} for every level"));
             }
+        }
+        let act = self.rest.get("act_fn").unwrap_or(&Value::Null);
+        if !(act.is_null() || act == "silu" || act == "swish") {
+            return fail("act_fn is not \"silu\"".into());
+        }
+        for &channels in &self.block_out_channels {
+            if !(1..=65_536).contains(&channels) {
+                return fail(format!("block_out_channels has {channels}, and 1 to 65536 are possible"));
+            }
+            if self.norm_num_groups == 0 || !channels.is_multiple_of(self.norm_num_groups) {
+                return fail(format!(
+                    "{channels} channels do not divide into {} norm groups (norm_num_groups)",
+                    self.norm_num_groups
+                ));
+            }
+        }
+        if !(self.scaling_factor > 0.0 && self.scaling_factor.is_finite()) {
+            return fail(format!("scaling_factor is {}, and must be above 0", self.scaling_factor));
         }
         Ok(())
     }

@@ -11,6 +11,9 @@ pub fn dequantise(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) -> Option<()> 
         Dtype::F32 => plain(bytes, out, |value| f32::from_le_bytes(*value)),
         Dtype::F16 => plain(bytes, out, |value| widen(u16::from_le_bytes(*value))),
         Dtype::BF16 => plain(bytes, out, |value| f32::from_bits(u32::from(u16::from_le_bytes(*value)) << 16)),
+        Dtype::F8_E4M3 => plain(bytes, out, |&[value]| e4m3(value)),
+        // The upper half of an f16.
+        Dtype::F8_E5M2 => plain(bytes, out, |&[value]| widen(u16::from(value) << 8)),
         Dtype::Q8_0 => quantised(bytes, out, q8_0),
         Dtype::Q4_0 => quantised(bytes, out, q4_0),
         Dtype::Q4_1 => quantised(bytes, out, q4_1),
@@ -21,7 +24,7 @@ pub fn dequantise(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) -> Option<()> 
         Dtype::Q4_K => quantised(bytes, out, q4_k),
         Dtype::Q5_K => quantised(bytes, out, q5_k),
         Dtype::Q6_K => quantised(bytes, out, q6_k),
-        Dtype::I64 | Dtype::I32 | Dtype::I16 | Dtype::I8 | Dtype::U8 | Dtype::Bool => None,
+        Dtype::I64 | Dtype::I32 | Dtype::I16 | Dtype::I8 | Dtype::U8 | Dtype::Bool | Dtype::Unread(_) => None,
     }
 }
 
@@ -62,6 +65,14 @@ fn widen(half: u16) -> f32 {
         magnitude + 224 * EXPONENT
     };
     f32::from_bits(bits | u32::from(half & 0x8000) << 16)
+}
+
+/// The f32 of an 8-bit float with 4 bits of exponent. As an f16 its fields are two places down, with a bias of 15 instead
+/// of 7: so it reads as 2⁸ times too small, subnormal ones too.
+fn e4m3(bits: u8) -> f32 {
+    let magnitude = bits & 0x7f;
+    let half = u16::from(magnitude) << 7 | u16::from(bits & 0x80) << 8;
+    if magnitude == 0x7f { f32::NAN } else { widen(half) * 256.0 }
 }
 
 /// The scale at `at` of a block.

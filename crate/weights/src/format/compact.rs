@@ -98,7 +98,8 @@ pub fn kept_as(weights: WeightType, name: &str, from: Dtype, shape: &[usize]) ->
     }
     match weights {
         WeightType::Exact => match from {
-            Dtype::F16 => Dtype::F16,
+            // Every 8-bit float is an f16.
+            Dtype::F16 | Dtype::F8_E4M3 | Dtype::F8_E5M2 => Dtype::F16,
             Dtype::Q8_0 | Dtype::Q4_0 if grouped => from,
             _ => Dtype::F32,
         },
@@ -115,6 +116,11 @@ pub fn kept_as(weights: WeightType, name: &str, from: Dtype, shape: &[usize]) ->
 pub struct Converter {
     from: Dtype,
     to: Dtype,
+    /// What values are multiplied with, each for `each` of them in turn.
+    scales: Vec<f32>,
+    each: usize,
+    /// Values that came so far.
+    count: usize,
     values: Vec<f32>,
     out: Vec<u8>,
 }
@@ -123,7 +129,15 @@ impl Converter {
     /// A converter for a tensor of `values` values.
     pub fn new(from: Dtype, to: Dtype, values: usize) -> Self {
         let bytes = to.bytes(values as u64).and_then(|bytes| usize::try_from(bytes).ok());
-        Self { from, to, values: Vec::new(), out: Vec::with_capacity(bytes.unwrap_or_default()) }
+        let out = Vec::with_capacity(bytes.unwrap_or_default());
+        Self { from, to, scales: Vec::new(), each: 1, count: 0, values: Vec::new(), out }
+    }
+
+    /// The same for a tensor whose values are to be multiplied, `each` of them with the next of `scales`.
+    #[must_use]
+    pub fn scaled(mut self, scales: Vec<f32>, each: usize) -> Self {
+        (self.scales, self.each) = (scales, each.max(1));
+        self
     }
 
     /// Takes whole blocks of the file's type, a multiple of 32 values where the result is quantised.
@@ -131,12 +145,18 @@ impl Converter {
     /// # Errors
     /// Says what is wrong with bytes that are no weights.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
-        if self.from == self.to {
+        if self.from == self.to && self.scales.is_empty() {
             self.out.extend_from_slice(bytes);
             return Ok(());
         }
         self.values.clear();
         blocks::dequantise(self.from, bytes, &mut self.values).ok_or("is of a type that weights do not come in")?;
+        if !self.scales.is_empty() {
+            for (i, value) in self.values.iter_mut().enumerate() {
+                *value *= self.scales.get((self.count + i) / self.each).ok_or("has fewer scales than rows")?;
+            }
+            self.count += self.values.len();
+        }
         self.encode()
     }
 

@@ -5,7 +5,9 @@ use std::str;
 
 use serde_json::{Number, Value};
 
-use super::{Dtype, Header, MAX_HEADER, Parsed, TensorEntry, damaged, entry, laid_out, needs, shown, within};
+use super::{
+    Dtype, Header, MAX_HEADER, Parsed, TensorEntry, damaged, entry, laid_out, needs, shown, unread_entry, within,
+};
 use crate::error::{Error, Result};
 
 /// Elements of the longest metadata array that is kept.
@@ -21,7 +23,8 @@ const MOST_DIMS: u32 = 8;
 /// order, with holes between them.
 ///
 /// # Errors
-/// [`Error::Model`] where it is damaged or truncated, or is of a version or holds a tensor of a type that is not read.
+/// [`Error::Model`] where it is damaged or truncated, or is of a version that is not read. Tensors of a type that is not
+/// read come as [`Dtype::Unread`].
 pub fn parse(file: &str, prefix: &[u8], file_bytes: u64) -> Result<Parsed> {
     let given = within(prefix, file_bytes);
     match (GgufCursor { file, bytes: within(given, MAX_HEADER), at: 0 }).header(file_bytes) {
@@ -126,6 +129,7 @@ impl<'a> GgufCursor<'a> {
             entries.push(self.tensor(alignment)?);
         }
         let start = (self.at as u64).next_multiple_of(alignment);
+        end_unread(&mut entries, file_bytes.saturating_sub(start));
         for TensorEntry { name, span, .. } in &mut entries {
             let (Some(from), Some(to)) = (span.start.checked_add(start), span.end.checked_add(start)) else {
                 return Err(self.damaged(format_args!("{} is nowhere in it", shown(name))));
@@ -148,17 +152,15 @@ impl<'a> GgufCursor<'a> {
         }
         shape.reverse();
         let kind = self.u32()?;
-        let dtype = dtype(kind).ok_or_else(|| {
-            let (file, name, kind) = (self.file, shown(name), type_name(kind));
-            Error::Model(format!(
-                "{file} holds {name} as {kind}, a type that can't be read; use a Q8_0, Q4_0, Q4_K or F16 version of the model."
-            ))
-        })?;
         let offset = self.u64()?;
         if !offset.is_multiple_of(alignment) {
             return Err(self.damaged(format_args!("{} is not aligned to {alignment} bytes", shown(name))));
         }
-        Ok(entry(self.file, name, dtype, &shape, offset)?)
+        Ok(match dtype(kind) {
+            Some(dtype) => entry(self.file, name, dtype, &shape, offset)?,
+            // Its end is told by what follows.
+            None => unread_entry(self.file, name, &type_name(kind), &shape, offset..offset)?,
+        })
     }
 
     fn metadata(&mut self, pairs: u64) -> Read<BTreeMap<String, Value>> {
@@ -235,6 +237,21 @@ impl<'a> GgufCursor<'a> {
     }
 }
 
+/// Lets tensors of types that are not read go on to the next tensor, or to the end of the file.
+fn end_unread(entries: &mut [TensorEntry], end: u64) {
+    if entries.iter().all(|entry| entry.dtype.is_read()) {
+        return;
+    }
+    let mut starts: Vec<u64> = entries.iter().map(|entry| entry.span.start).collect();
+    starts.sort_unstable();
+    for TensorEntry { dtype, span, .. } in entries {
+        if !dtype.is_read() {
+            let next = starts.get(starts.partition_point(|start| *start <= span.start)).copied().unwrap_or(end);
+            span.end = next.max(span.start);
+        }
+    }
+}
+
 /// Types of metadata that are more than a number.
 const STRING: u32 = 8;
 const ARRAY: u32 = 9;
@@ -285,5 +302,5 @@ fn type_name(kind: u32) -> String {
         41 => "Q1_0",
         _ => return format!("GGUF type {kind}"),
     };
-    format!("{name} (GGUF type {kind})")
+    name.into()
 }

@@ -213,6 +213,6 @@ const fn type_number(dtype: Dtype) -> Option<u32> {
         Dtype::I64 => 27,
         Dtype::F64 => 28,
         Dtype::BF16 => 30,
-        Dtype::U8 | Dtype::Bool => return None,
+        Dtype::U8 | Dtype::Bool | Dtype::F8_E4M3 | Dtype::F8_E5M2 | Dtype::Unread(_) => return None,
     })
 }

@@ -1,19 +1,28 @@
 //! Checkpoint containers: which tensors a file holds, of what type, at which bytes. Parsers are total: they take any bytes
 //! and never panic, nor allocate more than a small multiple of what they were given.
 
+pub mod archive;
 pub mod blocks;
 pub mod compact;
+mod dtype;
 pub mod gguf;
 pub mod gguf_writer;
+pub mod holds;
+pub mod pickle;
 pub mod safetensors;
+mod scale;
 #[cfg(test)]
 mod tests;
+pub mod zip;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
+
+pub use dtype::Dtype;
+pub use scale::Scale;
 
 /// A tensor in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +35,8 @@ pub struct TensorEntry {
     pub shape: Vec<usize>,
     /// Where its bytes are, from the start of the file.
     pub span: Range<u64>,
+    /// What its values are to be multiplied with.
+    pub scale: Option<Scale>,
 }
 
 /// What a file's header says.
@@ -44,115 +55,8 @@ pub enum Parsed {
     Header(Header),
     /// This many bytes from the start of the file are needed, more than were given and at most as many as the file has.
     Needs(u64),
-}
-
-/// How a tensor's values are stored: plain numbers, or blocks of 32 or 256 quantised ones (names as in GGUF).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(non_camel_case_types, reason = "the field's names")]
-pub enum Dtype {
-    /// 64-bit floats.
-    F64,
-    /// 32-bit floats.
-    F32,
-    /// 16-bit floats of IEEE 754.
-    F16,
-    /// The upper halves of 32-bit floats.
-    BF16,
-    /// 64-bit signed integers.
-    I64,
-    /// 32-bit signed integers.
-    I32,
-    /// 16-bit signed integers.
-    I16,
-    /// 8-bit signed integers.
-    I8,
-    /// 8-bit unsigned integers.
-    U8,
-    /// Truth values, a byte each.
-    Bool,
-    /// Blocks of 32: 8 bits a value and a scale.
-    Q8_0,
-    /// Blocks of 32: 4 bits a value and a scale.
-    Q4_0,
-    /// Blocks of 32: 4 bits a value, a scale and a least value.
-    Q4_1,
-    /// Blocks of 32: 5 bits a value and a scale.
-    Q5_0,
-    /// Blocks of 32: 5 bits a value, a scale and a least value.
-    Q5_1,
-    /// Blocks of 256: 2 bits a value, a scale and a least value for every 16.
-    Q2_K,
-    /// Blocks of 256: 3 bits a value and a scale for every 16.
-    Q3_K,
-    /// Blocks of 256: 4 bits a value, a scale and a least value for every 32.
-    Q4_K,
-    /// Blocks of 256: 5 bits a value, a scale and a least value for every 32.
-    Q5_K,
-    /// Blocks of 256: 6 bits a value and a scale for every 16.
-    Q6_K,
-}
-
-impl Dtype {
-    /// Values in a block: 1 for plain numbers.
-    pub const fn block(self) -> usize {
-        match self {
-            Self::Q8_0 | Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 => 32,
-            Self::Q2_K | Self::Q3_K | Self::Q4_K | Self::Q5_K | Self::Q6_K => 256,
-            _ => 1,
-        }
-    }
-
-    /// Bytes of a block.
-    pub const fn block_bytes(self) -> usize {
-        match self {
-            Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 => 4,
-            Self::F16 | Self::BF16 | Self::I16 => 2,
-            Self::I8 | Self::U8 | Self::Bool => 1,
-            Self::Q8_0 => 34,
-            Self::Q4_0 => 18,
-            Self::Q4_1 => 20,
-            Self::Q5_0 => 22,
-            Self::Q5_1 => 24,
-            Self::Q2_K => 84,
-            Self::Q3_K => 110,
-            Self::Q4_K => 144,
-            Self::Q5_K => 176,
-            Self::Q6_K => 210,
-        }
-    }
-
-    /// Its name in GGUF and safetensors files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::F64 => "F64",
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::BF16 => "BF16",
-            Self::I64 => "I64",
-            Self::I32 => "I32",
-            Self::I16 => "I16",
-            Self::I8 => "I8",
-            Self::U8 => "U8",
-            Self::Bool => "BOOL",
-            Self::Q8_0 => "Q8_0",
-            Self::Q4_0 => "Q4_0",
-            Self::Q4_1 => "Q4_1",
-            Self::Q5_0 => "Q5_0",
-            Self::Q5_1 => "Q5_1",
-            Self::Q2_K => "Q2_K",
-            Self::Q3_K => "Q3_K",
-            Self::Q4_K => "Q4_K",
-            Self::Q5_K => "Q5_K",
-            Self::Q6_K => "Q6_K",
-        }
-    }
-
-    /// Bytes of `values` values, which must fill whole blocks; `None` where they do not, or where the sum overflows.
-    pub fn bytes(self, values: u64) -> Option<u64> {
-        let block = self.block() as u64;
-        values.is_multiple_of(block).then(|| (values / block).checked_mul(self.block_bytes() as u64)).flatten()
-    }
+    /// An archive, whose index is at its end: see [`archive::read`].
+    Archive,
 }
 
 /// The largest header that is read. Those of real checkpoints take less than 1 MiB.
@@ -161,11 +65,11 @@ const MAX_HEADER: u64 = 64 << 20;
 /// What is asked for at first, where nobody can say yet how long the header is.
 const FIRST: u64 = 64 << 10;
 
-/// Reads the header of `file` (its name in messages) of `file_bytes` bytes from its first bytes. Safetensors and GGUF are
-/// told apart by what they start with.
+/// Reads the header of `file` (its name in messages) of `file_bytes` bytes from its first bytes. Safetensors, GGUF and the
+/// archives of `PyTorch` are told apart by what they start with.
 ///
 /// # Errors
-/// [`Error::Model`] where the file is neither, is damaged or truncated, or holds tensors of a type that is not read.
+/// [`Error::Model`] where the file is none of them, or is damaged or truncated.
 pub fn parse(file: &str, prefix: &[u8], file_bytes: u64) -> Result<Parsed> {
     let given = within(prefix, file_bytes);
     if given.starts_with(b"GGUF") {
@@ -181,9 +85,11 @@ pub fn parse(file: &str, prefix: &[u8], file_bytes: u64) -> Result<Parsed> {
         return Ok(Parsed::Needs(FIRST.min(file_bytes)));
     }
     Err(Error::Model(match given {
-        [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => {
+        [b'P', b'K', 3, 4, ..] => return Ok(Parsed::Archive),
+        [0x80, 2..=5, ..] => {
             format!(
-                "{file} is a pickle (.ckpt, .bin, .pt), which can't be read; use a safetensors or GGUF version instead."
+                "{file} is a pickle of the old kind (.ckpt, .bin, .pt), which can't be read; use a safetensors or GGUF \
+                 version, or save it again with a newer PyTorch."
             )
         }
         _ if given.starts_with(b"version https://git-lfs") => {
@@ -195,7 +101,8 @@ pub fn parse(file: &str, prefix: &[u8], file_bytes: u64) -> Result<Parsed> {
         [_, _, _, _, _, _, _, _, b'{', ..] => too_long(file),
         _ if given.len() < 9 => truncated(file, 9, file_bytes),
         _ => format!(
-            "{file} is neither safetensors nor GGUF, or it is damaged; download it again, or use another version."
+            "{file} is neither safetensors nor GGUF nor a checkpoint of PyTorch, or it is damaged; download it again, or use \
+             another version."
         ),
     }))
 }
@@ -220,12 +127,7 @@ fn needs(file: &str, given: usize, end: u64, file_bytes: u64) -> Result<Parsed> 
 
 /// A tensor whose data starts at byte `start`, with its dimensions outermost first.
 fn entry(file: &str, name: &str, dtype: Dtype, dims: &[u64], start: u64) -> Result<TensorEntry> {
-    // Also where usize has 32 bits: a dimension that does not fit is none of a tensor that could be loaded.
-    let shape: Vec<usize> = dims
-        .iter()
-        .map(|&dim| usize::try_from(dim))
-        .collect::<Result<_, _>>()
-        .map_err(|_| damaged(file, format_args!("the shape of {} is too large", shown(name))))?;
+    let shape = shape(file, name, dims)?;
     if !dims.last().unwrap_or(&1).is_multiple_of(dtype.block() as u64) {
         let (name, block, dtype) = (shown(name), dtype.block(), dtype.name());
         return Err(damaged(
@@ -238,7 +140,19 @@ fn entry(file: &str, name: &str, dtype: Dtype, dims: &[u64], start: u64) -> Resu
         .try_fold(1u64, |product, &dim| product.checked_mul(dim))
         .and_then(|values| start.checked_add(dtype.bytes(values)?))
         .ok_or_else(|| damaged(file, format_args!("the shape of {} is too large", shown(name))))?;
-    Ok(TensorEntry { name: name.into(), dtype, shape, span: start..end })
+    Ok(TensorEntry { name: name.into(), dtype, shape, span: start..end, scale: None })
+}
+
+/// A tensor of a type that is not read, whose bytes are where the file says.
+fn unread_entry(file: &str, name: &str, kind: &str, dims: &[u64], span: Range<u64>) -> Result<TensorEntry> {
+    let shape = shape(file, name, dims)?;
+    Ok(TensorEntry { name: name.into(), dtype: Dtype::unread(kind), shape, span, scale: None })
+}
+
+/// Dimensions as sizes, also where usize has 32 bits: one that does not fit is none of a tensor that could be loaded.
+fn shape(file: &str, name: &str, dims: &[u64]) -> Result<Vec<usize>> {
+    let shape: std::result::Result<_, _> = dims.iter().map(|&dim| usize::try_from(dim)).collect();
+    shape.map_err(|_| damaged(file, format_args!("the shape of {} is too large", shown(name))))
 }
 
 /// Sorts tensors by position; none may overlap, end after the file or have another's name.

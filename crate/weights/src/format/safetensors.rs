@@ -10,7 +10,8 @@ use serde::{Deserialize, de};
 use serde_json::Value;
 
 use super::{
-    Dtype, Header, MAX_HEADER, Parsed, TensorEntry, damaged, entry, laid_out, needs, shown, too_long, truncated, within,
+    Dtype, Header, MAX_HEADER, Parsed, TensorEntry, damaged, entry, laid_out, needs, scale, shown, too_long, truncated,
+    unread_entry, within,
 };
 use crate::error::{Error, Result};
 
@@ -18,7 +19,7 @@ use crate::error::{Error, Result};
 /// tensors fill the file from the header to its end, without holes.
 ///
 /// # Errors
-/// [`Error::Model`] where it is damaged or truncated, or holds a tensor of a type that is not read.
+/// [`Error::Model`] where it is damaged or truncated. Tensors of a type that is not read come as [`Dtype::Unread`].
 pub fn parse(file: &str, prefix: &[u8], file_bytes: u64) -> Result<Parsed> {
     let given = within(prefix, file_bytes);
     let Some((length, rest)) = given.split_first_chunk() else {
@@ -54,6 +55,7 @@ pub fn parse(file: &str, prefix: &[u8], file_bytes: u64) -> Result<Parsed> {
     if end != file_bytes {
         return Err(damaged(file, format_args!("it has {file_bytes} bytes instead of {end}")));
     }
+    let tensors = scale::paired(tensors);
     let metadata = index.metadata.into_iter().map(|(key, text)| (key, Value::String(text))).collect();
     Ok(Parsed::Header(Header { tensors, metadata }))
 }
@@ -80,18 +82,15 @@ impl Info {
             "F32" => Dtype::F32,
             "F16" => Dtype::F16,
             "BF16" => Dtype::BF16,
+            "F8_E4M3" => Dtype::F8_E4M3,
+            "F8_E5M2" => Dtype::F8_E5M2,
             "I64" => Dtype::I64,
             "I32" => Dtype::I32,
             "I16" => Dtype::I16,
             "I8" => Dtype::I8,
             "U8" => Dtype::U8,
             "BOOL" => Dtype::Bool,
-            other => {
-                let (name, other) = (shown(name), shown(other));
-                return Err(Error::Model(format!(
-                    "{file} holds {name} as {other}, a type that can't be read; use an F16 or F32 version of the model."
-                )));
-            }
+            _ => return self.unread(file, name, start),
         };
         let (from, to) = self.data_offsets;
         let entry = start
@@ -102,6 +101,16 @@ impl Info {
             return Err(damaged(file, format_args!("the bytes of {} do not fit its shape", shown(name))));
         }
         Ok(entry)
+    }
+
+    /// A tensor of a type that is not read: nobody knows how many bytes its shape takes, so its place is taken as said.
+    fn unread(&self, file: &str, name: &str, start: u64) -> Result<TensorEntry> {
+        let (from, to) = self.data_offsets;
+        let place = |at: u64| start.checked_add(at).filter(|_| from <= to);
+        let (Some(from), Some(to)) = (place(from), place(to)) else {
+            return Err(damaged(file, format_args!("{} is nowhere in it", shown(name))));
+        };
+        unread_entry(file, name, &self.dtype, &self.shape, from..to)
     }
 }
 

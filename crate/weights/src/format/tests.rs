@@ -1,9 +1,11 @@
 //! Tests against files that the formats' own writers made, and blocks that PyPI's `gguf` encoded and decoded
 //! (`tests/fixtures/formats/make.py`).
 
+mod archives;
 mod blocks;
 mod containers;
 mod damage;
+mod types;
 mod writer;
 
 use super::*;
@@ -37,12 +39,14 @@ fn read(file: &[u8], first: usize) -> Result<Header> {
                 assert!(bytes > given as u64 && bytes <= file.len() as u64, "{bytes} after {given} of {}", file.len());
                 given = bytes as usize;
             }
+            Parsed::Archive => panic!("no archive"),
             Parsed::Header(header) => {
                 let mut end = 0;
-                for TensorEntry { name, dtype, shape, span } in &header.tensors {
+                for TensorEntry { name, dtype, shape, span, .. } in &header.tensors {
                     assert!(span.start >= end && span.end <= file.len() as u64, "{name} at {span:?}");
                     let values: u64 = shape.iter().map(|&dim| dim as u64).product();
-                    assert_eq!(dtype.bytes(values), Some(span.end - span.start), "{name}");
+                    let bytes = span.end - span.start;
+                    assert!(!dtype.is_read() || dtype.bytes(values) == Some(bytes), "{name}");
                     end = span.end;
                 }
                 return Ok(header);

@@ -53,7 +53,7 @@ pub trait Sink {
 }
 
 /// A file in a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listed {
     /// Its path in the folder, with `/` between the parts.
     pub path: String,

@@ -1,6 +1,7 @@
 //! Repositories of the Hugging Face Hub: how a person names them, and what is in them.
 
 mod choice;
+mod retired;
 
 use std::rc::Rc;
 
@@ -13,10 +14,10 @@ use super::http::folder::{encode, encode_part};
 use super::http::remote::{Remote, page};
 use crate::error::{Error, Result};
 
-pub use choice::{Choice, choose};
+pub use super::token::{ENDPOINT, Token};
+pub use choice::{Choice, candidates};
+pub use retired::successor;
 
-/// The Hub's address.
-pub const ENDPOINT: &str = "https://huggingface.co";
 /// Pages of a listing that are read at most; one has about a thousand files.
 const PAGES: usize = 100;
 
@@ -29,19 +30,19 @@ pub enum Reference {
         repo: String,
         /// A branch, a tag or a commit.
         revision: String,
-        /// A file (`.gguf`, `.safetensors`) or a folder in it.
+        /// A file (as [`is_weights`] has it) or a folder in it.
         path: Option<String>,
     },
     /// The address of a file.
     File(String),
-    /// The address of a folder.
+    /// The address of a folder, or of a file whose address does not end like one.
     Folder(String),
 }
 
 /// Whether the end of a path or an address says that it is a file of weights.
 pub fn is_weights(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
-    path.ends_with(".gguf") || path.ends_with(".safetensors")
+    [".gguf", ".safetensors", ".ckpt", ".pt", ".pth", ".bin"].iter().any(|ending| path.ends_with(ending))
 }
 
 impl Reference {
@@ -145,12 +146,20 @@ impl HubRepo {
         let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let at = if revision == "main" { String::new() } else { format!("@{revision}") };
         Self {
-            web: web.clone(),
+            web: web.clone().with_hub(endpoint),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             repo: repo.to_owned(),
             revision: revision.to_owned(),
             name: format!("{repo}{at}/{folder}").trim_end_matches('/').to_owned(),
             folder,
+        }
+    }
+
+    /// What is wrong, or where the repository went if it is known to have gone.
+    fn explained(&self, error: Error) -> Error {
+        match (error, retired::sentence(&self.repo)) {
+            (Error::Model(_), Some(sentence)) => Error::Model(sentence),
+            (error, _) => error,
         }
     }
 
@@ -194,7 +203,7 @@ impl Source for HubRepo {
     }
 
     fn list(&self) -> Pending<'_, Result<Option<Vec<Listed>>>> {
-        Box::pin(async { self.files().await.map(Some) })
+        Box::pin(async { self.files().await.map(Some).map_err(|error| self.explained(error)) })
     }
 
     fn open<'a>(&'a self, path: &'a str) -> Pending<'a, Result<Option<Rc<dyn File>>>> {
@@ -203,7 +212,7 @@ impl Source for HubRepo {
             let path = format!("{folder}{path}");
             let revision = encode_part(&self.revision);
             let url = format!("{endpoint}/{}/resolve/{revision}/{}", encode(repo), encode(&path));
-            let file = Remote::open(&self.web, &url, &path).await?;
+            let file = Remote::open(&self.web, &url, &path).await.map_err(|error| self.explained(error))?;
             Ok(file.map(|file| Rc::new(file) as Rc<dyn File>))
         })
     }
@@ -240,6 +249,9 @@ mod tests {
             ("https://huggingface.co/o/r/tree/refs%2Fpr%2F7/vae", hub("o/r", "refs/pr/7", Some("vae"))),
             ("https://example.org/m/x.GGUF?k=1#top", file("https://example.org/m/x.GGUF?k=1")),
             ("http://localhost:8000/x.safetensors", file("http://localhost:8000/x.safetensors")),
+            ("https://example.org/m/v1-5.ckpt", file("https://example.org/m/v1-5.ckpt")),
+            ("https://h/api/download/models/1?type=Model", folder("https://h/api/download/models/1?type=Model")),
+            ("o/r/unet/a.bin", hub("o/r", "main", Some("unet/a.bin"))),
             ("https://example.org/models/sd15/", folder("https://example.org/models/sd15/")),
             ("https://example.org", folder("https://example.org")),
             ("", None),

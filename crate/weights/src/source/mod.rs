@@ -13,5 +13,6 @@ pub mod json;
 pub mod local;
 #[cfg(target_arch = "wasm32")]
 pub mod picked;
+pub mod token;
 
 pub use file::{File, Listed, Pending, Sink, Source};

@@ -83,8 +83,14 @@ fn gguf_tensors_lie_inside_the_file_and_apart() {
     refused(&with(|gguf| gguf.tensors[1].0 = "a"), "two tensors named \"a\"");
     refused(&with(|gguf| gguf.tensors[1] = ("b", vec![16, 2], 8, 32)), "\"b\" are not whole blocks of 32, as Q8_0");
     refused(&with(|gguf| gguf.tensors[1] = ("b", vec![], 12, 32)), "\"b\" are not whole blocks of 256, as Q4_K");
-    refused(&with(|gguf| gguf.tensors[1].2 = 23), "\"b\" as IQ4_XS (GGUF type 23)");
-    refused(&with(|gguf| gguf.tensors[1].2 = 4), "\"b\" as GGUF type 4,");
+    // A type that is not read goes on to the next tensor, or to the end.
+    for (tensor, span) in [(0, 0..32), (1, 32..64)] {
+        let mut gguf = sound();
+        gguf.tensors[tensor].2 = 23;
+        let read = read(&gguf.file(), 0).expect("only what is needed must be read");
+        let (first, found) = (read.tensors[0].span.start, &read.tensors[tensor]);
+        assert_eq!((found.dtype.name(), found.span.start - first..found.span.end - first), ("IQ4_XS", span));
+    }
     refused(&with(|gguf| gguf.version = 1), "of GGUF version 1,");
     refused(&with(|gguf| gguf.version = 3 << 24), "a big-endian GGUF file,");
     refused(&with(|gguf| gguf.version = 0), "of GGUF version 0,");
@@ -164,7 +170,9 @@ fn safetensors_lie_inside_the_file_and_apart() {
     refused(&b("U8", "[4294967296,4294967296]", "[8,12]"), "\"b\" is too large");
     refused(&b("U8", "[0]", "[18446744073709551615,18446744073709551615]"), "\"b\" is nowhere in it");
     refused(&b("U8", "[4]", "[8,18446744073709551615]"), "do not fit its shape");
-    refused(&b("F8_E4M3", "[4]", "[8,12]"), "holds \"b\" as \"F8_E4M3\"");
+    refused(&b("C64", "[4]", "[12,8]"), "\"b\" is nowhere in it");
+    refused(&b("C64", "[4]", "[4,12]"), "\"a\" and \"b\" overlap");
+    refused(&b("C64", "[4]", "[9,12]"), "no tensor takes the bytes before \"b\"");
     refused(&b("U8", "[-4]", "[8,12]"), "makes no sense");
     refused(&b("U8", "[4.0]", "[8,12]"), "makes no sense");
     refused(&b("U8", "[4]", "[8]"), "makes no sense");
@@ -199,8 +207,8 @@ fn each_format_takes_anything() {
 fn long_names_are_cut_in_messages() {
     let long: &str = "n\n".repeat(100_000).leak();
     let mut gguf = sound();
-    gguf.tensors[0] = (long, vec![8], 4, 0);
-    let message = read(&gguf.file(), 0).expect_err("type 4").to_string();
+    gguf.tensors[0] = (long, vec![8], 0, 1);
+    let message = read(&gguf.file(), 0).expect_err("not aligned").to_string();
     assert!(message.len() < 500 && message.contains("\\n"), "{message}");
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Head {
     pub wait: Option<Duration>,
     /// The Hub's own word for what is wrong.
     pub code: Option<String>,
+    /// What the file is called, among other things.
+    pub disposition: Option<String>,
     /// The next page of a listing.
     pub next: Option<String>,
 }
@@ -78,6 +80,7 @@ impl Head {
                 .or_else(|| get("ratelimit").and_then(rate_limit))
                 .map(|wait| wait.min(LONGEST_WAIT)),
             code: get("x-error-code").map(str::to_owned),
+            disposition: get("content-disposition").map(str::to_owned),
             next: get("link").and_then(next_page),
         }
     }

@@ -12,7 +12,7 @@ use web_sys::{
 
 use crate::error::{Error, Result};
 use crate::source::file::Pending;
-use crate::source::http::{Body, Broken, HttpRequest, HttpResponse, Transport};
+use crate::source::http::{Body, Broken, HttpRequest, HttpResponse, Transport, address};
 use crate::source::picked::message;
 
 /// Milliseconds without a byte after which a connection counts as broken.
@@ -66,6 +66,11 @@ impl Fetch {
             if let (Some(name), Some(value)) = (header.get(0).as_string(), header.get(1).as_string()) {
                 headers.push((name.to_ascii_lowercase(), value));
             }
+        }
+        // Few servers let pages see how a file is called, but many are asked to say it in the address that was led to.
+        let asked = address::asked_disposition(&response.url());
+        if let Some(asked) = asked.filter(|_| !headers.iter().any(|(name, _)| name == "content-disposition")) {
+            headers.push(("content-disposition".into(), asked));
         }
         let reader = match response.body() {
             Some(body) => Some(ReadableStreamDefaultReader::new(&body).map_err(|error| Broken(message(&error)))?),

@@ -5,13 +5,15 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::answer::{Head, Version};
-use super::{Body, Broken, HttpRequest, Web};
+use super::{Body, Broken, HttpRequest, Web, address};
 use crate::error::{Error, Result};
 
 /// Tries in a row that bring nothing before giving up.
 const TRIES: u32 = 6;
 /// Tries with a 403: an expired signature is renewed by the first of them.
 const TRIES_FORBIDDEN: u32 = 3;
+/// How a transport begins to tell of a certificate that nobody here vouches for: it will not be another one next time.
+pub(super) const UNTRUSTED: &str = "the server's certificate is not trusted";
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 /// Milliseconds in which a person is told only once of broken connections: all that are open break together.
@@ -32,6 +34,8 @@ pub(super) struct RemoteConnection {
     pub size: Cell<Option<u64>>,
     /// The version that the first answer was of.
     pub version: RefCell<Option<Version>>,
+    /// Whether a refusal is an answer, since something else is tried next.
+    pub hasty: bool,
 }
 
 /// Why a request did not bring what it should.
@@ -62,7 +66,14 @@ impl Again {
 
     /// A connection that ended early, or never came about.
     pub(super) fn broken(reason: impl Into<String>) -> Trouble {
-        Trouble::Again(Self { reason: reason.into(), wait: None, tries: TRIES, broke: true })
+        let reason = reason.into();
+        if reason.starts_with(UNTRUSTED) {
+            return Trouble::Fail(Error::File(format!(
+                "The connection is not safe: {reason}. If your network looks into connections, add its certificate to those \
+                 of this computer."
+            )));
+        }
+        Trouble::Again(Self { reason, wait: None, tries: TRIES, broke: true })
     }
 }
 
@@ -76,6 +87,7 @@ impl RemoteConnection {
             unproven: Cell::new(false),
             size: Cell::new(None),
             version: RefCell::new(None),
+            hasty: false,
         }
     }
 
@@ -85,7 +97,9 @@ impl RemoteConnection {
         if patience > 0.0 {
             self.web.transport.sleep(Duration::from_secs_f64(patience / 1000.0)).await;
         }
-        let response = self.web.transport.send(HttpRequest { url: self.url.clone(), range }).await?;
+        let (url, token) = (self.url.clone(), self.web.token_for(&self.url));
+        let request = HttpRequest { url, range, token };
+        let response = self.web.transport.send(request).await?;
         Ok((Head::of(&response), response.body))
     }
 
@@ -103,7 +117,7 @@ impl RemoteConnection {
                 Ok(())
             }
             416 if head.total.is_none_or(|total| Some(total) != self.size.get()) => Err(Trouble::Fail(self.changed())),
-            403 if head.code.is_none() => Err(Trouble::Again(Again {
+            403 if head.code.is_none() && !self.hasty => Err(Trouble::Again(Again {
                 reason: format!("{} refuses it (403)", self.host()),
                 wait: head.wait,
                 tries: TRIES_FORBIDDEN,
@@ -132,19 +146,45 @@ impl RemoteConnection {
 
     /// The server says who may not have it.
     fn refused(&self, head: &Head) -> Error {
-        Error::Model(match head.code.as_deref() {
-            Some("GatedRepo") => format!(
-                "{} is only for those who are signed in and accepted the model's licence; use another repository, or \
-                 accept it on the model's page, load the files yourself and open them from your disk.",
-                self.name
-            ),
-            _ => format!(
-                "{} cannot be had without signing in ({} answers {}): the repository does not exist, is private, or \
-                 asks to accept its licence. Check its name or use another one.",
-                self.name,
-                self.host(),
-                head.status
-            ),
+        let (name, host, status) = (&self.name, self.host(), head.status);
+        if !self.web.is_hub(&self.url) {
+            return Error::Model(format!(
+                "{name} cannot be had without signing in ({host} answers {status}): sign in there in a browser, download \
+                 the file and open it from your disk, or use an address that needs no login."
+            ));
+        }
+        let gated = head.code.as_deref() == Some("GatedRepo");
+        Error::Model(if cfg!(target_arch = "wasm32") && gated {
+            format!(
+                "{name} is only for those who are signed in and accepted the model's licence, so it cannot be loaded in this \
+                 page; use another model, or accept the licence on the model's page, download the files and open them \
+                 from your disk."
+            )
+        } else if cfg!(target_arch = "wasm32") {
+            format!(
+                "{name} cannot be had without signing in ({host} answers {status}), which this page does not do: the \
+                 repository does not exist or is private. Check its name or use another one."
+            )
+        } else if gated && self.web.token.is_some() {
+            format!(
+                "{name} is only for those who accepted the model's licence, and the account of your token did not; accept \
+                 it on the model's page on {host}, and load it again."
+            )
+        } else if gated {
+            format!(
+                "{name} is only for those who are signed in and accepted the model's licence; accept it on the model's page \
+                 on {host}, set HF_TOKEN to a token of your account, and load it again."
+            )
+        } else if self.web.token.is_some() {
+            format!(
+                "{name} cannot be had with your token ({host} answers {status}): the repository does not exist, or the \
+                 token may not read it or has expired. Check both."
+            )
+        } else {
+            format!(
+                "{name} cannot be had without signing in ({host} answers {status}): the repository does not exist, is \
+                 private, or asks to accept its licence. Check its name, or set HF_TOKEN to a token that may read it."
+            )
         })
     }
 
@@ -155,8 +195,7 @@ impl RemoteConnection {
 
     /// The server's name.
     fn host(&self) -> &str {
-        let rest = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
-        rest.split(['/', '?', '#']).next().unwrap_or(rest)
+        address::host(&self.url)
     }
 }
 

@@ -14,6 +14,7 @@ use super::remote::Remote;
 use super::{Body, Broken, HttpRequest, HttpResponse, Transport, Web};
 use crate::error::Result;
 use crate::source::file::{Pending, Sink};
+use crate::source::token::Token;
 
 pub(super) const PIECE: u64 = 64 << 10;
 
@@ -60,7 +61,11 @@ pub(super) struct Fake {
     pub(super) untold: bool,
     /// Whether the content is called JSON.
     pub(super) json: bool,
+    /// What the file starts with.
+    pub(super) start: &'static [u8],
     pub(super) requests: RefCell<Vec<Option<Range<u64>>>>,
+    /// Where requests went, and as whom.
+    pub(super) addresses: RefCell<Vec<(String, Option<Token>)>>,
     pub(super) slept: RefCell<Vec<f64>>,
     pub(super) clock: Cell<f64>,
     pub(super) sent: Rc<Cell<u64>>,
@@ -75,6 +80,7 @@ struct FakeBody {
     /// Where it breaks.
     breaks: Option<u64>,
     polls: u32,
+    start: &'static [u8],
     sent: Rc<Cell<u64>>,
     open: Rc<Cell<usize>>,
 }
@@ -96,6 +102,9 @@ impl Body for FakeBody {
             let mut piece = content(self.span.start..end);
             let own = self.announced.saturating_sub(self.span.start).min(piece.len() as u64) as usize;
             piece[own..].iter_mut().for_each(|byte| *byte ^= 1);
+            for (at, byte) in self.start.iter().enumerate().skip(self.span.start as usize) {
+                piece.get_mut(at - self.span.start as usize).into_iter().for_each(|there| *there = *byte);
+            }
             self.span.start = end;
             self.sent.set(self.sent.get() + piece.len() as u64);
             Ok((!piece.is_empty()).then_some(piece))
@@ -120,6 +129,7 @@ impl Transport for Fake {
     fn send(&self, request: HttpRequest) -> Pending<'_, Result<HttpResponse, Broken>> {
         Box::pin(async move {
             self.requests.borrow_mut().push(request.range.clone());
+            self.addresses.borrow_mut().push((request.url.clone(), request.token.clone()));
             pause(1).await;
             let habit = self.habits.borrow_mut().pop_front().unwrap_or(Habit::Good);
             if matches!(habit, Habit::Silent) || (self.refuses_ranges && request.range.is_some()) {
@@ -176,7 +186,7 @@ impl Transport for Fake {
             Ok(HttpResponse {
                 status,
                 headers,
-                body: Box::new(FakeBody { span, announced, breaks, polls, sent, open }),
+                body: Box::new(FakeBody { span, announced, breaks, polls, start: self.start, sent, open }),
             })
         })
     }

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Web;
 use super::remote::Remote;
+use super::{Web, address};
 use crate::error::Result;
 use crate::source::file::{File, Listed, Pending, Source};
 
@@ -17,6 +17,8 @@ pub struct UrlFolder {
     web: Web,
     /// With a slash at its end.
     base: String,
+    /// The same to show.
+    name: String,
     /// What follows the path, such as a token.
     query: String,
 }
@@ -26,13 +28,14 @@ impl UrlFolder {
     pub fn new(web: &Web, url: &str) -> Self {
         let url = url.split('#').next().unwrap_or(url);
         let (path, query) = url.split_at(url.find('?').unwrap_or(url.len()));
-        Self { web: web.clone(), base: format!("{}/", path.trim_end_matches('/')), query: query.to_owned() }
+        let base = format!("{}/", path.trim_end_matches('/'));
+        Self { web: web.clone(), name: address::shown(&base), base, query: query.to_owned() }
     }
 }
 
 impl Source for UrlFolder {
     fn name(&self) -> &str {
-        &self.base
+        &self.name
     }
 
     fn list(&self) -> Pending<'_, Result<Option<Vec<Listed>>>> {

@@ -1,6 +1,10 @@
 //! Files over HTTP: ranges in flight, retries, resuming. What a request is made of differs between the browser and the
 //! command line ([`Transport`]); everything else is the same code.
 
+pub mod address;
+#[cfg(test)]
+#[path = "tests/addressed.rs"]
+mod addressed;
 mod answer;
 #[cfg(target_arch = "wasm32")]
 pub mod browser;
@@ -22,6 +26,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::source::file::Pending;
+use crate::source::token::{ENDPOINT, Token};
 
 pub use folder::UrlFolder;
 pub use remote::Remote;
@@ -31,8 +36,11 @@ pub use remote::Remote;
 pub struct HttpRequest {
     /// Absolute address.
     pub url: String,
-    /// Bytes asked for. Sent as `Range: bytes=a-b`, which needs no preflight in a browser; no other header is sent.
+    /// Bytes asked for. Sent as `Range: bytes=a-b`, which needs no preflight in a browser.
     pub range: Option<Range<u64>>,
+    /// What to show as `Authorization: Bearer`: at this address alone, and not where it leads to on another server. No other
+    /// header is sent.
+    pub token: Option<Token>,
 }
 
 /// The head of an answer, and its body as it arrives.
@@ -84,6 +92,10 @@ pub struct Web {
     resume: Rc<Cell<f64>>,
     /// When a person was last told of a broken connection.
     told: Rc<Cell<f64>>,
+    /// The Hub's address.
+    hub: Rc<str>,
+    /// Whose it is that asks the Hub, and nobody else.
+    token: Option<Token>,
 }
 
 impl Web {
@@ -95,7 +107,34 @@ impl Web {
             received: Rc::default(),
             resume: Rc::default(),
             told: Rc::new(Cell::new(f64::NEG_INFINITY)),
+            hub: ENDPOINT.into(),
+            token: None,
         }
+    }
+
+    /// The same with the Hub at another address.
+    #[must_use]
+    pub fn with_hub(mut self, endpoint: &str) -> Self {
+        self.hub = endpoint.into();
+        self
+    }
+
+    /// The same for a person whom the Hub knows. Only the Hub's own server ever sees the token, and that only where nobody
+    /// between can read it.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<Token>) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// Whether this is an address on the Hub.
+    fn is_hub(&self, url: &str) -> bool {
+        address::same_server(&self.hub, url)
+    }
+
+    /// What to show at this address.
+    fn token_for(&self, url: &str) -> Option<Token> {
+        self.token.clone().filter(|_| self.is_hub(url) && address::is_private(url))
     }
 
     /// Bytes of bodies that arrived so far, over all files, with what had to be fetched again.

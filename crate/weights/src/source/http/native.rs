@@ -7,14 +7,18 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use ureq::Agent;
+use ureq::tls::{RootCerts, TlsConfig};
 
-use super::{Body, Broken, HttpRequest, HttpResponse, Transport};
+use super::connection::UNTRUSTED;
+use super::{Body, Broken, HttpRequest, HttpResponse, Transport, address};
 use crate::source::file::Pending;
 
 /// Bytes of a piece.
 const PIECE: usize = 64 << 10;
 /// Pieces that wait for whoever reads the body; beyond, the server waits.
 const WAITING: usize = 16;
+/// How often a request with a token is led elsewhere.
+const REDIRECTS: usize = 10;
 const CONNECT: Duration = Duration::from_secs(15);
 /// A connection that brings nothing for so long is broken.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -32,6 +36,7 @@ impl Native {
             .http_status_as_error(false)
             // Compressed bytes have no place in a range.
             .accept_encoding("identity")
+            .tls_config(TlsConfig::builder().root_certs(roots()).build())
             .timeout_connect(Some(CONNECT))
             .timeout_per_read(Some(SILENCE))
             .max_idle_connections_per_host(8)
@@ -84,6 +89,61 @@ impl Transport for Native {
     }
 }
 
+/// The system's certificates, among them those that a company adds to its computers. Where a system has none at all, as in
+/// small containers, those that came with the program.
+fn roots() -> RootCerts {
+    let places = [
+        "/etc/ssl/certs",
+        "/etc/ssl/cert.pem",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        "/usr/local/share/certs/ca-root-nss.crt",
+    ];
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let has_some = |place: &str| {
+        let path = std::path::Path::new(place);
+        path.is_file() || std::fs::read_dir(path).is_ok_and(|mut files| files.next().is_some())
+    };
+    let mut are_files = cfg!(unix) && !cfg!(target_vendor = "apple") && !cfg!(target_os = "android");
+    are_files &= !is_set("SSL_CERT_FILE") && !is_set("SSL_CERT_DIR");
+    if are_files && !places.into_iter().any(has_some) { RootCerts::WebPki } else { RootCerts::PlatformVerifier }
+}
+
+/// Sends a request. Redirects of one with a token are followed here, so that no other server sees it.
+fn get(agent: &Agent, request: &HttpRequest) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+    let mut url = request.url.clone();
+    for left in (0..=REDIRECTS).rev() {
+        let mut get = agent.get(&url);
+        if let Some(range) = &request.range {
+            get = get.header("range", format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        }
+        let Some(token) = request.token.as_ref().filter(|_| address::same_server(&request.url, &url)) else {
+            return get.call();
+        };
+        get = get.header("authorization", format!("Bearer {}", token.secret()));
+        let response = get.config().max_redirects(0).max_redirects_will_error(false).build().call()?;
+        let location = response.headers().get("location").and_then(|to| to.to_str().ok());
+        match location.and_then(|to| address::resolved(&url, to)) {
+            Some(next) if matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) && left > 0 => url = next,
+            _ => return Ok(response),
+        }
+    }
+    Err(ureq::Error::TooManyRedirects)
+}
+
+/// Why there was no answer, without what nobody may see of the address.
+fn broken(error: &ureq::Error, url: &str) -> Broken {
+    let mut reason = error.to_string();
+    if ["certificate", "UnknownIssuer"].iter().any(|word| reason.contains(word)) {
+        return Broken(format!("{UNTRUSTED} ({reason})"));
+    }
+    if let Some((_, query)) = url.split_once('?') {
+        reason = reason.replace(query, "…");
+    }
+    Broken(reason)
+}
+
 /// One request from start to end, or until nobody listens any more.
 fn run(
     agent: &Agent,
@@ -91,14 +151,10 @@ fn run(
     answer: &Sender<Result<StatusAndHeaders, Broken>>,
     pieces: &Sender<Piece>,
 ) {
-    let mut get = agent.get(&request.url);
-    if let Some(range) = &request.range {
-        get = get.header("range", format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
-    }
-    let response = match get.call() {
+    let response = match get(agent, request) {
         Ok(response) => response,
         Err(error) => {
-            let _ = answer.send_blocking(Err(Broken(error.to_string())));
+            let _ = answer.send_blocking(Err(broken(&error, &request.url)));
             return;
         }
     };

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::answer::Head;
 use super::connection::{Again, Patience, RemoteConnection};
 use super::range_reader::{Open, RangeReader};
-use super::{Body, Web};
+use super::{Body, Web, address};
 use crate::error::{Error, Result};
 use crate::source::file::{File, Pending, Sink};
 
@@ -33,8 +33,52 @@ impl Remote {
     /// # Errors
     /// One sentence where it may not be had, or where the server does not answer after several tries.
     pub async fn open(web: &Web, url: &str, name: &str) -> Result<Option<Self>> {
-        let connection = Rc::new(RemoteConnection::new(web, url, name));
-        let Some((head, body)) = first(&connection, Some(0..PREFIX)).await? else { return Ok(None) };
+        let connection = RemoteConnection::new(web, url, name);
+        match first(&connection, Some(0..PREFIX)).await? {
+            First::Answer(head, body) => Self::answered(connection, head, body).await,
+            First::Missing(_) | First::Page => Ok(None),
+        }
+    }
+
+    /// Looks what is at an address, whatever its end says: asks for the first bytes, and takes the file's name from the
+    /// answer. `hasty` takes the first refusal for an answer.
+    ///
+    /// # Errors
+    /// As [`Remote::open`].
+    pub async fn look(web: &Web, url: &str, hasty: bool) -> Result<Looked> {
+        let mut connection = RemoteConnection::new(web, url, &address::file_name(url, None));
+        connection.hasty = hasty;
+        let (head, body) = match first(&connection, Some(0..PREFIX)).await? {
+            First::Answer(head, body) => (head, body),
+            First::Missing(status) => {
+                let (host, url) = (address::host(url), address::shown(url));
+                let sentence = format!("There is no file at {url}: {host} answers {status}. Check the address.");
+                return Ok(Looked::Nothing(sentence));
+            }
+            First::Page => {
+                return Ok(Looked::Nothing(format!(
+                    "{} is a web page instead of a model; give the address of the file itself, to which its download \
+                     button leads.",
+                    address::shown(url)
+                )));
+            }
+        };
+        connection.name = address::file_name(url, head.disposition.as_deref());
+        connection.hasty = false;
+        let file = Self::answered(connection, head, body).await?;
+        Ok(match file.filter(|file| has_weights(&file.prefix)) {
+            Some(file) => Looked::File(file),
+            None => Looked::Nothing(format!(
+                "What is at {} is no model (safetensors, GGUF or a checkpoint of PyTorch); give the address of the file \
+                 itself, or of a folder in the diffusers layout.",
+                address::shown(url)
+            )),
+        })
+    }
+
+    /// Opens with the answer to the first request.
+    async fn answered(connection: RemoteConnection, head: Box<Head>, body: Box<dyn Body>) -> Result<Option<Self>> {
+        let connection = Rc::new(connection);
         *connection.version.borrow_mut() = Some(head.version.clone());
         if head.status != 206 {
             connection.ranges.set(false);
@@ -43,7 +87,7 @@ impl Remote {
         // Without its total, a part that is shorter than asked for is all there is.
         let Some(size) = head.total.or(head.length.filter(|length| *length < PREFIX)) else {
             drop(body);
-            let Some((head, body)) = first(&connection, None).await? else { return Ok(None) };
+            let First::Answer(head, body) = first(&connection, None).await? else { return Ok(None) };
             return Self::in_order(connection, &head, body).await.map(Some);
         };
         connection.size.set(Some(size));
@@ -129,8 +173,32 @@ impl File for Remote {
     }
 }
 
-/// Sends the first request until there is an answer with a body; `None` where there is no such file.
-async fn first(connection: &RemoteConnection, mut range: Option<Range<u64>>) -> Result<Option<(Head, Box<dyn Body>)>> {
+/// What is at an address.
+pub enum Looked {
+    /// A file that starts as files of weights do.
+    File(Remote),
+    /// None, with a sentence that says what there is.
+    Nothing(String),
+}
+
+/// Whether a file of weights may start like this, also one of a kind that is not read, for which there is a sentence.
+fn has_weights(start: &[u8]) -> bool {
+    matches!(start, [b'G', b'G', b'U', b'F', ..] | [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..])
+        || start.get(8) == Some(&b'{') && start.get(4..8) == Some(&[0; 4])
+        || start.starts_with(b"version https://git-lfs")
+}
+
+/// The first answer.
+enum First {
+    Answer(Box<Head>, Box<dyn Body>),
+    /// There is no such file, by this status.
+    Missing(u16),
+    /// A web page is in its place.
+    Page,
+}
+
+/// Sends the first request until there is an answer.
+async fn first(connection: &RemoteConnection, mut range: Option<Range<u64>>) -> Result<First> {
     let mut patience = Patience::default();
     loop {
         let mut sent = connection.send(range.clone()).await;
@@ -141,7 +209,7 @@ async fn first(connection: &RemoteConnection, mut range: Option<Range<u64>>) -> 
         }
         let trouble = match sent {
             Ok((head, _)) if head.status == 404 && head.code.as_deref().is_none_or(|code| code == "EntryNotFound") => {
-                return Ok(None);
+                return Ok(First::Missing(head.status));
             }
             Ok((head, _)) if head.status == 416 && range.is_some() => {
                 // So an empty file answers.
@@ -149,13 +217,13 @@ async fn first(connection: &RemoteConnection, mut range: Option<Range<u64>>) -> 
                 continue;
             }
             Ok((head, body)) => match connection.check(&head) {
-                Ok(()) if head.html => return Ok(None),
+                Ok(()) if head.html => return Ok(First::Page),
                 Ok(())
                     if head.status == 206 && (range.is_none() || head.part.as_ref().is_some_and(|p| p.start > 0)) =>
                 {
                     Again::odd("the server sends another part than asked for")
                 }
-                Ok(()) => return Ok(Some((head, body))),
+                Ok(()) => return Ok(First::Answer(Box::new(head), body)),
                 Err(trouble) => trouble,
             },
             Err(broken) => Again::broken(broken.0),
@@ -179,7 +247,7 @@ async fn receive(reader: &mut RangeReader, bytes: &mut Vec<u8>, enough: u64) -> 
 /// As [`Remote::open`].
 pub(crate) async fn page(web: &Web, url: &str, name: &str) -> Result<Option<(Vec<u8>, Option<String>)>> {
     let connection = Rc::new(RemoteConnection::new(web, url, name));
-    let Some((head, body)) = first(&connection, None).await? else { return Ok(None) };
+    let First::Answer(head, body) = first(&connection, None).await? else { return Ok(None) };
     *connection.version.borrow_mut() = Some(head.version);
     let mut reader = RangeReader::in_order(&connection, 0, None, Some(Open { body, at: 0, end: None }));
     let mut text = Vec::new();

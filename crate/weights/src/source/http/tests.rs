@@ -144,9 +144,9 @@ fn waits_as_long_as_the_server_asks() {
 fn refusals_are_sentences() {
     let code = |code| vec![("x-error-code", code)];
     let cases = [
-        (401, code("GatedRepo"), 1, "accepted the model's licence"),
-        (403, code("GatedRepo"), 1, "accepted the model's licence"),
-        (401, code("RepoNotFound"), 1, "without signing in"),
+        (401, code("GatedRepo"), 1, "without signing in (host.example answers 401): sign in there"),
+        (403, code("GatedRepo"), 1, "use an address that needs no login"),
+        (401, vec![], 1, "without signing in"),
         (404, code("RevisionNotFound"), 1, "answers 404"),
         (410, vec![], 1, "answers 410"),
         (400, vec![], 1, "answers 400"),

@@ -61,48 +61,76 @@ const OTHERS: [&str; 24] = [
     "xl",
 ];
 
-/// Picks from a listing: a pack before a GGUF file before a diffusers folder before one safetensors file.
+/// A file this many times smaller than the largest of its kind is hardly a model beside it.
+const TINY: u64 = 20;
+
+/// What may be used of a listing, the most wanted first: a pack, GGUF files, a diffusers folder, safetensors files,
+/// checkpoints of `PyTorch`. After each kind's likely files come those whose names or sizes speak against them: only what
+/// is in a file decides.
 ///
 /// # Errors
 /// One sentence where there is nothing that can be used.
-pub fn choose(files: &[Listed]) -> Result<Choice> {
+pub fn candidates(files: &[Listed]) -> Result<Vec<Choice>> {
     let packs = packs(files);
     if let Some((_, parts)) = packs.iter().filter(|(key, parts)| parts.len() == key.of).min_by_key(|(key, _)| *key) {
-        return Ok(Choice::Pack(parts.values().map(|path| (*path).to_owned()).collect()));
+        return Ok(vec![Choice::Pack(parts.values().map(|path| (*path).to_owned()).collect())]);
     }
-    let whole = |ending: &'static str| {
-        files.iter().filter(move |file| has_ending(&file.path, ending) && is_whole_model(&file.path))
+    let mut likely = Vec::new();
+    let mut unlikely = Vec::new();
+    let mut add = |endings: &[&str]| {
+        let mut ranked: Vec<_> = files
+            .iter()
+            .filter(|file| endings.iter().any(|ending| has_ending(&file.path, ending)) && is_alone(&file.path))
+            .filter_map(|file| Some((rank(file)?, file)))
+            .collect();
+        ranked.sort();
+        let largest = ranked.iter().map(|(_, file)| file.bytes).max().unwrap_or_default();
+        for (_, file) in ranked {
+            let is_likely = is_named_like_a_model(&file.path) && file.bytes.saturating_mul(TINY) >= largest;
+            let group = if is_likely { &mut likely } else { &mut unlikely };
+            group.push(Choice::Single(file.path.clone()));
+        }
     };
-    let gguf = whole(".gguf").filter_map(|file| Some((quality(&file.path)?, file.path.len(), &file.path))).min();
-    if let Some((.., path)) = gguf {
-        return Ok(Choice::Single(path.clone()));
-    }
+    add(&[".gguf"]);
     let has_folder = |name: &str| files.iter().any(|file| file.path.starts_with(name));
     let is_newer = has_folder("text_encoder_2/") || has_folder("transformer/");
     let has_weights = |folder: &str| {
         let is_index = |path: &str| has_ending(path, ".safetensors") || has_ending(path, ".safetensors.index.json");
         files.iter().any(|file| file.path.starts_with(folder) && is_index(&file.path))
     };
-    if has_weights("unet/") && has_weights("vae/") && !is_newer {
-        return Ok(Choice::Diffusers);
+    let is_diffusers = has_weights("unet/") && has_weights("vae/") && !is_newer;
+    if !is_diffusers {
+        add(&[".safetensors"]);
+        add(&[".ckpt"]);
+        add(&[".pt", ".pth"]);
+        likely.append(&mut unlikely);
+    } else {
+        // Beside a folder that is a model, only files that may well be one are looked at.
+        likely.push(Choice::Diffusers);
     }
-    let rank = |path: &str| (quality(path) != quality("f16"), !path.to_ascii_lowercase().contains("emaonly"));
-    let single = whole(".safetensors").map(|file| (rank(&file.path), file.bytes, &file.path)).min();
-    if let Some((.., path)) = single.filter(|_| !is_newer) {
-        return Ok(Choice::Single(path.clone()));
+    if !likely.is_empty() && !is_newer {
+        return Ok(likely);
     }
-    let is_pickle = |file: &Listed| [".ckpt", ".bin", ".pt", ".pth"].iter().any(|end| has_ending(&file.path, end));
     Err(Error::Model(if let Some((key, parts)) = packs.first_key_value() {
         format!("Only {} of the {} parts of {} are in this repository; use another one.", parts.len(), key.of, key.base)
     } else if is_newer {
         "This is a Stable Diffusion XL or a newer model; use one of version 1 or 2.".into()
-    } else if files.iter().any(is_pickle) {
-        "This repository has its weights only as .ckpt or .bin files, which may run code when they are read; use one \
-         with .gguf or .safetensors files."
-            .into()
     } else {
-        "There are no weights of a whole Stable Diffusion model here (.gguf or .safetensors); use another model.".into()
+        "There are no weights of a whole Stable Diffusion model here (.safetensors, .gguf or .ckpt); use another model."
+            .into()
     }))
+}
+
+/// How wanted a file is among others of its kind, the least most: half precision, the averaged weights alone, few bytes.
+fn rank(file: &Listed) -> Option<(usize, usize, u64, &str)> {
+    let path = file.path.to_ascii_lowercase();
+    let quality = quality(&file.path)?;
+    let average = if path.contains("emaonly") { 0 } else { 1 + usize::from(path.contains("nonema")) };
+    if has_ending(&file.path, ".gguf") {
+        return Some((quality, average, file.path.len() as u64, &file.path));
+    }
+    let is_half = Some(quality) == self::quality("f16");
+    Some((usize::from(!is_half), average, file.bytes, &file.path))
 }
 
 fn has_ending(path: &str, ending: &str) -> bool {
@@ -151,16 +179,22 @@ fn quality(path: &str) -> Option<usize> {
     known.or((!foreign).then_some(TYPES.len()))
 }
 
-/// Whether a name is not that of a part of a model, or of another kind of model.
-fn is_whole_model(path: &str) -> bool {
+/// Whether a file lies in no folder of a model's parts, and is no part of one.
+fn is_alone(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     let (folder, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
     let is_component = folder.split('/').any(|folder| {
         ["unet", "vae", "text_encoder", "text_encoder_2", "safety_checker", "transformer", "image_encoder"]
             .contains(&folder)
     });
-    let is_other = name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| OTHERS.contains(&word));
-    !is_component && !is_other && !name.starts_with("diffusion_pytorch_model") && part_of(&lower).is_none()
+    !is_component && !name.starts_with("diffusion_pytorch_model") && part_of(&lower).is_none()
+}
+
+/// Whether no word in a file's name says that it is another kind of model.
+fn is_named_like_a_model(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    let name = lower.rsplit('/').next().unwrap_or(&lower);
+    !name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| OTHERS.contains(&word))
 }
 
 #[cfg(test)]
@@ -170,7 +204,7 @@ mod tests {
     fn chosen(paths: &[&str]) -> Result<Choice> {
         let files: Vec<_> =
             paths.iter().enumerate().map(|(i, path)| Listed { path: (*path).into(), bytes: 1000 - i as u64 }).collect();
-        choose(&files)
+        candidates(&files).map(|candidates| candidates[0].clone())
     }
 
     fn single(paths: &[&str]) -> String {
@@ -234,11 +268,19 @@ mod tests {
             "sd-v1-5-inpainting.safetensors",
             "big-Q8_0-00001-of-00002.gguf",
         ];
-        let error = chosen(&others).expect_err("none is a model").to_string();
-        assert!(error.contains("no weights of a whole"), "{error}");
         let mut paths = others.to_vec();
         paths.push("sd-v1-4-Q4_0.gguf");
         assert_eq!(single(&paths), "sd-v1-4-Q4_0.gguf");
+        // Names deceive: what is in these files decides, but after the others, and not beside a folder that is a model.
+        let listed = |paths: &[&str]| {
+            let files: Vec<_> = paths.iter().map(|path| Listed { path: (*path).into(), bytes: 1000 }).collect();
+            candidates(&files).expect("something to look at")
+        };
+        let all = listed(&paths);
+        assert_eq!(all.len(), others.len() - 1);
+        assert!(!all.contains(&Choice::Single("text_encoder/model.safetensors".into())));
+        paths.extend(DIFFUSERS);
+        assert_eq!(listed(&paths), [Choice::Single("sd-v1-4-Q4_0.gguf".into()), Choice::Diffusers]);
     }
 
     #[test]
@@ -278,8 +320,9 @@ mod tests {
             assert_eq!(single(&paths), best);
             paths.retain(|path| *path != best);
         }
-        let error = chosen(&["README.md", "v1-5-pruned.ckpt"]).expect_err("a pickle").to_string();
-        assert!(error.contains(".ckpt"), "{error}");
-        assert!(chosen(&[]).is_err());
+        assert_eq!(single(&["README.md", "v1-5-pruned.ckpt"]), "v1-5-pruned.ckpt");
+        assert_eq!(single(&["v2-1_768-nonema-pruned.ckpt", "v2-1_768-ema-pruned.ckpt"]), "v2-1_768-ema-pruned.ckpt");
+        let error = chosen(&["README.md"]).expect_err("nothing").to_string();
+        assert!(error.contains("no weights of a whole"), "{error}");
     }
 }

@@ -1,0 +1,140 @@
+//! The reverse pass: from the content's noise with the styles' statistics to the latents of the result.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Tensor;
+
+use super::adain::{Statistics, adain};
+use super::blend::{LayerMix, Mix};
+use super::damping::damp;
+use super::features::{KeyValue, Query};
+use super::inversion::Inversion;
+use super::params::{Params, Preset};
+use super::pipeline::Pipeline;
+use super::plan::Plan;
+use super::preview::{self, LatentColours};
+use super::processors::{Inject, Injection};
+use super::run::Run;
+use crate::control::{Phase, Preview, Turn};
+use crate::device::settle;
+use crate::diffusion::ddim;
+use crate::model::attention::PlainProcessor;
+use crate::{Error, Result};
+
+/// The styles of a reverse pass, and how they are mixed.
+#[derive(Debug, Clone)]
+pub struct Styles<'a> {
+    /// The styles of which anything is in the result; never empty.
+    pub inversions: Vec<&'a Inversion<KeyValue>>,
+    /// How much of each goes where, one part for each inversion.
+    pub mix: &'a Mix,
+}
+
+/// The result of the reverse pass, with what happened on the way.
+#[derive(Debug, Clone)]
+pub struct ReversePass {
+    /// The latents that the reverse pass started from, `[1, 4, h, w]`.
+    pub initial: Tensor<4>,
+    /// Predicted clean latents of every step; none unless the run is traced.
+    pub x0: Vec<Tensor<4>>,
+    /// Latents after every step; none unless the run is traced.
+    pub previous: Vec<Tensor<4>>,
+    /// The latents to decode, `[1, 4, h, w]`.
+    pub latents: Tensor<4>,
+}
+
+impl Pipeline {
+    /// What the reverse pass starts from: the content's noise with its low frequencies damped and with the styles' statistics,
+    /// as far as either is asked for. Where no style goes the statistics stay the content's.
+    async fn initial(
+        &self,
+        content: &Inversion<Query>,
+        styles: Option<&Styles<'_>>,
+        plan: &Plan,
+        params: &Params,
+    ) -> Result<Tensor<4>> {
+        let place = &self.model.place;
+        let noise = damp(content.noise().clone(), params.damping, place).await?;
+        let Some(Styles { inversions, mix }) = styles.filter(|_| params.init_adain) else {
+            return Ok(noise);
+        };
+        let statistics = inversions.iter().map(|style| Statistics::of(style.noise())).collect();
+        let Some(statistics) = mix.statistics(statistics, place) else {
+            return Ok(noise);
+        };
+        let aligned = adain(noise.clone(), statistics, plan.preset.adain_epsilon());
+        Ok(match mix.coverage(0, place) {
+            None => aligned,
+            Some(share) => aligned * share.clone() + noise * share.neg().add_scalar(1.0),
+        })
+    }
+
+    /// The reverse pass from the content's noise with the styles' statistics (paper, figure 3). `styles` may be missing where
+    /// neither these nor their features are asked for. With `colours` the predicted clean latents are shown as often as `params` asks.
+    ///
+    /// # Errors
+    /// A cancel, a device that stopped, or inversions made with other settings.
+    pub async fn stylize(
+        &self,
+        content: &Inversion<Query>,
+        styles: Option<&Styles<'_>>,
+        plan: &Plan,
+        params: &Params,
+        colours: Option<&LatentColours>,
+        run: &Run<'_>,
+    ) -> Result<ReversePass> {
+        let schedule = &plan.schedule;
+        if plan.needs_style(params) && styles.is_none() {
+            return Err(Error::Settings("The style has to be inverted for these settings.".into()));
+        }
+        let initial = self.initial(content, styles, plan, params).await?;
+        let mut x = initial.clone();
+        let (mut x0s, mut previous) = (Vec::new(), Vec::new());
+        let mut clean = None;
+        let steps = plan.reverse().count();
+        let injection = styles.filter(|_| !plan.layers.is_empty()).map(|styles| Injection {
+            content: &content.bank,
+            styles: styles.inversions.iter().map(|style| &style.bank).collect(),
+            mixes: self.mixes(styles.mix, &plan.layers),
+            params,
+            steps,
+        });
+        self.begin(Phase::Stylize, Turn::ONLY, &x, steps, run);
+        for (i, t) in plan.reverse().enumerate() {
+            let context = &self.model.context;
+            let output = match &injection {
+                None => self.predict(x.clone(), t, context, &mut PlainProcessor, run).await?,
+                Some(injection) => {
+                    let mut inject = Inject::new(injection, t, i)?;
+                    self.predict(x.clone(), t, context, &mut inject, run).await?
+                }
+            };
+            let split = ddim::split(plan.prediction, &x, output, schedule.alpha(t));
+            x = ddim::step_to(&split, schedule.alpha_before(t));
+            settle(&x).await?;
+            if run.traced {
+                x0s.push(split.x0.clone());
+                previous.push(x.clone());
+            }
+            run.control.report(Phase::Stylize, i + 1, steps);
+            let is_due = params.preview_every > 0 && (i + 1) % params.preview_every == 0;
+            if let Some(colours) = colours.filter(|_| is_due) {
+                let (latents, size) = preview::values(&split.x0).await?;
+                run.control.preview(Preview { picture: colours.picture(&latents, size), step: i + 1, steps });
+            }
+            clean = Some(split.x0);
+        }
+        let latents = match (plan.preset, clean) {
+            (Preset::Diffusers, Some(x0)) => x0,
+            _ => x,
+        };
+        Ok(ReversePass { initial, x0: x0s, previous, latents })
+    }
+
+    /// How the styles are mixed at each of `layers`.
+    fn mixes(&self, mix: &Mix, layers: &[usize]) -> BTreeMap<usize, LayerMix> {
+        let (unet, place) = (&self.model.unet.config, &self.model.place);
+        let level = |layer| unet.level(layer).unwrap_or_default();
+        layers.iter().map(|&layer| (layer, mix.layer(level(layer), place))).collect()
+    }
+}

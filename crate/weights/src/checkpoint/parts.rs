@@ -1,0 +1,216 @@
+//! Parts of a model that were opened, and whole models put together from them.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::{Map, Value, json};
+
+use super::contents::Contents;
+use super::located::Located;
+use super::names::{FullName, Part};
+use super::opened::{Checkpoint, NULL_EMBEDDING, is_of};
+use super::prediction::{BY_SCHEDULER, PredictionSource};
+use crate::config::{Configs, Prediction};
+use crate::error::{Error, Result};
+use crate::source::file::File;
+
+/// Some parts of a model, or all: what a file or a folder holds, or a whole model of which parts are to be taken.
+pub struct Parts {
+    pub(super) name: String,
+    pub(super) layout: &'static str,
+    pub(super) files: Vec<Rc<dyn File>>,
+    pub(super) tensors: BTreeMap<FullName, Located>,
+    /// Configs of the parts that there are, and `scheduler` where one is known.
+    pub(super) configs: Map<String, Value>,
+    pub(super) hashes: BTreeMap<FullName, String>,
+    pub(super) provenance: Option<Value>,
+    pub(super) notes: Vec<String>,
+    pub(super) is_combined: bool,
+    /// What the UNet predicts, and whether anything says so.
+    pub(super) predicted: Predicted,
+}
+
+/// What is known of what a UNet predicts.
+pub(super) enum Predicted {
+    /// The scheduler's config of these parts says it, in words for people.
+    Config(String),
+    /// Something else says it.
+    Told(PredictionSource),
+    /// Nothing says it, but it is most likely so.
+    Guessed(PredictionSource),
+    /// What says it cannot be run: the sentence.
+    Odd(String),
+}
+
+impl Parts {
+    /// What to call them.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether this part is among them.
+    pub fn has(&self, part: Part) -> bool {
+        let embedding = part == Part::Text && self.tensors.contains_key(NULL_EMBEDDING);
+        embedding || (self.configs.contains_key(part.key()) && self.tensors.keys().any(|name| is_of(part, name)))
+    }
+
+    fn contents(&self) -> Contents {
+        let [unet, vae, text] = [Part::Unet, Part::Vae, Part::Text].map(|part| self.has(part));
+        Contents { unet, vae, text, other: None }
+    }
+
+    /// The model, if all parts of one are here. `prediction` overrules what they say about the UNet's output.
+    ///
+    /// # Errors
+    /// Says which part is missing, and what to do.
+    pub fn whole(mut self, prediction: Option<Prediction>) -> Result<Checkpoint> {
+        self.contents().check_whole(&self.name)?;
+        let by = match (self.predicted, prediction) {
+            (Predicted::Config(by), _) => by,
+            (Predicted::Odd(sentence), None) => return Err(Error::Model(sentence)),
+            (Predicted::Odd(_), Some(_)) => String::new(),
+            (Predicted::Told(told) | Predicted::Guessed(told), _) => {
+                let scheduler = self.configs.entry("scheduler").or_insert_with(|| json!({}));
+                if let Some(scheduler) = scheduler.as_object_mut() {
+                    scheduler.insert("prediction_type".into(), json!(told.prediction));
+                }
+                told.by.into()
+            }
+        };
+        self.configs.entry("scheduler").or_insert_with(|| json!({}));
+        let mut checkpoint = Checkpoint {
+            name: self.name,
+            layout: self.layout,
+            files: self.files,
+            tensors: self.tensors,
+            configs: Value::Object(self.configs),
+            prediction_by: by,
+            hashes: self.hashes,
+            provenance: self.provenance,
+            notes: self.notes,
+            is_combined: self.is_combined,
+        };
+        checkpoint.overrule(prediction);
+        Ok(checkpoint)
+    }
+
+    /// Puts `part` of `other` in the place of an own one.
+    fn take(&mut self, part: Part, other: &Self) {
+        self.tensors.retain(|name, _| !is_of(part, name));
+        self.hashes.retain(|name, _| !is_of(part, name));
+        let first = self.files.len();
+        let taken: Vec<_> = other.tensors.iter().filter(|(name, _)| is_of(part, name)).collect();
+        // Only the files that are needed, each once.
+        let mut needed: Vec<usize> = taken.iter().map(|(_, located)| located.file).collect();
+        needed.sort_unstable();
+        needed.dedup();
+        for (name, located) in taken {
+            let at = needed.partition_point(|file| *file < located.file);
+            self.tensors.insert(name.clone(), Located { file: first + at, ..located.clone() });
+        }
+        self.files.extend(needed.iter().filter_map(|&file| other.files.get(file).cloned()));
+        let hashes = other.hashes.iter().filter(|(name, _)| is_of(part, name));
+        self.hashes.extend(hashes.map(|(name, hash)| (name.clone(), hash.clone())));
+        let keys: &[&str] = if part == Part::Text { &["text_encoder", "tokens"] } else { &[part.key()] };
+        for key in keys {
+            match other.configs.get(*key) {
+                Some(config) => self.configs.insert((*key).into(), config.clone()),
+                None => self.configs.remove(*key),
+            };
+        }
+        self.is_combined = true;
+    }
+}
+
+impl From<Checkpoint> for Parts {
+    fn from(checkpoint: Checkpoint) -> Self {
+        let configs = match checkpoint.configs {
+            Value::Object(configs) => configs,
+            _ => Map::new(),
+        };
+        Self {
+            name: checkpoint.name,
+            layout: checkpoint.layout,
+            files: checkpoint.files,
+            tensors: checkpoint.tensors,
+            configs,
+            hashes: checkpoint.hashes,
+            provenance: checkpoint.provenance,
+            notes: checkpoint.notes,
+            is_combined: checkpoint.is_combined,
+            predicted: Predicted::Config(checkpoint.prediction_by),
+        }
+    }
+}
+
+impl Checkpoint {
+    /// This model with the VAE of `other`: a VAE alone, or a whole model (`Parts::from`).
+    ///
+    /// # Errors
+    /// `other` has no VAE, or one that does not fit: of other latents, or of latents of another scale, as that of SDXL.
+    pub fn with_vae(self, other: &Parts) -> Result<Self> {
+        need(other, Part::Vae)?;
+        let vae = |name: &str, configs: Option<&Value>| Configs::vae(name, configs.unwrap_or(&Value::Null));
+        let own = vae(&self.name, self.configs.get("vae"))?;
+        let new = vae(&other.name, other.configs.get("vae"))?;
+        let fail =
+            |what: String| Err(Error::Model(format!("The VAE of {} does not fit {}: {what}.", other.name, self.name)));
+        if new.latent_channels != own.latent_channels || new.factor() != own.factor() {
+            return fail(format!(
+                "its latents have {} channels and {} pixels a side, not {} and {}",
+                new.latent_channels,
+                new.factor(),
+                own.latent_channels,
+                own.factor()
+            ));
+        }
+        if (new.scaling_factor - own.scaling_factor).abs() > 1e-4 * own.scaling_factor {
+            return fail(format!(
+                "its latents are scaled by {} and those of the model by {} (scaling_factor); it is of another family",
+                new.scaling_factor, own.scaling_factor
+            ));
+        }
+        let mut parts = Parts::from(self);
+        parts.take(Part::Vae, other);
+        parts.whole(None)
+    }
+
+    /// What `own` has, such as a UNet alone, with what it lacks from `rest`, which has a VAE, a text encoder or both.
+    /// `prediction` overrules what they say about the UNet's output. Where nothing in `own` says it, the scheduler's config
+    /// of `rest` does.
+    ///
+    /// # Errors
+    /// A part is in neither, or they do not fit together.
+    pub fn with_rest(mut own: Parts, rest: &Parts, prediction: Option<Prediction>) -> Result<Self> {
+        need(&own, Part::Unet)?;
+        for part in [Part::Vae, Part::Text] {
+            if !own.has(part) && rest.has(part) {
+                own.take(part, rest);
+            }
+        }
+        if matches!(own.predicted, Predicted::Guessed(_))
+            && let (Predicted::Config(by), Some(scheduler)) = (&rest.predicted, rest.configs.get("scheduler"))
+        {
+            let by = if by == BY_SCHEDULER {
+                format!("the scheduler's config of {} says so", rest.name)
+            } else {
+                by.clone()
+            };
+            own.configs.insert("scheduler".into(), scheduler.clone());
+            own.predicted = Predicted::Config(by);
+        }
+        let checkpoint = own.whole(prediction)?;
+        checkpoint.parsed()?;
+        Ok(checkpoint)
+    }
+}
+
+fn need(parts: &Parts, part: Part) -> Result<()> {
+    let what = match part {
+        Part::Unet => "UNet",
+        Part::Vae => "VAE",
+        Part::Text => "text encoder",
+    };
+    let missing = || Error::Model(format!("{} has no {what}; use a file or folder with one.", parts.name));
+    parts.has(part).then_some(()).ok_or_else(missing)
+}

@@ -1,0 +1,102 @@
+//! Types that few files have: 8-bit floats, their scales, and types that are not read.
+
+use super::*;
+
+/// A safetensors file of these tensors: name, type, shape, bytes.
+fn safetensors(tensors: &[(&str, &str, &[usize], &[u8])]) -> Vec<u8> {
+    let (mut index, mut data) = (serde_json::Map::new(), Vec::new());
+    for (name, dtype, shape, bytes) in tensors {
+        let offsets = [data.len(), data.len() + bytes.len()];
+        index.insert((*name).into(), serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": offsets}));
+        data.extend_from_slice(bytes);
+    }
+    let json = serde_json::Value::Object(index).to_string();
+    [&(json.len() as u64).to_le_bytes(), json.as_bytes(), &data].concat()
+}
+
+/// The value of an 8-bit float, by its definition.
+fn float8(bits: u8, exponent_bits: u32) -> f64 {
+    let fraction_bits = 7 - exponent_bits;
+    let (bias, most) = ((1 << (exponent_bits - 1)) - 1, (1 << exponent_bits) - 1);
+    let exponent = i32::from(bits & 0x7f) >> fraction_bits;
+    let fraction = f64::from(bits & ((1 << fraction_bits) - 1)) / f64::from(1 << fraction_bits);
+    let sign = if bits < 0x80 { 1.0 } else { -1.0 };
+    let is_nan = if exponent_bits == 4 { bits & 0x7f == 0x7f } else { exponent == most && fraction > 0.0 };
+    match exponent {
+        _ if is_nan => f64::NAN,
+        _ if exponent_bits == 5 && exponent == most => sign * f64::INFINITY,
+        0 => sign * fraction * 2f64.powi(1 - bias),
+        _ => sign * (1.0 + fraction) * 2f64.powi(exponent - bias),
+    }
+}
+
+#[test]
+fn all_8_bit_floats_are_exact() {
+    let all: Vec<u8> = (0..=255).collect();
+    for (dtype, exponent_bits) in [(Dtype::F8_E4M3, 4), (Dtype::F8_E5M2, 5)] {
+        let mut values = Vec::new();
+        super::super::blocks::dequantise(dtype, &all, &mut values).expect("floats");
+        for (bits, value) in values.iter().enumerate() {
+            let exact = float8(bits as u8, exponent_bits) as f32;
+            let same = value.to_bits() == exact.to_bits() || value.is_nan() && exact.is_nan();
+            assert!(same, "{dtype:?} {bits:#x}: {value} instead of {exact}");
+        }
+        // Also in the form in which they are kept without loss.
+        assert_eq!(compact::kept_as(compact::WeightType::Exact, "w", dtype, &[2, 2]), Dtype::F16);
+        let finite: Vec<u8> = all.iter().copied().filter(|bits| float8(*bits, exponent_bits).is_finite()).collect();
+        let mut converter = compact::Converter::new(dtype, Dtype::F16, finite.len());
+        converter.push(&finite).expect("finite");
+        let halves = converter.finish();
+        for (bits, half) in finite.iter().zip(halves.as_chunks().0) {
+            assert_eq!(half::f16::from_le_bytes(*half).to_f64(), float8(*bits, exponent_bits), "{dtype:?} {bits:#x}");
+        }
+    }
+    assert_eq!(float8(0x7e, 4), 448.0);
+    assert_eq!(float8(0x7b, 5), 57344.0);
+}
+
+#[test]
+fn types_that_are_not_read_do_no_harm() {
+    let one = 1f32.to_le_bytes();
+    for kind in ["F8_E8M0", "C64", "F4", "U16", "F6_E2M3", "F8_E4M3FNUZ", "naïve \" type"] {
+        let file = safetensors(&[("a", "F32", &[], &one), ("b", kind, &[3, 5], &[7; 6]), ("c", "F32", &[1], &one)]);
+        let header = read(&file, 0).expect("only what is needed must be read");
+        let find = |name: &str| header.tensors.iter().find(|tensor| tensor.name == name).expect("listed");
+        // Of other names few are kept, so that this one may have come too late.
+        let name = find("b").dtype.name();
+        assert!(name == kind || kind.contains("type") && name == "another type", "{name}");
+        assert_eq!(find("b").shape, [3, 5]);
+        assert!(!find("b").dtype.is_read() && find("b").dtype.bytes(15).is_none());
+        assert_eq!(data(&file, &header, "b"), [7; 6]);
+        assert_eq!(data(&file, &header, "c"), one);
+    }
+    // However many types a file names, few names are kept.
+    for i in 0..1000 {
+        assert!(Dtype::unread(&format!("type {i}")).name().len() < 20);
+    }
+    assert!(Dtype::unread(&"n".repeat(1000)).name().len() < 50);
+}
+
+#[test]
+fn scales_belong_to_their_weights() {
+    let one = 1f32.to_le_bytes();
+    let file = safetensors(&[
+        ("a.q.weight", "F8_E4M3", &[2, 2], &[0x38; 4]),
+        ("a.q.bias", "F32", &[1], &one),
+        ("a.q.scale_weight", "F32", &[], &one),
+        ("a.q.scale_input", "F32", &[], &one),
+        ("a.k.weight", "F8_E5M2", &[2, 2], &[0x3c; 4]),
+        ("a.k.weight_scale", "F32", &[2, 1], &[one, one].concat()),
+        ("a.k.comfy_quant", "U8", &[2], b"{}"),
+        ("a.scaled_fp8", "F8_E4M3", &[0], &[]),
+        ("other.scale_weight", "F32", &[1], &one),
+    ]);
+    let header = read(&file, 0).expect("sound");
+    let names: Vec<_> = header.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    assert_eq!(names, ["a.q.weight", "a.q.bias", "a.k.weight", "other.scale_weight"]);
+    let scale = |i: usize| header.tensors[i].scale.as_ref().expect("a scale");
+    assert_eq!((scale(0).count(), scale(0).dtype), (1, Dtype::F32));
+    assert_eq!((scale(2).count(), scale(2).shape.as_slice()), (2, [2, 1].as_slice()));
+    assert_eq!(scale(2).rows(1..2, 2).span, scale(2).span.start + 4..scale(2).span.end);
+    assert_eq!(scale(0).rows(1..2, 2), *scale(0));
+}
