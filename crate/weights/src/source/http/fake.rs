@@ -22,7 +22,10 @@ pub(super) const PIECE: u64 = 64 << 10;
 pub(super) fn content(span: Range<u64>) -> Vec<u8> {
     let words = span.start / 8..span.end.div_ceil(8);
     let skip = (span.start - words.start * 8) as usize;
-    let bytes: Vec<_> = words.flat_map(|word| (word + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect();
+    let mut bytes = Vec::with_capacity(8 * (words.end - words.start) as usize);
+    for word in words {
+        bytes.extend_from_slice(&(word + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+    }
     bytes[skip..skip + (span.end - span.start) as usize].to_vec()
 }
 
