@@ -37,6 +37,12 @@ enum ModelChoice {
     Sd15,
     /// 2.1-base.
     Sd21,
+    /// BK-SDM base.
+    BkBase,
+    /// BK-SDM small.
+    BkSmall,
+    /// BK-SDM tiny.
+    BkTiny,
 }
 
 /// Measures whole networks.
@@ -122,6 +128,9 @@ async fn run(arguments: Arguments) -> Result<()> {
     let choice = match arguments.model {
         ModelChoice::Sd15 => Model::Sd15,
         ModelChoice::Sd21 => Model::Sd21Base,
+        ModelChoice::BkBase => Model::BkBase,
+        ModelChoice::BkSmall => Model::BkSmall,
+        ModelChoice::BkTiny => Model::BkTiny,
     };
     let begun = std::time::Instant::now();
     let model = network::build(choice, arguments.weights, memory, &place).await?;

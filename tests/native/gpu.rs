@@ -24,6 +24,10 @@ fn wgpu_agrees_with_the_processor() {
         (software, "models/micro15", "micro15.diffusers.n4.rect", Preset::Diffusers, exact),
         (software, "models/micro21b", "micro21b.diffusers.n4", Preset::Diffusers, exact),
         (software, "models/micro21v", "micro21v.diffusers.n4", Preset::Diffusers, exact),
+        // Distilled networks: one resnet a level, no mid block, three levels, a schedule that ends in nothing but noise.
+        (software, "models/micro15bk_base", "micro15bk_base.diffusers.n4", Preset::Diffusers, exact),
+        (software, "models/micro15bk_tiny", "micro15bk_tiny.diffusers.n4", Preset::Diffusers, exact),
+        (software, "models/micro21vbk_tinyz", "micro21vbk_tinyz.diffusers.n4", Preset::Diffusers, exact),
         (hardware, "models/micro15", "micro15.ldm.n4.odd", Preset::Ldm, exact),
         (Kernels::Reference, "models/micro15", "micro15.diffusers.n4.rect", Preset::Diffusers, exact),
         // Weights that the device holds as packed words, dequantised there.

@@ -7,7 +7,7 @@ use image::{Rgb, RgbImage};
 use serde::Serialize;
 
 use super::formula::{uniform, values};
-use super::shapes::{sd15, sd21};
+use super::shapes::{bk_sdm, bk_tiny, sd15, sd21};
 use super::timing::now;
 use super::work::PROMPT;
 use crate::device::{Place, settle};
@@ -33,6 +33,15 @@ pub enum Model {
     /// Stable Diffusion 2.1-base.
     #[serde(rename = "SD 2.1-base")]
     Sd21Base,
+    /// BK-SDM base, distilled from 1.4.
+    #[serde(rename = "BK-SDM base")]
+    BkBase,
+    /// BK-SDM small.
+    #[serde(rename = "BK-SDM small")]
+    BkSmall,
+    /// BK-SDM tiny.
+    #[serde(rename = "BK-SDM tiny")]
+    BkTiny,
 }
 
 /// What a call of the UNet took.
@@ -83,6 +92,9 @@ pub async fn build(model: Model, weights: WeightType, memory: Memory, place: &Pl
     let config = match model {
         Model::Sd15 => sd15(),
         Model::Sd21Base => sd21(),
+        Model::BkBase => bk_sdm(false),
+        Model::BkSmall => bk_sdm(true),
+        Model::BkTiny => bk_tiny(),
     };
     let shape = [1, PROMPT, config.cross_attention_dim.at(0)];
     let null_embedding = place.tensor(uniform("bench.prompt", shape.iter().product()), shape);
@@ -95,7 +107,7 @@ pub async fn build(model: Model, weights: WeightType, memory: Memory, place: &Pl
     let info = ModelInfo {
         name: "formula".into(),
         layout: "none".into(),
-        version: if model == Model::Sd15 { "1.x" } else { "2.x" },
+        version: if model == Model::Sd21Base { "2.x" } else { "1.x" },
         prediction: Prediction::Epsilon,
         prediction_by: "the measurement".into(),
         native_size: 512,

@@ -31,6 +31,24 @@ pub(super) fn sd21() -> UnetConfig {
     }
 }
 
+/// BK-SDM base, or small where it is `small`, of Stable Diffusion 1.4 (Nota-NetsPresso/BK-SDM, `src/unet_config`): one
+/// resnet a level on the way down, and small has no mid block.
+pub(super) fn bk_sdm(small: bool) -> UnetConfig {
+    let mid_block_type = if small { None } else { sd15().mid_block_type };
+    UnetConfig { layers_per_block: PerLevel::One(1), mid_block_type, ..sd15() }
+}
+
+/// BK-SDM tiny: small without its innermost level.
+pub(super) fn bk_tiny() -> UnetConfig {
+    let small = bk_sdm(true);
+    UnetConfig {
+        block_out_channels: small.block_out_channels[..3].to_vec(),
+        down_block_types: small.down_block_types[..3].to_vec(),
+        up_block_types: small.up_block_types[1..].to_vec(),
+        ..small
+    }
+}
+
 /// All operations, each once, in the order of the networks, then the blocks.
 pub fn entries() -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
@@ -141,9 +159,11 @@ fn unet(config: &UnetConfig) -> Vec<Work> {
             });
         }
     }
-    resnet(&mut works, width, width, side(levels - 1), Some(time));
-    transformer(&mut works, config, levels - 1, side(levels - 1));
-    resnet(&mut works, width, width, side(levels - 1), Some(time));
+    if config.mid_block_type.is_some() {
+        resnet(&mut works, width, width, side(levels - 1), Some(time));
+        transformer(&mut works, config, levels - 1, side(levels - 1));
+        resnet(&mut works, width, width, side(levels - 1), Some(time));
+    }
     for block in 0..levels {
         let level = levels - 1 - block;
         for _ in 0..config.up_layers(block) {
@@ -230,6 +250,9 @@ mod tests {
         assert_eq!(parameters(&unet(&sd15())), 859_520_964);
         assert_eq!(parameters(&unet(&sd21())), 865_910_724);
         assert_eq!(parameters(&encoder(&vae)) + parameters(&decoder(&vae)), 83_653_863);
+        assert_eq!(parameters(&unet(&bk_sdm(false))), 579_384_964);
+        assert_eq!(parameters(&unet(&bk_sdm(true))), 482_346_884);
+        assert_eq!(parameters(&unet(&bk_tiny())), 323_384_964);
     }
 
     #[test]
