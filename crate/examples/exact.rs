@@ -33,7 +33,7 @@ use formula::{uniform, values};
 
 const TOLERANCE: f32 = 2e-3;
 const LAYERS: [usize; 6] = [6, 7, 8, 9, 10, 11];
-const TIMESTEP: usize = 501;
+const TIMESTEP: f64 = 501.0;
 
 fn formula(prefix: &'static str) -> Tensors {
     Tensors::from_formula(prefix, WeightType::Exact, Box::new(move |name, shape| values(prefix, name, shape)))
@@ -87,9 +87,9 @@ async fn compare(report: &mut Report, place: &Place) -> styleid::Result<()> {
     let call = async |x: &Tensor<4>, processor: &mut dyn AttentionProcessor| {
         unet.forward(x.clone(), TIMESTEP, &context, processor, &control).await
     };
-    let mut capture = Capture { layers: &LAYERS, timestep: TIMESTEP, bank: &mut style_bank };
+    let mut capture = Capture { layers: &LAYERS, level: 0, bank: &mut style_bank };
     report.compare("eps_style", &call(&style, &mut capture).await?);
-    let mut capture = Capture { layers: &LAYERS, timestep: TIMESTEP, bank: &mut content_bank };
+    let mut capture = Capture { layers: &LAYERS, level: 0, bank: &mut content_bank };
     report.compare("eps_content", &call(&content, &mut capture).await?);
     let mixed = (content + style).div_scalar(2.0);
     let injection = Injection {
@@ -97,9 +97,8 @@ async fn compare(report: &mut Report, place: &Place) -> styleid::Result<()> {
         styles: vec![&style_bank],
         mixes: LAYERS.map(|layer| (layer, LayerMix::default())).into(),
         params: &Params::default(),
-        steps: 1,
     };
-    let mut inject = Inject::new(&injection, TIMESTEP, 0)?;
+    let mut inject = Inject::new(&injection, 0, 0.0)?;
     let injected = call(&mixed, &mut inject).await?;
     report.compare("eps_injected", &injected);
     let plain = call(&mixed, &mut PlainProcessor).await?;

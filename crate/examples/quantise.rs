@@ -80,7 +80,7 @@ struct Bench<'a> {
     config: UnetConfig,
     side: usize,
     tokens: usize,
-    timesteps: &'a [usize],
+    timesteps: &'a [f64],
     values: &'a dyn Fn(&str, &[usize]) -> Vec<f32>,
 }
 
@@ -174,12 +174,12 @@ fn run() -> Result<()> {
         tensor.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
     };
     let title = "Demonstration model, trained weights, 64 x 64 latents, timesteps 1, 301, 801";
-    Bench { title, config, side: 64, tokens: 4, timesteps: &[1, 301, 801], values: &trained }.run()?;
+    Bench { title, config, side: 64, tokens: 4, timesteps: &[1.0, 301.0, 801.0], values: &trained }.run()?;
     let mut config = UnetConfig::default();
     config.cross_attention_dim = styleid::weights::config::PerLevel::One(768);
     let title = "Stable Diffusion 1.5, formula weights, 32 x 32 latents, timestep 501";
     let values = |name: &str, shape: &[usize]| formula::values("unet", name, shape);
-    Bench { title, config, side: 32, tokens: 77, timesteps: &[501], values: &values }.run()
+    Bench { title, config, side: 32, tokens: 77, timesteps: &[501.0], values: &values }.run()
 }
 
 fn main() -> ExitCode {

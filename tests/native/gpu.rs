@@ -29,6 +29,8 @@ fn wgpu_agrees_with_the_processor() {
         (software, "models/micro15bk_tiny", "micro15bk_tiny.diffusers.n4", Preset::Diffusers, exact),
         (software, "models/micro21vbk_tinyz", "micro21vbk_tinyz.diffusers.n4", Preset::Diffusers, exact),
         (hardware, "models/micro15", "micro15.ldm.n4.odd", Preset::Ldm, exact),
+        (software, "models/micro15", "micro15.fast.n6.rect", Preset::Fast, exact),
+        (hardware, "models/micro21b", "micro21b.fast.n10", Preset::Fast, exact),
         (Kernels::Reference, "models/micro15", "micro15.diffusers.n4.rect", Preset::Diffusers, exact),
         // Weights that the device holds as packed words, dequantised there.
         (software, "models/micro21b", "micro21b.diffusers.n4", Preset::Diffusers, WeightType::F16),
@@ -38,12 +40,14 @@ fn wgpu_agrees_with_the_processor() {
     ] {
         let _chosen = Chosen::new(kernels);
         let origin = Origin::local(&fixture(model), None).expect("a model");
+        // As in `micro15.fast.n6.rect`.
+        let steps = golden.split(".n").nth(1).and_then(|rest| rest.split('.').next()?.parse().ok()).expect("a number");
         let golden = Golden::load(golden);
         let (content, style) = (golden.picture("content_u8"), golden.picture("style_u8"));
         let run = |device| {
             let mut session = session_of(&origin, device, weights);
             let outcome =
-                pollster::block_on(session.run(&content, &[Style::alone(&style)], &params(preset, 4), &silent()))
+                pollster::block_on(session.run(&content, &[Style::alone(&style)], &params(preset, steps), &silent()))
                     .expect("a run");
             let floats = |tensor: &Tensor<4>| tensor.to_data().iter::<f32>().collect::<Vec<_>>();
             (floats(&outcome.stylized.initial), floats(&outcome.stylized.latents), outcome.pixels, outcome.image)

@@ -81,6 +81,31 @@ fn a_schedule_that_ends_in_nothing_but_noise() {
 }
 
 #[test]
+fn fast_preset() {
+    for model in ["micro15", "micro21b", "micro21v", "micro21vbk_tinyz"] {
+        whole_run(model, &format!("{model}.fast.n10"), &params(Preset::Fast, 10));
+    }
+    whole_run("micro15", "micro15.fast.n6.rect", &params(Preset::Fast, 6));
+}
+
+#[test]
+fn noise_levels_of_the_fast_preset_are_the_reference_s() {
+    for model in ["micro15", "micro21vbk_tinyz"] {
+        let golden = Golden::load(&format!("{model}.fast.n10"));
+        let config = session(model, device::cpu()).pipeline.model.scheduler;
+        let levels = styleid::diffusion::Levels::karras(&config, 10).expect("levels");
+        for (name, of) in [
+            ("sigmas", (|level| level.sigma) as fn(&styleid::diffusion::Level) -> f64),
+            ("timesteps", |level| level.timestep),
+        ] {
+            let ours: Vec<f32> = levels.all().iter().rev().map(|level| of(level) as f32).collect();
+            let worst = distance(name, &ours, &golden.values(name).1);
+            assert!(worst <= 1e-3 * f32::from(name == "timesteps") + 1e-5, "{name} of {model} is {worst:e} off");
+        }
+    }
+}
+
+#[test]
 fn ldm_preset() {
     whole_run("micro15", "micro15.ldm.n50", &params(Preset::Ldm, 50));
 }
@@ -129,7 +154,8 @@ fn the_schedule_is_the_reference_s_to_the_last_bits() {
     ] {
         let golden = Golden::load(golden);
         let config = session(model, device::cpu()).pipeline.model.scheduler;
-        let schedule = styleid::diffusion::Schedule::new(&config, preset.grid(), steps).expect("a schedule");
+        let schedule =
+            styleid::diffusion::Schedule::new(&config, preset.grid().expect("it is DDIM"), steps).expect("a schedule");
         let worst = distance("alphas_cumprod", &schedule.alphas_cumprod, &golden.values("alphas_cumprod").1);
         assert!(worst <= tolerance, "alphas_cumprod of {model} is {worst:e} off");
         let timesteps: Vec<usize> = golden.values("timesteps").1.iter().rev().map(|&t| t as usize).collect();

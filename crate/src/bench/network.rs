@@ -137,7 +137,7 @@ pub async fn step(model: &StableDiffusion, pixels: usize, repetitions: usize) ->
     let mut seconds = Vec::new();
     for _ in 0..=repetitions {
         let begun = now();
-        let out = model.unet.forward(latents.clone(), 481, &model.context, &mut PlainProcessor, &silent()).await?;
+        let out = model.unet.forward(latents.clone(), 481.0, &model.context, &mut PlainProcessor, &silent()).await?;
         settle(&out).await?;
         seconds.push(now() - begun);
         memory::sample();

@@ -143,6 +143,11 @@ fn alphas_f32(config: &SchedulerConfig) -> Vec<f32> {
 }
 
 fn alphas_f64(config: &SchedulerConfig) -> Vec<f32> {
+    product_f64(config).into_iter().map(|alpha| alpha as f32).collect()
+}
+
+/// ᾱ in f64 without the rescaling to a last one of 0.
+fn product_f64(config: &SchedulerConfig) -> Vec<f64> {
     let n = config.num_train_timesteps;
     let (start, end) = (config.beta_start.sqrt(), config.beta_end.sqrt());
     let step = (end - start) / (n - 1) as f64;
@@ -152,9 +157,22 @@ fn alphas_f64(config: &SchedulerConfig) -> Vec<f32> {
     (0..n)
         .map(|i| {
             product *= 1.0 - beta(i);
-            product as f32
+            product
         })
         .collect()
+}
+
+/// ᾱ at each trained timestep, in f64 throughout: near timestep 0 an f32 leaves 1 − ᾱ with five digits.
+pub(super) fn alphas_exact(config: &SchedulerConfig) -> Vec<f64> {
+    let alphas = product_f64(config);
+    if !config.rescale_betas_zero_snr {
+        return alphas;
+    }
+    // As in `alphas_f32`: √ᾱ is shifted to end at 0, then scaled to its first value.
+    let root = |alpha: f64| alpha.sqrt();
+    let (first, last) = (root(alphas[0]), root(alphas[alphas.len() - 1]));
+    let scale = first / (first - last);
+    alphas.into_iter().map(|alpha| ((root(alpha) - last) * scale).powi(2)).collect()
 }
 
 #[cfg(test)]

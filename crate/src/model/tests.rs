@@ -51,7 +51,7 @@ fn unet_blocks(name: &str) {
     let (config, layers) = (&model.unet.config, &model.unet.layers);
     let same = |place: String, x: &burn::tensor::Tensor<4>| golden.assert_close(&format!("unet.{place}"), x, TOLERANCE);
     let context = input::<3>(&golden, "unet.ctx");
-    let time = sinusoids(501, config, &place());
+    let time = sinusoids(501.0, config, &place());
     golden.assert_close("unet.time_proj", &time, TOLERANCE);
     let time = layers.time_embedding.forward(time);
     golden.assert_close("unet.time_embedding", &time, TOLERANCE);
@@ -133,7 +133,7 @@ fn unet_blocks(name: &str) {
     same("conv_out".into(), &layers.conv_out.forward(silu(x)));
     let context = model.unet.context(&context);
     let whole =
-        async { model.unet.forward(input(&golden, "unet.x"), 501, &context, &mut PlainProcessor, &silent()).await };
+        async { model.unet.forward(input(&golden, "unet.x"), 501.0, &context, &mut PlainProcessor, &silent()).await };
     same("out".into(), &pollster::block_on(whole).expect("nothing cancels"));
 }
 
@@ -194,8 +194,8 @@ fn a_token_outside_every_mask_attends_as_without_injection() {
 #[test]
 fn timesteps_are_embedded_as_in_the_reference() {
     let (model, golden) = load("micro15");
-    for t in [0, 1, 501, 999] {
-        let time = sinusoids(t, &model.unet.config, &place());
+    for t in [0u32, 1, 501, 999] {
+        let time = sinusoids(f64::from(t), &model.unet.config, &place());
         golden.assert_close(&format!("temb.t{t}"), &model.unet.layers.time_embedding.forward(time), TOLERANCE);
     }
 }

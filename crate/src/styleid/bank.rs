@@ -1,4 +1,4 @@
-//! The feature bank: one picture's features by layer and timestep, on the device as far as its budget goes and in main
+//! The feature bank: one picture's features by layer and noise level, on the device as far as its budget goes and in main
 //! memory beyond.
 //!
 //! Stable Diffusion 1.5 at 512 px, layers 7 to 11, 20 steps: 5.2 million numbers each of Q, K and V a step, 600 MiB as f16.
@@ -122,10 +122,10 @@ impl<F: Feature> Fetched<F> {
     }
 }
 
-/// One picture's features by layer and timestep.
+/// One picture's features by layer and noise level.
 #[derive(Debug, Clone)]
 pub struct Bank<F> {
-    /// By timestep, then layer.
+    /// By noise level, then layer.
     entries: BTreeMap<(usize, usize), Vec<Location>>,
     keeping: Keeping,
     /// Bytes on the device.
@@ -152,7 +152,7 @@ impl<F> Bank<F> {
         (self.held, self.spilled)
     }
 
-    /// Moves to main memory what goes beyond `device_bytes`: the timesteps that the reverse pass comes to last.
+    /// Moves to main memory what goes beyond `device_bytes`: the noise levels that the reverse pass comes to last.
     ///
     /// # Errors
     /// The device failed.
@@ -189,24 +189,22 @@ impl<F> Bank<F> {
 }
 
 impl<F: Feature> Bank<F> {
-    /// Keeps the feature of one layer at one timestep, on the device until the bank next [settles](Self::settle).
+    /// Keeps the feature of one layer at one noise level, on the device until the bank next [settles](Self::settle).
     pub fn insert(&mut self, key: Key, feature: F) {
         let halves = self.keeping.halves;
         let parts: Vec<Held> = feature.into_tensors().into_iter().map(|x| Held::new(x, halves)).collect();
         self.held += parts.iter().map(Held::bytes).sum::<u64>();
-        self.entries.insert(
-            (key.timestep, key.layer),
-            parts.into_iter().map(|held| Location::Device(Box::new(held))).collect(),
-        );
+        self.entries
+            .insert((key.level, key.layer), parts.into_iter().map(|held| Location::Device(Box::new(held))).collect());
     }
 
     fn parts(&self, key: Key) -> Result<&[Location]> {
-        let parts = self.entries.get(&(key.timestep, key.layer)).ok_or_else(|| {
+        let parts = self.entries.get(&(key.level, key.layer)).ok_or_else(|| {
             Error::Settings(format!(
-                "The {} was inverted without layer {} at timestep {}; invert it again with the settings of this run.",
+                "The {} was inverted without layer {} at noise level {}; invert it again with the settings of this run.",
                 F::ROLE,
                 key.layer,
-                key.timestep
+                key.level
             ))
         })?;
         Ok(parts)
@@ -218,7 +216,7 @@ impl<F: Feature> Bank<F> {
         self.parts(key).map(drop)
     }
 
-    /// The feature of one layer at one timestep; a copy to the device begins if it is not there.
+    /// The feature of one layer at one noise level; a copy to the device begins if it is not there.
     ///
     /// # Errors
     /// As [`Bank::check`].

@@ -58,7 +58,11 @@ impl Curve {
     /// start + (end − start)·w(i/(N − 1)) at reverse step `step`, i, of `steps`, N. An end that is the start gives the start,
     /// bit for bit.
     pub fn value(self, start: f32, step: usize, steps: usize) -> f32 {
-        let way = if steps > 1 { step as f64 / (steps - 1) as f64 } else { 0.0 };
+        self.at(start, if steps > 1 { step as f64 / (steps - 1) as f64 } else { 0.0 })
+    }
+
+    /// start + (end − start)·w(a) at `way` of the reverse pass, a.
+    pub fn at(self, start: f32, way: f64) -> f32 {
         let (from, to) = (f64::from(start), f64::from(self.end));
         (from + (to - from) * self.curve.weight(way)) as f32
     }

@@ -76,11 +76,11 @@ impl Feature for KeyValue {
     }
 }
 
-/// Decoder layer and the timestep that the UNet was called with.
+/// Decoder layer and noise level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Decoder layer.
     pub layer: usize,
     /// Timestep given to the UNet.
-    pub timestep: usize,
+    pub level: usize,
 }

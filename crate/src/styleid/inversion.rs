@@ -5,21 +5,21 @@ use burn::tensor::Tensor;
 use super::bank::{Bank, Keeping};
 use super::features::{Feature, KeyValue, Query};
 use super::pipeline::Pipeline;
-use super::plan::{InversionStep, Plan};
+use super::plan::{Call, Plan};
 use super::processors::{Capture, CaptureBoth};
 use super::run::Run;
 use crate::Result;
 use crate::control::{Phase, Turn};
 use crate::device::settle;
-use crate::diffusion::ddim;
+use crate::diffusion::Solver;
 use crate::model::attention::AttentionProcessor;
 use crate::model::unet::PromptContext;
 
 /// A picture inverted: a value that can be kept and used in any number of runs with the same preset and steps.
 #[derive(Debug, Clone)]
 pub struct Inversion<F> {
-    /// The latents from the picture's own to the noise's, each `[1, 4, h, w]`: all steps + 1 of them in a traced run, else these
-    /// two.
+    z0: Tensor<4>,
+    /// Latents on the way from there to the noise, each `[1, 4, h, w]`: all of them in a traced run, else the noise alone.
     pub trajectory: Vec<Tensor<4>>,
     /// What the network attended with.
     pub bank: Bank<F>,
@@ -28,9 +28,9 @@ pub struct Inversion<F> {
 }
 
 impl<F> Inversion<F> {
-    /// The picture's scaled latents z₀.
+    /// The picture's scaled latents z₀, `[1, 4, h, w]`.
     pub fn latents(&self) -> &Tensor<4> {
-        &self.trajectory[0]
+        &self.z0
     }
 
     /// The noise that the inversion ended at.
@@ -54,20 +54,17 @@ impl Pipeline {
         run: &Run<'_>,
     ) -> Result<Inversion<F>> {
         let mut bank = Bank::new(keeping);
-        let mut x = z0;
-        let mut trajectory = vec![x.clone()];
-        let steps = plan.inversion().len();
-        self.begin(F::INVERT, turn, &x, steps, run);
-        for (i, step) in plan.inversion().enumerate() {
-            let mut capture = Capture { layers: step.layers, timestep: step.timestep, bank: &mut bank };
-            x = self.step(&x, &step, plan, &self.model.context, &mut capture, run).await?;
+        let mut trajectory = Trajectory::new(plan.start(&z0), run);
+        let mut solver = Solver::new(plan.prediction);
+        let calls = plan.inversion();
+        self.begin(F::INVERT, turn, &z0, calls.len(), run);
+        for (i, call) in calls.iter().enumerate() {
+            let mut capture = Capture { layers: call.layers, level: call.level, bank: &mut bank };
+            self.walk(&mut trajectory, call, &mut solver, &self.model.context, &mut capture, run).await?;
             bank.settle().await?;
-            if run.traced || i + 1 == steps {
-                trajectory.push(x.clone());
-            }
-            run.control.report_turn(F::INVERT, turn, i + 1, steps);
+            run.control.report_turn(F::INVERT, turn, i + 1, calls.len());
         }
-        Ok(Inversion { trajectory, bank, layers: plan.layers.clone() })
+        Ok(Inversion { z0, trajectory: trajectory.finish(), bank, layers: plan.layers.clone() })
     }
 
     /// As [`Pipeline::invert`] of the content's latents and the style's, which have the same size, in one batch.
@@ -83,42 +80,75 @@ impl Pipeline {
     ) -> Result<(Inversion<Query>, Inversion<KeyValue>)> {
         let (mut queries, mut keys_values) = (Bank::new(of_content), Bank::new(of_style));
         let context = self.model.context.repeat(2);
-        let mut x = Tensor::cat(vec![content, style], 0);
-        let mut trajectory = vec![x.clone()];
-        let steps = plan.inversion().len();
-        self.begin(Phase::InvertBoth, Turn::ONLY, &x, steps, run);
-        for (i, step) in plan.inversion().enumerate() {
-            let (layers, timestep) = (step.layers, step.timestep);
+        let z0 = Tensor::cat(vec![content.clone(), style.clone()], 0);
+        let mut trajectory = Trajectory::new(plan.start(&z0), run);
+        let mut solver = Solver::new(plan.prediction);
+        let calls = plan.inversion();
+        self.begin(Phase::InvertBoth, Turn::ONLY, &z0, calls.len(), run);
+        for (i, call) in calls.iter().enumerate() {
+            let (layers, level) = (call.layers, call.level);
             let mut capture = CaptureBoth {
-                content: Capture { layers, timestep, bank: &mut queries },
-                style: Capture { layers, timestep, bank: &mut keys_values },
+                content: Capture { layers, level, bank: &mut queries },
+                style: Capture { layers, level, bank: &mut keys_values },
             };
-            x = self.step(&x, &step, plan, &context, &mut capture, run).await?;
+            self.walk(&mut trajectory, call, &mut solver, &context, &mut capture, run).await?;
             queries.settle().await?;
             keys_values.settle().await?;
-            if run.traced || i + 1 == steps {
-                trajectory.push(x.clone());
-            }
-            run.control.report(Phase::InvertBoth, i + 1, steps);
+            run.control.report(Phase::InvertBoth, i + 1, calls.len());
         }
+        let trajectory = trajectory.finish();
         let of = |picture| trajectory.iter().map(|x| x.clone().narrow(0, picture, 1)).collect();
         let layers = plan.layers.clone();
-        let content = Inversion { trajectory: of(0), bank: queries, layers: layers.clone() };
-        Ok((content, Inversion { trajectory: of(1), bank: keys_values, layers }))
+        let content = Inversion { z0: content, trajectory: of(0), bank: queries, layers: layers.clone() };
+        Ok((content, Inversion { z0: style, trajectory: of(1), bank: keys_values, layers }))
     }
 
-    async fn step(
+    /// One call of an inversion, and the step after it.
+    async fn walk(
         &self,
-        x: &Tensor<4>,
-        step: &InversionStep<'_>,
-        plan: &Plan,
+        trajectory: &mut Trajectory,
+        call: &Call<'_>,
+        solver: &mut Solver,
         context: &PromptContext,
         processor: &mut dyn AttentionProcessor,
         run: &Run<'_>,
-    ) -> Result<Tensor<4>> {
-        let output = self.predict(x.clone(), step.timestep, context, processor, run).await?;
-        let next = ddim::step_to(&ddim::split(plan.prediction, x, output, step.from), step.to);
+    ) -> Result<()> {
+        let x = trajectory.now().clone();
+        let output = self.predict(x.clone(), call.timestep, context, processor, run).await?;
+        if !call.go.moves() {
+            return settle(&output).await;
+        }
+        let next = solver.step(&x, output, call.go).latents;
         settle(&next).await?;
-        Ok(next)
+        trajectory.push(next);
+        Ok(())
+    }
+}
+
+/// Latents on the way through an inversion.
+struct Trajectory {
+    /// Never empty.
+    latents: Vec<Tensor<4>>,
+    keeps_all: bool,
+}
+
+impl Trajectory {
+    fn new(start: Tensor<4>, run: &Run<'_>) -> Self {
+        Self { latents: vec![start], keeps_all: run.traced }
+    }
+
+    fn now(&self) -> &Tensor<4> {
+        &self.latents[self.latents.len() - 1]
+    }
+
+    fn push(&mut self, latents: Tensor<4>) {
+        if !self.keeps_all {
+            self.latents.clear();
+        }
+        self.latents.push(latents);
+    }
+
+    fn finish(self) -> Vec<Tensor<4>> {
+        self.latents
     }
 }

@@ -35,7 +35,7 @@ impl<F> KeptInversion<F> {
     /// Whether this is the inversion of `picture` that a run with these settings needs.
     pub fn serves(&self, picture: &RgbImage, plan: &Plan, params: &Params) -> bool {
         self.preset == plan.preset
-            && self.steps == plan.schedule.timesteps.len()
+            && self.steps == plan.course.steps()
             && self.vae_sample == params.vae_sample
             && plan.layers.iter().all(|layer| self.inversion.layers.contains(layer))
             && self.picture == *picture
@@ -113,7 +113,7 @@ impl Invert<'_> {
         KeptInversion {
             picture: picture.clone(),
             preset: self.plan.preset,
-            steps: self.plan.schedule.timesteps.len(),
+            steps: self.plan.course.steps(),
             vae_sample: self.params.vae_sample,
             inversion,
         }

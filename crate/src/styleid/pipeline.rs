@@ -51,7 +51,7 @@ impl Pipeline {
     pub(super) async fn predict(
         &self,
         x: Tensor<4>,
-        timestep: usize,
+        timestep: f64,
         context: &PromptContext,
         processor: &mut dyn AttentionProcessor,
         run: &Run<'_>,

@@ -1,22 +1,69 @@
-//! Which timesteps a run visits, and at which layers features are captured and injected there.
+//! Which noise levels a run visits, and at which layers features are captured and injected there.
+
+use burn::tensor::Tensor;
 
 use super::params::{Params, Preset};
 use crate::Result;
-use crate::diffusion::Schedule;
+use crate::diffusion::{Level, Levels, Move, Schedule};
 use crate::model::StableDiffusion;
-use crate::weights::config::Prediction;
+use crate::weights::config::{Prediction, SchedulerConfig};
+
+/// The noise levels of a run, and what takes the latents from one to the next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Course {
+    /// DDIM over whole timesteps.
+    Ddim(Schedule),
+    /// DPM-Solver++ 2M over levels in between, the same both ways.
+    Multistep(Levels),
+}
+
+impl Course {
+    /// That of `steps` steps of `preset` for a model with this scheduler.
+    ///
+    /// # Errors
+    /// Says how many steps are possible, or that the preset does not know such a schedule.
+    pub fn new(scheduler: &SchedulerConfig, preset: Preset, steps: usize) -> Result<Self> {
+        Ok(match preset.grid() {
+            Some(grid) => Self::Ddim(Schedule::new(scheduler, grid, steps)?),
+            None => Self::Multistep(Levels::karras(scheduler, steps)?),
+        })
+    }
+
+    /// Calls of the network in an inversion.
+    pub fn steps(&self) -> usize {
+        match self {
+            Self::Ddim(schedule) => schedule.timesteps.len(),
+            Self::Multistep(levels) => levels.all().len(),
+        }
+    }
+}
 
 /// A run's settings made definite for one model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Which official implementation to follow.
+    /// Which version of the method to follow.
     pub preset: Preset,
-    /// ᾱ and timesteps.
-    pub schedule: Schedule,
+    /// Noise levels, and the way between them.
+    pub course: Course,
     /// What the UNet predicts.
     pub prediction: Prediction,
     /// Decoder layers to capture and inject; none without injection.
     pub layers: Vec<usize>,
+}
+
+/// One call of the UNet, and where the latents go after it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Call<'a> {
+    /// Number of the noise level, from the least noisy: under it features are kept and found.
+    pub level: usize,
+    /// What the UNet is told.
+    pub timestep: f64,
+    /// How far the pass is, from 0 at its first call to 1 at its last.
+    pub way: f64,
+    /// Where the latents go.
+    pub go: Move,
+    /// Layers whose features are kept, in an inversion.
+    pub layers: &'a [usize],
 }
 
 impl Plan {
@@ -28,19 +75,10 @@ impl Plan {
         params.check()?;
         Ok(Self {
             preset: params.preset,
-            schedule: Schedule::new(&model.scheduler, params.preset.grid(), params.steps())?,
+            course: Course::new(&model.scheduler, params.preset, params.steps())?,
             prediction: model.scheduler.prediction_type,
             layers: params.layers(&model.unet.config)?,
         })
-    }
-
-    /// The timesteps of the reverse pass, descending. The paper's preset skips the noisiest: it starts one step in.
-    pub fn reverse(&self) -> impl Iterator<Item = usize> {
-        let skipped = match self.preset {
-            Preset::Diffusers => 0,
-            Preset::Ldm => 1,
-        };
-        self.schedule.timesteps.iter().rev().skip(skipped).copied()
     }
 
     /// Whether a run needs anything of the style: its statistics or its features.
@@ -48,31 +86,85 @@ impl Plan {
         params.init_adain || !self.layers.is_empty()
     }
 
+    /// What an inversion starts from: a picture's latents `z0`, at the noise of the least noisy level.
+    pub fn start(&self, z0: &Tensor<4>) -> Tensor<4> {
+        match &self.course {
+            Course::Ddim(_) => z0.clone(),
+            Course::Multistep(levels) => z0.clone().mul_scalar(levels.all()[0].signal()),
+        }
+    }
+
+    /// The calls of an inversion, from the least noise to the most.
+    pub fn inversion(&self) -> Vec<Call<'_>> {
+        let layers = &self.layers[..];
+        match &self.course {
+            Course::Ddim(schedule) => self.ddim_inversion(schedule),
+            // The call at the noisiest level moves nothing: its features are those of the first reverse step.
+            Course::Multistep(levels) => multistep(&mut levels.all().iter().enumerate(), layers),
+        }
+    }
+
+    /// The calls of the reverse pass, from the most noise to the least.
+    pub fn reverse(&self) -> Vec<Call<'_>> {
+        match &self.course {
+            Course::Ddim(schedule) => {
+                let used = self.ddim_used(schedule);
+                let calls = schedule.timesteps[..used].iter().enumerate().rev().enumerate();
+                calls
+                    .map(|(i, (level, &t))| Call {
+                        level,
+                        timestep: t as f64,
+                        way: share(i, used),
+                        go: Move::Ddim { from: schedule.alpha(t), to: schedule.alpha_before(t) },
+                        layers: &[],
+                    })
+                    .collect()
+            }
+            // The last call, at the least noise, moves nothing: the clean latents that it predicts are the result.
+            Course::Multistep(levels) => multistep(&mut levels.all().iter().enumerate().rev(), &[]),
+        }
+    }
+
+    /// How many timesteps, from the first on, the reverse pass visits. The paper's preset skips the noisiest: it starts one
+    /// step in.
+    fn ddim_used(&self, schedule: &Schedule) -> usize {
+        schedule.timesteps.len() - usize::from(self.preset == Preset::Ldm)
+    }
+
     /// The presets differ in what the UNet sees on the step to timestep t: `diffusers` gives it the latents of the step
     /// before together with t (one step stale), `ldm` gives it the latents of t itself and steps to the next (aligned).
-    pub fn inversion(&self) -> impl ExactSizeIterator<Item = InversionStep<'_>> {
-        let schedule = &self.schedule;
-        schedule.timesteps.iter().enumerate().map(move |(i, &t)| {
-            let next = || schedule.timesteps.get(i + 1).copied().unwrap_or(schedule.last());
+    fn ddim_inversion(&self, schedule: &Schedule) -> Vec<Call<'_>> {
+        let steps = schedule.timesteps.len();
+        let used = self.ddim_used(schedule);
+        let call = |(level, &t): (usize, &usize)| {
+            let next = || schedule.timesteps.get(level + 1).copied().unwrap_or(schedule.last());
             let (from, to) = match self.preset {
-                Preset::Diffusers => (schedule.alpha_before(t), schedule.alpha(t)),
                 Preset::Ldm => (schedule.alpha(t), schedule.alpha(next())),
+                _ => (schedule.alpha_before(t), schedule.alpha(t)),
             };
             // A feature that the reverse pass never asks for is not kept.
-            let layers = if self.reverse().any(|used| used == t) { &self.layers[..] } else { &[] };
-            InversionStep { timestep: t, from, to, layers }
-        })
+            let layers = if level < used { &self.layers[..] } else { &[] };
+            Call { level, timestep: t as f64, way: share(level, steps), go: Move::Ddim { from, to }, layers }
+        };
+        schedule.timesteps.iter().enumerate().map(call).collect()
     }
 }
 
-/// One step of an inversion: from one timestep's latents to the next noisier one's.
-pub struct InversionStep<'a> {
-    /// What the UNet is told.
-    pub timestep: usize,
-    /// ᾱ of the latents before.
-    pub from: f32,
-    /// ᾱ of the latents after.
-    pub to: f32,
-    /// Layers whose features are kept.
-    pub layers: &'a [usize],
+/// i/(n − 1); of a single one 0.
+fn share(i: usize, n: usize) -> f64 {
+    if n > 1 { i as f64 / (n - 1) as f64 } else { 0.0 }
+}
+
+/// A pass over `levels`. How far it is goes by timesteps, of which DDIM's are even steps: a curve means the same in both.
+fn multistep<'a>(levels: &mut dyn Iterator<Item = (usize, &Level)>, layers: &'a [usize]) -> Vec<Call<'a>> {
+    let levels: Vec<(usize, Level)> = levels.map(|(i, &level)| (i, level)).collect();
+    let [first, last] = [levels.first(), levels.last()].map(|at| at.map_or(0.0, |(_, level)| level.timestep));
+    let call = |(i, &(level, from)): (usize, &(usize, Level))| Call {
+        level,
+        timestep: from.timestep,
+        way: if i + 1 == levels.len() { 1.0 } else { (from.timestep - first) / (last - first) },
+        go: Move::Multistep { from, to: levels.get(i + 1).map(|&(_, to)| to) },
+        layers,
+    };
+    levels.iter().enumerate().map(call).collect()
 }

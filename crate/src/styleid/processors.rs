@@ -14,12 +14,12 @@ use crate::model::attention::{AttentionProcessor, Qkv, SelfAttention, attend};
 #[cfg(test)]
 mod tests;
 
-/// Keeps the features of the chosen layers at one timestep, and changes nothing.
+/// Keeps the features of the chosen layers at one noise level, and changes nothing.
 pub struct Capture<'a, F> {
     /// Chosen decoder layers.
     pub layers: &'a [usize],
-    /// The timestep given to the UNet.
-    pub timestep: usize,
+    /// Number of the noise level.
+    pub level: usize,
     /// Where the features go.
     pub bank: &'a mut Bank<F>,
 }
@@ -28,7 +28,7 @@ impl<F: Feature> AttentionProcessor for Capture<'_, F> {
     fn attend(&mut self, layer: usize, own: SelfAttention<'_>) -> Tensor<4> {
         let keys_values = own.keys_values();
         if self.layers.contains(&layer) {
-            self.bank.insert(Key { layer, timestep: self.timestep }, F::of(&own.q, &keys_values));
+            self.bank.insert(Key { layer, level: self.level }, F::of(&own.q, &keys_values));
         }
         attend(Qkv::plain(own.q, keys_values))
     }
@@ -48,7 +48,7 @@ impl AttentionProcessor for CaptureBoth<'_> {
         if self.content.layers.contains(&layer) {
             // A copy, where the bank makes none: a part of the batch would keep all of it alive.
             let of = |x: &Tensor<4>, picture| x.clone().narrow(0, picture, 1).mul_scalar(1.0);
-            let key = Key { layer, timestep: self.content.timestep };
+            let key = Key { layer, level: self.content.level };
             self.content.bank.insert(key, Query(of(&own.q, 0)));
             self.style.bank.insert(key, KeyValue { k: of(&keys_values.k, 1), v: of(&keys_values.v, 1) });
         }
@@ -67,16 +67,14 @@ pub struct Injection<'a> {
     pub mixes: BTreeMap<usize, LayerMix>,
     /// γ and T.
     pub params: &'a Params,
-    /// Reverse steps.
-    pub steps: usize,
 }
 
-/// Style injection at one timestep (paper, equations 3 to 5): q̂ = γ·q_content + (1 − γ)·q, keys and values the styles',
+/// Style injection at one noise level (paper, equations 3 to 5): q̂ = γ·q_content + (1 − γ)·q, keys and values the styles',
 /// scores times T.
 pub struct Inject<'a> {
     injection: &'a Injection<'a>,
-    timestep: usize,
-    step: usize,
+    level: usize,
+    way: f64,
     /// What the next layer needs: on the device, or on its way there while the layers before it compute.
     next: Option<LayerFeatures>,
 }
@@ -89,17 +87,17 @@ struct LayerFeatures {
 }
 
 impl<'a> Inject<'a> {
-    /// For reverse step `step`, at `timestep`. Makes sure that there is what every layer needs, before the network runs.
+    /// At noise level `level`, `way` of the reverse pass done. Makes sure that there is what every layer needs, before the network runs.
     ///
     /// # Errors
     /// Says which feature was never captured.
-    pub fn new(injection: &'a Injection<'a>, timestep: usize, step: usize) -> Result<Self> {
+    pub fn new(injection: &'a Injection<'a>, level: usize, way: f64) -> Result<Self> {
         for &layer in injection.mixes.keys() {
-            let key = Key { layer, timestep };
+            let key = Key { layer, level };
             injection.content.check(key)?;
             injection.styles.iter().try_for_each(|style| style.check(key))?;
         }
-        let mut inject = Self { injection, timestep, step, next: None };
+        let mut inject = Self { injection, level, way, next: None };
         inject.next = inject.fetch_from(0);
         Ok(inject)
     }
@@ -107,7 +105,7 @@ impl<'a> Inject<'a> {
     /// The first injected layer from `first` on, on its way.
     fn fetch_from(&self, first: usize) -> Option<LayerFeatures> {
         let (&layer, _) = self.injection.mixes.range(first..).next()?;
-        let key = Key { layer, timestep: self.timestep };
+        let key = Key { layer, level: self.level };
         let styles = self.injection.styles.iter().map(|style| style.fetch(key)).collect::<Result<_>>();
         Some(LayerFeatures { layer, content: self.injection.content.fetch(key).ok()?, styles: styles.ok()? })
     }
@@ -117,14 +115,14 @@ impl<'a> Inject<'a> {
     fn injected(&mut self, layer: usize, q: &Tensor<4>) -> Option<(Qkv, Option<Tensor<4>>)> {
         let features = self.next.take_if(|next| next.layer == layer)?;
         self.next = self.fetch_from(layer + 1);
-        let &Injection { params, steps, .. } = self.injection;
+        let params = self.injection.params;
         let mix = self.injection.mixes.get(&layer)?;
         let styles = features.styles.iter().map(Fetched::feature).collect::<Option<_>>()?;
         let Replacement { keys_values, share } = mix.replacement(styles)?;
         let Query(content) = features.content.feature()?;
         let qkv = Qkv {
-            blend: Some((content, params.gamma_at(layer, self.step, steps))),
-            temperature: params.temperature_at(self.step, steps),
+            blend: Some((content, params.gamma_at(layer, self.way))),
+            temperature: params.temperature_at(self.way),
             groups: mix.groups(),
             ..Qkv::plain(q.clone(), keys_values)
         };

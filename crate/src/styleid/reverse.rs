@@ -17,7 +17,7 @@ use super::processors::{Inject, Injection};
 use super::run::Run;
 use crate::control::{Phase, Preview, Turn};
 use crate::device::settle;
-use crate::diffusion::ddim;
+use crate::diffusion::Solver;
 use crate::model::attention::PlainProcessor;
 use crate::{Error, Result};
 
@@ -83,7 +83,6 @@ impl Pipeline {
         colours: Option<&LatentColours>,
         run: &Run<'_>,
     ) -> Result<ReversePass> {
-        let schedule = &plan.schedule;
         if plan.needs_style(params) && styles.is_none() {
             return Err(Error::Settings("The style has to be inverted for these settings.".into()));
         }
@@ -91,41 +90,42 @@ impl Pipeline {
         let mut x = initial.clone();
         let (mut x0s, mut previous) = (Vec::new(), Vec::new());
         let mut clean = None;
-        let steps = plan.reverse().count();
+        let calls = plan.reverse();
+        let steps = calls.len();
+        let mut solver = Solver::new(plan.prediction);
         let injection = styles.filter(|_| !plan.layers.is_empty()).map(|styles| Injection {
             content: &content.bank,
             styles: styles.inversions.iter().map(|style| &style.bank).collect(),
             mixes: self.mixes(styles.mix, &plan.layers),
             params,
-            steps,
         });
         self.begin(Phase::Stylize, Turn::ONLY, &x, steps, run);
-        for (i, t) in plan.reverse().enumerate() {
+        for (i, call) in calls.iter().enumerate() {
             let context = &self.model.context;
             let output = match &injection {
-                None => self.predict(x.clone(), t, context, &mut PlainProcessor, run).await?,
+                None => self.predict(x.clone(), call.timestep, context, &mut PlainProcessor, run).await?,
                 Some(injection) => {
-                    let mut inject = Inject::new(injection, t, i)?;
-                    self.predict(x.clone(), t, context, &mut inject, run).await?
+                    let mut inject = Inject::new(injection, call.level, call.way)?;
+                    self.predict(x.clone(), call.timestep, context, &mut inject, run).await?
                 }
             };
-            let split = ddim::split(plan.prediction, &x, output, schedule.alpha(t));
-            x = ddim::step_to(&split, schedule.alpha_before(t));
-            settle(&x).await?;
+            let stepped = solver.step(&x, output, call.go);
+            x = stepped.latents;
+            settle(if call.go.moves() { &x } else { &stepped.clean }).await?;
             if run.traced {
-                x0s.push(split.x0.clone());
-                previous.push(x.clone());
+                x0s.push(stepped.clean.clone());
+                previous.extend(call.go.moves().then(|| x.clone()));
             }
             run.control.report(Phase::Stylize, i + 1, steps);
             let is_due = params.preview_every > 0 && (i + 1) % params.preview_every == 0;
             if let Some(colours) = colours.filter(|_| is_due) {
-                let (latents, size) = preview::values(&split.x0).await?;
+                let (latents, size) = preview::values(&stepped.clean).await?;
                 run.control.preview(Preview { picture: colours.picture(&latents, size), step: i + 1, steps });
             }
-            clean = Some(split.x0);
+            clean = Some(stepped.clean);
         }
         let latents = match (plan.preset, clean) {
-            (Preset::Diffusers, Some(x0)) => x0,
+            (Preset::Diffusers | Preset::Fast, Some(x0)) => x0,
             _ => x,
         };
         Ok(ReversePass { initial, x0: x0s, previous, latents })

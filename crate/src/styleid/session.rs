@@ -259,7 +259,7 @@ impl Session {
             latents: largest,
             styles: self.styles.len() + missing,
             layers: &plan.layers,
-            steps: plan.reverse().count(),
+            steps: plan.reverse().len(),
             value_bytes: if self.pipeline.keeps_halves() { 2 } else { place.dtype().size() },
         };
         let shares = Shares::new(model.memory.budget(place, weights), weights, task.need());

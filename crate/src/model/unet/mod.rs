@@ -89,7 +89,7 @@ impl Unet {
     pub async fn forward(
         &self,
         latents: Tensor<4>,
-        timestep: usize,
+        timestep: f64,
         context: &PromptContext,
         processor: &mut dyn AttentionProcessor,
         control: &Control<'_>,

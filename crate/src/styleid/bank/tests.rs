@@ -14,19 +14,19 @@ fn place(precision: Precision) -> Place {
 }
 
 /// Numbers of many magnitudes, f16's subnormal ones and an odd number of them included.
-fn features(timestep: usize, layer: usize, precision: Precision) -> KeyValue {
+fn features(level: usize, layer: usize, precision: Precision) -> KeyValue {
     let tensor = |seed: usize| -> Tensor<4> {
         let value = |i: usize| ((i * 37 + seed) % 101) as f32 * 1.000_123 * 10f32.powi((i % 9) as i32 - 8) - 1e-4;
         place(precision).tensor((0..3 * 5 * 7).map(value).collect(), [1, 3, 5, 7])
     };
-    KeyValue { k: tensor(timestep), v: tensor(layer + 50) }
+    KeyValue { k: tensor(level), v: tensor(layer + 50) }
 }
 
 fn filled(keeping: Keeping, precision: Precision) -> Bank<KeyValue> {
     let mut bank = Bank::new(keeping);
-    for timestep in 0..STEPS {
+    for level in 0..STEPS {
         for layer in LAYERS {
-            bank.insert(Key { layer, timestep }, features(timestep, layer, precision));
+            bank.insert(Key { layer, level }, features(level, layer, precision));
         }
         pollster::block_on(bank.settle()).expect("the processor gives its memory");
     }
@@ -38,10 +38,10 @@ fn bits(x: &Tensor<4>) -> (Vec<f64>, burn::tensor::DType) {
 }
 
 fn assert_same(ours: &Bank<KeyValue>, other: &Bank<KeyValue>) {
-    for timestep in 0..STEPS {
+    for level in 0..STEPS {
         for layer in LAYERS {
             let of = |bank: &Bank<KeyValue>| {
-                let feature = bank.fetch(Key { layer, timestep }).expect("captured").feature().expect("two tensors");
+                let feature = bank.fetch(Key { layer, level }).expect("captured").feature().expect("two tensors");
                 (bits(&feature.k), bits(&feature.v))
             };
             assert_eq!(of(ours), of(other));
@@ -76,7 +76,7 @@ fn exact_features_are_what_was_captured_and_halves_its_nearest() {
         let exact = filled(Keeping { halves: false, device_bytes: 0 }, precision);
         let halves = filled(Keeping { halves: true, device_bytes: 0 }, precision);
         let given = features(1, 8, precision).k;
-        let key = Key { layer: 8, timestep: 1 };
+        let key = Key { layer: 8, level: 1 };
         let k = |bank: &Bank<KeyValue>| bank.fetch(key).expect("captured").feature().expect("two tensors").k;
         assert_eq!(bits(&k(&exact)), bits(&given));
         let nearest = |x: &f64| half::f16::from_f64(*x).to_f64();
@@ -89,8 +89,8 @@ fn exact_features_are_what_was_captured_and_halves_its_nearest() {
 fn what_the_reverse_pass_needs_first_stays_on_the_device() {
     let all = filled(Keeping::EXACT, Precision::F32).bytes().0;
     let bank = filled(Keeping { halves: false, device_bytes: all / STEPS as u64 }, Precision::F32);
-    let on_device = |timestep| {
-        let parts = LAYERS.iter().flat_map(|&layer| bank.parts(Key { layer, timestep }).expect("captured"));
+    let on_device = |level| {
+        let parts = LAYERS.iter().flat_map(|&layer| bank.parts(Key { layer, level }).expect("captured"));
         parts.filter(|part| matches!(part, super::Location::Device(_))).count()
     };
     assert_eq!([on_device(0), on_device(1), on_device(2)], [0, 0, 4]);
@@ -99,9 +99,9 @@ fn what_the_reverse_pass_needs_first_stays_on_the_device() {
 #[test]
 fn what_was_never_captured_is_named() {
     let bank = filled(Keeping::EXACT, Precision::F32);
-    let error = bank.fetch(Key { layer: 9, timestep: 1 }).expect_err("layer 9 is not there");
-    assert!(error.to_string().contains("style was inverted without layer 9 at timestep 1"), "{error}");
+    let error = bank.fetch(Key { layer: 9, level: 1 }).expect_err("layer 9 is not there");
+    assert!(error.to_string().contains("style was inverted without layer 9 at noise level 1"), "{error}");
     let bank = Bank::<Query>::default();
-    let error = bank.check(Key { layer: 7, timestep: 0 }).expect_err("nothing is there");
+    let error = bank.check(Key { layer: 7, level: 0 }).expect_err("nothing is there");
     assert!(error.to_string().contains("content"), "{error}");
 }

@@ -21,7 +21,7 @@ fn first(x: Tensor<4>) -> f32 {
 fn the_next_layer_is_on_its_way_before_a_layer_computes() {
     let (mut queries, mut keys_values) = (Bank::<Query>::default(), Bank::<KeyValue>::default());
     for layer in [7, 8] {
-        let key = Key { layer, timestep: 3 };
+        let key = Key { layer, level: 3 };
         queries.insert(key, Query(full(layer as f32)));
         keys_values.insert(key, KeyValue { k: full(10.0 * layer as f32), v: full(100.0 * layer as f32) });
     }
@@ -36,11 +36,10 @@ fn the_next_layer_is_on_its_way_before_a_layer_computes() {
         styles: vec![&keys_values],
         mixes: layers.iter().map(|&layer| (layer, LayerMix::default())).collect(),
         params: &params,
-        steps: 3,
     };
-    assert!(Inject::new(&injection(&[7, 9]), 3, 0).is_err(), "layer 9 was never captured");
+    assert!(Inject::new(&injection(&[7, 9]), 3, 0.0).is_err(), "layer 9 was never captured");
     let injection = injection(&[7, 8]);
-    let mut inject = Inject::new(&injection, 3, 1).expect("all were captured");
+    let mut inject = Inject::new(&injection, 3, 0.5).expect("all were captured");
     let coming = |inject: &Inject| inject.next.as_ref().map(|source| source.layer);
     let mut through = |layer: usize| {
         let injected = inject.injected(layer, &full(4.0));
