@@ -2,7 +2,7 @@
 //
 // Two origins, as on the Hub: the first has the API, `/owner/repo/resolve/…` and `/owner/repo/raw/…`; large files are
 // redirected to the second one, with a signature that expires. `/files/…` on the first is a plain web folder of the same
-// tree. A repository is a folder DIR/owner/repo; every revision is the same.
+// tree. A repository is a folder DIR/owner/repo, a space DIR/spaces/owner/repo; every revision is the same.
 //
 // As a command: `node server.js --root DIR [--life SECONDS]` prints {"hub": …, "cdn": …} and ends when its input does.
 // `POST /_control` takes settings as JSON, `GET /_log` gives the log of requests, `POST /_reset` forgets both.
@@ -239,6 +239,10 @@ export async function startHub({ root, ...options }) {
       if (found?.info.isFile()) return send(request, response, found, entry);
       if (settings.pages) return response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html>");
       return response.writeHead(404).end();
+    }
+    if (parts[0] === "spaces") {
+      const found = parts[3] === "resolve" ? await find(...parts.slice(0, 3), ...parts.slice(5)) : null;
+      return found?.info.isFile() ? send(request, response, found, entry) : error(response, 404, "EntryNotFound");
     }
     const [owner, repo, verb, revision, ...rest] = parts;
     if (!revision || !["resolve", "raw"].includes(verb)) return response.writeHead(404).end();

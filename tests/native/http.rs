@@ -4,15 +4,11 @@
 #![allow(clippy::single_range_in_vec_init, reason = "spans of a file, and sometimes there is one")]
 
 use std::cell::{Cell, RefCell};
-use std::io::{BufRead, BufReader};
 use std::ops::Range;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use std::{env, fs, process, thread};
+use std::{fs, thread};
 
 use pollster::block_on;
 use serde_json::{Value, json};
@@ -21,6 +17,8 @@ use styleid::weights::source::http::native::Native;
 use styleid::weights::source::http::{Broken, HttpRequest, HttpResponse, Transport, UrlFolder, Web};
 use styleid::weights::source::hub::HubRepo;
 use styleid::weights::{Error, Result};
+
+use crate::support::{HubServer, Scratch};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -58,8 +56,9 @@ impl Transport for Hasty {
 
 /// A server with a folder of its own, and a client.
 struct Hub {
-    server: Child,
-    root: PathBuf,
+    _server: HubServer,
+    /// Removed with this, after the server has ended.
+    _root: Scratch,
     hub: String,
     transport: Rc<Hasty>,
     web: Web,
@@ -69,31 +68,19 @@ struct Hub {
 impl Hub {
     /// With the repository `o/r` of these files, by name and size.
     fn start(files: &[(&str, u64)]) -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let root = env::temp_dir().join(format!("styleid-hub-{}-{number}", process::id()));
+        let root = Scratch::new();
         for (path, bytes) in files {
-            let path = root.join("o/r").join(path);
+            let path = root.path("o/r").join(path);
             fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
             fs::write(path, content(0..*bytes)).expect("a file");
         }
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/hub/server.js");
-        let mut server = Command::new("node")
-            .args([script, "--root"])
-            .arg(&root)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Node.js");
-        let mut line = String::new();
-        BufReader::new(server.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
-        let origins: Value = serde_json::from_str(&line).expect("two origins");
-        let hub = origins["hub"].as_str().expect("an origin").to_owned();
+        let server = HubServer::start(&root.0);
+        let hub = server.address.clone();
         let transport = Rc::new(Hasty { native: Native::new(), slept: RefCell::default(), ahead: Cell::new(0.0) });
         let notices = Rc::new(RefCell::new(Vec::new()));
         let hear = notices.clone();
         let web = Web::new(transport.clone(), Rc::new(move |notice: &str| hear.borrow_mut().push(notice.to_owned())));
-        Self { server, root, hub, transport, web, notices }
+        Self { _server: server, _root: root, hub, transport, web, notices }
     }
 
     fn repo(&self) -> HubRepo {
@@ -122,14 +109,6 @@ impl Hub {
     /// Bytes of bodies that the server sent.
     fn sent(&self) -> u64 {
         self.log().iter().filter_map(|entry| entry["bytes"].as_u64()).sum()
-    }
-}
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        drop(self.server.stdin.take());
-        let _ = self.server.wait();
-        let _ = fs::remove_dir_all(&self.root);
     }
 }
 

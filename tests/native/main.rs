@@ -17,6 +17,7 @@ mod picture_files;
 mod pictures;
 mod previews;
 mod reuse;
+mod site;
 mod styles;
 mod support;
 mod weights;

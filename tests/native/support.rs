@@ -1,7 +1,9 @@
 //! What several topics need: a model in a session, the settings of a golden, a folder that goes away.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -130,5 +132,38 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed is in the temporary folder anyway.
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A server with the Hub's habits (tests/hub/server.js) for the repositories in a folder, as long as this lives.
+pub struct HubServer {
+    server: Child,
+    /// Its address.
+    pub address: String,
+}
+
+impl HubServer {
+    pub fn start(root: &Path) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/hub/server.js");
+        let mut server = Command::new("node")
+            .args([script, "--root"])
+            .arg(root)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Node.js");
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+        let origins: serde_json::Value = serde_json::from_str(&line).expect("two origins");
+        let address = origins["hub"].as_str().expect("an origin").to_owned();
+        Self { server, address }
+    }
+}
+
+impl Drop for HubServer {
+    fn drop(&mut self) {
+        // It ends when its input does.
+        drop(self.server.stdin.take());
+        let _ = self.server.wait();
     }
 }

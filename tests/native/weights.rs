@@ -91,7 +91,7 @@ fn fewer_bits_are_further_from_the_reference_and_none_is_far() {
 }
 
 fn packing(weights: WeightType, part_bytes: Option<u64>) -> Packing {
-    Packing { source: "test".into(), weights, part_bytes, odd_rows: false, licence: None, prediction: None }
+    Packing { source: "test".into(), weights, part_bytes, room: None, odd_rows: false, licence: None, prediction: None }
 }
 
 fn final_picture(origin: &Origin, weights: WeightType) -> image::RgbImage {

@@ -50,6 +50,10 @@ async function catalogue() {
 test("the list of models is complete and consistent", async () => {
   const { text, listed } = await catalogue();
   assert.equal(listed[0].id, "demo", "the page starts with what comes with it");
+  assert.deepEqual(
+    listed.filter(({ start }) => start),
+    [listed[0]],
+  );
   assert.equal(new Set(listed.map(({ id }) => id)).size, listed.length);
   for (const [i, { url: address, source, files = [] }] of JSON.parse(text).entries()) {
     const { id, name, note, licence, bytes, prediction, weights, place } = listed[i];
@@ -146,6 +150,49 @@ test("what suits a computer depends on its GPU, its memory and what the person l
   assert.equal(modelTitle(demo, true), "Demonstration · 12 MB · suits this computer");
   assert.equal(modelTitle(demo, false), "Demonstration · 12 MB");
   assert.equal(modelTitle(model({ place: "files" }), false), "Model (yours)");
+});
+
+test("a model of true size that lies with the page suits every computer that it fits on", async () => {
+  const { listed } = await catalogue();
+  const packed = model({ id: "own", place: "page", bytes: 0.54e9, parameters: 943e6, weights: "exact" });
+  const small = model({ id: "own-small", place: "page", bytes: 0.25e9, parameters: 407e6, weights: "exact" });
+  const device = { hasGpu: true, isSoftware: false, isPhone: false, maxBufferMiB: 2048, memoryGiB: 8, gpuBytes: null };
+  const on = (changes, own = [packed, small]) => recommended([...own, ...listed], { ...device, ...changes })?.id;
+  assert.equal(on({}), "own", "nothing need be fetched from elsewhere");
+  assert.equal(on({ gpuBytes: 2 ** 30 }), "own-small");
+  assert.equal(on({ memoryGiB: 1 }), "demo", "not what does not fit, though it is the first of the list");
+  assert.equal(on({ hasGpu: false }), "demo");
+  assert.equal(on({}, [{ ...packed, nativeSize: 768 }]), "sd15-q8");
+  assert.equal(on({}, [{ ...packed, parameters: 9e5 }]), "sd15-q8", "a test model");
+
+  assert.ok(needsConsent(packed, null), "it is fetched, if from here");
+  assert.equal(bytesKept(packed, "exact"), 0.54e9);
+  assert.ok(bytesKept(packed, "f32") > 3.7e9);
+  const facts = modelFacts({ ...packed, source: "https://me.example/m.gguf" }, null, null);
+  assert.equal(facts, "540 MB, fetched once from me.example. Licence: A licence.");
+});
+
+test("a visit begins with the model that says so, wherever it stands", () => {
+  const [first, second] = models;
+  const offered = [first, { ...second, start: true }];
+  assert.equal(selectModel(offered, null, base).selected, offered[1]);
+  assert.equal(selectModel(offered, "a", base).selected, first);
+  const { selected, problem } = selectModel(offered, "nonesuch", base);
+  assert.equal(selected, offered[1]);
+  assert.match(problem, /Model b is selected instead/);
+});
+
+test("addresses in the list are relative to it, the licence's too", async (t) => {
+  const list = [{ id: "own", url: "models/own/x.gguf?revision=1", licenceText: "models/own/LICENSE.txt" }];
+  const [real, url] = [globalThis.fetch, "https://example.org/styleid/models.json"];
+  globalThis.fetch = async () => Object.defineProperty(new Response(JSON.stringify(list)), "url", { value: url });
+  t.after(() => (globalThis.fetch = real));
+  const [own] = await fetchModels(url);
+  assert.equal(own.source, "https://example.org/styleid/models/own/x.gguf?revision=1");
+  assert.equal(own.licenceText, "https://example.org/styleid/models/own/LICENSE.txt");
+  const kept = { folder: "f", origin: own.source, revision: "", file: "", weights: "exact", bytes: 1, complete: true };
+  assert.equal(keptCopy(own, "exact", [kept]), kept);
+  assert.equal(keptCopy({ ...own, source: own.source.replace("=1", "=2") }, "exact", [kept]), null, "packed anew");
 });
 
 test("an id selects its model, nothing selects the first", () => {

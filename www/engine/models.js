@@ -13,6 +13,7 @@ import { STABLE_DIFFUSION } from "./presets.js";
  * @property {string} name
  * @property {string} note
  * @property {string | null} licence null where only the model's own page says it
+ * @property {string} [licenceText] address of its text, where that comes with the page
  * @property {number | null} bytes what loading it fetches, roughly; null where nobody knows yet
  * @property {number} [parameters] weights without the text encoder's, where they are fewer than Stable Diffusion's
  * @property {ModelOptions["prediction"]} prediction null leaves it to the files
@@ -22,6 +23,7 @@ import { STABLE_DIFFUSION } from "./presets.js";
  * @property {number[]} [injectionLayers] those that its makers chose for injection, if they did
  * @property {number} [nativeSize] side of the pictures it was trained on, where it is not Stable Diffusion's
  * @property {"page" | "hub" | "web" | "files"} place where it comes from: with this page, the Hub, another address, this computer
+ * @property {boolean} [start] whether a visit begins with it; with the first where no model says so
  * @property {PickedFile[]} [picked]
  * @typedef {object} Device what is known of the computer before anything runs on it
  * @property {boolean} hasGpu that the browser lets the page use
@@ -52,6 +54,9 @@ const PARAMETERS = 0.95e9;
 /** Beside its weights, what a run at 512 px keeps on the GPU at least, roughly; what it remembers may wait in main memory. */
 const BESIDE_WEIGHTS = 0.5 * GIB;
 
+/** From so many weights on a model is no small one for showing: Stable Diffusion's VAE alone has nearly as many. */
+const TRUE_SIZE = 1e8;
+
 /** Models whose numbers of weights differ by less are as good as each other. */
 const SAME_SIZE = 5e7;
 
@@ -68,8 +73,9 @@ export async function fetchModels(list) {
     throw new Error(`The list of models could not be fetched (HTTP ${response.status}): reload the page.`);
   /** @type {(Omit<Model, "place" | "source"> & { url?: string, source?: string })[]} */
   const models = await response.json();
-  return models.map(({ url, source, ...model }) => {
-    const listed = { ...model, decoder: model.decoder ?? STABLE_DIFFUSION.decoder };
+  return models.map(({ url, source, licenceText, ...model }) => {
+    const text = licenceText && { licenceText: new URL(licenceText, response.url).href };
+    const listed = { ...model, ...text, decoder: model.decoder ?? STABLE_DIFFUSION.decoder };
     return source
       ? { ...listed, source, place: "hub" }
       : { ...listed, source: folder(new URL(url ?? "", response.url)), place: "page" };
@@ -83,12 +89,13 @@ export async function fetchModels(list) {
  */
 export function selectModel(models, wanted, base) {
   const known = models.find(({ id }) => id === wanted);
-  if (known || !wanted) return { models, selected: known ?? models[0], problem: null };
+  const first = models.find(({ start }) => start) ?? models[0];
+  if (known || !wanted) return { models, selected: known ?? first, problem: null };
   const other = namedModel(wanted, base);
   if (!other) {
     const ids = models.map(({ id }) => id).join(", ");
-    const problem = `The address asks for the model “${wanted}”, which is neither one of ${ids} nor the name of one on the Hugging Face Hub nor a web address: ${models[0].name} is selected instead.`;
-    return { models, selected: models[0], problem };
+    const problem = `The address asks for the model “${wanted}”, which is neither one of ${ids} nor the name of one on the Hugging Face Hub nor a web address: ${first.name} is selected instead.`;
+    return { models, selected: first, problem };
   }
   return { models: [...models, other], selected: other, problem: null };
 }
@@ -253,7 +260,8 @@ export const needsConsent = (model, kept) =>
 /** Bytes that keeping it takes, roughly; null where nobody knows. @param {Model} model @param {WeightType} weights */
 export function bytesKept({ bytes, place, parameters }, weights) {
   const each = BYTES_PER_WEIGHT[weights];
-  if (each === null || (place === "page" && bytes !== null)) return bytes;
+  // Of the page's own models only large ones say how many weights they have.
+  if (each === null || (place === "page" && parameters === undefined && bytes !== null)) return bytes;
   return (parameters ?? PARAMETERS) * each;
 }
 
@@ -273,9 +281,13 @@ function roomOn({ hasGpu, isSoftware, isPhone, maxBufferMiB, memoryGiB, gpuBytes
   return Math.min(...rooms);
 }
 
+/** Whether it is of true size and lies with the page, where its owner packed it. @param {Model} model */
+const isPacked = ({ place, parameters = 0 }) => place === "page" && parameters >= TRUE_SIZE;
+
 /**
- * The model that suits a computer best: of those with at least 8 bits the one with the most weights that fits, and the
- * smallest download of these; what comes with the page where none fits.
+ * The model that suits a computer best: of those that fit, one that lies with the page before those that are fetched from
+ * elsewhere, then the one with the most weights, then the smallest download. Those elsewhere have at least 8 bits; what lies with
+ * the page has those that its owner chose. What the page shows the method with, where none fits.
  * @param {Model[]} models @param {Device} device @returns {Model | null} null for a list without any of these
  */
 export function recommended(models, device) {
@@ -284,10 +296,15 @@ export function recommended(models, device) {
   const sizeOf = (/** @type {Model} */ { parameters = PARAMETERS }) => Math.round(parameters / SAME_SIZE);
   // Larger pictures take several times the memory and time: nobody's first choice.
   const isPlain = (/** @type {Model} */ { place, weights, nativeSize = 512 }) =>
-    place === "hub" && weights !== "q4" && nativeSize <= 512;
-  const fitting = models.filter((model) => model.bytes !== null && isPlain(model) && needs(model) <= room);
-  fitting.sort((a, b) => sizeOf(b) - sizeOf(a) || Number(a.bytes) - Number(b.bytes));
-  return fitting[0] ?? models.find(({ place }) => place === "page") ?? null;
+    (place === "page" || (place === "hub" && weights !== "q4")) && nativeSize <= 512;
+  const isTrue = (/** @type {Model} */ model) => model.place !== "page" || isPacked(model);
+  const fitting = models.filter(
+    (model) => model.bytes !== null && isTrue(model) && isPlain(model) && needs(model) <= room,
+  );
+  fitting.sort(
+    (a, b) => Number(isPacked(b)) - Number(isPacked(a)) || sizeOf(b) - sizeOf(a) || Number(a.bytes) - Number(b.bytes),
+  );
+  return fitting[0] ?? models.find((model) => model.place === "page" && !isPacked(model)) ?? null;
 }
 
 /** @param {Model} model @param {string | null} hub @returns {string} whom the person gets it from */

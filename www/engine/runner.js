@@ -2,6 +2,7 @@
 
 import { adviceAfter } from "./recovery.js";
 import { KeptInversions } from "./kept-inversions.js";
+import { needsConsent } from "./models.js";
 import { estimate, knownPace, learnPace, paceKey } from "./pace.js";
 import { STABLE_DIFFUSION, fitLayers, layersFor, stepsOf, usualLayers } from "./presets.js";
 import { RunProgress } from "./progress.js";
@@ -143,7 +144,7 @@ export class Runner {
     return adviceAfter(error, {
       weights: loading.weights,
       size: options.size,
-      isFree: model.place === "page" || model.place === "files",
+      isFree: ["page", "files"].includes(model.place) && !needsConsent(model, null),
       isLoading: this.#isLoading,
       isRetry,
     });

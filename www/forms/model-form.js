@@ -1,7 +1,17 @@
 // The model section: which model, what its weights are kept as, and the ways to name one that is not listed.
 
-import { HUB, hostOf, isWeights, keptCopy, namedModel, parseReference, pickedModel } from "../engine/models.js";
+import {
+  HUB,
+  hostOf,
+  isWeights,
+  keptCopy,
+  namedModel,
+  needsConsent,
+  parseReference,
+  pickedModel,
+} from "../engine/models.js";
 import { chosenFiles } from "../engine/picked.js";
+import { newTab } from "../shared/dom.js";
 import { formatBytes } from "../shared/format.js";
 
 /**
@@ -40,7 +50,7 @@ export function modelFacts(model, copy, hub) {
   const licence = model.licence ? ` Licence: ${model.licence}.` : "";
   if (place === "files") return `${size}, read from where it is; nothing is fetched.`;
   if (copy?.complete) return `On this computer, ${onDisk}: nothing is fetched.${licence}`;
-  if (place === "page") return `${size}, comes with this page.${licence}`;
+  if (place === "page" && !needsConsent(model, null)) return `${size}, comes with this page.${licence}`;
   const partly = copy ? ` Partly on this computer, ${onDisk}: loading goes on from there.` : "";
   return `${size}, fetched once from ${hostOf(model, hub)}.${partly}${licence}`;
 }
@@ -219,7 +229,9 @@ export class ModelForm {
   #describe() {
     const { selected: model, weights } = this;
     this.#part("weights-note").textContent = WEIGHT_NOTES[weights];
-    this.#part("model-facts").textContent = model ? modelFacts(model, this.copyOf(model, weights), this.#hub) : "";
+    const facts = model ? modelFacts(model, this.copyOf(model, weights), this.#hub) : "";
+    const text = model?.licenceText ? [" ", newTab(model.licenceText, "Text of the licence")] : [];
+    this.#part("model-facts").replaceChildren(facts, ...text);
   }
 
   /** What the list says of a single file, which cannot say it itself. @param {Model} model */

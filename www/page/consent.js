@@ -1,6 +1,7 @@
 // Asks before much is downloaded: how much, from where, under which licence, and whether it stays on this computer.
 
 import { bytesKept, hostOf, pageOf } from "../engine/models.js";
+import { newTab } from "../shared/dom.js";
 import { formatBytes } from "../shared/format.js";
 
 /**
@@ -42,7 +43,7 @@ export class Consent {
    * @returns {Promise<boolean>} whether the person says go
    */
   ask(model, { weights, hub, partial, room }) {
-    const { bytes, licence, name } = model;
+    const { bytes, licence, licenceText, name } = model;
     const size = bytes === null ? null : formatBytes(bytes);
     const title = /** @type {HTMLElement} */ (this.#dialog.querySelector("h2"));
     title.textContent = `Download ${name}?`;
@@ -51,7 +52,11 @@ export class Consent {
       ? `About ${size}${partial ? " in all" : ""}.${rest}`
       : `Not known before it begins; models of this kind are 1.5 to 5 GB.${rest}`;
     this.#part("from").replaceChildren(...source(model, hub));
-    this.#part("licence").textContent = licence ?? "What the model's own page says; please read it there.";
+    this.#part("licence").replaceChildren(
+      licenceText
+        ? newTab(licenceText, licence ?? "Its text")
+        : (licence ?? "What the model's own page says; please read it there."),
+    );
     const needed = bytesKept(model, weights);
     this.#part("kept").textContent = keepingSentence(needed && Math.max(0, needed - (partial?.bytes ?? 0)), room);
     const agree = this.#part("agree");
@@ -76,7 +81,5 @@ function source(model, hub) {
   const host = hostOf(model, hub);
   const page = pageOf(model, hub);
   if (!page) return [host];
-  const link = document.createElement("a");
-  Object.assign(link, { href: page, target: "_blank", rel: "noopener", textContent: new URL(page).pathname.slice(1) });
-  return [`${host}, `, link];
+  return [`${host}, `, newTab(page, new URL(page).pathname.slice(1))];
 }

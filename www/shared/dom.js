@@ -23,6 +23,9 @@ export function build(tag, attributes = {}, ...children) {
 export const button = (label, onclick, attributes = {}) =>
   build("button", { type: "button", onclick, ...attributes }, label);
 
+/** A link to something to read beside this page. @param {string} href @param {string} label */
+export const newTab = (href, label) => build("a", { href, target: "_blank", rel: "noopener" }, label);
+
 let ids = 0;
 /** An id that nothing else on the page has. @param {string} name */
 export const uniqueId = (name) => `${name}-${++ids}`;

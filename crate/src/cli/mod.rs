@@ -5,9 +5,11 @@ mod engine;
 mod eval;
 mod info;
 mod keep;
+mod licence;
 mod method;
 mod model;
 mod pack;
+mod site;
 mod styles;
 mod stylize;
 
@@ -39,6 +41,9 @@ enum Command {
     Models,
     /// Write a model as a pack: one small file with exactly what StyleID needs.
     Pack(pack::Args),
+    /// Pack a model for a page of one's own: parts that GitHub Pages takes, the licence, the page's entry. `./dev build` puts
+    /// what is packed into the page.
+    PackSite(site::Args),
     /// The models that came over the network and are kept on disk.
     #[command(subcommand)]
     Cache(keep::Command),
@@ -61,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Info(args) => pollster::block_on(info::run(&args)),
         Command::Models => info::list(),
         Command::Pack(args) => pollster::block_on(pack::run(args)),
+        Command::PackSite(args) => pollster::block_on(site::run(&args)),
         Command::Cache(command) => pollster::block_on(keep::run(command)),
     };
     match result {

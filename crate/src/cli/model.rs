@@ -8,11 +8,13 @@ use indicatif::HumanBytes;
 use serde::Deserialize;
 use styleid::weights::config::Prediction;
 use styleid::weights::source::embedded::Embedded;
-use styleid::weights::source::http::{Web, native::Native};
-use styleid::weights::source::hub::{ENDPOINT, Reference, Token};
+use styleid::weights::source::http::address::shown;
+use styleid::weights::source::http::{UrlFolder, Web, native::Native};
+use styleid::weights::source::hub::{ENDPOINT, HubRepo, Reference, Token};
+use styleid::weights::source::local::Folder;
 use styleid::weights::store::cache::Cache;
 use styleid::weights::store::cache::disk::Disk;
-use styleid::weights::{Origin, WeightType};
+use styleid::weights::{Origin, Source, WeightType};
 use styleid::{Error, Result};
 
 /// The models that the page and the command line offer.
@@ -71,6 +73,14 @@ pub struct ModelArgs {
     /// What the UNet predicts, where neither a config nor the file's name says it.
     #[arg(long, value_enum)]
     pub prediction: Option<PredictionChoice>,
+    /// Address of a mirror of the Hugging Face Hub, in place of the one in HF_ENDPOINT.
+    #[arg(long, value_name = "ADDRESS", value_parser = mirror)]
+    pub hub: Option<String>,
+}
+
+fn mirror(text: &str) -> Result<String, String> {
+    let is_address = ["https://", "http://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    if is_address { Ok(text.into()) } else { Err("a mirror's address begins with https:// or http://".into()) }
 }
 
 /// The versions that the authors' Python program offers.
@@ -195,23 +205,73 @@ impl ModelArgs {
         if name == DEFAULT_MODEL {
             return Ok(Origin::of_file(Rc::new(DEMO), self.prediction()));
         }
-        let known = catalogue()?.into_iter().find(|known| known.id == name);
-        if let Some(known) = &known {
+        if let Some(known) = known(name)? {
             eprintln!("{}: {} to fetch once, licence {}", known.name, HumanBytes(known.bytes), known.licence);
         }
-        let named = known.and_then(|known| known.source).unwrap_or_else(|| name.to_string());
-        let looks_like_path = named.starts_with(['.', '/', '~', '\\']) || !named.contains('/');
-        if looks_like_path {
-            let message =
-                format!("There is nothing at {named}, and no model of that name: `styleid models` lists them.");
-            return Err(Error::Model(message));
-        }
-        let reference = Reference::parse(&named)?;
-        let endpoint = std::env::var("HF_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty());
-        let endpoint = endpoint.unwrap_or_else(|| ENDPOINT.into());
-        let web =
-            Web::new(Rc::new(Native::new()), Rc::new(|notice: &str| eprintln!("{notice}"))).with_token(Token::find());
         let cache = with_cache.then(cache).flatten();
-        Ok(Origin::remote(reference, &web, endpoint.trim_end_matches('/'), weights, cache))
+        Ok(Origin::remote(reference(name)?, &web(), &self.endpoint(), weights, cache))
     }
+
+    /// The Hub's address, or that of a mirror.
+    pub fn endpoint(&self) -> String {
+        let named = || std::env::var("HF_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty());
+        let endpoint = self.hub.clone().or_else(named).unwrap_or_else(|| ENDPOINT.into());
+        endpoint.trim_end_matches('/').to_string()
+    }
+
+    /// The folder or the repository that `name` names, or that has the file that it names: where files beside a model's own
+    /// are found. None where what else lies beside it need not belong to it.
+    ///
+    /// # Errors
+    /// Says how to name a model where this names none.
+    pub fn source_of(&self, name: &str) -> Result<Option<Rc<dyn Source>>> {
+        let path = Path::new(name);
+        if path.exists() {
+            return Ok(path.is_dir().then(|| Rc::new(Folder::new(path)) as Rc<dyn Source>));
+        }
+        Ok(match reference(name)? {
+            Reference::Hub { repo, revision, .. } => {
+                Some(Rc::new(HubRepo::new(&web(), &self.endpoint(), &repo, &revision, "")))
+            }
+            Reference::Folder(url) if url.ends_with('/') => Some(Rc::new(UrlFolder::new(&web(), &url))),
+            Reference::Folder(_) | Reference::File(_) => None,
+        })
+    }
+
+    /// What a pack says that it was made of.
+    pub fn published_name(&self) -> String {
+        published(self.named())
+    }
+}
+
+/// What a model is called where others read it: what is on this disk without its folders, and an address without its query,
+/// where secrets may stand.
+pub fn published(named: &str) -> String {
+    let path = Path::new(named);
+    let local = path.exists().then(|| path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    local.unwrap_or_else(|| shown(named))
+}
+
+/// The model of the catalogue with that id.
+///
+/// # Errors
+/// As [`catalogue`].
+pub fn known(id: &str) -> Result<Option<Known>> {
+    Ok(catalogue()?.into_iter().find(|known| known.id == id))
+}
+
+/// What the network is asked with.
+pub fn web() -> Web {
+    Web::new(Rc::new(Native::new()), Rc::new(|notice: &str| eprintln!("{notice}"))).with_token(Token::find())
+}
+
+/// An id of the catalogue, or anything on the Hub or the web.
+pub fn reference(name: &str) -> Result<Reference> {
+    let named = known(name)?.and_then(|known| known.source).unwrap_or_else(|| name.to_string());
+    let looks_like_path = named.starts_with(['.', '/', '~', '\\']) || !named.contains('/');
+    if looks_like_path {
+        let message = format!("There is nothing at {named}, and no model of that name: `styleid models` lists them.");
+        return Err(Error::Model(message));
+    }
+    Ok(Reference::parse(&named)?)
 }

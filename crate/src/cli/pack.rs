@@ -6,7 +6,6 @@ use indicatif::HumanBytes;
 use styleid::memory::parse_bytes;
 use styleid::model::packing::{Packing, write};
 use styleid::platform::Here;
-use styleid::weights::source::http::address::shown;
 use styleid::{Control, Result};
 
 use super::bars::Bars;
@@ -33,7 +32,8 @@ pub struct Args {
     licence: Option<String>,
 }
 
-fn size(text: &str) -> Result<u64, String> {
+/// The size of a part.
+pub fn size(text: &str) -> Result<u64, String> {
     parse_bytes(text).and_then(
         |bytes| {
             if bytes >= 1_000_000 { Ok(bytes) } else { Err("a part must have 1 MB or more".into()) }
@@ -49,14 +49,11 @@ pub async fn run(args: Args) -> Result<()> {
     let on_notice = |notice: &str| bars.say(notice);
     let control = Control::new(&Here, &on_progress, &|| false).with_notices(&on_notice);
     let origin = args.model.origin(args.weights.into(), false)?;
-    // What is on this disk is named without its folders: packs are published.
-    let path = std::path::Path::new(args.model.named());
-    let local = path.exists().then(|| path.file_name().unwrap_or_default().to_string_lossy().into_owned());
     let packing = Packing {
-        // An address without its query, where secrets may stand.
-        source: local.unwrap_or_else(|| shown(args.model.named())),
+        source: args.model.published_name(),
         weights: args.weights.into(),
         part_bytes: args.shard,
+        room: None,
         odd_rows: args.odd_rows,
         licence: args.licence,
         prediction: args.model.prediction(),

@@ -35,6 +35,8 @@ pub struct Packing {
     pub weights: WeightType,
     /// Largest size of a part, or one file.
     pub part_bytes: Option<u64>,
+    /// How much the whole pack may take, where that is limited.
+    pub room: Option<Room>,
     /// Whether 8 bits hold rows that are no multiple of 32 too, which cost 16 otherwise. Whoever loads the pack keeps them as
     /// f16 all the same, so that nothing but the file becomes smaller, and these weights less exact.
     pub odd_rows: bool,
@@ -42,6 +44,15 @@ pub struct Packing {
     pub licence: Option<String>,
     /// Overrules what the files say about the UNet's output.
     pub prediction: Option<Prediction>,
+}
+
+/// The place that there is for a pack.
+#[derive(Debug, Clone)]
+pub struct Room {
+    /// Bytes that are left there.
+    pub bytes: u64,
+    /// What there is, as the end of a sentence: "… are left of what this host serves".
+    pub of: String,
 }
 
 /// A tensor of the pack.
@@ -108,12 +119,28 @@ pub async fn write(
     };
 
     let tensors = tensors(&checkpoint, &needs, packing, embedding.as_ref())?;
+    check_room(&tensors, packing)?;
     let mut parts = Parts::begin(tensors, &record, &checkpoint, packing, out, control)?;
     if let Some(embedding) = embedding {
         parts.put(&embedding)?;
     }
     stream(&checkpoint, &rest, packing.weights, &mut parts, &mut progress).await?;
     parts.finish()
+}
+
+/// Before the large part is fetched.
+fn check_room(tensors: &[PackTensor], packing: &Packing) -> Result<()> {
+    let bytes: u64 = tensors.iter().map(|tensor| tensor.bytes).sum();
+    match &packing.room {
+        Some(room) if bytes > room.bytes => Err(Error::Settings(format!(
+            "With weights as {} this model takes {} MB, and {} MB are left of {}: take weights of fewer bits or a smaller model.",
+            packing.weights.name(),
+            bytes.div_ceil(1_000_000),
+            room.bytes / 1_000_000,
+            room.of
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What the pack will hold, in the order of the names.

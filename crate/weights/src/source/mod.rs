@@ -9,6 +9,7 @@ pub mod file;
 pub mod http;
 pub mod hub;
 pub mod json;
+pub mod licence;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod local;
 #[cfg(target_arch = "wasm32")]
