@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { chromium } from "playwright-core";
-import { addPacked } from "../../packed.mjs";
+import { addPacked } from "../../.ci/packed.mjs";
 import { decodePng, largestDifference, readGolden, standardDeviation } from "./goldens.js";
 import { FLAGS, PageUnderTest, dist } from "./page.js";
 import { serve } from "./server.js";

@@ -8,7 +8,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { addPacked } from "../../packed.mjs";
+import { addPacked } from "../../.ci/packed.mjs";
 
 /** A built page with one model, and packed models by their folders' files. */
 async function folders(t, packed) {
@@ -56,7 +56,7 @@ test("where nothing is packed the page stays as it is", async (t) => {
 
 test("as a program it says what it put where", async (t) => {
   const { packed, site, ids } = await folders(t, { "a/entry.json": entry("own-a") });
-  const script = fileURLToPath(new URL("../../packed.mjs", import.meta.url));
+  const script = fileURLToPath(new URL("../../.ci/packed.mjs", import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, [script, packed, site]);
   assert.match(stdout, /Model own-a lies with the page \(\?model=own-a\)/);
   assert.deepEqual(await ids(), ["own-a", "demo"]);

@@ -1,5 +1,5 @@
 //! `styleid pack-site`: a model for a page of one's own. It lies in a folder of its own, with its parts, its licence and
-//! `entry.json`, which `packed.mjs` puts into the page's list of models.
+//! `entry.json`, which `.ci/packed.mjs` puts into the page's list of models.
 
 use std::fs;
 use std::io::Read;

@@ -1,5 +1,5 @@
 // Puts the models that `./dev pack-site` packed into the built page: their files into its models/, their entries before all
-// others in its models.json. As a program: node packed.mjs PACKED SITE
+// others in its models.json. As a program: node .ci/packed.mjs PACKED SITE
 
 import { constants } from "node:fs";
 import { copyFile, link, mkdir, readFile, readdir, realpath, writeFile } from "node:fs/promises";
@@ -38,7 +38,7 @@ export async function addPacked(packed, site) {
 
 if (process.argv[1] && (await realpath(process.argv[1])) === fileURLToPath(import.meta.url)) {
   const [packed, site] = process.argv.slice(2);
-  if (!packed || !site) throw new Error("usage: node packed.mjs PACKED SITE");
+  if (!packed || !site) throw new Error("usage: node .ci/packed.mjs PACKED SITE");
   for (const { id, name } of await addPacked(packed, site))
     console.log(`dev: ${name} lies with the page (?model=${id}).`);
 }

@@ -1,0 +1,209 @@
+//! Strokes instead of a colour grade: the high frequencies of the photo's noise give way to the painting's.
+//!
+//! The inverted noise of a photo holds its fine detail, which no γ or T removes. Low frequencies hold its drawing and stay.
+//! Where a painting is flat there is little in its own high frequencies, and the photo would blur; so they are divided by
+//! their local energy first.
+
+use burn::tensor::Tensor;
+
+use super::low_pass::LowPass;
+use crate::Result;
+use crate::device::Place;
+
+/// Deviation of the low pass that the local energy is taken with.
+const LEVELLING: f64 = 0.12;
+/// Share of the mean energy that is added to the local one, so that nothing is divided by 0.
+const FLOOR: f64 = 0.1;
+
+/// A painting's noise, and how much of each cell of the photo's latents is its: one number for all, or one a cell.
+pub struct Painted<'a> {
+    /// `[1, channels, h, w]` of any size.
+    pub noise: &'a Tensor<4>,
+    /// Parts of 1.
+    pub share: Vec<f32>,
+}
+
+/// Which share of the high frequencies is redrawn, and from which on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Redraw {
+    /// From 0, none, to 1, all.
+    pub share: f32,
+    /// Deviation of the low pass that stays the photo's, relative to the highest frequency.
+    pub band: f32,
+}
+
+/// Channels of a picture's latents.
+struct Planes {
+    size: [usize; 2],
+    channels: Vec<Vec<f64>>,
+}
+
+impl Planes {
+    async fn of(latents: &Tensor<4>) -> Result<Self> {
+        let [_, _, height, width] = latents.dims();
+        let values: Vec<f64> = latents.clone().into_data_async().await?.iter::<f64>().collect();
+        Ok(Self { size: [height, width], channels: values.chunks(height * width).map(<[f64]>::to_vec).collect() })
+    }
+
+    /// Its middle at another size: cut, or continued as in a mirror. Never interpolated, which would take the high frequencies
+    /// away.
+    fn sized(self, size: [usize; 2]) -> Self {
+        if self.size == size {
+            return self;
+        }
+        let [rows, columns] = [0, 1].map(|axis| mirrored(self.size[axis], size[axis]));
+        let at = |plane: &Vec<f64>| {
+            rows.iter().flat_map(|row| columns.iter().map(|column| plane[row * self.size[1] + column])).collect()
+        };
+        Self { size, channels: self.channels.iter().map(at).collect() }
+    }
+
+    /// What is above the band.
+    fn fine(&self, low: &LowPass) -> Vec<Vec<f64>> {
+        let fine = |plane: &Vec<f64>| plane.iter().zip(low.of(plane)).map(|(value, low)| value - low).collect();
+        self.channels.iter().map(fine).collect()
+    }
+}
+
+/// Which of `from` places stand at `to` places, both around one middle.
+fn mirrored(from: usize, to: usize) -> Vec<usize> {
+    let skipped = from.abs_diff(to) / 2;
+    let period = 2 * from;
+    let place = |i: usize| {
+        // Before the first place lies the first again, then the second.
+        let at = if from >= to { i + skipped } else { (i + period * skipped.div_ceil(period) - skipped) % period };
+        at.min(period - 1 - at)
+    };
+    (0..to).map(place).collect()
+}
+
+fn deviation(plane: &[f64]) -> f64 {
+    let mean = plane.iter().sum::<f64>() / plane.len() as f64;
+    (plane.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (plane.len() - 1) as f64).sqrt()
+}
+
+/// `fine` divided by its local energy, a mean over channels, with each channel's deviation that of `like`.
+fn levelled(fine: &[Vec<f64>], like: &[Vec<f64>], size: [usize; 2]) -> Vec<Vec<f64>> {
+    let cells = size[0] * size[1];
+    let square = |cell: usize| fine.iter().map(|plane| plane[cell].powi(2)).sum::<f64>() / fine.len() as f64;
+    let squares: Vec<f64> = (0..cells).map(square).collect();
+    let energy: Vec<f64> =
+        LowPass::new(size, LEVELLING).of(&squares).into_iter().map(|value| value.max(0.0).sqrt()).collect();
+    let floor = FLOOR * energy.iter().sum::<f64>() / cells as f64;
+    let channel = |(plane, like): (&Vec<f64>, &Vec<f64>)| {
+        let even: Vec<f64> = plane.iter().zip(&energy).map(|(value, energy)| value / (energy + floor)).collect();
+        let of = deviation(&even);
+        // Noise without any high frequencies redraws nothing.
+        let factor = if of > 0.0 { deviation(like) / of } else { 0.0 };
+        even.into_iter().map(|value| value * factor).collect()
+    };
+    fine.iter().zip(like).map(channel).collect()
+}
+
+/// The photo's `noise` with `how.share`, r, of its high frequencies redrawn: low + √(1 − r·Σs)·high + √r·Σ√s·theirs, where s
+/// are the paintings' shares of a cell.
+///
+/// # Errors
+/// The device failed.
+pub async fn redraw(noise: &Tensor<4>, paintings: Vec<Painted<'_>>, how: Redraw, place: &Place) -> Result<Tensor<4>> {
+    let photo = Planes::of(noise).await?;
+    let size = photo.size;
+    let low = LowPass::new(size, f64::from(how.band));
+    let own = photo.fine(&low);
+    let mut drawn = vec![vec![0.0; size[0] * size[1]]; own.len()];
+    let mut taken = vec![0.0; size[0] * size[1]];
+    for Painted { noise, share } in paintings {
+        let share = |cell: usize| f64::from(share.get(cell).or(share.first()).copied().unwrap_or(0.0));
+        let theirs = levelled(&Planes::of(noise).await?.sized(size).fine(&low), &own, size);
+        for (sum, plane) in drawn.iter_mut().zip(theirs) {
+            sum.iter_mut().zip(plane).enumerate().for_each(|(cell, (sum, value))| *sum += share(cell).sqrt() * value);
+        }
+        taken.iter_mut().enumerate().for_each(|(cell, taken)| *taken += share(cell));
+    }
+    let r = f64::from(how.share);
+    let mut values = Vec::with_capacity(own.len() * size[0] * size[1]);
+    for ((plane, own), drawn) in photo.channels.iter().zip(&own).zip(&drawn) {
+        for (cell, ((value, own), drawn)) in plane.iter().zip(own).zip(drawn).enumerate() {
+            let kept = (1.0 - r * taken[cell]).max(0.0).sqrt();
+            values.push((value - own + kept * own + r.sqrt() * drawn) as f32);
+        }
+    }
+    Ok(place.tensor(values, noise.dims()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{self, Precision};
+
+    fn place() -> Place {
+        Place::new(device::cpu(), Precision::F64, 0).expect("the processor computes in f64")
+    }
+
+    fn noise(seed: usize, [height, width]: [usize; 2]) -> Tensor<4> {
+        let values = crate::diffusion::randn::randn(seed as u32, 4 * height * width);
+        place().tensor(values, [1, 4, height, width])
+    }
+
+    fn redrawn(photo: &Tensor<4>, paintings: Vec<Painted<'_>>, share: f32, band: f32) -> Vec<f64> {
+        let made = pollster::block_on(redraw(photo, paintings, Redraw { share, band }, &place()));
+        made.expect("the processor").into_data().iter::<f64>().collect()
+    }
+
+    fn distance(a: &[f64], b: &[f64]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn nothing_is_redrawn_where_nothing_is_asked_for() {
+        let (photo, painting) = (noise(1, [6, 8]), noise(2, [6, 8]));
+        let same: Vec<f64> = photo.clone().into_data().iter::<f64>().collect();
+        let painted = |share: &[f32]| vec![Painted { noise: &painting, share: share.to_vec() }];
+        assert!(distance(&redrawn(&photo, painted(&[1.0]), 0.0, 0.6), &same) < 1e-6);
+        assert!(distance(&redrawn(&photo, painted(&[0.0]), 1.0, 0.6), &same) < 1e-6);
+        let mut left = vec![0.0; 48];
+        (0..48).filter(|cell| cell % 8 < 4).for_each(|cell| left[cell] = 1.0);
+        let half = redrawn(&photo, painted(&left), 1.0, 0.6);
+        for (cell, (ours, photo)) in half.iter().zip(&same).enumerate() {
+            assert_eq!((ours - photo).abs() > 1e-6, cell % 8 < 4, "at {cell}");
+        }
+    }
+
+    #[test]
+    fn two_halves_of_one_painting_are_stronger_than_it_alone_only_by_chance() {
+        // √s adds up independent noises to one of the same deviation; of one noise twice it is √2 of it.
+        let (photo, a, b) = (noise(1, [16, 16]), noise(2, [16, 16]), noise(3, [16, 16]));
+        let painted = |noise, share| Painted { noise, share: vec![share] };
+        let alone = redrawn(&photo, vec![painted(&a, 1.0)], 1.0, 0.3);
+        let both = redrawn(&photo, vec![painted(&a, 0.5), painted(&b, 0.5)], 1.0, 0.3);
+        let ratio = deviation(&both) / deviation(&alone);
+        assert!((ratio - 1.0).abs() < 0.1, "{ratio}");
+    }
+
+    #[test]
+    fn noise_of_another_size_is_cut_or_mirrored() {
+        assert_eq!(mirrored(5, 3), [1, 2, 3]);
+        assert_eq!(mirrored(4, 4), [0, 1, 2, 3]);
+        assert_eq!(mirrored(3, 7), [1, 0, 0, 1, 2, 2, 1]);
+        assert_eq!(mirrored(1, 4), [0, 0, 0, 0]);
+        assert_eq!(mirrored(2, 9), [0, 0, 1, 1, 0, 0, 1, 1, 0]);
+        let (photo, painting) = (noise(1, [6, 8]), noise(2, [9, 5]));
+        let made = redrawn(&photo, vec![Painted { noise: &painting, share: vec![1.0] }], 0.5, 0.6);
+        assert!(made.iter().all(|value| value.is_finite()));
+    }
+
+    #[test]
+    fn flat_places_of_a_painting_get_as_much_as_others() {
+        let size = [16, 16];
+        let painting = noise(2, size);
+        let dim: Vec<f32> = (0..4 * 256).map(|i| if i % 16 < 8 { 0.05 } else { 1.0 }).collect();
+        let painting = painting * place().tensor(dim, [1, 4, 16, 16]);
+        let made = redrawn(&noise(1, size), vec![Painted { noise: &painting, share: vec![1.0] }], 1.0, 0.3);
+        let half = |left: bool| -> f64 {
+            let of = made.iter().enumerate().filter(|(i, _)| (i % 16 < 8) == left);
+            of.map(|(_, value)| value * value).sum::<f64>()
+        };
+        let ratio = (half(true) / half(false)).sqrt();
+        assert!((0.5..2.0).contains(&ratio), "{ratio}: without levelling it would be a twentieth");
+    }
+}
