@@ -8,7 +8,6 @@ import {
   bytesKept,
   fetchModels,
   hostOf,
-  keptCopy,
   namedModel,
   needsConsent,
   pageOf,
@@ -18,6 +17,7 @@ import {
   recommended,
   selectModel,
 } from "../../www/engine/models.js";
+import { keptCopy } from "../../www/engine/kept-key.js";
 import { layersOf, usualLayers } from "../../www/engine/presets.js";
 import { keptName } from "../../www/page/storage.js";
 

@@ -2,6 +2,7 @@
 
 import { adviceAfter } from "./recovery.js";
 import { KeptInversions } from "./kept-inversions.js";
+import { filesOf, identityOfParts, isRemote, partsOf } from "./models.js";
 import { estimate, knownPace, learnPace, paceKey } from "./pace.js";
 import { STABLE_DIFFUSION, fitLayers, layersFor, stepsOf, usualLayers } from "./presets.js";
 import { RunProgress } from "./progress.js";
@@ -143,7 +144,7 @@ export class Runner {
     return adviceAfter(error, {
       weights: loading.weights,
       size: options.size,
-      isFree: model.place === "page" || model.place === "files",
+      isFree: !partsOf(model).some(isRemote),
       isLoading: this.#isLoading,
       isRetry,
     });
@@ -158,7 +159,7 @@ export class Runner {
     const key = this.#paceKey(job);
     const { photoKept, newStyles } = this.#kept.of(this.#run(job));
     const progress = new RunProgress({
-      isLocal: model.place === "files" || this.#isKept(model, loading),
+      isLocal: partsOf(model).every(({ place }) => place === "files") || this.#isKept(model, loading),
       pace: knownPace(key),
       steps,
       photoKept,
@@ -178,7 +179,7 @@ export class Runner {
     try {
       const meant = job.decoder ?? this.decoderOf(model);
       this.#isLoading = true;
-      const info = await this.#engine.load(loading, model.picked ?? [], listeners);
+      const info = await this.#engine.load(loading, filesOf(model), listeners);
       this.#isLoading = false;
       this.#met.set(model.id, info);
       onLoaded(info, job);
@@ -224,8 +225,8 @@ export class Runner {
 }
 
 /** @param {Model} model @param {ModelOptions} loading */
-const modelKey = ({ id }, { weights, prediction, gpuBytes, halfPrecision }) =>
-  [id, weights, prediction, gpuBytes, halfPrecision ? "f16" : ""].join(" ").trimEnd();
+const modelKey = (model, { weights, prediction, gpuBytes, halfPrecision }) =>
+  [identityOfParts(model), weights, prediction, gpuBytes, halfPrecision ? "f16" : ""].join(" ").trimEnd();
 
 /** What the worker is asked for. @param {Job} job @returns {Promise<import("../styleid.js").Request>} */
 export async function requestOf({ photo, crop, styles }) {
