@@ -40,12 +40,16 @@ export function question(model, partial) {
   const size = model.bytes === null ? null : formatBytes(model.bytes);
   const unknown = "Not known before it begins; models of this kind are 1.5 to 5 GB.";
   const known = `About ${size}${partial ? " in all" : ""}.`;
-  const own = { name, size: size ? known : unknown, licence: licenceOf(model, "the model's own page") };
+  const own = {
+    name,
+    size: size ? known : unknown,
+    licence: model.licence ?? "What the model's own page says; please read it there.",
+  };
   /** @param {"rest" | "VAE"} word @param {Model} part */
   const taken = (word, part) => ({
     name: `the ${word} of ${part.name}`,
     size: `The ${word}: ${part.bytes === null ? `not known before it begins, ${USUAL[word]} as a rule` : `at most ${formatBytes(part.bytes)}`}.`,
-    licence: `The ${word}: ${licenceOf(part, "its own page")}`,
+    licence: `The ${word}: ${part.licence ?? "what its own page says; please read it there."}`,
   });
   const fetched = [
     ...(isFetched(model) ? [own] : []),
@@ -57,13 +61,10 @@ export function question(model, partial) {
   return {
     title: `Download ${fetched.map(({ name }) => name).join(" and ")}?`,
     size: sizes.join(" "),
-    licence: fetched.map(({ licence }) => licence).join(" "),
+    licence: fetched.map(({ licence }) => licence).join(" · "),
     agree: size && !partial && fetched.length === 1 && fetched[0] === own ? `Download ${size}` : "Download",
   };
 }
-
-/** @param {Model} model @param {string} page who says what the list does not */
-const licenceOf = ({ licence }, page) => licence ?? `What ${page} says; please read it there.`;
 
 export class Consent {
   #dialog;
