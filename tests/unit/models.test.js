@@ -1,15 +1,13 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { keepingSentence, question } from "../../www/page/consent.js";
+import { keepingSentence } from "../../www/page/consent.js";
 import { modelFacts, modelTitle } from "../../www/forms/model-form.js";
 import {
   HUB_HOSTS,
   bytesKept,
   fetchModels,
-  filesOf,
   hostOf,
-  listedOrNamed,
   namedModel,
   needsConsent,
   pageOf,
@@ -18,7 +16,6 @@ import {
   readQuery,
   recommended,
   selectModel,
-  sourcesOf,
 } from "../../www/engine/models.js";
 import { keptCopy } from "../../www/engine/kept-key.js";
 import { layersOf, usualLayers } from "../../www/engine/presets.js";
@@ -312,71 +309,6 @@ test("a model on the disk is found by what it is kept under", () => {
   );
 });
 
-test("what is taken from other models goes with a model, and each file with its part", () => {
-  const picked = (path) => [{ path, file: new File(["x"], path) }];
-  const vae = { ...pickedModel(picked("vae.safetensors")), rest: null, vae: null };
-  const rest = listedOrNamed(models, " b ", base);
-  assert.equal(rest, models[1], "an id of the list");
-  assert.equal(listedOrNamed(models, "o/r", base).source, "o/r");
-  assert.equal(listedOrNamed(models, "nonesuch", base), null);
-  const whole = { ...pickedModel(picked("unet.gguf")), rest, vae };
-  assert.deepEqual(sourcesOf(whole), { source: "unet.gguf", rest: rest.source, vae: "vae.safetensors" });
-  assert.deepEqual(
-    filesOf(whole).map(({ path, part }) => [path, part ?? null]),
-    [
-      ["unet.gguf", null],
-      ["vae.safetensors", "vae"],
-    ],
-  );
-  assert.deepEqual(sourcesOf(model({})), { source: "o/r", rest: null, vae: null });
-  assert.deepEqual(filesOf(model({})), []);
-});
-
-test("a copy on the disk is that of a model with the same VAE and the same rest", () => {
-  const v = model({ id: "v", source: "o/v" });
-  const key = (origin, changes = {}) => ({
-    folder: origin,
-    origin,
-    revision: "main + main",
-    file: " + ",
-    weights: "q8",
-    bytes: 1,
-    complete: true,
-    ...changes,
-  });
-  const plain = key("o/r", { revision: "main", file: "" });
-  const all = [plain, key("o/r + VAE of o/v"), key("o/r + rest of o/v")];
-  const find = (parts) => keptCopy(model(parts), "q8", all)?.folder ?? null;
-  assert.equal(find({}), "o/r");
-  assert.equal(find({ vae: v }), "o/r + VAE of o/v");
-  assert.equal(find({ rest: v }), "o/r + rest of o/v");
-  assert.equal(find({ rest: v, vae: v }), null);
-  assert.equal(find({ vae: model({ source: "o/v@v1" }) }), null);
-  const mine = { place: "files", picked: [{ path: "u.gguf", file: new File(["abc"], "u.gguf", { lastModified: 7 }) }] };
-  const kept = key("u.gguf + rest of o/v", { revision: "u.gguf:3:7 + main" });
-  const ours = model({ source: "u.gguf", ...mine, rest: v });
-  assert.equal(keptCopy(ours, "q8", [kept]), kept, "files, of which a part comes from elsewhere");
-  assert.equal(keptCopy({ ...ours, rest: { ...v, ...mine } }, "q8", [kept]), null, "files alone");
-
-  assert.deepEqual(
-    [
-      ...all,
-      kept,
-      key("o/r + VAE of o/v", { revision: "v1 + 0123456789abcdef", file: "x.gguf + vae" }),
-      { folder: "f", bytes: 1, complete: false },
-    ].map((one) => keptName(one, [])),
-    [
-      "o/r",
-      "o/r + VAE of o/v",
-      "o/r + rest of o/v",
-      "u.gguf + rest of o/v",
-      "o/r @ v1/x.gguf + VAE of o/v @ 0123456789ab/vae",
-      "A model of which only a part can be read",
-    ],
-  );
-  assert.equal(keptName(all[1], [model({ name: "Known" })]), "o/r + VAE of o/v", "not the model without it");
-});
-
 test("nothing large or of unknown size is fetched without asking, and nothing is asked where nothing is fetched", () => {
   const complete = { folder: "f", bytes: 1e9, complete: true };
   assert.ok(needsConsent(model({}), null));
@@ -385,42 +317,6 @@ test("nothing large or of unknown size is fetched without asking, and nothing is
   assert.ok(!needsConsent(model({}), complete));
   assert.ok(!needsConsent(models[0], null));
   assert.ok(!needsConsent(model({ place: "files" }), null));
-
-  const unknown = model({ bytes: null, place: "web", source: "https://example.org/vae/" });
-  assert.ok(needsConsent({ ...models[0], vae: unknown }, null));
-  assert.ok(needsConsent(model({ place: "files", rest: unknown }), null));
-  assert.ok(!needsConsent(model({ place: "files", rest: unknown }), complete));
-  assert.ok(!needsConsent(model({ place: "files", vae: model({ place: "files" }) }), null));
-});
-
-test("what is asked names all that is fetched, and what of it nobody knows", () => {
-  assert.deepEqual(question(model({}), null), {
-    title: "Download Model?",
-    size: "About 2.0 GB.",
-    licence: "A licence",
-    agree: "Download 2.0 GB",
-  });
-  const partial = { folder: "f", bytes: 1e9, complete: false };
-  assert.deepEqual(question(model({}), partial), {
-    title: "Download Model?",
-    size: "About 2.0 GB in all. Part of it is here from an earlier visit; only the rest is fetched.",
-    licence: "A licence",
-    agree: "Download",
-  });
-  const vae = model({ name: "o/v", bytes: null, licence: null });
-  assert.deepEqual(question(model({ vae }), null), {
-    title: "Download Model and the VAE of o/v?",
-    size: "About 2.0 GB. The VAE: not known before it begins, 0.2 to 0.4 GB as a rule.",
-    licence: "A licence · The VAE: what its own page says; please read it there.",
-    agree: "Download",
-  });
-  const rest = model({ name: "Whole" });
-  assert.deepEqual(question(model({ place: "files", rest, vae: model({ place: "files" }) }), null), {
-    title: "Download the rest of Whole?",
-    size: "The rest: at most 2.0 GB.",
-    licence: "The rest: A licence",
-    agree: "Download",
-  });
 });
 
 test("the person is told where a model comes from and whether it stays", () => {
@@ -464,19 +360,6 @@ test("what is known of a model before it is loaded", () => {
   assert.equal(
     modelFacts(model({ place: "files", licence: null }), null, null),
     "2.0 GB, read from where it is; nothing is fetched.",
-  );
-  const vae = model({ place: "web", source: "https://example.org/vae/", bytes: null });
-  assert.equal(
-    modelFacts(model({ vae }), null, null),
-    "2.0 GB, fetched once from huggingface.co. The VAE is fetched once from example.org, its size not known yet. Licence: A licence.",
-  );
-  assert.equal(
-    modelFacts(model({ vae }), copy, null),
-    "On this computer, 1.0 GB: nothing is fetched. Licence: A licence.",
-  );
-  assert.equal(
-    modelFacts(model({ place: "files", rest: model({}), vae: model({ place: "files", name: "v.gguf" }) }), null, null),
-    "2.0 GB, read from where it is. The rest is fetched once from huggingface.co, 2.0 GB at most. The VAE is read from v.gguf.",
   );
 });
 
