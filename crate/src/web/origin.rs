@@ -35,14 +35,14 @@ pub(super) fn of(
     let chosen = chosen(files)?;
     let web = Web::new(Rc::new(Fetch::new()?), notices);
     let hub = options.hub.as_deref().unwrap_or(ENDPOINT).trim_end_matches('/');
-    let of_part = |part: Option<&str>, named: &Option<String>| {
+    let of_part = |part: Option<&str>, named: &Option<String>| -> Result<Origin> {
         let files: Vec<&Chosen> = chosen.iter().filter(|chosen| chosen.part.as_deref() == part).collect();
         if !files.is_empty() {
             let name = named.as_deref().unwrap_or("Your files");
             return Ok(of_picked(name, &files, options, cache.clone()));
         }
         let reference = Reference::parse(named.as_deref().unwrap_or_default())?;
-        Ok::<_, Error>(Origin::remote(reference, &web, hub, options.weights, cache.clone()))
+        Ok(Origin::remote(reference, &web, hub, options.weights, cache.clone()))
     };
     let is_asked = |part: &str, named: &Option<String>| {
         named.is_some() || chosen.iter().any(|chosen| chosen.part.as_deref() == Some(part))
@@ -62,7 +62,7 @@ pub(super) fn of(
 fn chosen(files: &JsValue) -> Result<Vec<Chosen>> {
     let Some(files) = files.dyn_ref::<Array>() else { return Ok(Vec::new()) };
     let unknown = || Error::Model("What was dropped cannot be read as files; drop a model's file or folder.".into());
-    let one = |entry: JsValue| {
+    let one = |entry: JsValue| -> Result<Chosen> {
         let field = |name: &str| Reflect::get(&entry, &name.into()).ok();
         let path = field("path").and_then(|path| path.as_string()).ok_or_else(unknown)?;
         let file = field("file").and_then(|file| file.dyn_into().ok()).ok_or_else(unknown)?;
