@@ -10,7 +10,15 @@
 
 import { Engine, EngineError } from "./engine/engine.js";
 import { measure } from "./engine/measure.js";
-import { fetchModels, isWeights, namedModel, parseReference, pickedModel } from "./engine/models.js";
+import {
+  fetchModels,
+  filesOf,
+  isWeights,
+  listedOrNamed,
+  parseReference,
+  pickedModel,
+  sourcesOf,
+} from "./engine/models.js";
 import { chosenFiles } from "./engine/picked.js";
 import { MOST_STYLES } from "./engine/presets.js";
 
@@ -37,6 +45,9 @@ export { EngineError };
  * @typedef {object} LoadOptions
  * @property {string | URL | Iterable<File>} [model] an id of this site's list ("demo", "sd15-q8", …), `owner/repo` on the
  *   Hugging Face Hub with `@revision` and `/file` if need be, an address, or files; "demo" by default
+ * @property {string | URL | Iterable<File> | null} [vae] a VAE in place of the model's, or for a model without one: named as `model` is
+ * @property {string | URL | Iterable<File> | null} [rest] the model from which come the parts that this one lacks, as a UNet
+ *   alone lacks VAE and text encoder: named as `model` is
  * @property {WeightType} [weights] what weights are kept as: exact, f32, f16, q8 or q4; the model's own by default
  * @property {"epsilon" | "v_prediction"} [prediction] what the UNet predicts, for files that do not say it
  * @property {string} [hub] another address for the Hub, such as a mirror's
@@ -80,26 +91,31 @@ export class StyleID {
    * @param {LoadOptions} [options] @param {Pick<Listeners, "onProgress" | "onNotice" | "signal">} [listeners]
    * @returns {Promise<StyleID>}
    */
-  static async load({ model = "demo", weights, prediction, hub, gpuBytes, halfPrecision } = {}, listeners = {}) {
-    const named = await findModel(model);
+  static async load(options = {}, listeners = {}) {
+    const { model = "demo", rest, vae, weights, prediction, hub, gpuBytes, halfPrecision } = options;
+    const named = {
+      ...(await findModel(model)),
+      rest: rest == null ? null : await findModel(rest),
+      vae: vae == null ? null : await findModel(vae, "VAE"),
+    };
     const reference = parseReference(named.source);
     // What the list says of a single file, which cannot say it itself.
     const listed = reference && "path" in reference && isWeights(reference.path) ? named.prediction : null;
     /** @type {[ModelOptions, import("./styleid.js").PickedFile[]]} */
-    const options = [
+    const loaded = [
       {
-        source: named.source,
+        ...sourcesOf(named),
         weights: weights ?? named.weights,
         prediction: prediction ?? listed,
         hub: hub?.replace(/\/+$/, "") ?? null,
         gpuBytes: gpuBytes ?? null,
         halfPrecision: halfPrecision ?? false,
       },
-      named.picked ?? [],
+      filesOf(named),
     ];
     const engine = new Engine();
     try {
-      return new StyleID(engine, options, await engine.load(...options, forEngine(listeners)));
+      return new StyleID(engine, loaded, await engine.load(...loaded, forEngine(listeners)));
     } catch (error) {
       engine.dispose();
       throw error;
@@ -150,12 +166,12 @@ export class StyleID {
 /** @param {Listeners} listeners */
 const forEngine = ({ onProgress: onEvent, onNotice, onPreview, signal }) => ({ onEvent, onNotice, onPreview, signal });
 
-/** @param {NonNullable<LoadOptions["model"]>} wanted */
-async function findModel(wanted) {
+/** @param {NonNullable<LoadOptions["model"]>} wanted @param {"model" | "VAE"} [what] that it is to be */
+async function findModel(wanted, what = "model") {
   try {
-    if (typeof wanted !== "string" && !(wanted instanceof URL)) return pickedModel(chosenFiles(wanted));
+    if (typeof wanted !== "string" && !(wanted instanceof URL)) return pickedModel(chosenFiles(wanted), what);
     const listed = await fetchModels(new URL("./models.json", import.meta.url));
-    const model = listed.find(({ id }) => id === wanted) ?? namedModel(String(wanted), document.baseURI);
+    const model = listedOrNamed(listed, String(wanted), document.baseURI);
     if (model) return model;
     const ids = listed.map(({ id }) => id).join(", ");
     throw new Error(

@@ -52,6 +52,8 @@ export type LevelInfo = {
 export type ModelInfo = {
   /** Name of its file or folder. */
   name: string;
+  /** Its parts that are from elsewhere (`vae`, `text_encoder`), each with the name of the file or folder that it is from. */
+  taken: { [key in string]: string };
   /** How its files are laid out, for people. */
   layout: string;
   /** `1.x`, `2.x`, or `unconditional` for a model without a text encoder. */
@@ -203,6 +205,13 @@ export type ModelOptions = {
    * files are given.
    */
   source: string | null;
+  /**
+   * A VAE in place of the model's, or for a model without one: named as `source` is, or the name of the files that are given
+   * for it; null for the model's own.
+   */
+  vae?: string | null;
+  /** The model from which come the parts that this one lacks, as a UNet alone lacks VAE and text encoder: named as `vae` is. */
+  rest?: string | null;
   /** What the weights are kept as. */
   weights: WeightType;
   /** What the UNet predicts, where the files do not say; null leaves it to them. */
@@ -219,7 +228,7 @@ export type ModelOptions = {
 
 /** Which model, of which revision, converted to what. Models of different keys never share a folder. */
 export type ModelKey = {
-  /** The repository, the address, or the name of a picked file or folder. */
+  /** The repository, the address, or the name of a picked file or folder; of a model put together from several, all of them. */
   origin: string;
   /** Commit or other mark of the version; empty where there is none. */
   revision: string;
@@ -298,6 +307,8 @@ export type ErrorKind = "cancelled" | "picture" | "model" | "settings" | "device
 export interface PickedFile {
   path: string;
   file: File;
+  /** Whether it is read instead of the model's options `vae` or `rest`, not of its `source`. */
+  part?: "vae" | "rest";
 }
 
 /** A sentence for the person: something unusual happened that is no failure. */
@@ -321,7 +332,10 @@ export default function init(): Promise<unknown>;
 /** Asks for a WebGPU device. */
 export function openDevice(): Promise<Adapter>;
 
-/** Loads a model: `files` if there are any, else `options.source`. From the visitor's disk if it is kept there. */
+/**
+ * Loads a model: files in place of `options.source`, `options.vae` and `options.rest` where there are any for it. From the
+ * visitor's disk if it is kept there.
+ */
 export function loadModel(
   options: ModelOptions,
   files: PickedFile[],

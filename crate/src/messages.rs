@@ -90,6 +90,13 @@ pub struct ModelOptions {
     /// `owner/repo[@revision][/file]` of the Hugging Face Hub, or an absolute http(s) address of a file or folder; null where
     /// files are given.
     pub source: Option<String>,
+    /// A VAE in place of the model's, or for a model without one: named as `source` is, or the name of the files that are given
+    /// for it; null for the model's own.
+    #[cfg_attr(test, ts(optional = nullable))]
+    pub vae: Option<String>,
+    /// The model from which come the parts that this one lacks, as a UNet alone lacks VAE and text encoder: named as `vae` is.
+    #[cfg_attr(test, ts(optional = nullable))]
+    pub rest: Option<String>,
     /// What the weights are kept as.
     pub weights: WeightType,
     /// What the UNet predicts, where the files do not say; null leaves it to them.

@@ -102,6 +102,9 @@ test("what is wrong gets a kind and a sentence", async () => {
     return {
       unknown: await failure(StyleID.load({ model: "nonesuch" })),
       files: await failure(StyleID.load({ model: [new File(["x"], "x.txt")] })),
+      vae: await failure(StyleID.load({ model: "micro15", vae: [new File(["x"], "x.txt")] })),
+      rest: await failure(StyleID.load({ model: "micro15", rest: "nonesuch" })),
+      unet: await failure(StyleID.load({ model: "./models/micro15/unet/diffusion_pytorch_model.safetensors" })),
       cancelled: await failure(StyleID.load({ model: "micro15" }, { signal: AbortSignal.abort() })),
       none: await failure(styleid.stylize({ content: text })),
       many: await failure(styleid.stylize({ content: text, styles: Array(5).fill(text) })),
@@ -118,6 +121,9 @@ test("what is wrong gets a kind and a sentence", async () => {
   for (const [what, kind, sentence] of [
     ["unknown", "model", /“nonesuch” is neither one of demo, .* nor an address/],
     ["files", "model", /There is no model in “x\.txt”/],
+    ["vae", "model", /There is no VAE in “x\.txt”/],
+    ["rest", "model", /“nonesuch” is neither one of demo, .* nor an address/],
+    ["unet", "model", /has the UNet only; .*VAE and text encoder/],
     ["cancelled", "cancelled", /Cancelled/],
     ["none", "settings", /Give one style/],
     ["many", "settings", /up to four/],
@@ -132,6 +138,36 @@ test("what is wrong gets a kind and a sentence", async () => {
     assert.match(errors[what][1], sentence);
     assert.match(errors[what][1], /\.$/);
   }
+});
+
+test("a VAE and the rest of a UNet are taken from files, addresses and models of the list", async () => {
+  const taken = await shared.page.evaluate(async () => {
+    const { StyleID } = await import("./api.js");
+    const info = async (options) => {
+      const styleid = await StyleID.load({ weights: "exact", ...options });
+      const { name, taken } = styleid.info;
+      styleid.dispose();
+      return [name, taken];
+    };
+    const weights = "diffusion_pytorch_model.safetensors";
+    const bytes = await (await fetch(`models/micro15/vae/${weights}`)).arrayBuffer();
+    return {
+      none: await info({ model: "micro15" }),
+      file: await info({ model: "micro15", vae: [new File([bytes], "own.safetensors")] }),
+      folder: await info({ model: "micro15", vae: new URL("models/micro15/vae/", document.baseURI) }),
+      listed: await info({ model: "micro15", vae: "micro21b" }),
+      unet: await info({ model: `./models/micro15/unet/${weights}`, rest: "micro15" }),
+    };
+  });
+  const unet = taken.unet.shift();
+  assert.match(unet, /diffusion_pytorch_model\.safetensors$/);
+  assert.deepEqual(taken, {
+    none: ["micro15", {}],
+    file: ["micro15", { vae: "own.safetensors" }],
+    folder: ["micro15", { vae: "vae" }],
+    listed: ["micro15", { vae: "micro21b" }],
+    unet: [{ text_encoder: "micro15", vae: "micro15" }],
+  });
 });
 
 test("the example runs", async () => {

@@ -374,7 +374,7 @@ test("a model dropped on a picture's slot is a model, and one that is no model g
   const reference = page.page.getByLabel("From the Hugging Face Hub");
   await reference.fill("just-a-name");
   await reference.press("Enter");
-  assert.match(await page.page.locator("#own").getByRole("alert").innerText(), /^“just-a-name” names no model/);
+  assert.match(await page.page.locator("#own-problem").innerText(), /^“just-a-name” names no model/);
   await reference.fill("https://huggingface.co/o/r/blob/main/x-Q4_0.gguf");
   await page.page.getByRole("button", { name: "Use this model" }).click();
   await page.status.getByText("The model x-Q4_0.gguf of o/r is selected.").waitFor();

@@ -124,9 +124,10 @@ fn a_result_says_how_it_was_made_and_nothing_of_whose_pictures() {
     image::GrayImage::from_pixel(8, 8, image::Luma([200])).save(&mask).expect("a PNG file");
     let (model, folder) = (fixture("models/micro15"), scratch.path("results"));
     let (content, style) = (scratch.path("annas-birthday.png"), scratch.path("uncle-klimt.png"));
+    let vae = model.join("vae");
     #[rustfmt::skip]
     let output = styleid(&[
-        "stylize", "--model", text(&model), "--content", text(&content), "--crop", "0,0,64.5,64",
+        "stylize", "--model", text(&model), "--vae", text(&vae), "--content", text(&content), "--crop", "0,0,64.5,64",
         "--style", text(&style), "--style", text(&content), "--style-weight", "1", "--style-weight", "0.3",
         "--style-crop", "none", "--style-crop", "8,0,100,64", "--style-mask", "none", "--style-mask", text(&mask),
         "--steps", "1", "--layers", "8,7", "--gamma", "0.6", "--gamma-curve", "linear", "--gamma-end", "0.1",
@@ -161,7 +162,7 @@ fn a_result_says_how_it_was_made_and_nothing_of_whose_pictures() {
     let mut rest = settings.clone();
     rest.as_object_mut().expect("an object").remove("options");
     let expected = serde_json::json!({
-        "version": version, "model": "micro15", "weights": "q8", "crop": crop(0.0, 64.5),
+        "version": version, "model": "micro15", "taken": { "vae": "vae" }, "weights": "q8", "crop": crop(0.0, 64.5),
         "styles": [
             { "weight": 1.0, "crop": null, "masked": false },
             { "weight": 0.3, "crop": crop(8.0, 100.0), "masked": true },

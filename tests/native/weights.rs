@@ -67,6 +67,24 @@ fn what_a_single_file_is_follows_from_its_shapes() {
     assert_eq!(info(&single("micro21b.ldm.f16.safetensors")).parameters, folder.parameters);
 }
 
+#[test]
+fn a_model_that_is_put_together_says_where_its_parts_are_from() {
+    let at = |path: &str| Origin::local(&fixture(path), None).expect("it is there");
+    let taken = |origin: &Origin| -> Vec<(String, String)> { info(origin).taken.into_iter().collect() };
+    let pair = |part: &str, from: &str| (part.to_string(), from.to_string());
+    assert_eq!(taken(&at("models/micro15")), []);
+    let vae = at("models/micro15").with_vae(at("models/micro15bk_tiny/vae"), None);
+    assert_eq!(taken(&vae), [pair("vae", "vae")]);
+    let unet = || at("models/micro15/unet/diffusion_pytorch_model.safetensors");
+    let rest = unet().with_rest(at("models/micro15bk_base"), None);
+    assert_eq!(taken(&rest), [pair("text_encoder", "micro15bk_base"), pair("vae", "micro15bk_base")]);
+    let both = unet().with_rest(at("models/micro15bk_base"), None).with_vae(vae, None);
+    let expected = [pair("text_encoder", "micro15bk_base"), pair("vae", "vae")];
+    assert_eq!(taken(&both), expected, "what was taken from a model that had taken it is from there");
+    let alone = pollster::block_on((unet().open)()).err().expect("no whole model").to_string();
+    assert!(alone.contains("“The rest of a UNet”") && alone.contains("--rest"), "{alone}");
+}
+
 /// How far a run with `origin` under `weights` is from the golden, of the golden's largest final latent.
 fn error(origin: &Origin, weights: WeightType, golden: &str) -> f32 {
     let golden = Golden::load(golden);

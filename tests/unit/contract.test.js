@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { ERROR_KINDS } from "../../www/engine/engine.js";
-import { HUB_HOSTS, WEIGHT_TYPES, identityOf, isWeights, parseReference } from "../../www/engine/models.js";
+import { identityOf, keyOf } from "../../www/engine/kept-key.js";
+import { HUB_HOSTS, WEIGHT_TYPES, isWeights, parseReference } from "../../www/engine/models.js";
 import { DEFAULTS, MOST_STYLES, STABLE_DIFFUSION, VERSIONS, stepsOf, usualLayers } from "../../www/engine/presets.js";
 import { PHASES } from "../../www/engine/progress.js";
 import { CURVE_NAMES, curvePoints } from "../../www/forms/curve.js";
@@ -43,6 +44,21 @@ test("the page understands references to models as the crate does", () => {
   }
   for (const { url, identity } of contract.identities) assert.equal(identityOf(url), identity, url);
   for (const { path, isWeights: is } of contract.weightFiles) assert.equal(isWeights(path), is, path);
+});
+
+test("the page knows what a model is kept under, with what is taken for it from others", () => {
+  const { cases, files } = contract.keys;
+  const picked = files.map(({ path, bytes, changed }) => ({
+    path,
+    file: new File(["x".repeat(bytes)], path.split("/").at(-1), { lastModified: changed }),
+  }));
+  const named = (text) => text && (text === "files" ? { source: "m", place: "files", picked } : { source: text });
+  assert.ok(cases.some(({ rest, vae }) => rest && vae));
+  for (const { source, rest, vae, hub, key } of cases) {
+    const { weights, ...expected } = key;
+    const model = { ...named(source), rest: named(rest), vae: named(vae) };
+    assert.deepEqual(keyOf(model, hub), expected, JSON.stringify([source, rest, vae, hub, weights]));
+  }
 });
 
 test("words that go between the page and the crate are the same in both", () => {

@@ -115,6 +115,12 @@ test("what a model is kept as, and which files it is read from, makes it another
     [model("o/r", { weights: "q8" }), []],
     [model("o/r", { prediction: "epsilon" }), []],
     [model("o/r", { hub: "https://hf.co" }), []],
+    [model("o/r", { vae: "o/a" }), []],
+    [model("o/r", { vae: "o/b" }), []],
+    [model("o/r", { rest: "o/b" }), []],
+    [model("o/r", { rest: "o/b", vae: "o/b" }), []],
+    [model("o/r"), [{ ...file("one", 1), part: "vae" }]],
+    [model("o/r"), [{ ...file("one", 1), part: "rest" }]],
     [model("o/r"), [file("one", 1)]],
     [model("o/r"), [file("other", 1)]],
     [model("o/r"), [file("one", 2)]],
@@ -343,12 +349,16 @@ test("only an address that a person names lets the worker out", async () => {
     await loading;
     return worker;
   };
+  const picked = (part) => ({ path: "a.gguf", file: new File(["a"], "a.gguf"), part });
   const inside = [
     [model("o/r"), []],
     [model("https://huggingface.co/o/r"), []],
     [model("https://cdn-lfs.hf.co/o/r.gguf"), []],
     [model("o/r", { hub: "https://huggingface.co" }), []],
-    [model("https://example.org/a.gguf"), [{ path: "a.gguf", file: new File(["a"], "a.gguf") }]],
+    [model("https://example.org/a.gguf"), [picked()]],
+    [model("o/r", { vae: "o/vae", rest: "https://hf.co/o/rest" }), []],
+    [model("o/r", { vae: "https://example.org/vae.safetensors" }), [picked("vae")]],
+    [model("o/r", { rest: "https://example.org/m/" }), [picked("rest")]],
   ];
   const outside = [
     [model("o/r", { hub: "https://mirror.example" }), []],
@@ -356,6 +366,10 @@ test("only an address that a person names lets the worker out", async () => {
     [model("https://huggingface.co.example.org/a.gguf"), []],
     [model("https://nothuggingface.co/a.gguf"), []],
     [model("http://huggingface.co/a.gguf"), []],
+    [model("o/r", { vae: "https://example.org/vae.safetensors" }), []],
+    [model("o/r", { rest: "https://example.org/m/" }), []],
+    [model("a.gguf", { vae: "https://example.org/vae.safetensors" }), [picked()]],
+    [model("a.gguf", { vae: "o/vae", hub: "https://mirror.example" }), [picked()]],
   ];
   for (const one of inside) assert.ok((await load(...one)).isInside, one[0].source);
   assert.equal(workers.length, 1);

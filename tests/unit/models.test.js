@@ -8,7 +8,6 @@ import {
   bytesKept,
   fetchModels,
   hostOf,
-  keptCopy,
   namedModel,
   needsConsent,
   pageOf,
@@ -18,6 +17,7 @@ import {
   recommended,
   selectModel,
 } from "../../www/engine/models.js";
+import { keptCopy } from "../../www/engine/kept-key.js";
 import { layersOf, usualLayers } from "../../www/engine/presets.js";
 import { keptName } from "../../www/page/storage.js";
 
@@ -313,6 +313,7 @@ test("picked files are a model where there are weights among them", () => {
   );
   assert.throws(() => pickedModel([file("x.zip")]), /no model in “x\.zip”/);
   assert.throws(() => pickedModel([]), /no model in what you chose/);
+  assert.throws(() => pickedModel([file("x.zip")], "VAE"), /^Error: There is no VAE in “x\.zip”: .* a VAE's folder/);
 });
 
 test("a model on the disk is found by what it is kept under", () => {

@@ -43,9 +43,11 @@ const TINY = {
 function start(answers, { mayLoad = async () => true, info = INFO } = {}) {
   const asked = [];
   const engine = {
+    loads: [],
     device: async () => ({}),
-    async load(loading) {
+    async load(loading, files) {
       asked.push(["load", loading.weights]);
+      engine.loads.push([loading, files]);
       return info;
     },
     async stylize(request, options, listeners) {
@@ -159,6 +161,54 @@ test("a fault that trying again does not mend is said at once", async () => {
   const { runner, hooks, asked } = start([new EngineError("settings", "Two sizes cannot be averaged.")]);
   await assert.rejects(runner.run(job(), hooks), { message: "Two sizes cannot be averaged." });
   assert.equal(asked.filter(([what]) => what === "stylize").length, 1);
+});
+
+test("a lost GPU's second try has the same VAE and rest, the files picked for them included", async () => {
+  const lost = new EngineError("device", "The GPU was lost (unknown): start again.");
+  const { runner, hooks, engine } = start([lost, styled]);
+  const file = (name) => ({ path: name, file: new File(["x"], name) });
+  const model = {
+    id: "m",
+    place: "files",
+    picked: [file("u.gguf")],
+    rest: { id: "r", place: "hub" },
+    vae: { id: "files:v", place: "files", picked: [file("v.gguf")] },
+  };
+  const loading = { source: "u.gguf", rest: "o/r", vae: "v.gguf", weights: "f16", prediction: null, hub: null };
+  await runner.run(job({ model, loading }), hooks);
+  assert.equal(engine.loads.length, 2);
+  for (const [options, files] of engine.loads) {
+    assert.deepEqual(options, loading);
+    assert.deepEqual(
+      files.map(({ path, part }) => [path, part]),
+      [
+        ["u.gguf", undefined],
+        ["v.gguf", "vae"],
+      ],
+    );
+  }
+});
+
+test("other weights are tried by themselves only where no part of the model would be downloaded for them", async () => {
+  const retried = async (vae) => {
+    const { runner, hooks, asked } = start([memory(), styled]);
+    await runner.run(job({ model: { id: "m", place: "page", bytes: 12e6, vae } }), hooks);
+    return asked.filter(([what]) => what === "load").map(([, weights]) => weights);
+  };
+  assert.deepEqual(await retried(null), ["f16", "q4"]);
+  assert.deepEqual(await retried({ id: "v", place: "files" }), ["f16", "q4"]);
+  assert.deepEqual(await retried({ id: "v", place: "hub" }), ["f16", "f16"]);
+});
+
+test("a model with another VAE has nothing kept from runs without it", async () => {
+  const { runner, hooks } = start([styled]);
+  const isKept = (parts) => runner.forecast([job({ model: { id: "m", place: "page", ...parts } })]).photoKept;
+  await runner.run(job({ model: { id: "m", place: "page", vae: { id: "v", place: "hub" } } }), hooks);
+  const v = { id: "v", place: "hub" };
+  assert.deepEqual(
+    [isKept({ vae: v }), isKept({}), isKept({ rest: v }), isKept({ rest: v, vae: v })],
+    [true, false, false, false],
+  );
 });
 
 test("without consent nothing is loaded, and a cancel is no failure", async () => {

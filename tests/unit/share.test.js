@@ -5,6 +5,8 @@ import { fromFragment, toFragment } from "../../www/forms/share.js";
 
 const EVERYTHING = {
   model: "owner/repo@main/file.gguf",
+  rest: "sd15-q8",
+  vae: "owner/vae@v1/vae",
   weights: "q4",
   prediction: "v_prediction",
   several: "blend",
@@ -29,7 +31,7 @@ const EVERYTHING = {
     previewEvery: 0,
   },
 };
-const NOTHING = { model: null, weights: null, prediction: null, several: "each", mix: [] };
+const NOTHING = { model: null, rest: null, vae: null, weights: null, prediction: null, several: "each", mix: [] };
 
 test("every setting survives a link", () => {
   const { shared, problems } = fromFragment(`#${toFragment(EVERYTHING)}`);
@@ -56,7 +58,7 @@ test("a link holds only what differs, and reads well", () => {
     toFragment({ ...NOTHING, model: "demo", options: { ...DEFAULTS, gamma: 0.3, size: "keep" } }),
     "model=demo&gamma=0.3&size=keep",
   );
-  assert.ok(toFragment(EVERYTHING).startsWith("model=owner/repo@main/file.gguf&"));
+  assert.ok(toFragment(EVERYTHING).startsWith("model=owner/repo@main/file.gguf&rest=sd15-q8&vae=owner/vae@v1/vae&"));
 });
 
 test("what cannot be read gets a sentence, and the rest is kept", () => {

@@ -64,9 +64,10 @@ function fromReply({ kind, message }) {
 const cancelled = () => new EngineError("cancelled", "Cancelled.");
 
 /** What tells one model from another that could be loaded. @param {ModelOptions} model @param {PickedFile[]} files */
-function identify({ source, weights, prediction, hub, gpuBytes = null, halfPrecision = false }, files) {
-  const marks = files.map(({ path, file }) => [path, file.size, file.lastModified]);
-  return JSON.stringify([source, weights, prediction, hub, gpuBytes, halfPrecision, marks]);
+function identify(model, files) {
+  const { source, rest = null, vae = null, weights, prediction, hub, gpuBytes = null, halfPrecision = false } = model;
+  const marks = files.map(({ path, file, part = "" }) => [path, file.size, file.lastModified, part]);
+  return JSON.stringify([source, rest, vae, weights, prediction, hub, gpuBytes, halfPrecision, marks]);
 }
 
 export class Engine {
@@ -110,7 +111,7 @@ export class Engine {
 
   /**
    * Loads a model, unless it is the one already loaded.
-   * @param {ModelOptions} model @param {PickedFile[]} files read instead of the model's source where there are any
+   * @param {ModelOptions} model @param {PickedFile[]} files read instead of what the options name, for each part of which there are any
    * @param {CallOptions} [options] @returns {Promise<ModelInfo>}
    */
   async load(model, files, options = {}) {

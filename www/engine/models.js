@@ -1,5 +1,5 @@
-// Which models the page offers, which of them suits this computer, what names one that it does not list, and which of them are
-// on this computer's disk.
+// Which models the page offers, which of them suits this computer, what names one that it does not list, and what is taken for a
+// model from others.
 
 import { STABLE_DIFFUSION } from "./presets.js";
 
@@ -25,6 +25,8 @@ import { STABLE_DIFFUSION } from "./presets.js";
  * @property {"page" | "hub" | "web" | "files"} place where it comes from: with this page, the Hub, another address, this computer
  * @property {boolean} [start] whether a visit begins with it; with the first where no model says so
  * @property {PickedFile[]} [picked]
+ * @property {Model | null} [rest] where the parts are to come from that it lacks
+ * @property {Model | null} [vae] whose VAE is to be in place of its own
  * @typedef {object} Device what is known of the computer before anything runs on it
  * @property {boolean} hasGpu that the browser lets the page use
  * @property {boolean} isSoftware whether the processor plays the GPU
@@ -122,16 +124,46 @@ export function namedModel(text, base) {
   return { ...shared, name, note: "A model of your own, on the Hugging Face Hub.", source, place: "hub" };
 }
 
-/** The model in what a person picked or dropped. @param {PickedFile[]} picked @returns {Model} */
-export function pickedModel(picked) {
+/**
+ * What a person names as an id of the list, or as in `namedModel`.
+ * @param {Model[]} models @param {string} text @param {string} base
+ */
+export const listedOrNamed = (models, text, base) =>
+  models.find(({ id }) => id === text.trim()) ?? namedModel(text, base);
+
+/** A model by itself, and those that parts are taken from for it. @param {Model} model @returns {Model[]} */
+export const partsOf = (model) => [model, model.rest, model.vae].filter((part) => part != null);
+
+/** What tells a model, with what is taken for it, from the others on this page. @param {Model} model */
+export const identityOfParts = ({ id, rest, vae }) =>
+  [id, rest ? `rest ${rest.id}` : "", vae ? `vae ${vae.id}` : ""].filter(Boolean).join(" + ");
+
+/** The files that are read for a model. @param {Model} model @returns {PickedFile[]} */
+export const filesOf = ({ picked, rest, vae }) => [
+  ...(picked ?? []),
+  ...(rest?.picked ?? []).map((file) => ({ ...file, part: /** @type {const} */ ("rest") })),
+  ...(vae?.picked ?? []).map((file) => ({ ...file, part: /** @type {const} */ ("vae") })),
+];
+
+/**
+ * What names a model, and what is taken for it, to the crate.
+ * @param {Model} model @returns {Pick<ModelOptions, "source" | "rest" | "vae">}
+ */
+export const sourcesOf = ({ source, rest, vae }) => ({ source, rest: rest?.source ?? null, vae: vae?.source ?? null });
+
+/**
+ * The model in what a person picked or dropped.
+ * @param {PickedFile[]} picked @param {"model" | "VAE"} [what] that there is to be @returns {Model}
+ */
+export function pickedModel(picked, what = "model") {
   const files = picked.filter(({ path }) => isWeights(path) || /\.(json|txt)$/i.test(path));
   const weights = files.filter(({ path }) => isWeights(path));
   const [first] = picked;
   const top = first?.path.includes("/") ? first.path.split("/")[0] : null;
   if (weights.length === 0) {
-    const what = top ? `the folder “${top}”` : first ? `“${first.path}”` : "what you chose";
+    const place = top ? `the folder “${top}”` : first ? `“${first.path}”` : "what you chose";
     throw new Error(
-      `There is no model in ${what}: choose a .gguf, .safetensors or .ckpt file, or a model's folder in the diffusers layout.`,
+      `There is no ${what} in ${place}: choose a .gguf, .safetensors or .ckpt file, or a ${what}'s folder in the diffusers layout.`,
     );
   }
   const others = weights.length - 1;
@@ -152,27 +184,6 @@ export function pickedModel(picked) {
 
 /** @param {string} path */
 export const isWeights = (path) => /\.(gguf|safetensors|ckpt|pt|pth|bin)$/i.test(path);
-
-/**
- * Parameters of an address that tell one file from another and are no secret; a model is kept under these and the path, as the
- * crate does.
- */
-const TELLING =
-  "export file filename filepath format fp id modelversionid name path ref rev revision size type variant versionid".split(
-    " ",
-  );
-
-/** What a file at an address is kept under: no name, no password, no token, no signature. @param {string} url */
-export function identityOf(url) {
-  const [plain] = url.split(/[?#]/);
-  const shown = plain.replace(/^([^:]+:\/\/)[^/]*@/, "$1");
-  const query = url.replace(/#.*/, "").split("?").slice(1).join("?");
-  const telling = query.split("&").filter((parameter) => {
-    const [key, ...value] = parameter.split("=");
-    return TELLING.includes(key.toLowerCase()) && value.join("=").length <= 200;
-  });
-  return telling.length > 0 ? `${shown}?${telling.join("&")}` : shown;
-}
 
 /**
  * Takes apart what names a model elsewhere, as the crate does.
@@ -236,26 +247,12 @@ export function readQuery(query) {
   };
 }
 
-/**
- * What of a model is on the disk. What a mirror serves under a repository's name is not what the Hub does.
- * @param {Model} model @param {WeightType} weights @param {KeptModel[]} kept @param {string | null} [hub]
- */
-export function keptCopy(model, weights, kept, hub = null) {
-  if (model.place === "files") return null; // read from where they are
-  const reference = parseReference(model.source);
-  if (!reference) return null;
-  const [origin, revision, file] =
-    "url" in reference
-      ? [identityOf(reference.url), "", ""]
-      : [hub ? `${hub}/${reference.repo}` : reference.repo, reference.revision, reference.path];
-  const isIt = (/** @type {KeptModel} */ one) =>
-    one.origin === origin && (one.revision ?? "") === revision && (one.file ?? "") === file && one.weights === weights;
-  return kept.find(isIt) ?? null;
-}
+/** Whether a model comes over the network, from elsewhere than this page. @param {Model} model */
+export const isRemote = ({ place }) => place === "hub" || place === "web";
 
 /** Whether loading fetches so much that the person is to be asked. @param {Model} model @param {KeptModel | null} kept */
 export const needsConsent = (model, kept) =>
-  model.place !== "files" && !kept?.complete && (model.bytes === null || model.bytes > ASK_ABOVE);
+  !kept?.complete && partsOf(model).some(({ place, bytes }) => place !== "files" && (bytes ?? Infinity) > ASK_ABOVE);
 
 /** Bytes that keeping it takes, roughly; null where nobody knows. @param {Model} model @param {WeightType} weights */
 export function bytesKept({ bytes, place, parameters }, weights) {

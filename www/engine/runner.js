@@ -2,7 +2,7 @@
 
 import { adviceAfter } from "./recovery.js";
 import { KeptInversions } from "./kept-inversions.js";
-import { needsConsent } from "./models.js";
+import { filesOf, identityOfParts, isRemote, needsConsent, partsOf } from "./models.js";
 import { estimate, knownPace, learnPace, paceKey } from "./pace.js";
 import { STABLE_DIFFUSION, fitLayers, layersFor, stepsOf, usualLayers } from "./presets.js";
 import { RunProgress } from "./progress.js";
@@ -144,7 +144,7 @@ export class Runner {
     return adviceAfter(error, {
       weights: loading.weights,
       size: options.size,
-      isFree: ["page", "files"].includes(model.place) && !needsConsent(model, null),
+      isFree: !partsOf(model).some(isRemote) && !needsConsent(model, null),
       isLoading: this.#isLoading,
       isRetry,
     });
@@ -159,7 +159,7 @@ export class Runner {
     const key = this.#paceKey(job);
     const { photoKept, newStyles } = this.#kept.of(this.#run(job));
     const progress = new RunProgress({
-      isLocal: model.place === "files" || this.#isKept(model, loading),
+      isLocal: partsOf(model).every(({ place }) => place === "files") || this.#isKept(model, loading),
       pace: knownPace(key),
       steps,
       photoKept,
@@ -179,7 +179,7 @@ export class Runner {
     try {
       const meant = job.decoder ?? this.decoderOf(model);
       this.#isLoading = true;
-      const info = await this.#engine.load(loading, model.picked ?? [], listeners);
+      const info = await this.#engine.load(loading, filesOf(model), listeners);
       this.#isLoading = false;
       this.#met.set(model.id, info);
       onLoaded(info, job);
@@ -225,8 +225,8 @@ export class Runner {
 }
 
 /** @param {Model} model @param {ModelOptions} loading */
-const modelKey = ({ id }, { weights, prediction, gpuBytes, halfPrecision }) =>
-  [id, weights, prediction, gpuBytes, halfPrecision ? "f16" : ""].join(" ").trimEnd();
+const modelKey = (model, { weights, prediction, gpuBytes, halfPrecision }) =>
+  [identityOfParts(model), weights, prediction, gpuBytes, halfPrecision ? "f16" : ""].join(" ").trimEnd();
 
 /** What the worker is asked for. @param {Job} job @returns {Promise<import("../styleid.js").Request>} */
 export async function requestOf({ photo, crop, styles }) {

@@ -28,14 +28,17 @@ export function startWorker(isInside) {
  * Whether a model is fetched from nowhere but this site and the Hub. Any other address is one that a person has named.
  * @param {ModelOptions} model @param {PickedFile[]} files
  */
-export function staysInside({ source, hub }, files) {
-  if (files.length > 0) return true;
-  const isAddress = /^https?:\/\//i.test(source ?? "");
-  const address = isAddress ? source : hub;
-  if (!address || !URL.canParse(address)) return true;
-  const { origin, protocol, hostname } = new URL(address);
-  const isHub = HUB_HOSTS.some((host) => hostname === host || hostname.endsWith(`.${host}`));
-  return origin === SCRIPT.origin || (protocol === "https:" && isHub);
+export function staysInside({ source, rest, vae, hub }, files) {
+  const isPicked = (/** @type {PickedFile["part"]} */ wanted) => files.some(({ part }) => part === wanted);
+  const named = [isPicked(undefined) ? null : source, isPicked("rest") ? null : rest, isPicked("vae") ? null : vae];
+  return named.every((name) => {
+    if (name == null) return true;
+    const address = /^https?:\/\//i.test(name) ? name : hub;
+    if (!address || !URL.canParse(address)) return true;
+    const { origin, protocol, hostname } = new URL(address);
+    const isHub = HUB_HOSTS.some((host) => hostname === host || hostname.endsWith(`.${host}`));
+    return origin === SCRIPT.origin || (protocol === "https:" && isHub);
+  });
 }
 
 /**

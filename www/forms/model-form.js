@@ -1,17 +1,20 @@
 // The model section: which model, what its weights are kept as, and the ways to name one that is not listed.
 
+import { keptCopy } from "../engine/kept-key.js";
 import {
   HUB,
   hostOf,
+  identityOfParts,
   isWeights,
-  keptCopy,
   namedModel,
   needsConsent,
   parseReference,
   pickedModel,
+  sourcesOf,
 } from "../engine/models.js";
 import { chosenFiles } from "../engine/picked.js";
 import { newTab } from "../shared/dom.js";
+import { PartsForm } from "./parts-form.js";
 import { formatBytes } from "../shared/format.js";
 
 /**
@@ -34,6 +37,9 @@ const WEIGHT_NOTES = {
 
 const PREDICTIONS = { epsilon: "the noise (ε)", v_prediction: "the velocity (v)" };
 
+/** What people call a model's parts. @type {Record<string, string>} */
+const PARTS = { vae: "VAE", text_encoder: "text encoder" };
+
 /** A model in the list. @param {Model} model @param {boolean} isRecommended */
 export function modelTitle({ name, bytes, place }, isRecommended) {
   const parts = [place === "files" ? `${name} (yours)` : name];
@@ -44,15 +50,26 @@ export function modelTitle({ name, bytes, place }, isRecommended) {
 
 /** What there is to know before a model is loaded. @param {Model} model @param {KeptModel | null} copy @param {string | null} hub */
 export function modelFacts(model, copy, hub) {
-  const { bytes, place } = model;
+  const { bytes, place, rest, vae } = model;
   const size = bytes === null ? "Size not known yet" : formatBytes(bytes);
   const onDisk = copy ? formatBytes(copy.bytes) : "";
   const licence = model.licence ? ` Licence: ${model.licence}.` : "";
-  if (place === "files") return `${size}, read from where it is; nothing is fetched.`;
   if (copy?.complete) return `On this computer, ${onDisk}: nothing is fetched.${licence}`;
-  if (place === "page" && !needsConsent(model, null)) return `${size}, comes with this page.${licence}`;
+  const others = `${rest ? ` The rest ${wayOf(rest, hub)}.` : ""}${vae ? ` The VAE ${wayOf(vae, hub)}.` : ""}`;
   const partly = copy ? ` Partly on this computer, ${onDisk}: loading goes on from there.` : "";
-  return `${size}, fetched once from ${hostOf(model, hub)}.${partly}${licence}`;
+  if (place === "files")
+    return `${size}, read from where it is${others ? "" : "; nothing is fetched"}.${others}${partly}`;
+  if (place === "page" && !needsConsent({ ...model, rest: null, vae: null }, null))
+    return `${size}, comes with this page.${others}${partly}${licence}`;
+  return `${size}, fetched once from ${hostOf(model, hub)}.${others}${partly}${licence}`;
+}
+
+/** How a part that is taken from elsewhere gets here. @param {Model} part @param {string | null} hub */
+function wayOf(part, hub) {
+  if (part.place === "files") return `is read from ${part.name}`;
+  if (part.place === "page") return `comes with this page, from ${part.name}`;
+  const size = part.bytes === null ? "its size not known yet" : `${formatBytes(part.bytes)} at most`;
+  return `is fetched once from ${hostOf(part, hub)}, ${size}`;
 }
 
 export class ModelForm {
@@ -65,6 +82,7 @@ export class ModelForm {
   #onSelect;
   #onChoose;
   #gpu;
+  #parts;
 
   /**
    * @param {HTMLElement} root
@@ -79,6 +97,7 @@ export class ModelForm {
     this.#onSelect = onSelect;
     this.#onChoose = onChoose;
     this.#gpu = gpu;
+    this.#parts = new PartsForm(this.#part("parts"), { onChange: () => this.#describe() });
     this.#select("model").addEventListener("change", () => this.#choose());
     this.#select("weights").addEventListener("change", () => this.#describe());
     const reference = this.#input("reference");
@@ -99,6 +118,7 @@ export class ModelForm {
   /** @param {Model[]} models @param {Model} selected */
   offer(models, selected) {
     this.models = models;
+    this.#parts.offer(models);
     this.#select("model").replaceChildren(
       ...models.map((model) => new Option(this.#title(model), model.id, false, model.id === selected.id)),
     );
@@ -113,20 +133,27 @@ export class ModelForm {
   }
 
   /**
-   * Selects a model as a link or an earlier result has it.
+   * Selects a model as a link or an earlier result has it, with what is taken for it from others.
    * @param {Model} model @param {Pick<ModelOptions, "weights" | "prediction">} loading
    */
   select(model, { weights, prediction }) {
     const isOffered = this.models.some(({ id }) => id === model.id);
-    this.offer(isOffered ? this.models : [...this.models, model], model);
+    this.offer(isOffered ? this.models : [...this.models, { ...model, rest: null, vae: null }], model);
+    this.#parts.write({ rest: model.rest ?? null, vae: model.vae ?? null });
     this.#select("weights").value = weights;
     this.#select("prediction").value = prediction ?? "";
     this.#describe();
   }
 
-  /** @returns {Model | undefined} */
+  /** With what is taken for it from others. @returns {Model | undefined} */
   get selected() {
-    return this.models.find(({ id }) => id === this.#select("model").value);
+    const model = this.models.find(({ id }) => id === this.#select("model").value);
+    return model && { ...model, ...this.#parts.parts };
+  }
+
+  /** What keeps the form from saying which model is to run, as a sentence. */
+  problem() {
+    return this.#parts.problem();
   }
 
   /** @returns {WeightType} */
@@ -147,7 +174,7 @@ export class ModelForm {
   /** What loads a model as the form says. @param {Model} model @returns {ModelOptions} */
   options(model) {
     return {
-      source: model.source,
+      ...sourcesOf(model),
       weights: this.weights,
       prediction: this.chosenPrediction ?? this.#listedPrediction(model),
       hub: this.#hub,
@@ -162,12 +189,13 @@ export class ModelForm {
   }
 
   /** @param {Model} model @param {ModelInfo} info */
-  showLoaded(model, { name, version, prediction, predictionBy, parameters, bytes }) {
-    if (this.selected !== model) return;
+  showLoaded(model, { name, taken, version, prediction, predictionBy, parameters, bytes }) {
+    if (!this.selected || identityOfParts(this.selected) !== identityOfParts(model)) return;
     const kind = version === "unconditional" ? "without a text encoder" : `Stable Diffusion ${version}`;
     const millions = (parameters / 1e6).toFixed(parameters < 1e7 ? 1 : 0);
+    const parts = Object.entries(taken).map(([part, from]) => `, ${PARTS[part] ?? part} of ${from}`);
     this.#part("model-note").textContent =
-      `${name}, ${kind}: ${millions} million parameters, ${formatBytes(bytes)}, loaded.`;
+      `${name}, ${kind}${parts.join("")}: ${millions} million parameters, ${formatBytes(bytes)}, loaded.`;
     const isListed = !this.#select("prediction").value && this.#listedPrediction(model) !== null;
     this.#part("prediction-note").textContent =
       `The loaded model predicts ${PREDICTIONS[prediction]}: ${isListed ? "this page's list says so" : predictionBy}.`;
@@ -219,6 +247,7 @@ export class ModelForm {
     const model = this.selected;
     if (model) this.#select("weights").value = this.#weights ?? model.weights;
     this.#select("prediction").value = "";
+    this.#parts.write({ rest: null, vae: null });
     this.#part("prediction-note").textContent =
       "Only for files that do not say it, or say it wrongly: with the wrong one, results are noise.";
     this.#part("model-note").textContent = model?.note ?? "";

@@ -12,6 +12,8 @@ import { CURVE_NAMES } from "./curve.js";
  * @typedef {object} Shared
  * @property {Partial<Options>} options those that the link names; the others are the defaults
  * @property {string | null} model its id or what names it; null where the link does not say
+ * @property {string | null} rest what names the model that it takes what it lacks from
+ * @property {string | null} vae what names the VAE in place of its own
  * @property {WeightType | null} weights
  * @property {"epsilon" | "v_prediction" | null} prediction
  * @property {"each" | "blend"} several what several paintings make
@@ -113,9 +115,13 @@ const SETTINGS = [
   ["size", "size", size],
   ["shape", "keepAspect", yesNo],
 ];
+/** @param {string} expects @returns {Kind} */
+const naming = (expects) => ({ write: String, read: (text) => text.trim() || undefined, expects });
 /** The rest of a link. @type {[name: string, field: Exclude<keyof Shared, "options">, kind: Kind][]} */
 const OTHERS = [
-  ["model", "model", { write: String, read: (text) => text.trim() || undefined, expects: "a model" }],
+  ["model", "model", naming("a model")],
+  ["rest", "rest", naming("a model")],
+  ["vae", "vae", naming("a VAE")],
   ["weights", "weights", oneOf(...WEIGHT_TYPES)],
   ["predicts", "prediction", oneOf("epsilon", "v_prediction")],
   ["several", "several", oneOf("each", "blend")],
@@ -158,8 +164,9 @@ export function fromFragment(fragment) {
     else if (value !== undefined) found[entry.field] = value;
     else problems.push(`The link's ${name} is “${brief(text)}”, not ${entry.kind.expects}: it is left out.`);
   }
-  const { model = null, weights = null, prediction = null, several = "each", mix = [], ...options } = found;
-  return { shared: { options, model, weights, prediction, several, mix }, problems };
+  const { model = null, rest = null, vae = null, weights = null, prediction = null, ...others } = found;
+  const { several = "each", mix = [], ...options } = others;
+  return { shared: { options, model, rest, vae, weights, prediction, several, mix }, problems };
 }
 
 /** @param {string} text */

@@ -12,7 +12,15 @@ import { History, HistoryView } from "../results/history.js";
 import { MaskDialog } from "../pictures/mask-painter.js";
 import { measure } from "../engine/measure.js";
 import { ModelForm } from "../forms/model-form.js";
-import { fetchModels, needsConsent, readQuery, recommended, selectModel } from "../engine/models.js";
+import {
+  fetchModels,
+  listedOrNamed,
+  needsConsent,
+  partsOf,
+  readQuery,
+  recommended,
+  selectModel,
+} from "../engine/models.js";
 import { Notifications, titleProgress } from "./notify.js";
 import { goOffline } from "./offline.js";
 import { droppedFiles, isModelDrop } from "../engine/picked.js";
@@ -210,7 +218,7 @@ function useEntry({ photo: picture, crop, styles, options, model, loading, fragm
 function linkTo({ fragment, model }) {
   const search = hub ? `?${new URLSearchParams({ hub })}` : "";
   const url = `${location.origin}${location.pathname}${search}#${fragment}`;
-  return model.place === "files"
+  return partsOf(model).some(({ place }) => place === "files")
     ? { url, sentence: "It holds every setting; your model's files and your pictures stay here." }
     : { url, sentence: "It holds the model and every setting; your pictures stay here." };
 }
@@ -225,7 +233,17 @@ function openLink() {
   else if (named) modelForm.offer(named.models, named.selected);
   const model = modelForm.selected;
   if (model && !named?.problem) {
-    modelForm.select(model, { weights: shared.weights ?? weights ?? model.weights, prediction: shared.prediction });
+    /** @param {"rest" | "vae"} part */
+    const taken = (part) => {
+      const text = shared[part];
+      const found = text === null ? null : listedOrNamed(modelForm.models, text, document.baseURI);
+      if (text !== null && !found) {
+        problems.push(`The link's ${part} is “${text}”, which names no model: it is left out.`);
+      }
+      return found;
+    };
+    const whole = { ...model, rest: taken("rest"), vae: taken("vae") };
+    modelForm.select(whole, { weights: shared.weights ?? weights ?? model.weights, prediction: shared.prediction });
   }
   settings.write(shared.options); // its layers are that model's
   blend.write(shared);
@@ -286,7 +304,7 @@ async function refreshKept() {
 async function mayLoad(model, { weights }) {
   const room = await refreshKept();
   const partial = modelForm.copyOf(model, weights);
-  const download = [hub, model.source, weights].join(" ");
+  const download = [hub, ...partsOf(model).map(({ source }) => source), weights].join(" ");
   if (!needsConsent(model, partial) || agreed.has(download)) return true;
   if (!(await consent.ask(model, { weights, hub, partial, room }))) return false;
   agreed.add(download);

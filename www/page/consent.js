@@ -1,6 +1,6 @@
 // Asks before much is downloaded: how much, from where, under which licence, and whether it stays on this computer.
 
-import { bytesKept, hostOf, pageOf } from "../engine/models.js";
+import { bytesKept, hostOf, pageOf, partsOf } from "../engine/models.js";
 import { newTab } from "../shared/dom.js";
 import { formatBytes } from "../shared/format.js";
 
@@ -26,6 +26,47 @@ export function keepingSentence(bytes, { usage, quota, available }) {
   return `On this computer${size}, so that it is fetched only once. You can remove it under “Models on this computer”.`;
 }
 
+/** Bytes of a VAE, and of what a UNet alone lacks, where nobody knows them yet. */
+const USUAL = { VAE: "0.2 to 0.4 GB", rest: "0.4 to 1.8 GB" };
+
+/** Whether it comes over the network. @param {Model} model */
+const isFetched = ({ place }) => place !== "files";
+
+/**
+ * What is asked: what is fetched of a model and of what is taken for it from others, how large it is, and under which terms.
+ * @param {Model} model @param {KeptModel | null} partial what an earlier visit has left half done
+ */
+export function question(model, partial) {
+  const { name, rest, vae } = model;
+  const size = model.bytes === null ? null : formatBytes(model.bytes);
+  const unknown = "Not known before it begins; models of this kind are 1.5 to 5 GB.";
+  const known = `About ${size}${partial ? " in all" : ""}.`;
+  const own = {
+    name,
+    size: size ? known : unknown,
+    term: { word: "", text: model.licence, href: model.licenceText },
+  };
+  /** @param {"rest" | "VAE"} word @param {Model} part */
+  const taken = (word, part) => ({
+    name: `the ${word} of ${part.name}`,
+    size: `The ${word}: ${part.bytes === null ? `not known before it begins, ${USUAL[word]} as a rule` : `at most ${formatBytes(part.bytes)}`}.`,
+    term: { word: `The ${word}: `, text: part.licence, href: part.licenceText },
+  });
+  const fetched = [
+    ...(isFetched(model) ? [own] : []),
+    ...(rest && isFetched(rest) ? [taken("rest", rest)] : []),
+    ...(vae && isFetched(vae) ? [taken("VAE", vae)] : []),
+  ];
+  const sizes = fetched.map(({ size }) => size);
+  if (partial) sizes.push("Part of it is here from an earlier visit; only the rest is fetched.");
+  return {
+    title: `Download ${fetched.map(({ name }) => name).join(" and ")}?`,
+    size: sizes.join(" "),
+    terms: fetched.map(({ term }) => term),
+    agree: size && !partial && fetched.length === 1 && fetched[0] === own ? `Download ${size}` : "Download",
+  };
+}
+
 export class Consent {
   #dialog;
 
@@ -43,24 +84,24 @@ export class Consent {
    * @returns {Promise<boolean>} whether the person says go
    */
   ask(model, { weights, hub, partial, room }) {
-    const { bytes, licence, licenceText, name } = model;
-    const size = bytes === null ? null : formatBytes(bytes);
+    const asked = question(model, partial);
     const title = /** @type {HTMLElement} */ (this.#dialog.querySelector("h2"));
-    title.textContent = `Download ${name}?`;
-    const rest = partial ? " Part of it is here from an earlier visit; only the rest is fetched." : "";
-    this.#part("size").textContent = size
-      ? `About ${size}${partial ? " in all" : ""}.${rest}`
-      : `Not known before it begins; models of this kind are 1.5 to 5 GB.${rest}`;
-    this.#part("from").replaceChildren(...source(model, hub));
+    title.textContent = asked.title;
+    this.#part("size").textContent = asked.size;
+    const sources = partsOf(model)
+      .filter(isFetched)
+      .flatMap((part, i) => [...(i > 0 ? ["; "] : []), ...source(part, hub)]);
+    this.#part("from").replaceChildren(...sources);
     this.#part("licence").replaceChildren(
-      licenceText
-        ? newTab(licenceText, licence ?? "Its text")
-        : (licence ?? "What the model's own page says; please read it there."),
+      ...asked.terms.flatMap(({ word, text, href }, i) => [
+        `${i > 0 ? " · " : ""}${word}`,
+        href ? newTab(href, text ?? "Its text") : (text ?? "What the model's own page says; please read it there."),
+      ]),
     );
     const needed = bytesKept(model, weights);
     this.#part("kept").textContent = keepingSentence(needed && Math.max(0, needed - (partial?.bytes ?? 0)), room);
     const agree = this.#part("agree");
-    agree.textContent = size && !partial ? `Download ${size}` : "Download";
+    agree.textContent = asked.agree;
 
     this.#dialog.returnValue = "";
     this.#dialog.showModal();

@@ -1,6 +1,6 @@
 // The list of models on this computer's disk, and how to get rid of them.
 
-import { keptCopy } from "../engine/models.js";
+import { keptCopy, nameOfKept } from "../engine/kept-key.js";
 import { formatBytes } from "../shared/format.js";
 
 /**
@@ -20,17 +20,12 @@ const KEPT_AS = {
 
 /** What a kept model is called. @param {KeptModel} kept @param {Model[]} models those that the page offers */
 export function keptName(kept, models) {
-  const { origin, revision, file, weights } = kept;
+  const { origin, weights } = kept;
   const mirror = origin && URL.canParse(origin) ? new URL(origin).origin : null;
   const isKnown = (/** @type {Model} */ model) =>
     weights && (keptCopy(model, weights, [kept]) ?? keptCopy(model, weights, [kept], mirror));
   const known = models.find(isKnown);
-  if (known) return known.name;
-  if (!origin) return "A model of which only a part can be read";
-  const path = file ? `/${file}` : "";
-  // What picked files have for a revision is their sizes and dates.
-  const isNamed = revision && revision !== "main" && !revision.includes(":");
-  return `${origin}${isNamed ? ` @ ${revision.slice(0, 12)}` : ""}${path}`;
+  return known?.name ?? nameOfKept(kept);
 }
 
 export class StoragePanel {

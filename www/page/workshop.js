@@ -29,6 +29,9 @@ import { toFragment } from "../forms/share.js";
  * @property {(sentence: string) => void} onEnd
  */
 
+/** What names a model in a link; picked files stay here. @param {import("../engine/models.js").Model} model */
+const nameIn = ({ place, id }) => (place === "files" ? null : id);
+
 const NOT_DOWNLOADED = "Nothing was downloaded.";
 
 export class Workshop {
@@ -53,7 +56,7 @@ export class Workshop {
     const missing = ["a photo", "a painting"].filter((_, i) => isMissing[i]).join(" and ");
     if (missing) return bar.say(`Choose ${missing} first: drop one on its slot, or take a sample.`, "problem");
     if (!modelForm.selected) return bar.say("There is no model to run: reload the page.", "problem");
-    const problem = settings.problem() ?? blend.problem();
+    const problem = modelForm.problem() ?? settings.problem() ?? blend.problem();
     if (problem) return bar.say(problem, "problem");
     queue.add(this.#jobs());
     await this.work();
@@ -144,7 +147,9 @@ export class Workshop {
     const { weights } = loading;
     const fragment = toFragment({
       options,
-      model: model.place === "files" ? null : model.id,
+      model: nameIn(model),
+      rest: model.rest ? nameIn(model.rest) : null,
+      vae: model.vae ? nameIn(model.vae) : null,
       weights: weights === model.weights ? null : weights,
       prediction: modelForm.chosenPrediction,
       several,

@@ -1,6 +1,7 @@
 //! Stable Diffusion at its true size with weights by formula: one call of its UNet, and a whole run.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 use image::{Rgb, RgbImage};
@@ -106,6 +107,7 @@ pub async fn build(model: Model, weights: WeightType, memory: Memory, place: &Pl
     settle(&null_embedding).await?;
     let info = ModelInfo {
         name: "formula".into(),
+        taken: BTreeMap::new(),
         layout: "none".into(),
         version: if model == Model::Sd21Base { "2.x" } else { "1.x" },
         prediction: Prediction::Epsilon,

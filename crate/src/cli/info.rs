@@ -32,6 +32,9 @@ pub async fn run(args: &Args) -> Result<()> {
     let info = ModelInfo::of(&checkpoint, args.model.prediction())?;
     let list = |layers: &[usize]| layers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     println!("model       {}", info.name);
+    for (part, from) in &info.taken {
+        println!("{:<11} from {from}", part.replace('_', " "));
+    }
     println!("layout      {}", info.layout);
     match info.version {
         "unconditional" => println!("version     unconditional, without a text encoder"),

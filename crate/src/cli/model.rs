@@ -68,7 +68,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "VAE")]
     pub vae: Option<String>,
     /// Where the parts come from that the model lacks, as a UNet alone lacks VAE and text encoder: whatever --model takes.
-    #[arg(long, value_name = "MODEL", conflicts_with = "vae")]
+    #[arg(long, value_name = "MODEL")]
     pub rest: Option<String>,
     /// What the UNet predicts, where neither a config nor the file's name says it.
     #[arg(long, value_enum)]
@@ -188,12 +188,14 @@ impl ModelArgs {
     /// # Errors
     /// Says how to name a model where this names none.
     pub fn origin(&self, weights: WeightType, with_cache: bool) -> Result<Origin> {
-        let own = self.origin_of(self.named(), weights, with_cache)?;
-        Ok(match (&self.vae, &self.rest) {
-            (Some(vae), _) => own.with_vae(self.origin_of(vae, weights, with_cache)?, self.prediction()),
-            (None, Some(rest)) => own.with_rest(self.origin_of(rest, weights, with_cache)?, self.prediction()),
-            (None, None) => own,
-        })
+        let mut origin = self.origin_of(self.named(), weights, with_cache)?;
+        if let Some(rest) = &self.rest {
+            origin = origin.with_rest(self.origin_of(rest, weights, with_cache)?, self.prediction());
+        }
+        if let Some(vae) = &self.vae {
+            origin = origin.with_vae(self.origin_of(vae, weights, with_cache)?, self.prediction());
+        }
+        Ok(origin)
     }
 
     /// What `name` names: a path that is there, then an id of the catalogue, then anything on the Hub or the web.

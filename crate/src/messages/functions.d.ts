@@ -2,6 +2,8 @@
 export interface PickedFile {
   path: string;
   file: File;
+  /** Whether it is read instead of the model's options `vae` or `rest`, not of its `source`. */
+  part?: "vae" | "rest";
 }
 
 /** A sentence for the person: something unusual happened that is no failure. */
@@ -25,7 +27,10 @@ export default function init(): Promise<unknown>;
 /** Asks for a WebGPU device. */
 export function openDevice(): Promise<Adapter>;
 
-/** Loads a model: `files` if there are any, else `options.source`. From the visitor's disk if it is kept there. */
+/**
+ * Loads a model: files in place of `options.source`, `options.vae` and `options.rest` where there are any for it. From the
+ * visitor's disk if it is kept there.
+ */
 export function loadModel(
   options: ModelOptions,
   files: PickedFile[],

@@ -194,6 +194,42 @@ fn references() -> Vec<Value> {
     texts.iter().map(|text| json!({ "text": text, "parsed": parsed(text) })).collect()
 }
 
+/// What a model is kept under, by what names it and what is taken for it.
+fn keys() -> Value {
+    let files = [("m/b.safetensors", 20.0, 1_700_000_000_123.0), ("m/a.json", 3.0, 4.0)];
+    let named = |text: &str, hub: Option<&str>| match text {
+        "files" => ModelKey::of_picked("m", &files, WeightType::Q8),
+        _ => {
+            let reference = Reference::parse(text).expect("a reference");
+            ModelKey::of_reference(&reference, hub.unwrap_or(ENDPOINT), WeightType::Q8)
+        }
+    };
+    let mirror = Some("https://mirror.example");
+    let cases = [
+        ("o/r", None, None, None),
+        ("o/r@v1/x.gguf", None, None, mirror),
+        ("o/r", None, Some("o/vae"), None),
+        ("o/r", Some("o/vae"), None, None),
+        ("o/r@v1", None, Some("https://me:SECRET@h/v.safetensors?token=SECRET"), None),
+        ("o/r/u.gguf", Some("o/whole@v2"), Some("o/vae/vae"), mirror),
+        ("files", None, Some("o/vae"), None),
+        ("o/r", Some("https://h/m/"), Some("files"), None),
+    ];
+    let one = |(source, rest, vae, hub): (&str, Option<&str>, Option<&str>, Option<&str>)| {
+        let mut key = named(source, hub);
+        if let Some(rest) = rest {
+            key = key.with_rest(&named(rest, hub));
+        }
+        if let Some(vae) = vae {
+            key = key.with_vae(&named(vae, hub));
+        }
+        json!({ "source": source, "rest": rest, "vae": vae, "hub": hub, "key": key })
+    };
+    let picked =
+        files.map(|(path, bytes, changed)| json!({ "path": path, "bytes": bytes as u64, "changed": changed as u64 }));
+    json!({ "files": picked, "cases": cases.map(one) })
+}
+
 #[test]
 fn the_contract_with_the_page_is_written_down() {
     let presets: serde_json::Map<String, Value> = Preset::ALL
@@ -219,6 +255,7 @@ fn the_contract_with_the_page_is_written_down() {
         "references": references(),
         "weightFiles": weight_files.map(|path| json!({ "path": path, "isWeights": is_weights(path) })),
         "identities": addresses.map(|url| json!({ "url": url, "identity": identity(url) })),
+        "keys": keys(),
         "errorKinds": error_kinds(),
         "phases": names(&Phase::ALL),
         "weightTypes": names(&WeightType::ALL),

@@ -22,6 +22,8 @@ use crate::weights::format::Dtype;
 pub struct ModelInfo {
     /// Name of its file or folder.
     pub name: String,
+    /// Its parts that are from elsewhere (`vae`, `text_encoder`), each with the name of the file or folder that it is from.
+    pub taken: BTreeMap<String, String>,
     /// How its files are laid out, for people.
     pub layout: String,
     /// `1.x`, `2.x`, or `unconditional` for a model without a text encoder.
@@ -80,9 +82,9 @@ impl ModelInfo {
         };
         let levels = configs.unet.block_out_channels.len();
         let latents = configs.unet.sample_size.unwrap_or(8 << levels.saturating_sub(1));
-        let name = record.name.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default();
         Self {
-            name: name.to_string(),
+            name: last_of(&record.name),
+            taken: record.taken.iter().map(|(part, from)| (part.clone(), last_of(from))).collect(),
             layout: record.layout.clone(),
             version,
             prediction: configs.scheduler.prediction_type,
@@ -115,6 +117,11 @@ impl ModelInfo {
         }
         Ok(Self::new(&configs, &record, parts))
     }
+}
+
+/// The last part of a path or an address: the rest may say more of a person's disk than anyone asked.
+fn last_of(path: &str) -> String {
+    path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default().to_string()
 }
 
 /// The levels of a decoder whose latents are `factor` pixels along each side.

@@ -1,5 +1,7 @@
 //! What is known of a model beside its tensors: configs, layout, who said what. It is kept with the model.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,6 +18,9 @@ pub(super) struct ModelRecord {
     pub(super) name: String,
     pub(super) layout: String,
     pub(super) prediction_by: String,
+    /// The parts that are from elsewhere, and from where. What was kept before there were any has none.
+    #[serde(default)]
+    pub(super) taken: BTreeMap<String, String>,
     configs: Value,
     pub(super) identity: Value,
 }
@@ -26,6 +31,7 @@ impl ModelRecord {
             name: checkpoint.name.clone(),
             layout: checkpoint.layout.into(),
             prediction_by: checkpoint.prediction_by.clone(),
+            taken: checkpoint.taken.iter().map(|(part, from)| (part.key().to_string(), from.clone())).collect(),
             configs: checkpoint.configs.clone(),
             identity: checkpoint.identity(),
         }

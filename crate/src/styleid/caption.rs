@@ -1,5 +1,7 @@
 //! What a result's file says about how it was made.
 
+use std::collections::BTreeMap;
+
 use image::RgbImage;
 use serde::Serialize;
 
@@ -22,6 +24,9 @@ const KEYWORD: &str = "StyleID";
 pub struct Caption {
     version: &'static str,
     model: String,
+    /// Parts of the model that are from elsewhere, and from where.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    taken: BTreeMap<String, String>,
     weights: WeightType,
     options: Params,
     crop: Option<Crop>,
@@ -48,8 +53,8 @@ impl Caption {
         crop: Option<Crop>,
         styles: Vec<CaptionStyle>,
     ) -> Self {
-        let (model, options) = (model.name.clone(), options.clone());
-        Self { version: env!("CARGO_PKG_VERSION"), model, weights, options, crop, styles }
+        let (model, taken, options) = (model.name.clone(), model.taken.clone(), options.clone());
+        Self { version: env!("CARGO_PKG_VERSION"), model, taken, weights, options, crop, styles }
     }
 
     /// The result's file: a PNG that says in the chunks Title, Software and StyleID (this as JSON) how it was made.

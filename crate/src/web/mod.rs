@@ -7,6 +7,7 @@ mod events;
 mod heap;
 mod measure;
 mod model;
+mod origin;
 mod pictures;
 mod request;
 mod run;

@@ -113,7 +113,7 @@ impl Parts {
             hashes: BTreeMap::new(),
             provenance: None,
             notes: Vec::new(),
-            is_combined: false,
+            taken: BTreeMap::new(),
             predicted: Predicted::Config(BY_SCHEDULER.into()),
         }
     }

@@ -36,8 +36,8 @@ pub struct Checkpoint {
     pub provenance: Option<Value>,
     /// What a person may want to know of how it was opened, in sentences.
     pub notes: Vec<String>,
-    /// Whether parts of several models were put together.
-    pub is_combined: bool,
+    /// The parts that are from elsewhere, with the name of where they are from.
+    pub taken: BTreeMap<Part, String>,
 }
 
 /// Reads a file's header, as much of it as there is.
@@ -71,7 +71,7 @@ impl Checkpoint {
     /// in which file.
     pub fn identity(&self) -> Value {
         let mut identities: Vec<Value> = self.files.iter().map(identity).collect();
-        if self.is_combined {
+        if !self.taken.is_empty() {
             let parts = [Part::Unet, Part::Vae, Part::Text].map(|part| {
                 let of_part = self.tensors.iter().filter(|(name, _)| is_of(part, name));
                 let mut files: Vec<usize> = of_part.map(|(_, located)| located.file).collect();

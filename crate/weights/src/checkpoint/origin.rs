@@ -11,10 +11,9 @@ use crate::error::{Error, Result};
 use crate::format::compact::WeightType;
 use crate::source::file::{File, Pending, Source};
 use crate::source::http::Web;
-use crate::source::http::address::identity;
 use crate::source::http::folder::UrlFolder;
 use crate::source::http::remote::{Looked, Remote};
-use crate::source::hub::{ENDPOINT, HubRepo, Reference, is_weights};
+use crate::source::hub::{HubRepo, Reference, is_weights};
 use crate::store::cache::{Cache, ModelKey};
 
 /// Opens a model's files.
@@ -112,10 +111,10 @@ impl Origin {
     }
 
     /// This model with the VAE of `other`, a VAE alone or a whole model. This one may lack a VAE. `prediction` overrules what
-    /// the files say about the UNet's output.
+    /// the files say about the UNet's output, where the model is not kept.
     #[must_use]
     pub fn with_vae(self, other: Self, prediction: Option<Prediction>) -> Self {
-        self.with(other, move |own, other| match own.has(Part::Vae) {
+        self.with(other, ModelKey::with_vae, prediction, |own, other, prediction| match own.has(Part::Vae) {
             true => own.whole(prediction)?.with_vae(&other),
             false => Checkpoint::with_rest(own, &other, prediction),
         })
@@ -124,35 +123,35 @@ impl Origin {
     /// The UNet of these files, with what they lack from the model `rest`; as [`Origin::with_vae`].
     #[must_use]
     pub fn with_rest(self, rest: Self, prediction: Option<Prediction>) -> Self {
-        self.with(rest, move |own, rest| Checkpoint::with_rest(own, &rest, prediction))
+        self.with(rest, ModelKey::with_rest, prediction, |own, rest, prediction| {
+            Checkpoint::with_rest(own, &rest, prediction)
+        })
     }
 
     /// Both together. They are kept under both names, if both can be kept.
-    fn with(self, other: Self, join: impl Fn(Parts, Parts) -> Result<Checkpoint> + 'static) -> Self {
+    fn with(
+        self,
+        other: Self,
+        name: fn(ModelKey, &ModelKey) -> ModelKey,
+        prediction: Option<Prediction>,
+        join: fn(Parts, Parts, Option<Prediction>) -> Result<Checkpoint>,
+    ) -> Self {
         let keep = match (self.keep, other.keep) {
-            (Some((cache, key)), Some((_, beside))) => {
-                let both =
-                    |own: &str, other: &str| if other.is_empty() { own.into() } else { format!("{own} + {other}") };
-                let key = ModelKey {
-                    origin: both(&key.origin, &beside.origin),
-                    revision: both(&key.revision, &beside.revision),
-                    file: both(&key.file, &beside.file),
-                    weights: key.weights,
-                };
-                Some((cache, key))
-            }
+            (Some((cache, key)), Some((_, beside))) => Some((cache, name(key, &beside))),
             _ => None,
         };
-        let (own, other, join) = (Rc::new(self.parts), Rc::new(other.parts), Rc::new(join));
-        let (own_again, other_again, join_again) = (own.clone(), other.clone(), join.clone());
+        // What a person says must not be kept with the files; it is said again when the model is loaded.
+        let prediction = prediction.filter(|_| keep.is_none());
+        let (own, other) = (Rc::new(self.parts), Rc::new(other.parts));
+        let (own_again, other_again) = (own.clone(), other.clone());
         Self {
             open: Box::new(move || {
-                let (own, other, join) = (own(), other(), join.clone());
-                Box::pin(async move { join(own.await?, other.await?) })
+                let (own, other) = (own(), other());
+                Box::pin(async move { join(own.await?, other.await?, prediction) })
             }),
             parts: Box::new(move || {
-                let (own, other, join) = (own_again(), other_again(), join_again.clone());
-                Box::pin(async move { Ok(Parts::from(join(own.await?, other.await?)?)) })
+                let (own, other) = (own_again(), other_again());
+                Box::pin(async move { Ok(Parts::from(join(own.await?, other.await?, prediction)?)) })
             }),
             keep,
         }
@@ -161,34 +160,20 @@ impl Origin {
     /// A model somewhere else. `endpoint` is the Hub's address. What a person says of the prediction type belongs to the
     /// loading, not here: it must not be kept with the files.
     pub fn remote(reference: Reference, web: &Web, endpoint: &str, weights: WeightType, cache: Option<Cache>) -> Self {
-        let key = |origin: &str, revision: &str, file: &str| ModelKey {
-            origin: origin.into(),
-            revision: revision.into(),
-            file: file.into(),
-            weights,
-        };
+        let key = ModelKey::of_reference(&reference, endpoint, weights);
         let web = &web.clone().with_hub(endpoint);
-        let (place, key) = match reference {
+        let place = match reference {
             Reference::Hub { repo, revision, path } => {
-                // What a mirror serves under a repository's name is not what the Hub does.
-                let place = if endpoint == ENDPOINT { repo.clone() } else { format!("{endpoint}/{repo}") };
-                let key = key(&place, &revision, path.as_deref().unwrap_or_default());
                 let (folder, file) = match path {
                     Some(path) if is_weights(&path) => (String::new(), Some(path)),
                     Some(path) => (path, None),
                     None => (String::new(), None),
                 };
                 let source = HubRepo::new(web, endpoint, &repo, &revision, &folder);
-                (Place::Source(Rc::new(source), file), key)
+                Place::Source(Rc::new(source), file)
             }
-            Reference::Folder(url) => {
-                let key = key(&identity(&url), "", "");
-                (Place::Address(url, web.clone()), key)
-            }
-            Reference::File(url) => {
-                let key = key(&identity(&url), "", "");
-                (Place::Files(url, web.clone()), key)
-            }
+            Reference::Folder(url) => Place::Address(url, web.clone()),
+            Reference::File(url) => Place::Files(url, web.clone()),
         };
         Self::at(place, None, cache.map(|cache| (cache, key)))
     }
@@ -253,6 +238,7 @@ async fn find_urls(url: &str, web: &Web) -> Result<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::hub::ENDPOINT;
 
     struct Nowhere;
 
@@ -285,6 +271,39 @@ mod tests {
             let reference = Reference::parse(address).expect("an address");
             let origin = Origin::remote(reference, &web, ENDPOINT, WeightType::Q8, Some(cache()));
             assert_eq!(origin.keep.expect("a cache").1.origin, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_two_models_has_both_names_and_no_persons_word() {
+        use serde_json::json;
+
+        use super::super::testing::{Holes, configs, renamed, tensors};
+        use pollster::block_on;
+
+        let configs = configs(false);
+        let file =
+            |part: &str| Holes::file(&format!("{part}x"), &renamed(tensors(&configs, part), part, ""), json!({}));
+        let whole = ["unet.", "vae.", "text_encoder."].map(|part| tensors(&configs, part)).concat();
+        let whole = Holes::file("whole", &whole, json!({}));
+        let storage = Rc::new(crate::store::cache::memory::MemoryStorage::default());
+        let origin = |name: &str, file: &Rc<dyn File>, is_kept: bool| {
+            let key = ModelKey::of_picked(name, &[], WeightType::Q8);
+            let keep = is_kept.then(|| (Cache::new(storage.clone()), key));
+            Origin::at(Place::File(file.clone()), None, keep)
+        };
+        let said = Some(Prediction::VPrediction);
+        for is_kept in [true, false] {
+            let unet = || origin("u", &file("unet."), is_kept);
+            let rest = || origin("w", &whole, true);
+            let both = unet().with_rest(rest(), said).with_vae(origin("v", &file("vae."), true), said);
+            let opened = block_on((both.open)()).expect("they fit");
+            opened.check().expect("all is there");
+            assert_eq!(opened.prediction_by == "you say so", !is_kept, "{}", opened.prediction_by);
+            let kept = both.keep.map(|(_, key)| key.origin);
+            assert_eq!(kept.as_deref(), is_kept.then_some("u + rest of w + VAE of v"));
+            assert_eq!(opened.taken.get(&Part::Vae).map(String::as_str), Some("vae.x"));
+            assert_eq!(opened.taken.get(&Part::Text).map(String::as_str), Some("whole"));
         }
     }
 

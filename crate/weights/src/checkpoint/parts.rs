@@ -25,7 +25,8 @@ pub struct Parts {
     pub(super) hashes: BTreeMap<FullName, String>,
     pub(super) provenance: Option<Value>,
     pub(super) notes: Vec<String>,
-    pub(super) is_combined: bool,
+    /// Which are from elsewhere, and from where.
+    pub(super) taken: BTreeMap<Part, String>,
     /// What the UNet predicts, and whether anything says so.
     pub(super) predicted: Predicted,
 }
@@ -88,7 +89,7 @@ impl Parts {
             hashes: self.hashes,
             provenance: self.provenance,
             notes: self.notes,
-            is_combined: self.is_combined,
+            taken: self.taken,
         };
         checkpoint.overrule(prediction);
         Ok(checkpoint)
@@ -118,7 +119,9 @@ impl Parts {
                 None => self.configs.remove(*key),
             };
         }
-        self.is_combined = true;
+        // What is taken from a model that has it from elsewhere is from there.
+        let from = other.taken.get(&part).unwrap_or(&other.name).clone();
+        self.taken.insert(part, from);
     }
 }
 
@@ -137,7 +140,7 @@ impl From<Checkpoint> for Parts {
             hashes: checkpoint.hashes,
             provenance: checkpoint.provenance,
             notes: checkpoint.notes,
-            is_combined: checkpoint.is_combined,
+            taken: checkpoint.taken,
             predicted: Predicted::Config(checkpoint.prediction_by),
         }
     }

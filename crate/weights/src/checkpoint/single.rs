@@ -87,7 +87,7 @@ impl Parts {
             hashes: BTreeMap::new(),
             provenance: None,
             notes: Vec::new(),
-            is_combined: false,
+            taken: BTreeMap::new(),
             predicted: Predicted::Guessed(prediction::by_default(&shapes)),
         };
         if contents.unet {
@@ -161,7 +161,7 @@ impl Parts {
             hashes,
             provenance: Some(first.provenance),
             notes: Vec::new(),
-            is_combined: false,
+            taken: BTreeMap::new(),
             predicted: Predicted::Config("the pack says so".into()),
         })
     }

@@ -57,7 +57,7 @@ fn checkpoint(tensors: &[(&str, &str, &[usize], &[u8])]) -> Checkpoint {
     });
     Checkpoint {
         notes: Vec::new(),
-        is_combined: false,
+        taken: BTreeMap::new(),
         name: "a file".into(),
         layout: "test",
         tensors: tensors.collect(),

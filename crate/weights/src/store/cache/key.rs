@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::format::compact::WeightType;
+use crate::source::http::address::identity;
+use crate::source::hub::{ENDPOINT, Reference};
 
 /// Hexadecimal digits of the hash at the end of a folder's name.
 const DIGITS: usize = 20;
@@ -13,11 +15,14 @@ const DIGITS: usize = 20;
 /// Longest readable part of a folder's name.
 const READABLE: usize = 40;
 
+/// Between what a model is put together from.
+const AND: &str = " + ";
+
 /// Which model, of which revision, converted to what. Models of different keys never share a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct ModelKey {
-    /// The repository, the address, or the name of a picked file or folder.
+    /// The repository, the address, or the name of a picked file or folder; of a model put together from several, all of them.
     pub origin: String,
     /// Commit or other mark of the version; empty where there is none.
     pub revision: String,
@@ -28,10 +33,61 @@ pub struct ModelKey {
 }
 
 impl ModelKey {
+    /// What is kept of what `reference` names. `endpoint` is the Hub's address.
+    pub fn of_reference(reference: &Reference, endpoint: &str, weights: WeightType) -> Self {
+        match reference {
+            Reference::Hub { repo, revision, path } => {
+                // What a mirror serves under a repository's name is not what the Hub does.
+                let origin = if endpoint == ENDPOINT { repo.clone() } else { format!("{endpoint}/{repo}") };
+                Self { origin, revision: revision.clone(), file: path.clone().unwrap_or_default(), weights }
+            }
+            Reference::Folder(url) | Reference::File(url) => {
+                Self { origin: identity(url), revision: String::new(), file: String::new(), weights }
+            }
+        }
+    }
+
+    /// What is kept of files that a person picked: `name` is what to call them, `files` are path, bytes and milliseconds of
+    /// the last change of each.
+    pub fn of_picked(name: &str, files: &[(&str, f64, f64)], weights: WeightType) -> Self {
+        let mut marks: Vec<String> =
+            files.iter().map(|(path, bytes, changed)| format!("{path}:{bytes}:{changed}")).collect();
+        marks.sort();
+        Self { origin: name.into(), revision: marks.join("|"), file: String::new(), weights }
+    }
+
+    /// This model with the VAE of `other` in place of its own.
+    #[must_use]
+    pub fn with_vae(self, other: &Self) -> Self {
+        self.with("VAE", other)
+    }
+
+    /// This model with what it lacks from `other`.
+    #[must_use]
+    pub fn with_rest(self, other: &Self) -> Self {
+        self.with("rest", other)
+    }
+
+    /// What is taken is part of the name: a VAE of `other` makes another model than the rest of it does. What is empty has its
+    /// place too, so that no mark can be taken for that of another part.
+    fn with(self, taken: &str, other: &Self) -> Self {
+        Self {
+            origin: format!("{}{AND}{taken} of {}", self.origin, other.origin),
+            revision: format!("{}{AND}{}", self.revision, other.revision),
+            file: format!("{}{AND}{}", self.file, other.file),
+            weights: self.weights,
+        }
+    }
+
+    /// Where the model is from that others are parts of.
+    fn own(&self) -> &str {
+        self.origin.split(AND).next().unwrap_or_default()
+    }
+
     /// The folder's name: readable, and safe on every file system (lowercase ASCII letters, digits and hyphens, at most
     /// 67 characters, different for different keys even where case does not count).
     pub fn folder(&self) -> String {
-        let mut name = readable(&self.origin);
+        let mut name = readable(self.own());
         let mut hash = Sha256::new();
         for part in [&self.origin[..], &self.revision, &self.file, self.weights.name()] {
             // With their lengths, so that no two keys run together to the same text.
@@ -76,4 +132,51 @@ fn readable(origin: &str) -> String {
     }
     name.truncate(name.trim_end_matches('-').len());
     if name.is_empty() { "model".into() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn key(reference: &str) -> ModelKey {
+        let reference = Reference::parse(reference).expect("a reference");
+        ModelKey::of_reference(&reference, ENDPOINT, WeightType::Q8)
+    }
+
+    #[test]
+    fn what_is_put_together_otherwise_is_kept_otherwise() {
+        let picked = ModelKey::of_picked("v", &[("v.safetensors", 5.0, 7.0)], WeightType::Q8);
+        let changed = ModelKey::of_picked("v", &[("v.safetensors", 5.0, 8.0)], WeightType::Q8);
+        let keys = [
+            key("o/a"),
+            key("o/a").with_vae(&key("o/b")),
+            key("o/a").with_rest(&key("o/b")),
+            key("o/b").with_vae(&key("o/a")),
+            key("o/a@v1").with_vae(&key("o/b")),
+            key("o/a").with_vae(&key("o/b@v1")),
+            key("o/a").with_vae(&key("o/b/vae")),
+            key("o/a/vae").with_vae(&key("o/b")),
+            key("o/a").with_vae(&key("https://h/o/b")),
+            key("o/a").with_vae(&picked),
+            key("o/a").with_vae(&changed),
+            key("o/a").with_rest(&key("o/b")).with_vae(&key("o/b")),
+            // The file is that of the rest, or that of the VAE.
+            key("o/a").with_rest(&key("o/b/x.gguf")).with_vae(&key("o/b")),
+            key("o/a").with_rest(&key("o/b")).with_vae(&key("o/b/x.gguf")),
+        ];
+        assert_eq!(keys.iter().map(ModelKey::folder).collect::<BTreeSet<_>>().len(), keys.len());
+        for key in &keys {
+            assert!(is_folder(&key.folder()), "{}", key.folder());
+        }
+        assert!(keys[1].folder().starts_with("a-q8-"), "{}", keys[1].folder());
+    }
+
+    #[test]
+    fn picked_files_are_told_apart_by_what_the_browser_says_of_them() {
+        let files = [("m/unet/b.safetensors", 20.0, 1_700_000_000_123.0), ("m/a.json", 3.0, 4.0)];
+        let key = ModelKey::of_picked("m", &files, WeightType::F16);
+        assert_eq!(key.revision, "m/a.json:3:4|m/unet/b.safetensors:20:1700000000123");
+    }
 }

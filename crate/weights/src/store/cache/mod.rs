@@ -33,6 +33,7 @@ pub use writer::Writer;
 const CHUNK_BYTES: usize = 32 << 20;
 
 /// The models that are kept in a storage.
+#[derive(Clone)]
 pub struct Cache {
     storage: Rc<dyn Storage>,
     notes: Rc<RefCell<Vec<String>>>,
