@@ -4,15 +4,17 @@ use clap::ValueEnum;
 use styleid::picture::Size;
 use styleid::{Params, Preset, Result};
 
+use super::controls::ControlArgs;
 use super::styles::{BlendChoice, CurveArgs};
 
 /// The underscored aliases are the flags of the authors' Python programs.
 #[derive(Debug, clap::Args)]
 pub struct MethodArgs {
-    /// Which official implementation to follow exactly.
-    #[arg(long, value_enum, default_value_t = PresetChoice::Diffusers)]
-    preset: PresetChoice,
-    /// DDIM steps [default: 20 (diffusers), 50 (ldm)].
+    /// Which version of the method: one of the two official implementations, followed exactly, or a faster one [default:
+    /// diffusers, or a look's].
+    #[arg(long, value_enum)]
+    preset: Option<PresetChoice>,
+    /// Steps, each a call of the UNet for a picture [default: 20 (diffusers), 50 (ldm), 10 (fast)].
     #[arg(long, aliases = ["ddim_steps", "ddim_inv_steps"], value_name = "N")]
     steps: Option<usize>,
     /// γ, how much of the query stays the content's: 0 (style) to 1 (content).
@@ -23,6 +25,8 @@ pub struct MethodArgs {
     temperature: f32,
     #[command(flatten)]
     curves: CurveArgs,
+    #[command(flatten)]
+    controls: ControlArgs,
     /// Decoder layers to inject, as 7,8,9 or 7 8 9 [default: the model's own choice; else those of the two finest levels, the
     /// first left out in the version diffusers: 7-11 and 6-11 of Stable Diffusion].
     #[arg(long, alias = "attn_layer", value_name = "LAYERS", value_delimiter = ',', num_args = 1..)]
@@ -69,12 +73,12 @@ impl MethodArgs {
     /// # Errors
     /// One sentence naming the setting that is out of range.
     pub fn params(&self) -> Result<Params> {
-        let params = Params {
-            preset: match self.preset {
-                PresetChoice::Diffusers => Preset::Diffusers,
-                PresetChoice::Ldm => Preset::Ldm,
-                PresetChoice::Fast => Preset::Fast,
-            },
+        let asked = self.preset.map(|preset| match preset {
+            PresetChoice::Diffusers => Preset::Diffusers,
+            PresetChoice::Ldm => Preset::Ldm,
+            PresetChoice::Fast => Preset::Fast,
+        });
+        let params = self.controls.of(Params {
             steps: self.steps,
             gamma: self.gamma,
             gamma_curve: self.curves.gamma()?,
@@ -90,8 +94,9 @@ impl MethodArgs {
             size: self.size,
             keep_aspect: self.keep_aspect,
             keep_colours: self.keep_colours,
-            preview_every: 0,
-        };
+            ..Params::default()
+        });
+        let params = Params { preset: asked.unwrap_or(params.preset), ..params };
         params.check()?;
         Ok(params)
     }

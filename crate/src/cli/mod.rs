@@ -1,6 +1,7 @@
 //! `styleid`: arguments, and what each command prints.
 
 mod bars;
+mod controls;
 mod engine;
 mod eval;
 mod info;

@@ -15,7 +15,7 @@ use crate::model::{LevelInfo, ModelInfo, PartInfo};
 use crate::picture::{Crop, LEAST_SIDE};
 use crate::styleid::blend::MOST;
 use crate::styleid::curve::{Curve, Shape};
-use crate::styleid::{Blend, Params, Preset};
+use crate::styleid::{Blend, Look, Params, Preset};
 use crate::weights::WeightType;
 use crate::weights::checkpoint::census::Census;
 use crate::weights::config::{Prediction, UnetConfig};
@@ -239,6 +239,10 @@ fn the_contract_with_the_page_is_written_down() {
             (name, json!({ "steps": preset.steps(), "layers": preset.layers(&UnetConfig::default()) }))
         })
         .collect();
+    let looks: serde_json::Map<String, Value> = Look::ALL
+        .into_iter()
+        .map(|look| (json!(look).as_str().unwrap_or_default().to_string(), shortest(&look.of(Params::default()))))
+        .collect();
     let addresses = [
         "https://h/api/download/models/12?type=Model&token=SECRET&Format=SafeTensor",
         "https://me:SECRET@h/m/x.gguf?X-Amz-Signature=SECRET#SECRET",
@@ -251,6 +255,7 @@ fn the_contract_with_the_page_is_written_down() {
     let contract = json!({
         "defaults": shortest(&Params::default()),
         "presets": presets,
+        "looks": looks,
         "curves": curves(),
         "references": references(),
         "weightFiles": weight_files.map(|path| json!({ "path": path, "isWeights": is_weights(path) })),

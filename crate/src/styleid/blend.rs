@@ -120,13 +120,31 @@ impl Mix {
 
     /// How much of each cell of a level is any style's, min(1, Σ masks) `[1, 1, rows, columns]`; none where all is.
     pub fn coverage(&self, level: usize, place: &Place) -> Option<Tensor<4>> {
+        let covered = self.covered(level)?;
+        let [rows, columns] = covered.grid;
+        Some(place.tensor(covered.values, [1, 1, rows, columns]))
+    }
+
+    fn covered(&self, level: usize) -> Option<Map> {
         let maps = self.parts.iter().map(|part| part.map.as_ref()).collect::<Option<Vec<_>>>()?;
         let &Map { grid, values: ref first } = *maps.first()?;
         let sum = |cell: usize| maps.iter().map(|map| map.values[cell]).sum::<f32>().min(1.0);
         // Where masks lie over each other is known at the latents only, so the level's is the mean of theirs.
         let covered = Map { grid, values: (0..first.len()).map(sum).collect() }.coarser(level);
-        let [rows, columns] = covered.grid;
-        (!covered.is_one()).then(|| place.tensor(covered.values, [1, 1, rows, columns]))
+        (!covered.is_one()).then_some(covered)
+    }
+
+    /// How much of each cell of the latents is which style's, style by style: its share of what any style has. One number a
+    /// style where it is the same everywhere.
+    pub fn presence(&self) -> Vec<Vec<f32>> {
+        let shares = self.shares(0);
+        let Some(covered) = self.covered(0) else { return shares };
+        let of = |share: Vec<f32>| {
+            let at =
+                |(cell, covered): (usize, &f32)| covered * share.get(cell).or(share.first()).copied().unwrap_or(0.0);
+            covered.values.iter().enumerate().map(at).collect()
+        };
+        shares.into_iter().map(of).collect()
     }
 
     /// Each style's share of the cells of a level, style by style: weight times mask, adding up to 1 in every cell; where no

@@ -2,10 +2,9 @@
 //!
 //! Source: `StyleSSP` (arXiv 2501.11319) for damping them, `FreeInit` (arXiv 2312.07537) for the Gaussian filter.
 
-use std::f64::consts::PI;
-
 use burn::tensor::Tensor;
 
+use super::low_pass::LowPass;
 use crate::Result;
 use crate::device::Place;
 
@@ -13,7 +12,7 @@ use crate::device::Place;
 const DEVIATION: f64 = 0.25;
 
 /// z − (1 − α)·low(z), where low keeps frequencies d, relative to the highest, by exp(−d²/(2·0.25²)); for α = 1 `latents`
-/// themselves. On the processor: the latents are small, and a GPU would need another shader.
+/// themselves.
 ///
 /// # Errors
 /// The device failed.
@@ -24,49 +23,19 @@ pub async fn damp(latents: Tensor<4>, alpha: f32, place: &Place) -> Result<Tenso
     let shape = latents.dims();
     let [.., height, width] = shape;
     let values: Vec<f64> = latents.into_data_async().await?.iter::<f64>().collect();
-    let (down, across) = (low_pass(height), low_pass(width));
+    let filter = LowPass::new([height, width], DEVIATION);
     let share = 1.0 - f64::from(alpha);
     let damped = values.chunks(height * width).flat_map(|plane| {
-        let low = filtered(plane, &down, &across);
+        let low = filter.of(plane);
         plane.iter().zip(low).map(|(value, low)| (value - share * low) as f32).collect::<Vec<_>>()
     });
     Ok(place.tensor(damped.collect(), shape))
 }
 
-/// The filter's answer to a single one in a row of `size` that is closed to a ring.
-fn low_pass(size: usize) -> Vec<f64> {
-    let kept = |frequency: usize| {
-        // From 0 up to the highest, 1, and down again.
-        let distance = 2.0 * frequency.min(size - frequency) as f64 / size as f64;
-        (-distance * distance / (2.0 * DEVIATION * DEVIATION)).exp()
-    };
-    let wave = |frequency: usize, at: usize| (2.0 * PI * ((frequency * at) % size) as f64 / size as f64).cos();
-    (0..size).map(|at| (0..size).map(|f| kept(f) * wave(f, at)).sum::<f64>() / size as f64).collect()
-}
-
-/// `plane` filtered along its columns with `down`, then along its rows with `across`: the filter is their product.
-fn filtered(plane: &[f64], down: &[f64], across: &[f64]) -> Vec<f64> {
-    let (height, width) = (down.len(), across.len());
-    let mut columns = vec![0.0; plane.len()];
-    for (to, row) in columns.chunks_mut(width).enumerate() {
-        for (from, values) in plane.chunks(width).enumerate() {
-            let weight = down[to.abs_diff(from)];
-            for (sum, value) in row.iter_mut().zip(values) {
-                *sum += weight * value;
-            }
-        }
-    }
-    let along = |row: &[f64]| -> Vec<f64> {
-        (0..width)
-            .map(|to| row.iter().enumerate().map(|(from, value)| across[to.abs_diff(from)] * value).sum())
-            .collect()
-    };
-    debug_assert_eq!(plane.len(), height * width);
-    columns.chunks(width).flat_map(along).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::PI;
+
     use super::*;
     use crate::device::{self, Precision};
 

@@ -122,6 +122,15 @@ pub struct Params {
     pub keep_colours: bool,
     /// α: multiplies the low frequencies of the content's noise before AdaIN; 1 leaves them.
     pub damping: f32,
+    /// Share of the high frequencies of the content's noise that give way to the style's, 0 to 1: strokes instead of a colour grade.
+    pub redraw: f32,
+    /// From where on frequencies are high: deviation of a Gaussian low pass, relative to the highest frequency, 0.05 to 1.
+    pub redraw_band: f32,
+    /// How far the content's noise is moved to the style's mean and deviation, 0 to 1, where it is at all.
+    pub adain_strength: f32,
+    /// How far the prediction goes from the plain one towards the injected one and beyond, 1 to 5; other than 1 it takes one more call of the
+    /// UNet a reverse step.
+    pub style_scale: f32,
     /// Size of all pictures; the size the model was trained at where none is asked for.
     #[cfg_attr(test, ts(type = "number | \"keep\" | null"))]
     pub size: Option<Size>,
@@ -161,6 +170,10 @@ impl Default for Params {
             blend: Blend::default(),
             keep_colours: false,
             damping: 1.0,
+            redraw: 0.0,
+            redraw_band: 0.6,
+            adain_strength: 1.0,
+            style_scale: 1.0,
             size: None,
             keep_aspect: false,
             preview_every: 0,
@@ -246,7 +259,16 @@ impl Params {
         if let Some(curve) = self.temperature_curve {
             factor("Temperature at the last step", curve.end)?;
         }
-        share("Damping", self.damping)
+        share("Damping", self.damping)?;
+        share("Redraw", self.redraw)?;
+        share("The strength of AdaIN", self.adain_strength)?;
+        let within = |name: &str, value: f32, least: f32, most: f32| {
+            let is = (least..=most).contains(&value);
+            let sentence = || Error::Settings(format!("{name} must be between {least} and {most}, not {value}."));
+            is.then_some(()).ok_or_else(sentence)
+        };
+        within("The band of redraw", self.redraw_band, 0.05, 1.0)?;
+        within("The style scale", self.style_scale, 1.0, 5.0)
     }
 }
 
@@ -263,7 +285,8 @@ mod tests {
             "preset": "ldm", "steps": 7, "layers": [6, 7], "initAdain": false, "attnInjection": true, "vaeSample": 3,
             "gamma": 0.5, "gammaCurve": {"curve": "cosine", "end": 0.25}, "gammaByLayer": {"6": 0.7, "11": 0.375},
             "temperature": 1.25, "temperatureCurve": {"curve": "sqrt", "end": 2}, "blend": "average",
-            "keepColours": true, "damping": 0.7, "size": 320, "keepAspect": true, "previewEvery": 5
+            "keepColours": true, "damping": 0.7, "redraw": 0.5, "redrawBand": 0.4, "adainStrength": 0.75,
+            "styleScale": 1.5, "size": 320, "keepAspect": true, "previewEvery": 5
         }"#)
         .expect("every setting of the page");
         assert_eq!(full.gamma_by_layer, Some(BTreeMap::from([(6, 0.7), (11, 0.375)])));

@@ -53,7 +53,7 @@ impl Planes {
         }
         let [rows, columns] = [0, 1].map(|axis| mirrored(self.size[axis], size[axis]));
         let at = |plane: &Vec<f64>| {
-            rows.iter().flat_map(|row| columns.iter().map(|column| plane[row * self.size[1] + column])).collect()
+            rows.iter().flat_map(|row| columns.iter().map(move |column| plane[row * self.size[1] + column])).collect()
         };
         Self { size, channels: self.channels.iter().map(at).collect() }
     }

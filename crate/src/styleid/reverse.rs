@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 
-use super::adain::{Statistics, adain};
 use super::blend::{LayerMix, Mix};
-use super::damping::damp;
 use super::features::{KeyValue, Query};
 use super::inversion::Inversion;
 use super::params::{Params, Preset};
@@ -43,32 +41,16 @@ pub struct ReversePass {
     pub latents: Tensor<4>,
 }
 
-impl Pipeline {
-    /// What the reverse pass starts from: the content's noise with its low frequencies damped and with the styles' statistics,
-    /// as far as either is asked for. Where no style goes the statistics stay the content's.
-    async fn initial(
-        &self,
-        content: &Inversion<Query>,
-        styles: Option<&Styles<'_>>,
-        plan: &Plan,
-        params: &Params,
-    ) -> Result<Tensor<4>> {
-        let place = &self.model.place;
-        let noise = damp(content.noise().clone(), params.damping, place).await?;
-        let Some(Styles { inversions, mix }) = styles.filter(|_| params.init_adain) else {
-            return Ok(noise);
-        };
-        let statistics = inversions.iter().map(|style| Statistics::of(style.noise())).collect();
-        let Some(statistics) = mix.statistics(statistics, place) else {
-            return Ok(noise);
-        };
-        let aligned = adain(noise.clone(), statistics, plan.preset.adain_epsilon());
-        Ok(match mix.coverage(0, place) {
-            None => aligned,
-            Some(share) => aligned * share.clone() + noise * share.neg().add_scalar(1.0),
-        })
+/// The prediction to follow: the injected one, or one as far beyond it as `scale` says, from the plain one (cross-image
+/// attention, Alaluf et al. 2024, equation 6); without injection the plain one. None of neither.
+fn scaled(plain: Option<Tensor<4>>, injected: Option<Tensor<4>>, scale: f32) -> Option<Tensor<4>> {
+    match (plain, injected) {
+        (Some(plain), Some(injected)) => Some(plain.clone() + (injected - plain).mul_scalar(scale)),
+        (plain, injected) => injected.or(plain),
     }
+}
 
+impl Pipeline {
     /// The reverse pass from the content's noise with the styles' statistics (paper, figure 3). `styles` may be missing where
     /// neither these nor their features are asked for. With `colours` the predicted clean latents are shown as often as `params` asks.
     ///
@@ -102,13 +84,19 @@ impl Pipeline {
         self.begin(Phase::Stylize, Turn::ONLY, &x, steps, run);
         for (i, call) in calls.iter().enumerate() {
             let context = &self.model.context;
-            let output = match &injection {
-                None => self.predict(x.clone(), call.timestep, context, &mut PlainProcessor, run).await?,
+            let plain = if injection.is_none() || params.style_scale != 1.0 {
+                Some(self.predict(x.clone(), call.timestep, context, &mut PlainProcessor, run).await?)
+            } else {
+                None
+            };
+            let injected = match &injection {
+                None => None,
                 Some(injection) => {
                     let mut inject = Inject::new(injection, call.level, call.way)?;
-                    self.predict(x.clone(), call.timestep, context, &mut inject, run).await?
+                    Some(self.predict(x.clone(), call.timestep, context, &mut inject, run).await?)
                 }
             };
+            let Some(output) = scaled(plain, injected, params.style_scale) else { continue };
             let stepped = solver.step(&x, output, call.go);
             x = stepped.latents;
             settle(if call.go.moves() { &x } else { &stepped.clean }).await?;

@@ -1,0 +1,41 @@
+//! Looks: settings that go together, from a tint of the photo to a bold painting.
+
+use serde::{Deserialize, Serialize};
+
+use super::params::{Params, Preset};
+
+/// A named look. Each is the version `fast` with some of the controls of its noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Look {
+    /// The photo, tinted by the painting.
+    Tint,
+    /// The photo's drawing in the painting's strokes, with half its colours.
+    Gentle,
+    /// A painting of the photo.
+    Painted,
+    /// A painting that the photo is only a sketch for.
+    Bold,
+}
+
+impl Look {
+    /// All of them, from the nearest to the photo to the nearest to the painting.
+    pub const ALL: [Self; 4] = [Self::Tint, Self::Gentle, Self::Painted, Self::Bold];
+
+    /// Redraw, its band, and the strength of AdaIN.
+    fn controls(self) -> (f32, f32, f32) {
+        match self {
+            Self::Tint => (0.0, 0.6, 0.5),
+            Self::Gentle => (0.5, 0.6, 0.5),
+            Self::Painted => (0.5, 0.6, 1.0),
+            Self::Bold => (0.4, 0.4, 1.0),
+        }
+    }
+
+    /// `params` with this look's version and controls; the rest stays.
+    #[must_use]
+    pub fn of(self, params: Params) -> Params {
+        let (redraw, redraw_band, adain_strength) = self.controls();
+        Params { preset: Preset::Fast, redraw, redraw_band, adain_strength, ..params }
+    }
+}
