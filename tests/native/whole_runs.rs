@@ -93,13 +93,8 @@ fn controls_of_the_noise_and_of_the_prediction() {
     let redraw = Params { redraw: 0.25, ..params(Preset::Diffusers, 4) };
     whole_run("micro21v", "micro21v.diffusers.n4.redraw", &redraw);
     // All at once, with noises of two sizes.
-    let painted = Params {
-        redraw: 0.5,
-        redraw_band: 0.4,
-        adain_strength: 0.75,
-        style_scale: 1.5,
-        ..params(Preset::Fast, 6)
-    };
+    let painted =
+        Params { redraw: 0.5, redraw_band: 0.4, adain_strength: 0.75, style_scale: 1.5, ..params(Preset::Fast, 6) };
     whole_run("micro15", "micro15.fast.n6.rect.painted", &painted);
 }
 

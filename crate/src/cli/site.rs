@@ -82,9 +82,10 @@ struct Entry<'a> {
 /// # Errors
 /// What is wrong with the model, which licence is missing, or that there is no room.
 pub async fn run(args: &Args) -> Result<()> {
-    if args.model.named() == DEFAULT_MODEL && !Path::new(DEFAULT_MODEL).exists() {
+    if args.model.named() == DEFAULT_MODEL {
         return Err(Error::Settings(
-            "The demonstration model comes with every page: name another with --model.".into(),
+            "The demonstration model comes with every page: name another with --model, a folder called demo as ./demo."
+                .into(),
         ));
     }
     let labels = Labels::of(args)?;
