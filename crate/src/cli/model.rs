@@ -65,8 +65,9 @@ pub struct ModelArgs {
     /// A VAE of your own in place of the model's, or for a model without one: a folder or a file, or what --model takes.
     #[arg(long, value_name = "VAE")]
     pub vae: Option<String>,
-    /// Where the parts come from that the model lacks, as a UNet alone lacks VAE and text encoder: whatever --model takes.
-    #[arg(long, value_name = "MODEL", conflicts_with = "vae")]
+    /// Where the parts come from that the model lacks, as a UNet alone lacks VAE and text encoder: whatever --model takes,
+    /// or a text encoder alone.
+    #[arg(long, value_name = "MODEL")]
     pub rest: Option<String>,
     /// What the UNet predicts, where neither a config nor the file's name says it.
     #[arg(long, value_enum)]
@@ -179,10 +180,13 @@ impl ModelArgs {
     /// Says how to name a model where this names none.
     pub fn origin(&self, weights: WeightType, with_cache: bool) -> Result<Origin> {
         let own = self.origin_of(self.named(), weights, with_cache)?;
-        Ok(match (&self.vae, &self.rest) {
-            (Some(vae), _) => own.with_vae(self.origin_of(vae, weights, with_cache)?, self.prediction()),
-            (None, Some(rest)) => own.with_rest(self.origin_of(rest, weights, with_cache)?, self.prediction()),
-            (None, None) => own,
+        let filled = match &self.rest {
+            Some(rest) => own.with_rest(self.origin_of(rest, weights, with_cache)?, self.prediction()),
+            None => own,
+        };
+        Ok(match &self.vae {
+            Some(vae) => filled.with_vae(self.origin_of(vae, weights, with_cache)?, self.prediction()),
+            None => filled,
         })
     }
 

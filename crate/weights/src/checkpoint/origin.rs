@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::names::Part;
 use super::opened::Checkpoint;
 use super::parts::Parts;
 use super::single::files;
@@ -115,20 +114,22 @@ impl Origin {
     /// the files say about the UNet's output.
     #[must_use]
     pub fn with_vae(self, other: Self, prediction: Option<Prediction>) -> Self {
-        self.with(other, move |own, other| match own.has(Part::Vae) {
-            true => own.whole(prediction)?.with_vae(&other),
-            false => Checkpoint::with_rest(own, &other, prediction),
-        })
+        self.with(other, prediction, |own, other| own.with_vae(&other))
     }
 
-    /// The UNet of these files, with what they lack from the model `rest`; as [`Origin::with_vae`].
+    /// The UNet of these files, with what they lack from `rest`, a model or parts of one; as [`Origin::with_vae`].
     #[must_use]
     pub fn with_rest(self, rest: Self, prediction: Option<Prediction>) -> Self {
-        self.with(rest, move |own, rest| Checkpoint::with_rest(own, &rest, prediction))
+        self.with(rest, prediction, |own, rest| own.filled(&rest))
     }
 
     /// Both together. They are kept under both names, if both can be kept.
-    fn with(self, other: Self, join: impl Fn(Parts, Parts) -> Result<Checkpoint> + 'static) -> Self {
+    fn with(
+        self,
+        other: Self,
+        prediction: Option<Prediction>,
+        join: impl Fn(Parts, Parts) -> Result<Parts> + 'static,
+    ) -> Self {
         let keep = match (self.keep, other.keep) {
             (Some((cache, key)), Some((_, beside))) => {
                 let both =
@@ -148,11 +149,15 @@ impl Origin {
         Self {
             open: Box::new(move || {
                 let (own, other, join) = (own(), other(), join.clone());
-                Box::pin(async move { join(own.await?, other.await?) })
+                Box::pin(async move {
+                    let checkpoint = join(own.await?, other.await?)?.whole(prediction)?;
+                    checkpoint.parsed()?;
+                    Ok(checkpoint)
+                })
             }),
             parts: Box::new(move || {
                 let (own, other, join) = (own_again(), other_again(), join_again.clone());
-                Box::pin(async move { Ok(Parts::from(join(own.await?, other.await?)?)) })
+                Box::pin(async move { join(own.await?, other.await?) })
             }),
             keep,
         }

@@ -11,6 +11,8 @@ use crate::config::Prediction;
 use crate::error::{Error, Result};
 use crate::source::file::File;
 
+mod folders;
+
 type Tensors = Vec<(String, Vec<usize>)>;
 
 fn open(file: Rc<dyn File>) -> Result<Checkpoint> {
