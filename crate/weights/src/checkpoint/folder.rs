@@ -92,12 +92,8 @@ impl Parts {
             Choice::Single(path) => vec![path],
             Choice::Pack(paths) => paths,
             Choice::Together(paths) => {
-                let mut parts = Self::open_together(source, names, &paths).await?;
-                // Which parts are together is said already; what lies beside them is not.
-                if let (Some(used), Some(notice)) = (parts.notes.pop(), notice("", &passed_over)) {
-                    let passed = notice.split_once("; ").map_or("", |(_, passed)| passed);
-                    parts.notes.push(format!("{}; {passed}", used.trim_end_matches('.')));
-                }
+                let (mut parts, used) = Self::open_together(source, names, &paths).await?;
+                parts.notes.push(notice(&used, &passed_over).unwrap_or_else(|| format!("{used} is used.")));
                 return Ok(parts);
             }
             Choice::Diffusers => Vec::new(),
@@ -107,8 +103,9 @@ impl Parts {
         Ok(parts)
     }
 
-    /// A file with a UNet, with what it lacks: from parts of the diffusers layout beside it, then from other files.
-    async fn open_together(source: &dyn Source, names: &[String], paths: &[String]) -> Result<Self> {
+    /// A file with a UNet, with what it lacks: from parts of the diffusers layout beside it, then from other files. Also says
+    /// what comes from where.
+    async fn open_together(source: &dyn Source, names: &[String], paths: &[String]) -> Result<(Self, String)> {
         let Some((own, others)) = paths.split_first() else { return Err(nothing(source)) };
         let mut found = Self::of_files(files(source, std::slice::from_ref(own)).await?).await?;
         let lacking: Vec<Part> = [Part::Vae, Part::Text].into_iter().filter(|part| !found.has(*part)).collect();
@@ -129,8 +126,8 @@ impl Parts {
             found = found.filled(&parts)?;
         }
         found.layout = "file with a UNet, and other parts beside it";
-        found.notes.push(format!("{own} is used with {}.", from.join(" and ")));
-        Ok(found)
+        let used = if from.is_empty() { own.clone() } else { format!("{own} with {}", from.join(" and ")) };
+        Ok((found, used))
     }
 
     /// Those of `parts` that are there in the diffusers layout, with the scheduler's config.

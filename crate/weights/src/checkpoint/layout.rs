@@ -12,15 +12,6 @@ pub(super) enum Weights {
     Index(String),
 }
 
-impl Weights {
-    /// The path to open.
-    pub(super) fn path(&self) -> &str {
-        match self {
-            Self::File(path) | Self::Index(path) => path,
-        }
-    }
-}
-
 /// How files with a part's weights are called: how the name begins, how it ends.
 pub(super) const fn names(part: Part) -> [(&'static str, &'static str); 2] {
     match part {
@@ -96,10 +87,16 @@ fn guesses(part: Part, folder: &str) -> Vec<Weights> {
 mod tests {
     use super::*;
 
+    fn path(weights: &Weights) -> &str {
+        match weights {
+            Weights::File(path) | Weights::Index(path) => path,
+        }
+    }
+
     fn order(part: Part, folder: &str, listed: &[&str]) -> Vec<String> {
         let listed: Vec<String> = listed.iter().map(ToString::to_string).collect();
         let found = candidates(part, folder, Some(&listed));
-        found.into_iter().map(|weights| weights.path()[folder.len()..].to_string()).collect()
+        found.into_iter().map(|weights| path(&weights)[folder.len()..].to_string()).collect()
     }
 
     #[test]
@@ -150,7 +147,7 @@ mod tests {
     #[test]
     fn where_nothing_is_listed_the_usual_names_come_first() {
         let guesses = candidates(Part::Text, "text_encoder/", None);
-        let paths: Vec<_> = guesses.iter().map(Weights::path).collect();
+        let paths: Vec<_> = guesses.iter().map(path).collect();
         assert_eq!(paths[..2], ["text_encoder/model.safetensors", "text_encoder/model.fp16.safetensors"]);
         assert!(paths.contains(&"text_encoder/pytorch_model.bin.index.json"));
         assert!(paths.contains(&"text_encoder/model.non_ema.safetensors"));

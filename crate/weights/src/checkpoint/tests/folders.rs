@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::checkpoint::family::text_encoder_alone;
-use crate::checkpoint::testing::{archive, tensors as tensors_of};
+use crate::checkpoint::testing::tensors as tensors_of;
 use crate::config::TimestepSpacing;
 
 /// What a single file is called for people.
@@ -107,7 +107,7 @@ fn a_unet_alone_runs_with_the_parts_beside_it() {
     assert_eq!(
         opened.notes,
         [
-            "a-Q8_0.gguf is used with the VAE of vae/ and the text encoder of text_encoder/; passed over: b-Q4_0.gguf (a UNet \
+            "a-Q8_0.gguf with the VAE of vae/ and the text encoder of text_encoder/ is used; passed over: b-Q4_0.gguf (a UNet \
           alone)."
         ]
     );
@@ -155,7 +155,7 @@ fn a_unet_alone_runs_with_files_beside_it() {
     let note = &opened.notes[0];
     assert!(
         note.starts_with(
-            "sd-0-Q8_0.gguf is used with the VAE of kl-f8.vae.safetensors and the text encoder of clip_l.safetensors; \
+            "sd-0-Q8_0.gguf with the VAE of kl-f8.vae.safetensors and the text encoder of clip_l.safetensors is used; \
              passed over: sd-1-Q8_0.gguf (a UNet alone)"
         ),
         "{note}"
