@@ -127,6 +127,8 @@ impl Looks {
                 self.unet = Some(path.to_owned());
                 self.has_text = holds == Some(Holds::WithoutVae);
             }
+            // Its shapes may be the same as those of another family's, whose latents mean something else.
+            Some(Holds::Vae | Holds::Text) if is_of_another_family(path) => {}
             Some(Holds::Vae) => drop(self.vae.get_or_insert_with(|| path.to_owned())),
             Some(Holds::Text) => drop(self.text.get_or_insert_with(|| path.to_owned())),
             _ => {}
@@ -152,6 +154,14 @@ impl Looks {
         }
         Ok(())
     }
+}
+
+/// Whether a file's name says that it is a part of a newer model.
+fn is_of_another_family(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    let mut words = lower.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| ["xl", "sdxl", "sd3", "flux", "pony", "t5", "t5xxl", "bigg"].contains(&word))
+        || lower.contains("clip_g")
 }
 
 /// What was chosen, with the files that were looked at before and those that come after.

@@ -160,6 +160,12 @@ fn a_unet_alone_runs_with_files_beside_it() {
         ),
         "{note}"
     );
+    // The same shapes, but the latents of another family.
+    let of_xl = Shelf::default()
+        .with("a-Q8_0.gguf", unet_alone(&configs, "a-Q8_0.gguf"))
+        .with("clip_l.safetensors", Holes::file("clip_l.safetensors", &text, json!({})))
+        .with("sdxl_vae.safetensors", Holes::file("sdxl_vae.safetensors", &vae, json!({})));
+    assert!(refusal(open_folder(&of_xl)).contains("has no VAE"));
     let alone =
         Shelf::default().with("a.gguf", unet_alone(&configs, "a.gguf")).with("b.gguf", unet_alone(&configs, "b"));
     assert!(refusal(open_folder(&alone)).contains("a.gguf has the UNet only"));
