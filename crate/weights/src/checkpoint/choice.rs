@@ -5,7 +5,7 @@ use super::opened::read_header;
 use crate::error::{Error, Result};
 use crate::format::holds::Holds;
 use crate::source::file::{Listed, Source};
-use crate::source::hub::{Choice, candidates, is_part_of_layout};
+use crate::source::hub::{Choice, candidates, is_part_of_layout, is_weights};
 
 /// How many headers are read at most, each by a request.
 const MOST_LOOKS: usize = 6;
@@ -43,7 +43,7 @@ pub struct PassedOver {
 /// One sentence where there is nothing that can be used.
 pub async fn choose(source: &dyn Source, files: &[Listed]) -> Result<Chosen> {
     let is_in_layout = || {
-        let starts = ["model_index.json", "unet/", "vae/", "scheduler/"];
+        let starts = ["model_index.json", "unet/", "vae/", "text_encoder/", "scheduler/"];
         files.iter().any(|file| starts.iter().any(|start| file.path.starts_with(start)))
     };
     let candidates = match candidates(files) {
@@ -72,13 +72,23 @@ pub async fn choose(source: &dyn Source, files: &[Listed]) -> Result<Chosen> {
     if !has_part("unet/")
         && let Some(unet) = looks.unet.clone()
     {
-        let lacks_vae = !has_part("vae/");
-        let lacks_text = !looks.has_text && !has_part("text_encoder/");
+        let is_loose = |folder: &str| {
+            let config = format!("{folder}config.json");
+            has_part(folder) && files.iter().any(|file| file.path == config)
+        };
+        let [has_vae, has_text] = ["vae/", "text_encoder/"].map(is_loose);
+        // Without a config, what is in such a folder is a file like any other.
+        let inside = |file: &&Listed| {
+            let lies = |folder: &str, has: bool| !has && file.path.starts_with(folder) && is_weights(&file.path);
+            lies("vae/", has_vae) || lies("text_encoder/", has_text)
+        };
+        later.extend(files.iter().filter(inside).map(|file| file.path.clone()));
+        let (lacks_vae, lacks_text) = (!has_vae, !looks.has_text && !has_text);
         looks.more(source, later, lacks_vae, lacks_text).await?;
         let mut together = vec![unet];
         together.extend(looks.vae.take().filter(|_| lacks_vae));
         together.extend(looks.text.take().filter(|_| lacks_text));
-        if together.len() > 1 || has_part("vae/") || has_part("text_encoder/") {
+        if together.len() > 1 || has_vae || has_text {
             looks.passed_over.retain(|passed| !together.contains(&passed.path));
             return Ok(Chosen { choice: Choice::Together(together), passed_over: looks.passed_over });
         }

@@ -172,6 +172,27 @@ fn a_unet_alone_runs_with_files_beside_it() {
 }
 
 #[test]
+fn a_file_without_a_text_encoder_runs_with_the_one_beside_it() {
+    let configs = configs(false);
+    let mut own = tensors_of(&configs, "unet.");
+    own.extend(tensors_of(&configs, "vae."));
+    let text = renamed(tensors_of(&configs, "text_encoder."), "text_encoder.", "");
+    let beside = |path: &str| {
+        Shelf::default()
+            .with("own.safetensors", Holes::file("own.safetensors", &own, json!({})))
+            .with(path, Holes::file(path, &text, json!({})))
+    };
+    let layout =
+        beside("text_encoder/model.safetensors").with_json("text_encoder/config.json", &configs["text_encoder"]);
+    let opened = open_folder(&layout).expect("a whole model");
+    assert_eq!(opened.notes, ["own.safetensors with the text encoder of text_encoder/ is used."]);
+    for path in ["text_encoder/model.safetensors", "text_encoder/clip_l.safetensors", "clip_l.safetensors"] {
+        let opened = open_folder(&beside(path)).expect(path);
+        assert_eq!(opened.notes, [format!("own.safetensors with the text encoder of {path} is used.")]);
+    }
+}
+
+#[test]
 fn a_text_encoder_alone_fills_what_lacks_one() {
     let configs = configs(false);
     let own = || {
