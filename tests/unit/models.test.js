@@ -307,6 +307,16 @@ test("picked files are a model where there are weights among them", () => {
     file("sd/look.png"),
   ]);
   assert.deepEqual([folder.name, folder.bytes, folder.picked.length], ["sd", 5, 4]);
+  // A UNet alone beside the parts that it lacks, as PyTorch files.
+  const beside = [
+    "sd/unet-Q8_0.gguf",
+    "sd/vae/config.json",
+    "sd/vae/diffusion_pytorch_model.bin",
+    "sd/text_encoder/config.json",
+    "sd/text_encoder/pytorch_model.bin.index.json",
+    "sd/text_encoder/pytorch_model-00001-of-00001.bin",
+  ].map((path) => file(path, 1));
+  assert.deepEqual(pickedModel(beside).picked, beside);
   assert.throws(
     () => pickedModel([file("sd/look.png")]),
     /^Error: There is no model in the folder “sd”: choose a \.gguf/,

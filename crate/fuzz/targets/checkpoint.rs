@@ -1,6 +1,6 @@
-//! Headers and configs of models, opened as a loader does: as one file, as a folder in the diffusers layout, as parts that
-//! are put together. Then what their networks need is compared with what there is. Whatever is given, the outcome is a
-//! model or a sentence, and memory is taken only for what was given.
+//! Headers and configs of models, opened as a loader does: as one file, as a folder in the diffusers layout or what is left
+//! of one, as parts that are put together. Then what their networks need is compared with what there is. Whatever is given,
+//! the outcome is a model or a sentence, and memory is taken only for what was given.
 //!
 //! An input is a text. Its first line is one letter for the layout. Then comes a JSON object: `tensors` (a name to a shape
 //! of f16), `metadata`, `configs` (as `Configs::parse` takes them), `name`. Every other input is the bytes of a whole file.
@@ -102,6 +102,25 @@ fn folder(tensors: &Map<String, Value>, metadata: &Value, configs: &Value) -> Sh
     ])
 }
 
+/// The same as people thin it out: the UNet as a file by itself, the VAE under a variant's name as PyTorch's.
+fn thinned(mut shelf: Shelf) -> Shelf {
+    shelf.0.retain(|(path, _)| path != "unet/config.json");
+    for (path, _) in &mut shelf.0 {
+        *path = match path.as_str() {
+            "unet/diffusion_pytorch_model.safetensors" => "own-Q8_0.gguf".into(),
+            "vae/diffusion_pytorch_model.safetensors" => "vae/diffusion_pytorch_model.non_ema.bin".into(),
+            _ => continue,
+        };
+    }
+    shelf
+}
+
+/// The folder of a text encoder alone.
+fn text_alone(shelf: Shelf) -> Shelf {
+    let inside = |(path, file): (String, Begun)| Some((path.strip_prefix("text_encoder/")?.to_string(), file));
+    Shelf(shelf.0.into_iter().filter_map(inside).collect())
+}
+
 /// An outcome is a sentence, or a model that can be asked what it needs.
 fn settle(outcome: Result<Checkpoint>) -> Option<Checkpoint> {
     match outcome {
@@ -165,7 +184,9 @@ fuzz_target!(|input: &[u8]| {
         }
         2 | 3 => {
             let shelf = folder(tensors, part("metadata"), part("configs"));
+            let shelf = if layout & 8 == 0 { shelf } else { thinned(shelf) };
             settle(pollster::block_on(Checkpoint::open(&shelf, prediction)));
+            sentence(pollster::block_on(Parts::open(&shelf)).map(drop));
         }
         _ => {
             // Its UNet alone, its VAE alone, and all of it, put together anew.
@@ -174,6 +195,7 @@ fuzz_target!(|input: &[u8]| {
                 pollster::block_on(Parts::of_files(vec![Rc::new(file(name, tensors, part("metadata"), keep))]))
             };
             let shelf = folder(tensors, part("metadata"), part("configs"));
+            let shelf = if layout & 8 == 0 { shelf } else { text_alone(shelf) };
             let rest = pollster::block_on(Parts::open(&shelf));
             let (unet, vae) = (only("unet"), only("vae"));
             if let (Ok(unet), Ok(rest)) = (unet, &rest)

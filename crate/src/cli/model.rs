@@ -67,7 +67,8 @@ pub struct ModelArgs {
     /// A VAE of your own in place of the model's, or for a model without one: a folder or a file, or what --model takes.
     #[arg(long, value_name = "VAE")]
     pub vae: Option<String>,
-    /// Where the parts come from that the model lacks, as a UNet alone lacks VAE and text encoder: whatever --model takes.
+    /// Where the parts come from that the model lacks, as a UNet alone lacks VAE and text encoder: whatever --model takes,
+    /// or a text encoder alone.
     #[arg(long, value_name = "MODEL")]
     pub rest: Option<String>,
     /// What the UNet predicts, where neither a config nor the file's name says it.

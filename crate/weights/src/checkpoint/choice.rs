@@ -5,10 +5,16 @@ use super::opened::read_header;
 use crate::error::{Error, Result};
 use crate::format::holds::Holds;
 use crate::source::file::{Listed, Source};
-use crate::source::hub::{Choice, candidates};
+use crate::source::hub::{Choice, candidates, is_part_of_layout, is_weights};
 
 /// How many headers are read at most, each by a request.
 const MOST_LOOKS: usize = 6;
+
+/// How many more are, of files that are called like the part that is lacking.
+const MORE_LOOKS: usize = 4;
+
+/// Why a file is passed over that nobody looked at.
+const NOT_LOOKED_AT: &str = "not looked at";
 
 /// How many files a sentence names.
 const NAMED: usize = 4;
@@ -37,7 +43,7 @@ pub struct PassedOver {
 /// One sentence where there is nothing that can be used.
 pub async fn choose(source: &dyn Source, files: &[Listed]) -> Result<Chosen> {
     let is_in_layout = || {
-        let starts = ["model_index.json", "unet/", "vae/", "scheduler/"];
+        let starts = ["model_index.json", "unet/", "vae/", "text_encoder/", "scheduler/"];
         files.iter().any(|file| starts.iter().any(|start| file.path.starts_with(start)))
     };
     let candidates = match candidates(files) {
@@ -46,39 +52,54 @@ pub async fn choose(source: &dyn Source, files: &[Listed]) -> Result<Chosen> {
         Err(_) if is_in_layout() => vec![Choice::Diffusers],
         Err(error) => return Err(error),
     };
-    let mut passed_over = Vec::new();
     if let [choice] = &candidates[..]
         && !(matches!(choice, Choice::Single(_)) && is_in_layout())
     {
-        return Ok(Chosen { choice: choice.clone(), passed_over });
+        return Ok(Chosen { choice: choice.clone(), passed_over: Vec::new() });
     }
-    let mut second = None;
+    let mut looks = Looks::default();
+    let mut later = Vec::new();
     let mut candidates = candidates.into_iter();
     while let Some(choice) = candidates.next() {
-        let Choice::Single(path) = choice else { return Ok(chosen(choice, passed_over, candidates)) };
-        if passed_over.len() >= MOST_LOOKS {
-            continue;
+        let Choice::Single(path) = choice else { return Ok(chosen(choice, looks.passed_over, candidates)) };
+        if looks.passed_over.len() >= MOST_LOOKS {
+            later.push(path);
+        } else if looks.at(source, &path).await? == Some(Holds::Whole) {
+            return Ok(chosen(Choice::Single(path), looks.passed_over, candidates));
         }
-        let reason = match look(source, &path).await {
-            Ok(Holds::Whole) => return Ok(chosen(Choice::Single(path), passed_over, candidates)),
-            Ok(holds) => {
-                if matches!(holds, Holds::WithoutVae | Holds::Unet) {
-                    second.get_or_insert_with(|| path.clone());
-                }
-                holds.name().to_owned()
-            }
-            Err(Error::Model(why)) => format!("a file that can't be read ({})", why.trim_end_matches('.')),
-            Err(error) => return Err(error),
-        };
-        passed_over.push(PassedOver { path, reason });
     }
-    if is_in_layout() {
+    let has_part = |folder: &str| files.iter().any(|file| is_part_of_layout(&file.path, folder));
+    if !has_part("unet/")
+        && let Some(unet) = looks.unet.clone()
+    {
+        let is_loose = |folder: &str| {
+            let config = format!("{folder}config.json");
+            has_part(folder) && files.iter().any(|file| file.path == config)
+        };
+        let [has_vae, has_text] = ["vae/", "text_encoder/"].map(is_loose);
+        // Without a config, what is in such a folder is a file like any other.
+        let inside = |file: &&Listed| {
+            let lies = |folder: &str, has: bool| !has && file.path.starts_with(folder) && is_weights(&file.path);
+            lies("vae/", has_vae) || lies("text_encoder/", has_text)
+        };
+        later.extend(files.iter().filter(inside).map(|file| file.path.clone()));
+        let (lacks_vae, lacks_text) = (!has_vae, !looks.has_text && !has_text);
+        looks.more(source, later, lacks_vae, lacks_text).await?;
+        let mut together = vec![unet];
+        together.extend(looks.vae.take().filter(|_| lacks_vae));
+        together.extend(looks.text.take().filter(|_| lacks_text));
+        if together.len() > 1 || has_vae || has_text {
+            looks.passed_over.retain(|passed| !together.contains(&passed.path));
+            return Ok(Chosen { choice: Choice::Together(together), passed_over: looks.passed_over });
+        }
+    }
+    let Looks { mut passed_over, unet, .. } = looks;
+    if is_in_layout() && (unet.is_none() || has_part("unet/")) {
         return Ok(Chosen { choice: Choice::Diffusers, passed_over });
     }
     // Opening it says what it lacks.
-    if let Some(path) =
-        second.or_else(|| passed_over.first().filter(|_| passed_over.len() == 1).map(|p| p.path.clone()))
-    {
+    let only = || passed_over.first().filter(|_| passed_over.len() == 1).map(|passed| passed.path.clone());
+    if let Some(path) = unet.or_else(only) {
         passed_over.retain(|passed| passed.path != path);
         return Ok(Chosen { choice: Choice::Single(path), passed_over });
     }
@@ -89,10 +110,74 @@ pub async fn choose(source: &dyn Source, files: &[Listed]) -> Result<Chosen> {
     )))
 }
 
+/// What files were found to hold, none of them a whole model.
+#[derive(Default)]
+struct Looks {
+    passed_over: Vec<PassedOver>,
+    /// The first with a UNet, and whether it has a text encoder too.
+    unet: Option<String>,
+    has_text: bool,
+    /// The first that is a VAE alone, and the first that is a text encoder alone.
+    vae: Option<String>,
+    text: Option<String>,
+}
+
+impl Looks {
+    /// Looks at one file more; says what it holds, if it can be read.
+    async fn at(&mut self, source: &dyn Source, path: &str) -> Result<Option<Holds>> {
+        let (holds, reason) = match look(source, path).await {
+            Ok(Holds::Whole) => return Ok(Some(Holds::Whole)),
+            Ok(holds) => (Some(holds), holds.name().to_owned()),
+            Err(Error::Model(why)) => (None, format!("a file that can't be read ({})", why.trim_end_matches('.'))),
+            Err(error) => return Err(error),
+        };
+        let is_first = self.unet.is_none();
+        match holds {
+            Some(Holds::Unet | Holds::WithoutVae) if is_first => {
+                self.unet = Some(path.to_owned());
+                self.has_text = holds == Some(Holds::WithoutVae);
+            }
+            // Its shapes may be the same as those of another family's, whose latents mean something else.
+            Some(Holds::Vae | Holds::Text) if is_of_another_family(path) => {}
+            Some(Holds::Vae) => drop(self.vae.get_or_insert_with(|| path.to_owned())),
+            Some(Holds::Text) => drop(self.text.get_or_insert_with(|| path.to_owned())),
+            _ => {}
+        }
+        self.passed_over.push(PassedOver { path: path.to_owned(), reason });
+        Ok(holds)
+    }
+
+    /// Looks at those of `later` that are called like a part that is still lacking.
+    async fn more(&mut self, source: &dyn Source, later: Vec<String>, lacks_vae: bool, lacks_text: bool) -> Result<()> {
+        let mut looks = 0;
+        for path in later {
+            let lower = path.to_ascii_lowercase();
+            let is_called = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+            let may_be = (lacks_vae && self.vae.is_none() && is_called(&["vae", "kl-f8", "ae."]))
+                || (lacks_text && self.text.is_none() && is_called(&["clip", "text", "encoder"]));
+            if may_be && looks < MORE_LOOKS {
+                looks += 1;
+                self.at(source, &path).await?;
+            } else {
+                self.passed_over.push(PassedOver { path, reason: NOT_LOOKED_AT.into() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file's name says that it is a part of a newer model.
+fn is_of_another_family(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    let mut words = lower.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| ["xl", "sdxl", "sd3", "flux", "pony", "t5", "t5xxl", "bigg"].contains(&word))
+        || lower.contains("clip_g")
+}
+
 /// What was chosen, with the files that were looked at before and those that come after.
 fn chosen(choice: Choice, mut passed_over: Vec<PassedOver>, rest: impl Iterator<Item = Choice>) -> Chosen {
     passed_over.extend(rest.filter_map(|choice| match choice {
-        Choice::Single(path) => Some(PassedOver { path, reason: "not looked at".into() }),
+        Choice::Single(path) => Some(PassedOver { path, reason: NOT_LOOKED_AT.into() }),
         _ => None,
     }));
     Chosen { choice, passed_over }

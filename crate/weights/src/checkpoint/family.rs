@@ -121,6 +121,20 @@ pub fn vae(shapes: &TensorShapes) -> Result<Value> {
     }))
 }
 
+/// The config of a text encoder that is no part of a model's folder, but perhaps of a whole CLIP: as a model has it.
+pub fn text_encoder_alone(mut config: Value) -> Value {
+    let inner = config.get_mut("text_config").filter(|inner| inner.is_object()).map(Value::take);
+    let mut config = inner.unwrap_or(config);
+    let is = |key: &str, value: Value| config.get(key) == Some(&value);
+    if is("hidden_act", json!("gelu")) && is("hidden_size", json!(1024)) && is("num_hidden_layers", json!(24)) {
+        config["num_hidden_layers"] = json!(OPENCLIP_LAYERS);
+    }
+    config
+}
+
+/// 2.x was trained on the output of the last layer but one of `OpenCLIP`'s 24.
+const OPENCLIP_LAYERS: usize = 23;
+
 /// The text encoder's config.
 ///
 /// # Errors
@@ -144,8 +158,7 @@ pub fn text_encoder(shapes: &TensorShapes) -> Result<Value> {
         "hidden_size": width,
         "intermediate_size": dimension(shapes, &format!("{}.mlp.fc1.weight", layer(0)), 0)?,
         "num_attention_heads": heads,
-        // 2.x was trained on the output of the last layer but one of OpenCLIP's 24.
-        "num_hidden_layers": if linear && layers == 24 { 23 } else { layers },
+        "num_hidden_layers": if linear && layers == OPENCLIP_LAYERS + 1 { OPENCLIP_LAYERS } else { layers },
         "vocab_size": dimension(shapes, table, 0)?,
         "max_position_embeddings":
             dimension(shapes, "text_encoder.text_model.embeddings.position_embedding.weight", 0)?,

@@ -5,6 +5,7 @@ pub mod choice;
 pub mod contents;
 pub mod family;
 mod folder;
+mod layout;
 mod located;
 pub mod names;
 mod opened;

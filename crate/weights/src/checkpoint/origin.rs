@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::names::Part;
 use super::opened::Checkpoint;
 use super::parts::Parts;
 use super::single::files;
@@ -114,18 +113,13 @@ impl Origin {
     /// the files say about the UNet's output, where the model is not kept.
     #[must_use]
     pub fn with_vae(self, other: Self, prediction: Option<Prediction>) -> Self {
-        self.with(other, ModelKey::with_vae, prediction, |own, other, prediction| match own.has(Part::Vae) {
-            true => own.whole(prediction)?.with_vae(&other),
-            false => Checkpoint::with_rest(own, &other, prediction),
-        })
+        self.with(other, ModelKey::with_vae, prediction, |own, other| own.with_vae(&other))
     }
 
-    /// The UNet of these files, with what they lack from the model `rest`; as [`Origin::with_vae`].
+    /// The UNet of these files, with what they lack from `rest`, a model or parts of one; as [`Origin::with_vae`].
     #[must_use]
     pub fn with_rest(self, rest: Self, prediction: Option<Prediction>) -> Self {
-        self.with(rest, ModelKey::with_rest, prediction, |own, rest, prediction| {
-            Checkpoint::with_rest(own, &rest, prediction)
-        })
+        self.with(rest, ModelKey::with_rest, prediction, |own, rest| own.filled(&rest))
     }
 
     /// Both together. They are kept under both names, if both can be kept.
@@ -134,7 +128,7 @@ impl Origin {
         other: Self,
         name: fn(ModelKey, &ModelKey) -> ModelKey,
         prediction: Option<Prediction>,
-        join: fn(Parts, Parts, Option<Prediction>) -> Result<Checkpoint>,
+        join: fn(Parts, Parts) -> Result<Parts>,
     ) -> Self {
         let keep = match (self.keep, other.keep) {
             (Some((cache, key)), Some((_, beside))) => Some((cache, name(key, &beside))),
@@ -147,11 +141,15 @@ impl Origin {
         Self {
             open: Box::new(move || {
                 let (own, other) = (own(), other());
-                Box::pin(async move { join(own.await?, other.await?, prediction) })
+                Box::pin(async move {
+                    let checkpoint = join(own.await?, other.await?)?.whole(prediction)?;
+                    checkpoint.parsed()?;
+                    Ok(checkpoint)
+                })
             }),
             parts: Box::new(move || {
                 let (own, other) = (own_again(), other_again());
-                Box::pin(async move { Ok(Parts::from(join(own.await?, other.await?, prediction)?)) })
+                Box::pin(async move { join(own.await?, other.await?) })
             }),
             keep,
         }
@@ -278,6 +276,7 @@ mod tests {
     fn what_is_kept_of_two_models_has_both_names_and_no_persons_word() {
         use serde_json::json;
 
+        use super::super::names::Part;
         use super::super::testing::{Holes, configs, renamed, tensors};
         use pollster::block_on;
 

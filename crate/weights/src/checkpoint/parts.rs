@@ -146,13 +146,22 @@ impl From<Checkpoint> for Parts {
     }
 }
 
-impl Checkpoint {
-    /// This model with the VAE of `other`: a VAE alone, or a whole model (`Parts::from`).
+impl Parts {
+    /// These with the VAE of `other` in the place of their own, or filled from `other` if they have none.
     ///
     /// # Errors
     /// `other` has no VAE, or one that does not fit: of other latents, or of latents of another scale, as that of SDXL.
-    pub fn with_vae(self, other: &Parts) -> Result<Self> {
+    pub fn with_vae(mut self, other: &Self) -> Result<Self> {
         need(other, Part::Vae)?;
+        if !self.has(Part::Vae) {
+            return self.filled(other);
+        }
+        self.check_vae(other)?;
+        self.take(Part::Vae, other);
+        Ok(self)
+    }
+
+    fn check_vae(&self, other: &Self) -> Result<()> {
         let vae = |name: &str, configs: Option<&Value>| Configs::vae(name, configs.unwrap_or(&Value::Null));
         let own = vae(&self.name, self.configs.get("vae"))?;
         let new = vae(&other.name, other.configs.get("vae"))?;
@@ -173,9 +182,43 @@ impl Checkpoint {
                 new.scaling_factor, own.scaling_factor
             ));
         }
-        let mut parts = Parts::from(self);
-        parts.take(Part::Vae, other);
-        parts.whole(None)
+        Ok(())
+    }
+
+    /// These with what they lack from `rest`, as far as it has that. Where nothing here says what the UNet predicts, the
+    /// scheduler's config of `rest` does.
+    ///
+    /// # Errors
+    /// There is no UNet here.
+    pub fn filled(mut self, rest: &Self) -> Result<Self> {
+        need(&self, Part::Unet)?;
+        for part in [Part::Vae, Part::Text] {
+            if !self.has(part) && rest.has(part) {
+                self.take(part, rest);
+            }
+        }
+        if matches!(self.predicted, Predicted::Guessed(_))
+            && let (Predicted::Config(by), Some(scheduler)) = (&rest.predicted, rest.configs.get("scheduler"))
+        {
+            let by = if by == BY_SCHEDULER {
+                format!("the scheduler's config of {} says so", rest.name)
+            } else {
+                by.clone()
+            };
+            self.configs.insert("scheduler".into(), scheduler.clone());
+            self.predicted = Predicted::Config(by);
+        }
+        Ok(self)
+    }
+}
+
+impl Checkpoint {
+    /// This model with the VAE of `other`: a VAE alone, or a whole model (`Parts::from`).
+    ///
+    /// # Errors
+    /// As [`Parts::with_vae`].
+    pub fn with_vae(self, other: &Parts) -> Result<Self> {
+        Parts::from(self).with_vae(other)?.whole(None)
     }
 
     /// What `own` has, such as a UNet alone, with what it lacks from `rest`, which has a VAE, a text encoder or both.
@@ -184,36 +227,15 @@ impl Checkpoint {
     ///
     /// # Errors
     /// A part is in neither, or they do not fit together.
-    pub fn with_rest(mut own: Parts, rest: &Parts, prediction: Option<Prediction>) -> Result<Self> {
-        need(&own, Part::Unet)?;
-        for part in [Part::Vae, Part::Text] {
-            if !own.has(part) && rest.has(part) {
-                own.take(part, rest);
-            }
-        }
-        if matches!(own.predicted, Predicted::Guessed(_))
-            && let (Predicted::Config(by), Some(scheduler)) = (&rest.predicted, rest.configs.get("scheduler"))
-        {
-            let by = if by == BY_SCHEDULER {
-                format!("the scheduler's config of {} says so", rest.name)
-            } else {
-                by.clone()
-            };
-            own.configs.insert("scheduler".into(), scheduler.clone());
-            own.predicted = Predicted::Config(by);
-        }
-        let checkpoint = own.whole(prediction)?;
+    pub fn with_rest(own: Parts, rest: &Parts, prediction: Option<Prediction>) -> Result<Self> {
+        let checkpoint = own.filled(rest)?.whole(prediction)?;
         checkpoint.parsed()?;
         Ok(checkpoint)
     }
 }
 
 fn need(parts: &Parts, part: Part) -> Result<()> {
-    let what = match part {
-        Part::Unet => "UNet",
-        Part::Vae => "VAE",
-        Part::Text => "text encoder",
-    };
+    let what = part.name();
     let missing = || Error::Model(format!("{} has no {what}; use a file or folder with one.", parts.name));
     parts.has(part).then_some(()).ok_or_else(missing)
 }

@@ -15,7 +15,7 @@ use super::parts::{Parts, Predicted};
 use super::prediction;
 use crate::config::{Configs, Prediction, SpecialTokens};
 use crate::error::{Error, Result};
-use crate::format::Header;
+use crate::format::{Container, Header};
 use crate::source::file::{File, Source};
 
 impl Checkpoint {
@@ -77,10 +77,10 @@ impl Parts {
             configs.insert("tokens".into(), json!(SpecialTokens::of_config(&Configs::text(&name, &text)?)?));
             configs.insert("text_encoder".into(), text);
         }
-        let is_gguf = name.to_lowercase().ends_with(".gguf");
+        let container = headers.first().map(|header| header.container).unwrap_or_default();
         let mut parts = Self {
             name,
-            layout: if is_gguf { "single GGUF file" } else { "single safetensors file" },
+            layout: layout(container, files.len()),
             files,
             tensors,
             configs,
@@ -175,6 +175,18 @@ impl Parts {
             let layer = name.strip_prefix(prefix).and_then(|rest| rest.split('.').next()?.parse::<u64>().ok());
             layer.is_none_or(|layer| layer < layers)
         });
+    }
+}
+
+/// What a file is, or several that belong together, for people.
+const fn layout(container: Container, files: usize) -> &'static str {
+    match (container, files) {
+        (Container::Safetensors, 0 | 1) => "single safetensors file",
+        (Container::Safetensors, _) => "safetensors files",
+        (Container::Gguf, 0 | 1) => "single GGUF file",
+        (Container::Gguf, _) => "GGUF file in parts",
+        (Container::PyTorch, 0 | 1) => "single PyTorch checkpoint",
+        (Container::PyTorch, _) => "PyTorch checkpoints",
     }
 }
 

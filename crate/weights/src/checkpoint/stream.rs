@@ -220,7 +220,7 @@ impl Sink for Conversion<'_> {
             }
             converter.push(&bytes).map_err(|what| {
                 let file = self.checkpoint.files[item.located.file].name();
-                Error::Model(format!("Tensor {} of {file} {what}; download it again.", item.name))
+                Error::Model(format!("Tensor {} of {file} {what}.", item.name))
             })?;
             self.progress.done += bytes.len() as u64;
             drop(bytes);

@@ -5,11 +5,14 @@ use std::rc::Rc;
 use pollster::block_on;
 use serde_json::{Value, json};
 
-use super::testing::{Holes, Shelf, configs, renamed, tensors};
+use super::testing::{Holes, Shelf, archive, configs, renamed, tensors};
 use super::{Checkpoint, Part, Parts};
 use crate::config::Prediction;
 use crate::error::{Error, Result};
 use crate::source::file::File;
+
+mod folders;
+mod hub;
 
 type Tensors = Vec<(String, Vec<usize>)>;
 

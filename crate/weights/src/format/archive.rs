@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::pickle::{self, MAX_PICKLE, Pickle, PickledTensor};
 use super::zip::{self, LOCAL, TAIL, ZipEntry};
-use super::{Dtype, Header, TensorEntry, damaged, entry, scale, shown, unread_entry};
+use super::{Container, Dtype, Header, TensorEntry, damaged, entry, scale, shown, unread_entry};
 use crate::error::{Error, Result};
 use crate::source::file::{File, Pending, Sink};
 
@@ -128,7 +128,7 @@ impl<'a> Archive<'a> {
         }
         let mut tensors: Vec<TensorEntry> = found.into_values().collect();
         tensors.sort_by_key(|tensor| (tensor.span.start, tensor.span.end));
-        Ok(Header { tensors: scale::paired(tensors), metadata: BTreeMap::new() })
+        Ok(Header { container: Container::PyTorch, tensors: scale::paired(tensors), metadata: BTreeMap::new() })
     }
 
     /// Reads the local headers of entries whose place the index does not tell, and of two others; all if these differ.

@@ -111,6 +111,26 @@ pub fn kept_as(weights: WeightType, name: &str, from: Dtype, shape: &[usize]) ->
     }
 }
 
+/// What is wrong with a tensor, and what to do, as the end of a sentence about it.
+const NO_NUMBERS: &str = "has values that are no numbers (NaN or infinity): the file is damaged, or was merged or trained \
+                          wrongly; download it again, or use another version of the model";
+const TOO_LARGE: &str =
+    "has values too large for the type that weights are to be kept as; keep them as 32-bit floats (f32)";
+const NO_WEIGHTS: &str = "is of a type that weights do not come in; use another version of the model";
+const FEW_SCALES: &str = "has fewer scales than rows; use another version of the model";
+
+/// What values must stay below in magnitude, or they or the scale of their group would become infinite.
+const fn limit(to: Dtype) -> f32 {
+    // The first number that rounds to infinity.
+    const F16: f32 = 65520.0;
+    match to {
+        Dtype::F16 => F16,
+        Dtype::Q8_0 => F16 * 127.0,
+        Dtype::Q4_0 => F16 * 8.0,
+        _ => f32::INFINITY,
+    }
+}
+
 /// Turns a tensor's bytes, as they arrive, from the file's type into the one that it is kept as.
 #[derive(Debug)]
 pub struct Converter {
@@ -146,14 +166,17 @@ impl Converter {
     /// Says what is wrong with bytes that are no weights.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
         if self.from == self.to && self.scales.is_empty() {
+            if !blocks::are_finite(self.from, bytes).ok_or(NO_WEIGHTS)? {
+                return Err(NO_NUMBERS);
+            }
             self.out.extend_from_slice(bytes);
             return Ok(());
         }
         self.values.clear();
-        blocks::dequantise(self.from, bytes, &mut self.values).ok_or("is of a type that weights do not come in")?;
+        blocks::dequantise(self.from, bytes, &mut self.values).ok_or(NO_WEIGHTS)?;
         if !self.scales.is_empty() {
             for (i, value) in self.values.iter_mut().enumerate() {
-                *value *= self.scales.get((self.count + i) / self.each).ok_or("has fewer scales than rows")?;
+                *value *= self.scales.get((self.count + i) / self.each).ok_or(FEW_SCALES)?;
             }
             self.count += self.values.len();
         }
@@ -171,8 +194,10 @@ impl Converter {
     }
 
     fn encode(&mut self) -> Result<(), &'static str> {
-        if !self.values.iter().all(|x| x.is_finite()) {
-            return Err("has values that are no numbers");
+        // Without an early end, so that the loop becomes vector instructions. What is no number is below nothing.
+        let limit = limit(self.to);
+        if !self.values.iter().fold(true, |sound, x| sound & (x.abs() < limit)) {
+            return Err(if self.values.iter().all(|x| x.is_finite()) { TOO_LARGE } else { NO_NUMBERS });
         }
         match self.to {
             Dtype::F16 => {

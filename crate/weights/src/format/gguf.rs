@@ -6,7 +6,8 @@ use std::str;
 use serde_json::{Number, Value};
 
 use super::{
-    Dtype, Header, MAX_HEADER, Parsed, TensorEntry, damaged, entry, laid_out, needs, shown, unread_entry, within,
+    Container, Dtype, Header, MAX_HEADER, Parsed, TensorEntry, damaged, entry, laid_out, needs, shown, unread_entry,
+    within,
 };
 use crate::error::{Error, Result};
 
@@ -136,7 +137,8 @@ impl<'a> GgufCursor<'a> {
             };
             *span = from..to;
         }
-        Ok(Header { tensors: laid_out(self.file, entries, file_bytes)?, metadata })
+        let tensors = laid_out(self.file, entries, file_bytes)?;
+        Ok(Header { container: Container::Gguf, tensors, metadata })
     }
 
     /// A tensor's place, counted from where tensors begin.

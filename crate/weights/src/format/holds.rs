@@ -2,6 +2,18 @@
 
 use super::Header;
 
+/// Beginnings of the names of text encoders' tensors, where no prefix tells them.
+const TEXTS: [&str; 8] = [
+    "text_model.",
+    "embeddings.token_embedding.",
+    "encoder.layers.",
+    "transformer.text_model.",
+    "transformer.resblocks.",
+    "model.transformer.resblocks.",
+    "clip_l.",
+    "clip_h.",
+];
+
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
@@ -11,6 +23,10 @@ pub enum Holds {
     WithoutVae,
     /// A UNet alone.
     Unet,
+    /// A VAE alone.
+    Vae,
+    /// A text encoder alone.
+    Text,
     /// Something else, by its name.
     Other(&'static str),
 }
@@ -22,6 +38,8 @@ impl Holds {
             Self::Whole => "a whole model",
             Self::WithoutVae => "a model without its VAE",
             Self::Unet => "a UNet alone",
+            Self::Vae => "a VAE alone",
+            Self::Text => "a text encoder alone",
             Self::Other(name) => name,
         }
     }
@@ -68,11 +86,9 @@ impl Holds {
             (true, true, true) => Self::Whole,
             (true, false, true) => Self::WithoutVae,
             (true, ..) => Self::Unet,
-            (false, true, _) => Self::Other("a VAE alone"),
-            _ if starts(&["encoder.down", "decoder.up", "decoder.conv_in.", "encoder.conv_in."]) => {
-                Self::Other("a VAE alone")
-            }
-            _ if text || starts(&["text_model.", "transformer.resblocks."]) => Self::Other("a text encoder alone"),
+            (false, true, _) => Self::Vae,
+            _ if starts(&["encoder.down", "decoder.up", "decoder.conv_in.", "encoder.conv_in."]) => Self::Vae,
+            _ if text || starts(&TEXTS) => Self::Text,
             _ if Self::is_embedding(header) => Self::Other("an embedding"),
             _ => Self::Other("no model that is known here"),
         }

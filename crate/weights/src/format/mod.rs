@@ -39,9 +39,23 @@ pub struct TensorEntry {
     pub scale: Option<Scale>,
 }
 
+/// What kind of file tensors are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Container {
+    /// Safetensors.
+    #[default]
+    Safetensors,
+    /// GGUF.
+    Gguf,
+    /// An archive of `PyTorch` (`.ckpt`, `.pt`, `.pth`, `.bin`).
+    PyTorch,
+}
+
 /// What a file's header says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Header {
+    /// What kind of file it is of.
+    pub container: Container,
     /// Its tensors, by position in the file; no two overlap and all lie inside the file.
     pub tensors: Vec<TensorEntry>,
     /// Its metadata: strings, numbers, booleans and short arrays of them; long arrays are left out.

@@ -10,8 +10,8 @@ use serde::{Deserialize, de};
 use serde_json::Value;
 
 use super::{
-    Dtype, Header, MAX_HEADER, Parsed, TensorEntry, damaged, entry, laid_out, needs, scale, shown, too_long, truncated,
-    unread_entry, within,
+    Container, Dtype, Header, MAX_HEADER, Parsed, TensorEntry, damaged, entry, laid_out, needs, scale, shown, too_long,
+    truncated, unread_entry, within,
 };
 use crate::error::{Error, Result};
 
@@ -57,7 +57,7 @@ pub fn parse(file: &str, prefix: &[u8], file_bytes: u64) -> Result<Parsed> {
     }
     let tensors = scale::paired(tensors);
     let metadata = index.metadata.into_iter().map(|(key, text)| (key, Value::String(text))).collect();
-    Ok(Parsed::Header(Header { tensors, metadata }))
+    Ok(Parsed::Header(Header { container: Container::Safetensors, tensors, metadata }))
 }
 
 /// The JSON header.

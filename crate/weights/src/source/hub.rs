@@ -15,7 +15,7 @@ use super::http::remote::{Remote, page};
 use crate::error::{Error, Result};
 
 pub use super::token::{ENDPOINT, Token};
-pub use choice::{Choice, candidates};
+pub use choice::{Choice, candidates, is_part_of_layout};
 pub use retired::successor;
 
 /// Pages of a listing that are read at most; one has about a thousand files.
@@ -146,7 +146,7 @@ impl HubRepo {
         let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let at = if revision == "main" { String::new() } else { format!("@{revision}") };
         Self {
-            web: web.clone().with_hub(endpoint),
+            web: web.clone().with_hub(endpoint).with_repo(repo),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             repo: repo.to_owned(),
             revision: revision.to_owned(),

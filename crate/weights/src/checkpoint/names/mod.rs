@@ -24,6 +24,18 @@ pub enum Part {
 }
 
 impl Part {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Unet, Self::Vae, Self::Text];
+
+    /// Its name, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unet => "UNet",
+            Self::Vae => "VAE",
+            Self::Text => "text encoder",
+        }
+    }
+
     /// What full names begin with, and its key in a model's configs.
     pub const fn key(self) -> &'static str {
         match self {

@@ -12,8 +12,14 @@ const OPENCLIP_LAYER: [(&str, &str); 5] = [
 ];
 
 /// Beginnings of names that only a text encoder has.
-const OWN: [&str; 8] = [
+const OWN: [&str; 14] = [
     "text_model.",
+    "transformer.text_model.",
+    "model.transformer.resblocks.",
+    "model.token_embedding.",
+    "model.positional_embedding",
+    "model.ln_final.",
+    "model.text_model.",
     "embeddings.",
     "encoder.layers.",
     "final_layer_norm.",

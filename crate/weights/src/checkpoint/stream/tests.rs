@@ -113,6 +113,32 @@ fn what_cannot_be_read_is_named_when_it_is_wanted() {
     }
     let integers = checkpoint(&[EIGHTS, ("w.scale_weight", "I32", &[1], &[1; 4])]);
     assert!(values(&integers, None, WeightType::Exact).is_err());
-    let nan = checkpoint(&[("w.weight", "F8_E4M3", &[1, 1], &[0x7f])]);
-    assert!(values(&nan, None, WeightType::Exact).is_err());
+}
+
+#[test]
+fn weights_that_are_no_numbers_get_a_sentence_in_every_way_of_keeping() {
+    let nan: [(&str, &[u8]); 6] = [
+        ("F64", &[0, 0, 0, 0, 0, 0, 0xf8, 0x7f]),
+        ("F32", &[0, 0, 0xc0, 0x7f]),
+        ("F16", &[0, 0x7e]),
+        ("BF16", &[0xc0, 0x7f]),
+        ("F8_E4M3", &[0x7f]),
+        ("F8_E5M2", &[0x7e]),
+    ];
+    for (dtype, bytes) in nan {
+        for weights in WeightType::ALL {
+            // In a matrix, and in a vector, which is always kept as f32.
+            let mut file = vec![0; 40 * 64 * bytes.len()];
+            file[1234 * bytes.len()..][..bytes.len()].copy_from_slice(bytes);
+            for shape in [&[40, 64][..], &[2560]] {
+                let broken = checkpoint(&[("w.weight", dtype, shape, &file)]);
+                let error = values(&broken, None, weights).expect_err("no numbers").to_string();
+                assert!(
+                    error.starts_with("Tensor w.weight of a file has values that are no numbers (NaN or infinity):")
+                        && error.ends_with('.'),
+                    "{dtype} {weights:?}: {error}"
+                );
+            }
+        }
+    }
 }

@@ -100,3 +100,90 @@ fn scales_belong_to_their_weights() {
     assert_eq!(scale(2).rows(1..2, 2).span, scale(2).span.start + 4..scale(2).span.end);
     assert_eq!(scale(0).rows(1..2, 2), *scale(0));
 }
+
+/// All types that weights come in.
+const READ: [Dtype; 16] = [
+    Dtype::F64,
+    Dtype::F32,
+    Dtype::F16,
+    Dtype::BF16,
+    Dtype::F8_E4M3,
+    Dtype::F8_E5M2,
+    Dtype::Q8_0,
+    Dtype::Q4_0,
+    Dtype::Q4_1,
+    Dtype::Q5_0,
+    Dtype::Q5_1,
+    Dtype::Q2_K,
+    Dtype::Q3_K,
+    Dtype::Q4_K,
+    Dtype::Q5_K,
+    Dtype::Q6_K,
+];
+
+/// What becomes of `values` zeros of this type, of which the block at `bad` has these bytes at its beginning.
+fn converted(from: Dtype, weights: compact::WeightType, bad: usize, bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let values = 1024;
+    let to = compact::kept_as(weights, "w", from, &[values / 64, 64]);
+    let mut file = vec![0; values / from.block() * from.block_bytes()];
+    file[bad * from.block_bytes()..][..bytes.len()].copy_from_slice(bytes);
+    let mut converter = compact::Converter::new(from, to, values);
+    converter.push(&file)?;
+    Ok(converter.finish())
+}
+
+#[test]
+fn what_is_no_number_is_kept_in_no_way() {
+    let floats: [(Dtype, &[&[u8]]); 8] = [
+        (Dtype::F64, &[&f64::NAN.to_le_bytes(), &f64::INFINITY.to_le_bytes(), &1e300f64.to_le_bytes()]),
+        (Dtype::F32, &[&f32::NAN.to_le_bytes(), &f32::INFINITY.to_le_bytes(), &f32::NEG_INFINITY.to_le_bytes()]),
+        (Dtype::F16, &[&[0x01, 0x7c], &[0x00, 0x7c], &[0x00, 0xfc]]),
+        (Dtype::BF16, &[&[0xc0, 0x7f], &[0x80, 0x7f], &[0x80, 0xff]]),
+        (Dtype::F8_E4M3, &[&[0x7f], &[0xff]]),
+        (Dtype::F8_E5M2, &[&[0x7d], &[0x7c], &[0xfc]]),
+        (Dtype::Q8_0, &[&[0x01, 0x7c, 1], &[0x00, 0x7c, 1], &[0x00, 0xfc, 1]]),
+        (Dtype::Q4_0, &[&[0x01, 0x7c, 1], &[0x00, 0x7c, 1], &[0x00, 0xfc, 1]]),
+    ];
+    for weights in compact::WeightType::ALL {
+        for dtype in READ {
+            assert!(converted(dtype, weights, 0, &[]).is_ok(), "{dtype:?} {weights:?}");
+            // Bits of nothing but ones are no number in any type, nor are they a scale.
+            let ones = vec![0xff; dtype.block_bytes()];
+            let own = floats.iter().find(|(own, _)| *own == dtype).map_or(&[][..], |(_, bytes)| bytes);
+            for bytes in own.iter().copied().chain([&ones[..]]) {
+                for bad in [0, 1024 / dtype.block() / 2, 1024 / dtype.block() - 1] {
+                    let refused = converted(dtype, weights, bad, bytes).expect_err("no number");
+                    assert!(refused.contains("no numbers"), "{dtype:?} {weights:?} {bytes:?}: {refused}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_has_no_room_in_its_type_is_told_so() {
+    use compact::WeightType::{Exact, F16, F32, Q4, Q8};
+    for (value, fits) in [
+        (65504.0f32, &[Exact, F32, F16, Q8, Q4][..]),
+        (65519.996, &[Exact, F32, F16, Q8, Q4]),
+        (65520.0, &[Exact, F32, Q8, Q4]),
+        (-524_100.0, &[Exact, F32, Q8, Q4]),
+        (524_160.0, &[Exact, F32, Q8]),
+        (8_321_039.0, &[Exact, F32, Q8]),
+        (8_321_040.0, &[Exact, F32]),
+        (f32::MAX, &[Exact, F32]),
+    ] {
+        for weights in compact::WeightType::ALL {
+            let kept = converted(Dtype::F32, weights, 7, &value.to_le_bytes());
+            assert_eq!(kept.is_ok(), fits.contains(&weights), "{value} {weights:?}");
+            let Err(refused) = kept else {
+                let (to, mut values) = (compact::kept_as(weights, "w", Dtype::F32, &[2, 32]), Vec::new());
+                super::super::blocks::dequantise(to, &kept.unwrap_or_default(), &mut values)
+                    .expect("kept types are read");
+                assert!(values.iter().all(|value| value.is_finite()), "{value} {weights:?}");
+                continue;
+            };
+            assert!(refused.contains("too large") && refused.contains("f32"), "{refused}");
+        }
+    }
+}

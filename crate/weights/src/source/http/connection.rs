@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::answer::{Head, Version};
+use super::refusal::{self, HubRefusal};
 use super::{Body, Broken, HttpRequest, Web, address};
 use crate::error::{Error, Result};
 
@@ -56,12 +57,14 @@ pub(super) struct Again {
     tries: u32,
     /// Whether a connection broke, of which a person is told.
     broke: bool,
+    /// What to say in the end, where that is another thing than that it was tried in vain.
+    refusal: Option<Error>,
 }
 
 impl Again {
     /// An answer that makes no sense.
     pub(super) fn odd(reason: impl Into<String>) -> Trouble {
-        Trouble::Again(Self { reason: reason.into(), wait: None, tries: TRIES, broke: false })
+        Trouble::Again(Self { reason: reason.into(), wait: None, tries: TRIES, broke: false, refusal: None })
     }
 
     /// A connection that ended early, or never came about.
@@ -73,7 +76,7 @@ impl Again {
                  of this computer."
             )));
         }
-        Trouble::Again(Self { reason, wait: None, tries: TRIES, broke: true })
+        Trouble::Again(Self { reason, wait: None, tries: TRIES, broke: true, refusal: None })
     }
 }
 
@@ -122,6 +125,7 @@ impl RemoteConnection {
                 wait: head.wait,
                 tries: TRIES_FORBIDDEN,
                 broke: false,
+                refusal: self.web.is_hub(&self.url).then(|| self.refused(head)),
             })),
             401 | 403 => Err(Trouble::Fail(self.refused(head))),
             404 | 410 => Err(Trouble::Fail(Error::Model(format!(
@@ -135,6 +139,7 @@ impl RemoteConnection {
                 wait: head.wait,
                 tries: TRIES,
                 broke: false,
+                refusal: None,
             })),
             status => Err(Trouble::Fail(Error::File(format!(
                 "{} cannot be loaded: {} answers {status}. Check the address.",
@@ -144,48 +149,22 @@ impl RemoteConnection {
         }
     }
 
-    /// The server says who may not have it.
+    /// The server says who may not have it. Of the Hub, that is all of a repository.
     fn refused(&self, head: &Head) -> Error {
-        let (name, host, status) = (&self.name, self.host(), head.status);
         if !self.web.is_hub(&self.url) {
-            return Error::Model(format!(
-                "{name} cannot be had without signing in ({host} answers {status}): sign in there in a browser, download \
-                 the file and open it from your disk, or use an address that needs no login."
-            ));
+            return Error::Model(refusal::elsewhere(&self.name, self.host(), head.status));
         }
-        let gated = head.code.as_deref() == Some("GatedRepo");
-        Error::Model(if cfg!(target_arch = "wasm32") && gated {
-            format!(
-                "{name} is only for those who are signed in and accepted the model's licence, so it cannot be loaded in this \
-                 page; use another model, or accept the licence on the model's page, download the files and open them \
-                 from your disk."
-            )
-        } else if cfg!(target_arch = "wasm32") {
-            format!(
-                "{name} cannot be had without signing in ({host} answers {status}), which this page does not do: the \
-                 repository does not exist or is private. Check its name or use another one."
-            )
-        } else if gated && self.web.token.is_some() {
-            format!(
-                "{name} is only for those who accepted the model's licence, and the account of your token did not; accept \
-                 it on the model's page on {host}, and load it again."
-            )
-        } else if gated {
-            format!(
-                "{name} is only for those who are signed in and accepted the model's licence; accept it on the model's page \
-                 on {host}, set HF_TOKEN to a token of your account, and load it again."
-            )
-        } else if self.web.token.is_some() {
-            format!(
-                "{name} cannot be had with your token ({host} answers {status}): the repository does not exist, or the \
-                 token may not read it or has expired. Check both."
-            )
-        } else {
-            format!(
-                "{name} cannot be had without signing in ({host} answers {status}): the repository does not exist, is \
-                 private, or asks to accept its licence. Check its name, or set HF_TOKEN to a token that may read it."
-            )
-        })
+        let subject = self.web.repo.as_deref().unwrap_or(&self.name);
+        let page = self.web.repo.as_ref().map(|repo| format!("{}/{repo}", self.web.hub.trim_end_matches('/')));
+        let refusal = HubRefusal {
+            subject,
+            page: page.as_deref().unwrap_or(self.host()),
+            is_gated: head.code.as_deref() == Some("GatedRepo"),
+            status: head.status,
+            has_token: self.web.token_for(&self.url).is_some(),
+            in_browser: cfg!(target_arch = "wasm32"),
+        };
+        Error::Model(refusal.sentence())
     }
 
     /// The file is another one by now.
@@ -222,6 +201,9 @@ impl Patience {
         };
         self.tries += 1;
         if self.tries >= again.tries {
+            if let Some(refusal) = again.refusal {
+                return Err(refusal);
+            }
             return Err(Error::File(format!(
                 "{} could not be loaded in {} tries: {}. Check the network and try again.",
                 connection.name, self.tries, again.reason

@@ -15,6 +15,7 @@ pub mod folder;
 #[cfg(all(feature = "native-http", not(target_arch = "wasm32")))]
 pub mod native;
 mod range_reader;
+mod refusal;
 pub mod remote;
 mod stream;
 #[cfg(test)]
@@ -96,6 +97,8 @@ pub struct Web {
     hub: Rc<str>,
     /// Whose it is that asks the Hub, and nobody else.
     token: Option<Token>,
+    /// The repository of the Hub that is asked for.
+    repo: Option<Rc<str>>,
 }
 
 impl Web {
@@ -109,6 +112,7 @@ impl Web {
             told: Rc::new(Cell::new(f64::NEG_INFINITY)),
             hub: ENDPOINT.into(),
             token: None,
+            repo: None,
         }
     }
 
@@ -116,6 +120,13 @@ impl Web {
     #[must_use]
     pub fn with_hub(mut self, endpoint: &str) -> Self {
         self.hub = endpoint.into();
+        self
+    }
+
+    /// The same for files of a repository of the Hub.
+    #[must_use]
+    pub fn with_repo(mut self, repo: &str) -> Self {
+        self.repo = Some(repo.into());
         self
     }
 

@@ -12,6 +12,8 @@ pub enum Choice {
     Pack(Vec<String>),
     /// One file that holds a whole model.
     Single(String),
+    /// A file with a UNet, and others with what it lacks; what these lack too is in folders in diffusers' layout.
+    Together(Vec<String>),
     /// The folder as it is, in diffusers' layout.
     Diffusers,
 }
@@ -94,11 +96,14 @@ pub fn candidates(files: &[Listed]) -> Result<Vec<Choice>> {
     add(&[".gguf"]);
     let has_folder = |name: &str| files.iter().any(|file| file.path.starts_with(name));
     let is_newer = has_folder("text_encoder_2/") || has_folder("transformer/");
-    let has_weights = |folder: &str| {
-        let is_index = |path: &str| has_ending(path, ".safetensors") || has_ending(path, ".safetensors.index.json");
-        files.iter().any(|file| file.path.starts_with(folder) && is_index(&file.path))
-    };
-    let is_diffusers = has_weights("unet/") && has_weights("vae/") && !is_newer;
+    let has_part = |folder: &str| files.iter().any(|file| is_part_of_layout(&file.path, folder));
+    let is_diffusers = has_part("unet/") && has_part("vae/") && !is_newer;
+    let is_safe = |file: &Listed| file.path.to_ascii_lowercase().contains(".safetensors");
+    let has_safe = |folder: &str| files.iter().any(|file| file.path.starts_with(folder) && is_safe(file));
+    if is_diffusers && !(has_safe("unet/") && has_safe("vae/")) {
+        // A whole file that is safetensors goes before a folder of pickles.
+        add(&[".safetensors"]);
+    }
     if !is_diffusers {
         add(&[".safetensors"]);
         add(&[".ckpt"]);
@@ -131,6 +136,17 @@ fn rank(file: &Listed) -> Option<(usize, usize, u64, &str)> {
     }
     let is_half = Some(quality) == self::quality("f16");
     Some((usize::from(!is_half), average, file.bytes, &file.path))
+}
+
+/// Whether a file has weights, or lists those that have, of a part of a model in diffusers' layout. `folder` ends with a
+/// slash. Other programs keep weights of theirs in such folders too, which end in `.bin` likewise.
+pub fn is_part_of_layout(path: &str, folder: &str) -> bool {
+    let Some(name) = path.strip_prefix(folder) else { return false };
+    let is = |ending: &str| {
+        has_ending(name, ending) || (has_ending(name, ".json") && name.contains(&format!("{ending}.index.")))
+    };
+    let is_own = name.starts_with("diffusion_pytorch_model") || name.starts_with("pytorch_model");
+    is(".safetensors") || (is(".bin") && is_own)
 }
 
 fn has_ending(path: &str, ending: &str) -> bool {

