@@ -138,17 +138,17 @@ export type Curve = {
   end: number;
 };
 
-/** The two official implementations, which are different algorithms. */
-export type Preset = "diffusers" | "ldm";
+/** The two official implementations, which are different algorithms, and a faster one. */
+export type Preset = "diffusers" | "ldm" | "fast";
 
 /** How several styles become one. */
 export type Blend = "together" | "average";
 
 /** What to run. `None` leaves the choice to the preset. */
 export type Params = {
-  /** Which official implementation to follow. */
+  /** Which version of the method to follow. */
   preset: Preset;
-  /** DDIM steps. */
+  /** Calls of the UNet for a picture in each direction. */
   steps: number | null;
   /** γ: how much of the query is the content's own, 0 (all style) to 1 (paper, equation 5). */
   gamma: number;
@@ -174,6 +174,17 @@ export type Params = {
   keepColours: boolean;
   /** α: multiplies the low frequencies of the content's noise before AdaIN; 1 leaves them. */
   damping: number;
+  /** Share of the high frequencies of the content's noise that give way to the style's, 0 to 1: strokes instead of a colour grade. */
+  redraw: number;
+  /** From where on frequencies are high: deviation of a Gaussian low pass, relative to the highest frequency, 0.05 to 1. */
+  redrawBand: number;
+  /** How far the content's noise is moved to the style's mean and deviation, 0 to 1, where it is at all. */
+  adainStrength: number;
+  /**
+   * How far the prediction goes from the plain one towards the injected one and beyond, 1 to 5; other than 1 it takes one more call of the
+   * UNet a reverse step.
+   */
+  styleScale: number;
   /** Size of all pictures; the size the model was trained at where none is asked for. */
   size: number | "keep" | null;
   /** Whether `size` is the long side of pictures that keep their shape, not the side of a square. */
