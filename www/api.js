@@ -133,7 +133,7 @@ export class StyleID {
 
   /**
    * Repaints `content` in the style of `style`. The other fields are the method's settings (styleid.d.ts, `Options`); what is
-   * left out has its default. The same pictures with other settings take less time, as their inversions are kept. One call
+   * left out has its default, whichever look the page begins with (`LOOKS` has those). The same pictures with other settings take less time, as their inversions are kept. One call
    * at a time.
    * @param {Pictures & Options} request @param {Listeners} [listeners] @returns {Promise<Result>}
    */
