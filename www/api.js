@@ -1,9 +1,9 @@
 // StyleID for programs: the same worker as the page's, behind two calls. Works from any page of this site, and from other
 // sites' pages where this one's server sends `Access-Control-Allow-Origin` (GitHub Pages does).
 //
-//   import { StyleID } from "https://example.github.io/styleid/api.js";
+//   import { LOOKS, StyleID } from "https://example.github.io/styleid/api.js";
 //   const styleid = await StyleID.load({ model: "demo" });
-//   const { blob } = await styleid.stylize({ content: photo, style: painting, gamma: 0.6 });
+//   const { blob } = await styleid.stylize({ content: photo, style: painting, ...LOOKS.painted, gamma: 0.6 });
 //   image.src = URL.createObjectURL(blob);
 //
 // Every failure is an EngineError: `kind` says which, `message` is one sentence for a person.
@@ -20,9 +20,18 @@ import {
   sourcesOf,
 } from "./engine/models.js";
 import { chosenFiles } from "./engine/picked.js";
-import { MOST_STYLES } from "./engine/presets.js";
+import { MOST_STYLES, PRESETS } from "./engine/presets.js";
 
 export { EngineError };
+
+/**
+ * Settings that go together, by the names of the command line's `--look`: tint, gentle, painted and bold, from the nearest to the
+ * photo to the nearest to the painting. Each is the version `fast`, half the work of the default.
+ * @type {Record<string, Partial<Options>>}
+ */
+export const LOOKS = Object.fromEntries(
+  PRESETS.filter(({ options }) => options.preset === "fast").map(({ id, options }) => [id, { ...options }]),
+);
 
 /**
  * @typedef {import("./styleid.js").Crop} Crop
@@ -124,7 +133,7 @@ export class StyleID {
 
   /**
    * Repaints `content` in the style of `style`. The other fields are the method's settings (styleid.d.ts, `Options`); what is
-   * left out has its default. The same pictures with other settings take less time, as their inversions are kept. One call
+   * left out has its default, whichever look the page begins with (`LOOKS` has those). The same pictures with other settings take less time, as their inversions are kept. One call
    * at a time.
    * @param {Pictures & Options} request @param {Listeners} [listeners] @returns {Promise<Result>}
    */

@@ -1,6 +1,6 @@
 // How another page uses StyleID: two elements in, one picture out.
 
-import { EngineError, StyleID } from "./api.js";
+import { EngineError, LOOKS, StyleID } from "./api.js";
 
 /** @template {HTMLElement} [T=HTMLElement] @param {string} id @returns {T} */
 const element = (id) => /** @type {T} */ (document.getElementById(id));
@@ -29,9 +29,9 @@ async function run() {
     // ?model= takes what the page takes. Once loaded, a model serves any number of runs.
     const model = new URLSearchParams(location.search).get("model") ?? "demo";
     styleid ??= await StyleID.load({ model }, listeners);
-    const steps = Number(new URLSearchParams(location.search).get("steps")) || 20;
+    const steps = Number(new URLSearchParams(location.search).get("steps")) || null;
     const { blob, seconds } = await styleid.stylize(
-      { content: image("content"), style: image("style"), gamma: 0.75, steps },
+      { content: image("content"), style: image("style"), ...LOOKS.painted, gamma: 0.75, steps },
       listeners,
     );
     URL.revokeObjectURL(image("result").src);

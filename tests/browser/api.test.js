@@ -172,7 +172,7 @@ test("a VAE and the rest of a UNet are taken from files, addresses and models of
 
 test("the example runs", async () => {
   const { page, server } = await browser.open();
-  await page.goto(`${server.url}example.html?model=micro15&steps=1`);
+  await page.goto(`${server.url}example.html?model=micro15&steps=2`);
   await page.getByRole("button", { name: "Repaint the photo" }).click();
   await page.getByText(/^Done in /).waitFor({ timeout: RUN_TIMEOUT_MS });
   await page.getByRole("img", { name: "The photo in the painting's style" }).waitFor();

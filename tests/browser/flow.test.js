@@ -199,6 +199,41 @@ test("a link brings every setting and the model, and what it cannot bring gets a
   assert.equal(await form(/^Content kept/).inputValue(), "0.5", "the rest is kept");
 });
 
+test("a look runs at half the work and redraws, a style scale is foretold as more, and a link brings both", async () => {
+  await open("?model=micro15", { permissions: ["clipboard-read", "clipboard-write"] });
+  await page.set({ size: "keep", steps: 4 });
+  await page.page.getByRole("radio", { name: "Bold", exact: true }).check();
+  await run();
+  assert.match(await caption().innerText(), / · 12 UNet evaluations · /);
+  const bold = (await page.download()).bytes;
+  await form(/^Redraw:/).fill("0");
+  await estimate()
+    .getByText(/^Re-uses both inversions/)
+    .waitFor();
+  await run();
+  assert.match(await caption().innerText(), / · 4 UNet evaluations, both inversions re-used · /);
+  assert.notDeepEqual((await page.download()).bytes, bold);
+  await form(/^Style scale:/).fill("1.5");
+  await run();
+  assert.match(await caption().innerText(), / · 8 UNet evaluations, both inversions re-used · /);
+  await button("Copy a link to these settings").click();
+  await page.page.getByText("The link is copied.").waitFor();
+  const link = await page.page.evaluate(() => navigator.clipboard.readText());
+  assert.match(link, /version=fast&steps=4&redraw-band=0\.4&style-scale=1\.5&size=keep$/);
+  await page.page.goto("about:blank");
+  await page.page.goto(link);
+  await page.status.getByText("The settings of the link are set").waitFor();
+  assert.equal(await page.page.getByLabel("Version", { exact: true }).inputValue(), "fast");
+  assert.equal(await form(/^Style scale:/).inputValue(), "1.5");
+  assert.equal(await form(/^Redraw:/).inputValue(), "0");
+
+  // A part of the page that is called as a setting is no link.
+  await page.page.goto(`${page.server.url}#redraw`);
+  await page.page.reload();
+  await page.model.locator("option:checked").waitFor({ state: "attached" });
+  assert.equal(await page.status.innerText(), "");
+});
+
 test("the history shows what was made, and brings pictures and settings back", async () => {
   await open();
   await page.set({ size: "keep", steps: 1 });

@@ -82,8 +82,14 @@ test("missing pictures and wrong parameters each give one sentence", async () =>
   await page.waitForPicture(page.painting, "Van Gogh, Cottages at Auvers · 600 × 470");
   await page.set({ steps: 5000 });
   await page.go.click();
-  assert.match(await page.status.innerText(), /^Steps must be a whole number from 1 to 999/);
+  assert.match(await page.status.innerText(), /^Steps must be a whole number from 2 to 999/);
   assert.ok(await page.page.getByLabel(/^Steps/).evaluate((field) => field === document.activeElement));
+  // How few are possible depends on the version.
+  await page.set({ steps: 1 });
+  const isValid = () => page.page.getByLabel(/^Steps/).evaluate((field) => field.checkValidity());
+  assert.equal(await isValid(), false);
+  await page.page.getByLabel("Version", { exact: true }).selectOption("diffusers");
+  assert.equal(await isValid(), true);
   page.assertClean();
   await page.close();
 });
@@ -101,6 +107,8 @@ test("versions bring their layers and steps along, and a reset brings the parame
   await page.page.getByRole("checkbox", { name: "3", exact: true }).check();
   await page.page.getByLabel("Version", { exact: true }).selectOption("diffusers");
   assert.equal(await layers(), "3,6,7,8,9,10,11", "own choices stay");
+  await page.page.getByLabel("Version", { exact: true }).selectOption("fast");
+  assert.equal(await steps.getAttribute("placeholder"), "10");
   await gamma.fill("0.3");
   assert.ok(await page.page.getByText("γ = 0.30").isVisible());
 
@@ -136,6 +144,43 @@ test("the layers are those of the model, by their levels, and a preset means lev
   await page.model.selectOption("sd15-q8");
   assert.equal(await page.tickedLayers(), "9,10,11");
   assert.ok(await page.page.getByRole("radio", { name: "Subtle texture" }).isChecked());
+  await page.close();
+});
+
+test("a model's own look is there from the start, goes when another model comes, and stays once it is changed", async () => {
+  const page = await browser.open();
+  const radio = (name) => page.page.getByRole("radio", { name, exact: true });
+  const version = page.page.getByLabel("Version", { exact: true });
+  const redraw = page.page.getByLabel(/^Redraw:/);
+  const band = page.page.getByLabel(/^Redrawn from:/);
+  await page.page.getByText("More parameters").click();
+  assert.ok(await radio("Painted").isChecked());
+  assert.deepEqual([await version.inputValue(), await redraw.inputValue()], ["fast", "0.5"]);
+  assert.ok(await band.isVisible());
+  await page.page.getByText("The photo as a painting").waitFor();
+
+  await page.model.selectOption("micro15");
+  assert.ok(await radio("Balanced").isChecked());
+  assert.deepEqual([await version.inputValue(), await redraw.inputValue()], ["diffusers", "0"]);
+  assert.ok(await band.isHidden(), "it says nothing where nothing is redrawn");
+  await page.model.selectOption("demo");
+  assert.ok(await radio("Painted").isChecked());
+
+  await radio("Bold").check();
+  assert.deepEqual([await redraw.inputValue(), await band.inputValue()], ["0.4", "0.4"]);
+  await page.model.selectOption("micro15");
+  assert.ok(await radio("Bold").isChecked(), "a look that was chosen stays");
+  await page.model.selectOption("demo");
+  await page.page.getByRole("button", { name: "Reset the parameters" }).click();
+  assert.ok(await radio("Painted").isChecked());
+
+  await page.page.getByLabel(/^Strength of AdaIN:/).fill("0.25");
+  assert.equal(await page.page.locator("input[name=look]:checked").count(), 0);
+  await page.page.getByRole("checkbox", { name: "AdaIN", exact: true }).uncheck();
+  assert.ok(await page.page.getByLabel(/^Strength of AdaIN:/).isHidden());
+  await page.model.selectOption("micro15");
+  assert.equal(await version.inputValue(), "fast", "own settings stay");
+  page.assertClean();
   await page.close();
 });
 

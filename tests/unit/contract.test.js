@@ -6,7 +6,16 @@ import { test } from "node:test";
 import { ERROR_KINDS } from "../../www/engine/engine.js";
 import { identityOf, keyOf } from "../../www/engine/kept-key.js";
 import { HUB_HOSTS, WEIGHT_TYPES, isWeights, parseReference } from "../../www/engine/models.js";
-import { DEFAULTS, MOST_STYLES, STABLE_DIFFUSION, VERSIONS, stepsOf, usualLayers } from "../../www/engine/presets.js";
+import {
+  DEFAULTS,
+  MOST_STYLES,
+  PRESETS,
+  STABLE_DIFFUSION,
+  VERSIONS,
+  lookOf,
+  stepsOf,
+  usualLayers,
+} from "../../www/engine/presets.js";
 import { PHASES } from "../../www/engine/progress.js";
 import { CURVE_NAMES, curvePoints } from "../../www/forms/curve.js";
 import { LEAST } from "../../www/pictures/crop-geometry.js";
@@ -23,6 +32,17 @@ test("the page knows the steps and layers of every version", () => {
     return [preset, version];
   });
   assert.deepEqual(Object.fromEntries(known), contract.presets);
+});
+
+test("the page's looks are the crate's, in the page and for programs", async () => {
+  const named = Object.keys(contract.looks);
+  const shown = PRESETS.filter(({ id }) => named.includes(id));
+  assert.deepEqual(shown.map(({ id }) => id).sort(), named.sort(), "each has its preset");
+  const settings = shown.map((preset) => [preset.id, { ...DEFAULTS, ...lookOf(preset) }]);
+  assert.deepEqual(Object.fromEntries(settings), contract.looks);
+  const { LOOKS } = await import("../../www/api.js");
+  const forPrograms = Object.entries(LOOKS).map(([id, look]) => [id, { ...DEFAULTS, ...look }]);
+  assert.deepEqual(Object.fromEntries(forPrograms), contract.looks);
 });
 
 test("the page draws the curves that the crate computes", () => {

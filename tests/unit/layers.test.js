@@ -6,12 +6,14 @@ import {
   DEFAULTS,
   PRESETS,
   STABLE_DIFFUSION,
+  defaultsOf,
   fitLayers,
   layersFor,
   layersOf,
   levelSize,
   lookOf,
   presetOf,
+  settingsFor,
   usualLayers,
 } from "../../www/engine/presets.js";
 
@@ -26,6 +28,7 @@ const TEXTURE = PRESETS.find(({ id }) => id === "texture");
 
 test("the usual layers are those of the two finest levels, whatever their numbers", () => {
   const both = (model) => ["diffusers", "ldm"].map((version) => usualLayers(version, model).join());
+  assert.deepEqual(usualLayers("fast", BASE), usualLayers("diffusers", BASE));
   assert.deepEqual(both(STABLE_DIFFUSION), ["7,8,9,10,11", "6,7,8,9,10,11"]);
   assert.deepEqual(both(BASE), ["5,6,7", "4,5,6,7"]);
   assert.deepEqual(both(TINY), ["3,4,5", "2,3,4,5"]);
@@ -57,6 +60,28 @@ test("a preset means levels: it is recognised in every model, and goes along to 
   assert.equal(layersFor(options({ layers: [7, 8, 9, 10, 11] }), STABLE_DIFFUSION, TINY), null, "the usual ones");
   assert.deepEqual(layersFor(options({ layers: [3, 9] }), STABLE_DIFFUSION, TINY), [3, 9], "a person's own numbers");
   assert.deepEqual(layersFor({ ...texture, gamma: 0.11 }, STABLE_DIFFUSION, TINY), [9, 10, 11], "no preset's look");
+});
+
+test("a model's own look is taken where nobody has chosen one, and goes with it again", () => {
+  const demo = { model: { ...TINY, injectionLayers: [0, 5] }, look: "painted" };
+  const [other, texture] = [{ model: BASE }, { model: TINY, look: "texture" }];
+  const id = (options, { model }) => presetOf(options, model)?.id;
+  const begun = { ...DEFAULTS, steps: 7, size: 256 };
+  const painted = settingsFor(begun, { model: STABLE_DIFFUSION }, demo);
+  assert.equal(id(painted, demo), "painted");
+  assert.deepEqual([painted.preset, painted.redraw, painted.steps, painted.size], ["fast", 0.5, 7, 256]);
+  assert.deepEqual(settingsFor(painted, demo, other), begun, "the usual look again");
+  assert.deepEqual(settingsFor(painted, demo, texture).layers, [4, 5], "levels of the other model");
+
+  const own = { ...painted, gamma: 0.4 };
+  assert.deepEqual(settingsFor(own, demo, other), own, "a person's own settings stay");
+  const chosen = { ...DEFAULTS, ...lookOf(PRESETS.find((preset) => preset.id === "bold")) };
+  assert.deepEqual(settingsFor(chosen, demo, other), chosen, "so does a look that was chosen");
+  assert.equal(id(settingsFor({ ...DEFAULTS }, demo, other), other), "balanced");
+
+  assert.deepEqual(defaultsOf(undefined), DEFAULTS);
+  assert.deepEqual(defaultsOf("no such look"), DEFAULTS, "of a list that is newer than the page");
+  assert.deepEqual(defaultsOf("painted"), { ...DEFAULTS, preset: "fast", redraw: 0.5 });
 });
 
 test("numbers that a model lacks are named in one sentence, and not sent", () => {

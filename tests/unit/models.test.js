@@ -18,7 +18,7 @@ import {
   selectModel,
 } from "../../www/engine/models.js";
 import { keptCopy } from "../../www/engine/kept-key.js";
-import { layersOf, usualLayers } from "../../www/engine/presets.js";
+import { PRESETS, layersOf, usualLayers } from "../../www/engine/presets.js";
 import { keptName } from "../../www/page/storage.js";
 
 const base = "https://example.org/styleid/?model=x";
@@ -104,7 +104,8 @@ test("distilled models are smaller in all that they cost, come first, and have t
     const isTiny = id.endsWith("tiny");
     assert.deepEqual(usual, isTiny ? [[3, 4, 5], [2, 3, 4, 5]] : [[5, 6, 7], [4, 5, 6, 7]]); // prettier-ignore
   }
-  for (const { id, decoder, injectionLayers = [] } of listed) {
+  for (const { id, decoder, injectionLayers = [], look } of listed) {
+    assert.ok(look === undefined || PRESETS.some((preset) => preset.id === look), `${id}: ${look}`);
     assert.ok(
       injectionLayers.every((layer) => layersOf({ decoder }).includes(layer)),
       id,

@@ -35,6 +35,12 @@ test("what a run takes: all of it, half of it, or only the painting", () => {
     estimate(PACE, { ...all, options: { ...options, steps: null, preset: "ldm" } }),
     2 + 50 + 2 + 50 + 75 + 4,
   );
+  const fast = { ...options, steps: null, preset: "fast" };
+  assert.equal(estimate(PACE, { ...all, options: fast }), 2 + 10 + 2 + 10 + 15 + 4, "ten steps each way");
+  assert.equal(estimate(PACE, { ...all, options: { ...fast, redraw: 0.5 } }), 43, "redrawing takes none");
+  assert.equal(estimate(PACE, { ...all, options: { ...fast, styleScale: 1.5 } }), 43 + 15, "each reverse step twice");
+  assert.equal(estimate(PACE, { ...all, options: { ...fast, styleScale: 1.5, attnInjection: false } }), 43);
+  assert.equal(estimate(PACE, { ...all, options: { ...fast, styleScale: 1.5, layers: [] } }), 43);
   assert.equal(estimate(null, all), null);
   assert.equal(estimate({ decode: 4 }, all), null);
 });
@@ -85,6 +91,20 @@ test("with a learned pace the time left is known from the start, and follows thi
   const { secondsLeft, fraction } = report("invert-content", 1, 10, 4); // twice as slow as learned
   assert.equal(secondsLeft, 2 * (43 - 3));
   assert.equal(fraction, 3 / 43);
+});
+
+test("steps of two calls are twice the work, and a call's time is learned", () => {
+  const progress = new RunProgress({ pace: PACE, steps: 10, calls: 2, photoKept: true, styles: 0 });
+  const report = (step, now) => progress.update({ phase: "stylize", step, steps: 10 }, 1000 * now);
+  assert.equal(report(0, 0).secondsLeft, 30 + 4);
+  report(5, 15);
+  const { fraction, secondsLeft } = report(6, 18);
+  assert.equal(fraction, 18 / 34);
+  assert.equal(secondsLeft, 16);
+  assert.deepEqual(progress.measured, { stylize: 1.5 });
+  const unknown = new RunProgress({ steps: 10, calls: 2 });
+  const total = 1 + 1 + 10 + 10 + 20 + 2;
+  assert.equal(unknown.update({ phase: "stylize", step: 5, steps: 10 }, 0).fraction, (22 + 10) / total);
 });
 
 test("what is re-used is no part of the bar", () => {
@@ -154,6 +174,10 @@ test("inversions serve again for the same pictures and settings, for fewer layer
         temperature: 2,
         keepColours: true,
         damping: 0.7,
+        redraw: 0.5,
+        redrawBand: 0.3,
+        adainStrength: 0.5,
+        styleScale: 2,
         initAdain: false,
         gammaCurve: { curve: "linear", end: 0 },
       }),
@@ -163,7 +187,14 @@ test("inversions serve again for the same pictures and settings, for fewer layer
   assert.deepEqual(kept.of(run({ layers: [9, 10] })), all);
   assert.deepEqual(kept.of(run({ layers: [6, 7] })), none);
   assert.deepEqual(kept.of(run({ attnInjection: false })), all);
-  for (const change of [{ steps: 21 }, { size: 256 }, { preset: "ldm" }, { vaeSample: 1 }, { keepAspect: true }]) {
+  for (const change of [
+    { steps: 21 },
+    { size: 256 },
+    { preset: "ldm" },
+    { preset: "fast" },
+    { vaeSample: 1 },
+    { keepAspect: true },
+  ]) {
     assert.deepEqual(kept.of(run(change)), none, JSON.stringify(change));
   }
   assert.deepEqual(kept.of(run({ steps: 20 })), all, "what the version has anyway");
@@ -174,6 +205,29 @@ test("inversions serve again for the same pictures and settings, for fewer layer
   assert.deepEqual(kept.of(run()), all, "the layers of before are still there");
   kept.forget();
   assert.deepEqual(kept.of(run()), none);
+});
+
+test("a painting is inverted where anything of it is needed, and is kept through runs that need nothing", () => {
+  const bare = { initAdain: false, attnInjection: false };
+  const run = (changes) => ({
+    model: "m",
+    photo: "p",
+    styles: ["s"],
+    options: { ...DEFAULTS, ...changes },
+    layers: changes.attnInjection === false ? [] : [9],
+  });
+  const kept = new KeptInversions();
+  kept.note(run(bare));
+  assert.deepEqual(kept.of(run(bare)), { photoKept: true, newStyles: 0 });
+  for (const more of [{ redraw: 0.5 }, { initAdain: true }]) {
+    assert.deepEqual(kept.of(run({ ...bare, ...more })), { photoKept: true, newStyles: 1 }, JSON.stringify(more));
+  }
+  assert.equal(kept.of(run({ ...bare, attnInjection: true })).newStyles, 1);
+  kept.note(run({ ...bare, redraw: 0.5 }));
+  kept.note(run(bare));
+  assert.deepEqual(kept.of(run({ ...bare, redraw: 1 })), { photoKept: true, newStyles: 0 });
+  const fresh = new KeptInversions();
+  assert.equal(fresh.of(run(bare)).newStyles, 0);
 });
 
 test("what going will take is said in a sentence", () => {

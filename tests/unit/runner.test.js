@@ -108,6 +108,16 @@ test("the same pictures are foretold as re-used, until something fails", async (
   assert.equal(runner.forecast([again]).photoKept, false);
 });
 
+test("a style scale doubles the calls of the reverse steps, in a run that re-uses both inversions, too", async () => {
+  const scaled = job({ options: { ...job().options, styleScale: 2 } });
+  const { runner, hooks } = start([
+    { ...styled, unetCalls: 40 },
+    { ...styled, unetCalls: 20 },
+  ]);
+  assert.equal((await runner.run(scaled, hooks)).reused, false);
+  assert.equal((await runner.run(scaled, hooks)).reused, true);
+});
+
 test("layers that the model has chosen are the usual ones", async () => {
   const { runner, hooks } = start([styled]);
   const listed = job({ model: { id: "m", place: "page", injectionLayers: [3, 9] } });

@@ -26,6 +26,10 @@ const EVERYTHING = {
     blend: "average",
     keepColours: true,
     damping: 0.7,
+    redraw: 0.55,
+    redrawBand: 0.4,
+    adainStrength: 0.5,
+    styleScale: 1.5,
     size: 768,
     keepAspect: true,
     previewEvery: 0,
@@ -61,6 +65,15 @@ test("a link holds only what differs, and reads well", () => {
   assert.ok(toFragment(EVERYTHING).startsWith("model=owner/repo@main/file.gguf&rest=sd15-q8&vae=owner/vae@v1/vae&"));
 });
 
+test("a look in a link says what it is made of, so that it means the same with every model", () => {
+  const link = (id) =>
+    toFragment({ ...NOTHING, options: { ...DEFAULTS, ...lookOf(PRESETS.find((preset) => preset.id === id)) } });
+  assert.equal(link("painted"), "version=fast&redraw=0.5");
+  assert.equal(link("bold"), "version=fast&redraw=0.4&redraw-band=0.4");
+  assert.equal(link("tint"), "version=fast&adain-strength=0.5");
+  assert.equal(link("balanced"), "");
+});
+
 test("what cannot be read gets a sentence, and the rest is kept", () => {
   const { shared, problems } = fromFragment(
     "#gamma=7&steps=12&layers=1-b&flavour=mint&size=300&t-curve=wave-2&damping=&seed=-1",
@@ -74,7 +87,8 @@ test("what cannot be read gets a sentence, and the rest is kept", () => {
 });
 
 test("a fragment that is no link is none", () => {
-  for (const fragment of ["", "#", "#photo", "#how-it-works"]) assert.equal(fromFragment(fragment), null, fragment);
+  for (const fragment of ["", "#", "#photo", "#how-it-works", "#gamma", "#layers", "#redraw"])
+    assert.equal(fromFragment(fragment), null, fragment);
 });
 
 test("hostile fragments never throw", () => {
@@ -90,6 +104,12 @@ test("hostile fragments never throw", () => {
     "#gamma-layers=_0.5",
     "#%E0%A4%A=1",
     "#mix=&gamma-layers=",
+    "#redraw=1.01",
+    "#redraw-band=0",
+    "#adain-strength=-1",
+    "#style-scale=0.5",
+    "#style-scale=6",
+    "#version=toString",
   ]) {
     const { shared } = fromFragment(fragment);
     assert.deepEqual({ ...shared.options, mix: shared.mix }, { mix: [] }, fragment);
@@ -98,7 +118,16 @@ test("hostile fragments never throw", () => {
 
 test("each preset is recognised as itself, and own settings as none", () => {
   for (const preset of PRESETS) {
-    const options = { ...DEFAULTS, gamma: 0.11, damping: 0.5, steps: 7, size: 256, ...lookOf(preset) };
+    const options = {
+      ...DEFAULTS,
+      gamma: 0.11,
+      damping: 0.5,
+      redraw: 0.9,
+      styleScale: 2,
+      steps: 7,
+      size: 256,
+      ...lookOf(preset),
+    };
     assert.equal(presetOf(options)?.id, preset.id);
   }
   assert.equal(presetOf({ ...DEFAULTS, gamma: 0.31 }), null);
@@ -120,5 +149,16 @@ test("the presets are what their descriptions say", () => {
   assert.deepEqual(look.texture.layers, [9, 10, 11]);
   assert.deepEqual([look["no-colour"].initAdain, look["no-colour"].keepColours], [false, true]);
   assert.equal(look.paper.preset, "ldm");
+  const looks = ["tint", "gentle", "painted", "bold"].map((id) => look[id]);
+  assert.deepEqual(new Set(looks.map(({ preset }) => preset)), new Set(["fast"]));
+  assert.deepEqual(
+    looks.map(({ redraw, redrawBand, adainStrength }) => [redraw, redrawBand, adainStrength]),
+    [
+      [0, 0.6, 0.5],
+      [0.5, 0.6, 0.5],
+      [0.5, 0.6, 1],
+      [0.4, 0.4, 1],
+    ],
+  );
   assert.deepEqual([look.schedule.gamma, look.schedule.gammaCurve], [0.75, { curve: "cosine", end: 0.375 }]);
 });

@@ -1,8 +1,9 @@
 // What the engine still has of the last run, so that the page can say beforehand what a change will cost. The crate decides
 // what it re-uses; this follows its rules: an inversion serves again for the same picture, model, size, version, steps and
-// seed, if all layers wanted are among those it was made with.
+// seed, if all layers wanted are among those it was made with. A painting of which nothing is needed is not inverted; one that was
+// inverted before is kept.
 
-import { stepsOf } from "./presets.js";
+import { needsStyle, stepsOf } from "./presets.js";
 
 /**
  * @typedef {import("./presets.js").Options} Options
@@ -22,8 +23,14 @@ export class KeptInversions {
   /** A run has succeeded. @param {Run} run */
   note(run) {
     // An inversion that was re-used keeps the layers that it was made with.
-    const kept = this.#last && this.#serves(run) ? this.#last.layers : [];
-    this.#last = { ...run, layers: [...new Set([...run.layers, ...kept])] };
+    const kept = this.#last && this.#serves(run) ? this.#last : null;
+    const isThere = (/** @type {string} */ style) =>
+      needsStyle(run.options, run.layers) || kept?.styles.includes(style);
+    this.#last = {
+      ...run,
+      layers: [...new Set([...run.layers, ...(kept?.layers ?? [])])],
+      styles: run.styles.filter(isThere),
+    };
   }
 
   /** The engine began anew. */
@@ -48,7 +55,7 @@ export class KeptInversions {
     const kept = serves && this.#last ? this.#last.styles : [];
     return {
       photoKept: serves && this.#last?.photo === run.photo,
-      newStyles: run.styles.filter((style) => !kept.includes(style)).length,
+      newStyles: needsStyle(run.options, run.layers) ? run.styles.filter((style) => !kept.includes(style)).length : 0,
     };
   }
 

@@ -1,6 +1,6 @@
 // How long each phase takes on this machine, learned from runs and kept for the next visit; and what a run will take.
 
-import { stepsOf } from "./presets.js";
+import { callsAStep, stepsOf } from "./presets.js";
 import { formatDuration } from "../shared/format.js";
 
 /**
@@ -8,7 +8,8 @@ import { formatDuration } from "../shared/format.js";
  * @typedef {import("../styleid.js").Phase} Phase
  * @typedef {{ seconds: number | null, photoKept: boolean, newStyles: number, isFirst: boolean }} Forecast what will be re-used of
  *   an earlier run, unless there is none
- * @typedef {Partial<Record<Phase, number>>} Pace seconds: of a step of one picture where the phase has steps, else of it all
+ * @typedef {Partial<Record<Phase, number>>} Pace seconds: of a call of the UNet for one picture where the phase
+ *   has steps, else of it all
  */
 
 const KEY = "styleid-pace";
@@ -69,7 +70,8 @@ export function estimate(pace, { options, photoKept, newStyles, isWarm }) {
   const step = pace?.stylize ?? pace?.["invert-content"] ?? pace?.["invert-style"];
   if (!pace || step === undefined) return null;
   const encoding = pace["encode-content"] ?? pace["encode-style"] ?? step;
-  let seconds = steps * step + (pace.decode ?? 2 * encoding) + (isWarm ? 0 : (pace["warm-up"] ?? 0));
+  let seconds =
+    steps * callsAStep(options) * step + (pace.decode ?? 2 * encoding) + (isWarm ? 0 : (pace["warm-up"] ?? 0));
   if (!photoKept) seconds += (pace["encode-content"] ?? encoding) + steps * (pace["invert-content"] ?? step);
   seconds += newStyles * ((pace["encode-style"] ?? encoding) + steps * (pace["invert-style"] ?? step));
   return seconds;

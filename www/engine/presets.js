@@ -12,7 +12,7 @@
  * @property {boolean} [isGuess] nobody knows before it is loaded
  */
 
-/** @type {Options} */
+/** The crate's. @type {Options} */
 export const DEFAULTS = {
   preset: "diffusers",
   steps: null,
@@ -28,6 +28,10 @@ export const DEFAULTS = {
   blend: "together",
   keepColours: false,
   damping: 1,
+  redraw: 0,
+  redrawBand: 0.6,
+  adainStrength: 1,
+  styleScale: 1,
   size: null,
   keepAspect: false,
   previewEvery: 0,
@@ -46,11 +50,12 @@ export const STABLE_DIFFUSION = {
 
 /**
  * What an empty field stands for in each version: shown, and never sent, so that the crate alone decides. Of the layers at
- * the two finest levels, as many as `skipped` are left out.
+ * the two finest levels, as many as `skipped` are left out; `leastSteps` is what the version needs.
  */
 export const VERSIONS = {
-  diffusers: { steps: 20, skipped: 1 },
-  ldm: { steps: 50, skipped: 0 },
+  diffusers: { steps: 20, skipped: 1, leastSteps: 1 },
+  ldm: { steps: 50, skipped: 0, leastSteps: 2 },
+  fast: { steps: 10, skipped: 1, leastSteps: 2 },
 };
 
 /** Where the two finest levels begin, among a decoder's levels. */
@@ -58,6 +63,19 @@ const FINEST = -2;
 
 /** The steps of a run. @param {Pick<Options, "steps" | "preset">} options */
 export const stepsOf = ({ steps, preset }) => steps ?? VERSIONS[preset].steps;
+
+/**
+ * Calls of the UNet in a reverse step: beside the injected prediction, a style scale takes the plain one.
+ * @param {Pick<Options, "attnInjection" | "styleScale" | "layers">} options
+ */
+export const callsAStep = ({ attnInjection, styleScale, layers }) =>
+  attnInjection && styleScale !== 1 && layers?.length !== 0 ? 2 : 1;
+
+/**
+ * Whether a run needs anything of the paintings: their noise or their features.
+ * @param {Pick<Options, "initAdain" | "redraw">} options @param {number[]} layers that are injected
+ */
+export const needsStyle = ({ initAdain, redraw }, layers) => initAdain || redraw > 0 || layers.length > 0;
 
 /** The most paintings that the engine blends. */
 export const MOST_STYLES = 4;
@@ -75,11 +93,42 @@ const LOOK = [
   "temperatureCurve",
   "keepColours",
   "damping",
+  "redraw",
+  "redrawBand",
+  "adainStrength",
+  "styleScale",
 ];
 
-/** @type {Preset[]} */
+/** The look of a model that names none of its own. */
+const USUAL_LOOK = "balanced";
+
+/** From the nearest to the photo to the nearest to the painting; then what the published versions do. @type {Preset[]} */
 export const PRESETS = [
-  { id: "balanced", name: "Balanced", note: "The method's own values: a good place to begin.", options: {} },
+  {
+    id: "tint",
+    name: "Tint",
+    note: "The photo as it is, with a touch of the painting's colours. In half the time of Balanced.",
+    options: { preset: "fast", adainStrength: 0.5 },
+  },
+  {
+    id: "gentle",
+    name: "Gentle",
+    note: "The photo's drawing in the painting's strokes, half in its own colours. In half the time of Balanced.",
+    options: { preset: "fast", redraw: 0.5, adainStrength: 0.5 },
+  },
+  {
+    id: "painted",
+    name: "Painted",
+    note: "The photo as a painting: the painting's strokes and all its colours. In half the time of Balanced.",
+    options: { preset: "fast", redraw: 0.5 },
+  },
+  {
+    id: "bold",
+    name: "Bold",
+    note: "A painting for which the photo is only a sketch: broad strokes, little detail. In half the time of Balanced.",
+    options: { preset: "fast", redraw: 0.4, redrawBand: 0.4 },
+  },
+  { id: USUAL_LOOK, name: "Balanced", note: "The method's own values, by which it is known.", options: {} },
   {
     id: "strong",
     name: "Strong style",
@@ -128,6 +177,24 @@ export function lookOf({ options, finestLevels }, model = STABLE_DIFFUSION) {
   const layers = finestLevels ? layersOf({ decoder: model.decoder.slice(-finestLevels) }) : null;
   const asked = { ...DEFAULTS, ...options, layers };
   return Object.fromEntries(LOOK.map((name) => [name, asked[name]]));
+}
+
+/** The preset of a model that nobody has chosen another for. @param {string} [look] the id that the model names */
+const ownPreset = (look) =>
+  /** @type {Preset} */ (PRESETS.find(({ id }) => id === look) ?? PRESETS.find(({ id }) => id === USUAL_LOOK));
+
+/** The parameters of a model when nobody has touched them. @param {string | undefined} look that it names @param {Decoder} [model] */
+export const defaultsOf = (look, model) => ({ ...DEFAULTS, ...lookOf(ownPreset(look), model) });
+
+/**
+ * The settings for another model than they were made for: its own look where nobody has chosen another one.
+ * @param {Options} options @param {{ model: Decoder, look?: string }} from @param {{ model: Decoder, look?: string }} to
+ * @returns {Options}
+ */
+export function settingsFor(options, from, to) {
+  return presetOf(options, from.model) === ownPreset(from.look)
+    ? { ...options, ...lookOf(ownPreset(to.look), to.model) }
+    : { ...options, layers: layersFor(options, from.model, to.model) };
 }
 
 /** All layers of a decoder that have self-attention. @param {Pick<Decoder, "decoder">} model */

@@ -58,6 +58,7 @@ export class RunProgress {
   #isLocal;
   #pace;
   #styles;
+  #calls;
   #skipped;
   /** @type {{ bytes: number, at: number }[]} what was loaded by when, of the last few seconds */ #arrivals = [];
   /** @type {Map<Phase, number>} how many pictures' worth of each phase is done */ #done = new Map();
@@ -69,15 +70,16 @@ export class RunProgress {
   #largest = 0;
 
   /**
-   * @param {{ isLocal?: boolean, pace?: Pace | null, steps?: number | null, photoKept?: boolean, styles?: number }} [run]
+   * @param {{ isLocal?: boolean, pace?: Pace | null, steps?: number | null, photoKept?: boolean, styles?: number, calls?: number }} [run]
    *   `isLocal`: whether the model is read from this computer's disk; `photoKept`: whether the photo's inversion is there
-   *   already; `styles`: how many paintings have to be inverted
+   *   already; `styles`: how many paintings have to be inverted; `calls`: of the UNet in a reverse step
    */
-  constructor({ isLocal = false, pace = null, steps = null, photoKept = false, styles = 1 } = {}) {
+  constructor({ isLocal = false, pace = null, steps = null, photoKept = false, styles = 1, calls = 1 } = {}) {
     this.#isLocal = isLocal;
     this.#pace = pace;
     this.#stepsPerPhase = steps;
     this.#styles = styles;
+    this.#calls = calls;
     this.#skipped = new Set([
       ...(photoKept ? ["encode-content", "invert-content"] : []),
       ...(styles === 0 ? ["encode-style", "invert-style"] : []),
@@ -118,7 +120,7 @@ export class RunProgress {
     }
     // In one batch, a step is one of each picture.
     const pictures = phase === "invert-both" ? 2 : 1;
-    this.#time(event, pictures, now);
+    this.#time(event, phase === "stylize" ? this.#calls : pictures, now);
     if (isSampling(phase)) this.#stepsPerPhase ??= steps;
     // Several paintings are one phase, of which the first may have been done together with the photo.
     const rounds = isSampling(phase) ? steps / (this.#stepsPerPhase ?? steps) : phase.endsWith("style") ? steps : 1;
@@ -150,11 +152,11 @@ export class RunProgress {
     return (((total - bytes) / came) * took) / 1000;
   }
 
-  /** Only steps within one phase are timed: whatever comes between two phases is no step. @param {ProgressEvent} event @param {number} pictures @param {number} now */
-  #time({ phase, step }, pictures, now) {
+  /** Only steps within one phase are timed: whatever comes between two phases is no step. @param {ProgressEvent} event @param {number} calls of the UNet in a step @param {number} now */
+  #time({ phase, step }, calls, now) {
     const last = this.#last;
     if (last?.phase !== phase || step <= last.step) return;
-    const took = (now - last.at) / (step - last.step) / pictures;
+    const took = (now - last.at) / (step - last.step) / calls;
     this.#times.set(phase, [...(this.#times.get(phase) ?? []), took]);
     if (isSampling(phase)) this.#unitMs.push(took / this.#unit(phase === "invert-both" ? "invert-content" : phase));
   }
@@ -169,7 +171,7 @@ export class RunProgress {
     return phase.endsWith("style") ? Math.max(1, this.#styles) : 1;
   }
 
-  /** Work of a step, or of a phase without steps. @param {Phase} phase */
+  /** Work of a call of the UNet, or of a phase without steps. @param {Phase} phase */
   #unit(phase) {
     const pace = this.#pace;
     if (!pace) return isSampling(phase) ? 1 : WORK[phase];
@@ -183,7 +185,8 @@ export class RunProgress {
     for (const phase of [...BEFORE.decode, /** @type {const} */ ("decode")]) {
       if (this.#skipped.has(phase)) continue;
       const pictures = this.#pictures(phase);
-      const work = this.#unit(phase) * (isSampling(phase) ? (this.#stepsPerPhase ?? 20) : 1);
+      const calls = phase === "stylize" ? this.#calls : 1;
+      const work = this.#unit(phase) * calls * (isSampling(phase) ? (this.#stepsPerPhase ?? 20) : 1);
       total += work * pictures;
       done += work * Math.min(pictures, this.#done.get(phase) ?? 0);
     }

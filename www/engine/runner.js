@@ -4,7 +4,7 @@ import { adviceAfter } from "./recovery.js";
 import { KeptInversions } from "./kept-inversions.js";
 import { filesOf, identityOfParts, isRemote, needsConsent, partsOf } from "./models.js";
 import { estimate, knownPace, learnPace, paceKey } from "./pace.js";
-import { STABLE_DIFFUSION, fitLayers, layersFor, stepsOf, usualLayers } from "./presets.js";
+import { STABLE_DIFFUSION, callsAStep, fitLayers, layersFor, stepsOf, usualLayers } from "./presets.js";
 import { RunProgress } from "./progress.js";
 
 /**
@@ -164,6 +164,7 @@ export class Runner {
       steps,
       photoKept,
       styles: newStyles,
+      calls: callsAStep(options),
     });
     const listeners = {
       signal,
@@ -193,7 +194,7 @@ export class Runner {
       this.#warm.add(key);
       learnPace(key, progress.measured);
       // Without an inversion there are only the reverse steps.
-      return { job: done, styled, reused: styled.unetCalls <= steps };
+      return { job: done, styled, reused: styled.unetCalls <= steps * callsAStep(fitting) };
     } catch (error) {
       this.forget(); // what a run that was ended leaves behind is not known here
       throw error;

@@ -6,12 +6,14 @@ import {
   PRESETS,
   STABLE_DIFFUSION,
   VERSIONS,
+  defaultsOf,
   fitLayers,
   layersFor,
   layersOf,
   levelSize,
   lookOf,
   presetOf,
+  settingsFor,
   stepsOf,
   usualLayers,
 } from "../engine/presets.js";
@@ -35,6 +37,7 @@ export class Settings {
   /** Sizes of the decoder's levels, and where they are said. @type {[stride: number, place: HTMLElement][]} */ #levels =
     [];
   #model = STABLE_DIFFUSION;
+  /** The look that the model names, by its preset's id. @type {string | undefined} */ #look;
   /** What was asked for, whether the model has it or not: numbers of layers; null for the usual ones. @type {number[] | null} */
   #wanted = null;
   /** Layers' own starts of γ, as they were set last. @type {Record<string, number>} */ #gammas = {};
@@ -50,19 +53,38 @@ export class Settings {
     }
     form.addEventListener("reset", (event) => {
       event.preventDefault();
-      this.write(DEFAULTS);
+      this.write(defaultsOf(this.#look, this.#model));
     });
     form.addEventListener("input", () => this.#refresh());
     this.write(DEFAULTS);
   }
 
   /**
-   * Shows the layers that a model has. What a preset or the version chose is chosen again; numbers that the person gave stay.
-   * @param {Decoder} model
+   * Shows the layers that a model has. What a preset or the version chose is chosen again; numbers that the person gave stay. So
+   * does a look that the person chose.
+   * @param {Decoder} model @param {string} [look] that the model names; undefined where it names none
    */
+  chooseModel(model, look) {
+    const options = settingsFor(
+      { ...this.read(), layers: this.#wanted },
+      { model: this.#model, look: this.#look },
+      { model, look },
+    );
+    this.#show(model, options.layers);
+    const isOther = look !== this.#look;
+    this.#look = look;
+    if (isOther) this.write(options);
+  }
+
+  /** Shows the layers that the loaded model has: the same model, better known. @param {Decoder} model */
   setModel(model) {
+    this.#show(model, layersFor({ ...this.read(), layers: this.#wanted }, this.#model, model));
+  }
+
+  /** @param {Decoder} model @param {number[] | null} layers that are asked for */
+  #show(model, layers) {
     const before = this.#model;
-    this.#wanted = layersFor({ ...this.read(), layers: this.#wanted }, before, model);
+    this.#wanted = layers;
     this.#model = model;
     if (JSON.stringify(model.decoder) !== JSON.stringify(before.decoder)) this.#makeLayers();
     this.#refresh();
@@ -104,6 +126,10 @@ export class Settings {
       blend: /** @type {Options["blend"]} */ (this.#field("blend").value),
       keepColours: this.#isChecked("keepColours"),
       damping: this.#number("damping") ?? DEFAULTS.damping,
+      redraw: this.#number("redraw") ?? DEFAULTS.redraw,
+      redrawBand: this.#number("redrawBand") ?? DEFAULTS.redrawBand,
+      adainStrength: this.#number("adainStrength") ?? DEFAULTS.adainStrength,
+      styleScale: this.#number("styleScale") ?? DEFAULTS.styleScale,
       size: size === "native" ? null : size === "keep" ? "keep" : Number(size),
       keepAspect: this.#isChecked("keepAspect"),
       previewEvery: DEFAULTS.previewEvery,
@@ -128,6 +154,10 @@ export class Settings {
       "temperature",
       "blend",
       "damping",
+      "redraw",
+      "redrawBand",
+      "adainStrength",
+      "styleScale",
     ])) {
       set(name, options[name]);
     }
@@ -164,7 +194,13 @@ export class Settings {
 
   #refresh() {
     const version = VERSIONS[this.#version()];
-    /** @type {HTMLInputElement} */ (this.#field("steps")).placeholder = String(version.steps);
+    Object.assign(this.#field("steps"), {
+      placeholder: String(version.steps),
+      min: String(version.leastSteps),
+      title: `Steps must be a whole number from ${version.leastSteps} to 999: change it, or empty the field for the version's own.`,
+    });
+    this.#part("redraw-band").hidden = this.#number("redraw") === 0;
+    this.#part("adain-strength").hidden = !this.#isChecked("initAdain");
     this.#showLayers();
     for (const output of this.#form.querySelectorAll("output[for]")) {
       const { value } = /** @type {HTMLInputElement} */ (this.#form.querySelector(`#${output.getAttribute("for")}`));

@@ -112,6 +112,10 @@ const SETTINGS = [
   ["together", "blend", oneOf("together", "average")],
   ["colours", "keepColours", yesNo],
   ["damping", "damping", number(0, 1)],
+  ["redraw", "redraw", number(0, 1)],
+  ["redraw-band", "redrawBand", number(0.05, 1)],
+  ["adain-strength", "adainStrength", number(0, 1)],
+  ["style-scale", "styleScale", number(1, 5)],
   ["size", "size", size],
   ["shape", "keepAspect", yesNo],
 ];
@@ -150,6 +154,7 @@ export function toFragment(shared) {
  * @returns {{ shared: Shared, problems: string[] } | null} null where the fragment is no link of this kind
  */
 export function fromFragment(fragment) {
+  if (!fragment.includes("=")) return null; // a place on the page, which may be called as a setting is
   const parameters = new URLSearchParams(fragment.replace(/^#/, ""));
   const known = new Map([...SETTINGS, ...OTHERS].map(([name, field, kind]) => [name, { field, kind }]));
   if (![...parameters].some(([name, value]) => known.has(name) || value !== "")) return null;

@@ -99,7 +99,7 @@ const modelForm = new ModelForm(element("models"), {
   weights,
   gpu,
   onSelect: (name) => bar.say(`The model ${name} is selected.`),
-  onChoose: (model) => settings.setModel(runner.decoderOf(model)),
+  onChoose: (model) => settings.chooseModel(runner.decoderOf(model), model.look),
 });
 const consent = new Consent(dialog("consent"));
 const storage = new StoragePanel(element("storage"), {
