@@ -141,22 +141,24 @@ impl Contents {
         self.check(name)?;
         Err(Error::Model(match (self.unet, self.vae, self.text) {
             (true, true, true) => return Ok(()),
-            // What the page calls a field, and then what the command line calls it.
+            // What the page calls a field; the command line has an option of the name.
             (true, false, false) => format!(
                 "{name} has the UNet only; name the model that VAE and text encoder are to come from (“The rest of a UNet”, \
-                 --rest), or use a file with all three."
+                 option rest), or use a file with all three."
             ),
             (true, false, true) => {
-                format!("{name} has no VAE; name one (“Another VAE”, --vae), or use a file with a VAE in it.")
+                format!("{name} has no VAE; name one (“Another VAE”, option vae), or use a file with a VAE in it.")
             }
             (true, true, false) => {
                 format!(
-                    "{name} has no text encoder; name the model that it is to come from (“The rest of a UNet”, --rest), or \
-                     use a file with one in it."
+                    "{name} has no text encoder; name the model that it is to come from (“The rest of a UNet”, option rest), \
+                     or use a file with one in it."
                 )
             }
             (false, true, false) => {
-                format!("{name} has a VAE only; use a whole model, and name this as its VAE (“Another VAE”, --vae).")
+                format!(
+                    "{name} has a VAE only; use a whole model, and name this as its VAE (“Another VAE”, option vae)."
+                )
             }
             (false, false, true) => format!("{name} has a text encoder only; use a whole model."),
             (false, ..) => format!("{name} has no UNet; use a whole model."),
