@@ -51,27 +51,32 @@ impl Parts {
     /// # Errors
     /// One sentence where there is nothing, or where it is damaged.
     pub async fn open(source: &dyn Source) -> Result<Self> {
-        let Some(files) = source.list().await? else {
+        let Some(listed) = source.list().await? else {
             let found = Self::open_loose(source, None, &Part::ALL).await?;
             return match Self::open_part(source, None, &found).await? {
                 Some(part) => Ok(part),
                 None => found.or_nothing(),
             };
         };
-        let names: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+        let names: Vec<String> = listed.iter().map(|file| file.path.clone()).collect();
         if let Some(part) = Self::open_part(source, Some(&names), &Self::empty(source.name(), LAYOUT)).await? {
             return Ok(part);
         }
-        match choose(source, &files).await {
+        match choose(source, &listed).await {
             Ok(chosen) if chosen.choice != Choice::Diffusers => return Self::open_chosen(source, &names, chosen).await,
             Ok(_) | Err(Error::Model(_)) => {}
             Err(error) => return Err(error),
         }
         let found = Self::open_loose(source, Some(&names), &Part::ALL).await?;
-        if found.files.is_empty() && names.iter().filter(|name| is_weights(name)).count() > 1 {
-            return Err(Error::Model(format!("{} has several files with weights; name one of them.", source.name())));
+        let weights: Vec<String> = names.into_iter().filter(|name| is_weights(name)).collect();
+        match (found.files.is_empty(), weights.len()) {
+            // A part alone, which no choice among models takes.
+            (true, 1) => Self::of_files(files(source, &weights).await?).await,
+            (true, 2..) => {
+                Err(Error::Model(format!("{} has several files with weights; name one of them.", source.name())))
+            }
+            _ => found.or_nothing(),
         }
-        found.or_nothing()
     }
 
     /// These, unless there is nothing.

@@ -139,6 +139,19 @@ fn a_unet_alone_runs_with_the_parts_beside_it() {
 }
 
 #[test]
+fn a_part_alone_is_taken_whatever_its_file_is_called() {
+    let configs = configs(false);
+    for (part, stem) in [(Part::Vae, "vae."), (Part::Text, "text_encoder.")] {
+        let tensors = renamed(tensors_of(&configs, stem), stem, "");
+        for path in ["diffusion_pytorch_model.safetensors", "model.fp16.safetensors", "some/where/mine.safetensors"] {
+            let shelf = Shelf::default().with(path, Holes::file(path, &tensors, json!({})));
+            let parts = block_on(Parts::open(&shelf)).unwrap_or_else(|error| panic!("{path}: {error}"));
+            assert!(parts.has(part), "{path}");
+        }
+    }
+}
+
+#[test]
 fn a_unet_alone_runs_with_files_beside_it() {
     let configs = configs(false);
     let vae = renamed(tensors_of(&configs, "vae."), "vae.", "first_stage_model.");
