@@ -47,12 +47,21 @@ pub struct Solver {
     prediction: Prediction,
     /// Clean latents that the step before predicted, and its h.
     before: Option<(Tensor<4>, f64)>,
+    /// What the first call is to predict, where that is known.
+    picture: Option<Tensor<4>>,
 }
 
 impl Solver {
     /// For a network that gives `prediction`; at the start of a pass.
     pub fn new(prediction: Prediction) -> Self {
-        Self { prediction, before: None }
+        Self { prediction, before: None, picture: None }
+    }
+
+    /// For the inversion of a picture with latents `z0`. Since DPM-Solver++ ends in the clean latents that its last call
+    /// predicts, those of the first call of an inversion are `z0`, and its latents are `z0` with the noise that it predicts: the
+    /// way there and back loses nothing by what is still noise at the least noisy level. DDIM needs none of it.
+    pub fn inverting(prediction: Prediction, z0: Tensor<4>) -> Self {
+        Self { picture: Some(z0), ..Self::new(prediction) }
     }
 
     /// Takes the step `way` with the network's `output` for `latents`.
@@ -77,6 +86,10 @@ impl Solver {
             Prediction::VPrediction => latents.clone().mul_scalar(signal) - output.mul_scalar(noise),
         };
         let Some(to) = to else { return Stepped { clean, latents: latents.clone() } };
+        let (latents, clean) = match self.picture.take() {
+            None => (latents.clone(), clean),
+            Some(z0) => (latents.clone() + (z0.clone() - clean).mul_scalar(signal), z0),
+        };
         let h = (from.sigma / to.sigma).ln();
         let direction = match self.before.take() {
             None => clean.clone(),
@@ -86,7 +99,7 @@ impl Solver {
             }
         };
         let shrink = to.noise() / noise;
-        let latents = latents.clone().mul_scalar(shrink) + direction.mul_scalar(to.signal() - shrink * signal);
+        let latents = latents.mul_scalar(shrink) + direction.mul_scalar(to.signal() - shrink * signal);
         self.before = Some((clean.clone(), h));
         Stepped { clean, latents }
     }

@@ -55,7 +55,7 @@ impl Pipeline {
     ) -> Result<Inversion<F>> {
         let mut bank = Bank::new(keeping);
         let mut trajectory = Trajectory::new(plan.start(&z0), run);
-        let mut solver = Solver::new(plan.prediction);
+        let mut solver = Solver::inverting(plan.prediction, z0.clone());
         let calls = plan.inversion();
         self.begin(F::INVERT, turn, &z0, calls.len(), run);
         for (i, call) in calls.iter().enumerate() {
@@ -82,7 +82,7 @@ impl Pipeline {
         let context = self.model.context.repeat(2);
         let z0 = Tensor::cat(vec![content.clone(), style.clone()], 0);
         let mut trajectory = Trajectory::new(plan.start(&z0), run);
-        let mut solver = Solver::new(plan.prediction);
+        let mut solver = Solver::inverting(plan.prediction, z0.clone());
         let calls = plan.inversion();
         self.begin(Phase::InvertBoth, Turn::ONLY, &z0, calls.len(), run);
         for (i, call) in calls.iter().enumerate() {
