@@ -42,7 +42,7 @@ test("the demonstration model repaints a photo: still the photo, no longer its c
   assert.equal(await page.tickedLayers(), "3,4,5,6,7,8,9,10,11", "where the model practised injection");
   assert.ok(await page.page.getByRole("radio", { name: "Painted", exact: true }).isChecked(), "its own look");
   // With only two, this version goes to the noise at one go, and finds none that is the photo's.
-  await page.set({ steps: 5 });
+  await page.set({ steps: 3 });
   await page.go.click();
   const status = await page.waitForEnd();
   assert.match(status, /^Done in /);
