@@ -24,7 +24,7 @@ export const FLAGS = [
 ];
 
 /** A run of four steps on the software adapter takes seconds; a loaded machine gets ten times that and more. */
-export const RUN_TIMEOUT_MS = 300_000;
+export const RUN_TIMEOUT_MS = 600_000;
 
 /**
  * One browser and one server for a test file. Each opened page has a private window of its own, or else all share a
