@@ -186,7 +186,7 @@ test("a model's own look is there from the start, goes when another model comes,
 
 test("the model that suits this computer is marked, whatever is selected", async () => {
   const page = await browser.open("?model=micro15");
-  const marked = page.model.locator("option", { hasText: "suits this computer" });
+  const marked = page.model.locator("option", { hasText: "recommended" });
   await marked.waitFor({ state: "attached" });
   assert.equal(await marked.count(), 1);
   assert.match(await page.model.locator("option:checked").innerText(), /^Test model, SD 1\.x · /);

@@ -148,7 +148,7 @@ test("what suits a computer depends on its GPU, its memory and what the person l
   const [tiny, demo] = ["bk-tiny", "demo"].map((id) => listed.find((one) => one.id === id));
   assert.equal(recommended([demo, tiny], desktop), tiny, "among those that are offered");
   assert.equal(recommended([model({ bytes: null }), model({ place: "web" }), demo], desktop), demo);
-  assert.equal(modelTitle(demo, true), "Demonstration · 12 MB · suits this computer");
+  assert.equal(modelTitle(demo, true), "Demonstration · 12 MB · recommended");
   assert.equal(modelTitle(demo, false), "Demonstration · 12 MB");
   assert.equal(modelTitle(model({ place: "files" }), false), "Model (yours)");
 });

@@ -44,7 +44,7 @@ const PARTS = { vae: "VAE", text_encoder: "text encoder" };
 export function modelTitle({ name, bytes, place }, isRecommended) {
   const parts = [place === "files" ? `${name} (yours)` : name];
   if (place !== "files" && bytes !== null) parts.push(formatBytes(bytes));
-  if (isRecommended) parts.push("suits this computer");
+  if (isRecommended) parts.push("recommended");
   return parts.join(" · ");
 }
 
