@@ -8,8 +8,8 @@ use burn::tensor::Tensor;
 
 use crate::device::Place;
 use crate::ops::weight::Weight;
-use crate::weights::format::blocks;
 use crate::weights::format::compact::convert;
+use crate::weights::format::{blocks, shown};
 use crate::weights::{Compact, TensorRequest, WeightType};
 use crate::{Error, Result};
 
@@ -167,7 +167,7 @@ impl Tensors {
             return Ok(());
         }
         let more = if left.len() > 3 { format!(" and {} more", left.len() - 3) } else { String::new() };
-        let first = left.into_iter().take(3).collect::<Vec<_>>().join(", ");
+        let first = left.iter().take(3).map(|name| shown(name)).collect::<Vec<_>>().join(", ");
         Err(Error::Model(format!("{} has tensors that its config does not account for: {first}{more}.", self.network)))
     }
 }

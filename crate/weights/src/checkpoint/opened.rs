@@ -128,8 +128,9 @@ impl Checkpoint {
         }
         match self.tensors.keys().find(|name| !expected.contains_key(*name)) {
             Some(name) => Err(Error::Model(format!(
-                "{} has a tensor that its networks do not: {name}; use a plain model of version 1 or 2.",
-                self.name
+                "{} has a tensor that its networks do not: {}; use a plain model of version 1 or 2.",
+                self.name,
+                format::shown(name)
             ))),
             None => Ok(()),
         }

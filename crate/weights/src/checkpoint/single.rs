@@ -15,7 +15,7 @@ use super::parts::{Parts, Predicted};
 use super::prediction;
 use crate::config::{Configs, Prediction, SpecialTokens};
 use crate::error::{Error, Result};
-use crate::format::{Container, Header};
+use crate::format::{Container, Header, shown};
 use crate::source::file::{File, Source};
 
 impl Checkpoint {
@@ -220,6 +220,7 @@ fn by_names(file_name: &str, headers: &[Header]) -> Result<BTreeMap<FullName, Lo
 }
 
 fn apart(file: &str, name: &str) -> Error {
+    let name = shown(name);
     Error::Model(format!("Tensor {name} of {file} does not come apart in three; use another file of this model."))
 }
 

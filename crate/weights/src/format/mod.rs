@@ -191,10 +191,20 @@ fn laid_out(file: &str, mut tensors: Vec<TensorEntry>, file_bytes: u64) -> Resul
     Ok(tensors)
 }
 
-/// A name from a file, in quotes, escaped and of a length to show.
-fn shown(name: &str) -> String {
-    let short: String = name.chars().take(100).collect();
-    format!("{short:?}{}", if short.len() < name.len() { "…" } else { "" })
+/// Bytes of a text from a file that are shown, after it is escaped.
+const SHOWN: usize = 100;
+
+/// A text from a file, in quotes, escaped and of a length to show. What is escaped may be ten times as long.
+pub fn shown(text: &str) -> String {
+    let mut short = String::new();
+    for c in text.chars() {
+        let escaped: String = if c == '\'' { c.into() } else { c.escape_debug().collect() };
+        if short.len() + escaped.len() > SHOWN {
+            return format!("\"{short}\"…");
+        }
+        short.push_str(&escaped);
+    }
+    format!("\"{short}\"")
 }
 
 fn damaged(file: &str, why: impl Display) -> Error {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{MOST_VALUES, Node, Pickle, PickleValue};
+use crate::format::shown;
 
 /// Modules that no weights need and harmful files use.
 const HARMFUL: [&str; 16] = [
@@ -183,8 +184,7 @@ impl<'a> Machine<'a> {
         };
         let path = format!("{in_module}.{called}");
         if HARMFUL.iter().any(|harm| path == *harm || harm.ends_with('.') && path.starts_with(harm)) {
-            let path: String = path.chars().take(60).collect();
-            return Err(format!("it would run {path:?} where other programs open it, as harmful files do"));
+            return Err(format!("it would run {} where other programs open it, as harmful files do", shown(&path)));
         }
         self.push_node(Node::Global { module, name })
     }

@@ -236,3 +236,18 @@ fn no_changed_byte_does_harm() {
         }
     }
 }
+
+#[test]
+fn texts_from_files_are_shown_at_a_length_to_read() {
+    assert_eq!(shown("it's"), "\"it's\"");
+    assert_eq!(shown("a\"b\n"), "\"a\\\"b\\n\"");
+    assert_eq!(shown(&"x".repeat(100)).len(), 102);
+    for odd in ["\u{4}", "\u{10fffe}", "語", "\u{301}", "\\"] {
+        let short = shown(&odd.repeat(5000));
+        assert!(short.starts_with('"') && short.ends_with("\"…") && short.len() <= 105, "{short}");
+    }
+    // What other programs would run is such a text, too.
+    let pickle = [&b"\x80\x02cnt\nsys"[..], &[4; 5000], b"tem\n."].concat();
+    let why = pickle::Pickle::read(&pickle).expect_err("harmful");
+    assert!(why.starts_with("it would run \"nt.sys") && why.len() < 200, "{why}");
+}
