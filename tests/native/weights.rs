@@ -82,7 +82,7 @@ fn a_model_that_is_put_together_says_where_its_parts_are_from() {
     let expected = [pair("text_encoder", "micro15bk_base"), pair("vae", "vae")];
     assert_eq!(taken(&both), expected, "what was taken from a model that had taken it is from there");
     let alone = pollster::block_on((unet().open)()).err().expect("no whole model").to_string();
-    assert!(alone.contains("“The rest of a UNet”") && alone.contains("--rest"), "{alone}");
+    assert!(alone.contains("“The rest of a UNet”") && alone.contains("option rest"), "{alone}");
 }
 
 /// How far a run with `origin` under `weights` is from the golden, of the golden's largest final latent.
