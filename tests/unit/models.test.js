@@ -20,20 +20,9 @@ import {
 import { keptCopy } from "../../www/engine/kept-key.js";
 import { PRESETS, layersOf, usualLayers } from "../../www/engine/presets.js";
 import { keptName } from "../../www/page/storage.js";
+import { model } from "./model.js";
 
 const base = "https://example.org/styleid/?model=x";
-const model = (changes) => ({
-  id: "m",
-  name: "Model",
-  note: "",
-  licence: "A licence",
-  bytes: 2e9,
-  prediction: null,
-  weights: "q8",
-  source: "o/r",
-  place: "hub",
-  ...changes,
-});
 const models = ["a", "b"].map((id) =>
   model({ id, name: `Model ${id}`, source: `https://example.org/styleid/${id}/`, place: "page", bytes: 4e6 }),
 );

@@ -7,20 +7,9 @@ import { keptCopy } from "../../www/engine/kept-key.js";
 import { filesOf, listedOrNamed, needsConsent, pickedModel, sourcesOf } from "../../www/engine/models.js";
 import { question } from "../../www/page/consent.js";
 import { keptName } from "../../www/page/storage.js";
+import { model } from "./model.js";
 
 const base = "https://example.org/styleid/";
-const model = (changes) => ({
-  id: "m",
-  name: "Model",
-  note: "",
-  licence: "A licence",
-  bytes: 2e9,
-  prediction: null,
-  weights: "q8",
-  source: "o/r",
-  place: "hub",
-  ...changes,
-});
 const small = model({ id: "b", source: "https://example.org/styleid/b/", place: "page", bytes: 4e6 });
 
 test("what is taken from other models goes with a model, and each file with its part", () => {

@@ -41,15 +41,6 @@ pub struct ReversePass {
     pub latents: Tensor<4>,
 }
 
-/// The prediction to follow: the injected one, or one as far beyond it as `scale` says, from the plain one (cross-image
-/// attention, Alaluf et al. 2024, equation 6); without injection the plain one. None of neither.
-fn scaled(plain: Option<Tensor<4>>, injected: Option<Tensor<4>>, scale: f32) -> Option<Tensor<4>> {
-    match (plain, injected) {
-        (Some(plain), Some(injected)) => Some(plain.clone() + (injected - plain).mul_scalar(scale)),
-        (plain, injected) => injected.or(plain),
-    }
-}
-
 impl Pipeline {
     /// The reverse pass from the content's noise with the styles' statistics (paper, figure 3). `styles` may be missing where
     /// neither these nor their features are asked for. With `colours` the predicted clean latents are shown as often as `params` asks.
@@ -84,19 +75,21 @@ impl Pipeline {
         self.begin(Phase::Stylize, Turn::ONLY, &x, steps, run);
         for (i, call) in calls.iter().enumerate() {
             let context = &self.model.context;
-            let plain = if injection.is_none() || params.style_scale != 1.0 {
-                Some(self.predict(x.clone(), call.timestep, context, &mut PlainProcessor, run).await?)
-            } else {
-                None
-            };
-            let injected = match &injection {
-                None => None,
+            let output = match &injection {
+                None => self.predict(x.clone(), call.timestep, context, &mut PlainProcessor, run).await?,
                 Some(injection) => {
                     let mut inject = Inject::new(injection, call.level, call.way)?;
-                    Some(self.predict(x.clone(), call.timestep, context, &mut inject, run).await?)
+                    let injected = self.predict(x.clone(), call.timestep, context, &mut inject, run).await?;
+                    if params.style_scale == 1.0 {
+                        injected
+                    } else {
+                        // As far beyond the injected prediction, from the plain one, as the scale says (cross-image attention,
+                        // Alaluf et al. 2024, equation 6).
+                        let plain = self.predict(x.clone(), call.timestep, context, &mut PlainProcessor, run).await?;
+                        plain.clone() + (injected - plain).mul_scalar(params.style_scale)
+                    }
                 }
             };
-            let Some(output) = scaled(plain, injected, params.style_scale) else { continue };
             let stepped = solver.step(&x, output, call.go);
             x = stepped.latents;
             settle(if call.go.moves() { &x } else { &stepped.clean }).await?;

@@ -1,0 +1,15 @@
+// A model as the page's list has it, for tests.
+
+/** @param {object} [changes] what is other than usual */
+export const model = (changes) => ({
+  id: "m",
+  name: "Model",
+  note: "",
+  licence: "A licence",
+  bytes: 2e9,
+  prediction: null,
+  weights: "q8",
+  source: "o/r",
+  place: "hub",
+  ...changes,
+});
