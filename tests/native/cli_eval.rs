@@ -209,6 +209,27 @@ fn a_picture_that_is_its_own_result_is_no_distance_from_itself() {
 }
 
 #[test]
+fn a_truer_inversion_brings_more_of_a_picture_back() {
+    let scratch = folders();
+    let (settings, json) = (scratch.path("settings.json"), scratch.path("figures.json"));
+    let ways = r#"[{"name": "two", "settings": {"steps": 2}}, {"name": "many", "settings": {"steps": 20}}]"#;
+    std::fs::write(&settings, ways).expect("a file");
+    let files = ["--compare", text(&settings), "--json", text(&json)];
+    let table = evaluated(&scratch, &[&["--round-trip", "--size", "64"][..], &files].concat());
+    let all: Value = serde_json::from_slice(&std::fs::read(json).expect("figures")).expect("JSON");
+    let [two, many] = [&all[0], &all[1]].map(|set| {
+        let trips = set["round_trips"].as_array().expect("round trips");
+        let of = |trip: &Value| number(&trip["decibels"]);
+        assert_eq!(trips.iter().map(|trip| &trip["content"]).collect::<Vec<_>>(), ["a", "b, turned"]);
+        let mean = number(&set["mean"]["round_trip"]);
+        assert!((mean - (of(&trips[0]) + of(&trips[1])) / 2.0).abs() < 1e-9, "{set}");
+        mean
+    });
+    assert!(two > 5.0 && many > two + 5.0, "{two} and {many} dB");
+    assert!(table.contains(&format!("many: round trip {many:.2} dB, least ")), "{table}");
+}
+
+#[test]
 fn what_cannot_be_measured_gives_a_sentence() {
     let scratch = folders();
     let said = refused(&scratch, &["--measure-only"]);

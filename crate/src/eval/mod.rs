@@ -6,6 +6,7 @@
 //! | [histogram loss](histogram), style against result | HistoGAN's RGB-uv histograms (Afifi et al. 2021), as `StyleID`'s evaluation has them | style's colours |
 //! | [style distance](lpips::Seen::style_distance), style against result | means and deviations of features (Huang and Belongie 2017, equation 13), here AlexNet's | style's textures and colours |
 //! | CFSD, content against result | `StyleID`'s supplement, with VGG-19 | content's structure kept |
+//! | [round trip](mod@round_trip), each content against itself | signal to noise, in dB (higher is better) | inversion exact |
 //! | `ArtFID`, all results | (1 + LPIPS)·(1 + FID) (Wright and Ommer 2022), FID with Inception | both |
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -16,6 +17,8 @@ pub mod histogram;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod inception;
 pub mod lpips;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod round_trip;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod sheet;
 #[cfg(test)]

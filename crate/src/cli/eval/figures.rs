@@ -19,6 +19,14 @@ pub struct Row {
     pub cfsd: Option<f64>,
 }
 
+/// One content inverted and sampled again.
+#[derive(Debug, Clone, Serialize)]
+pub struct RoundTrip {
+    pub content: String,
+    /// Signal to noise.
+    pub decibels: f64,
+}
+
 /// The means of all results, and what only a set of results has.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
@@ -33,6 +41,9 @@ pub struct Summary {
     /// (1 + LPIPS)·(1 + FID).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub art_fid: Option<f64>,
+    /// Decibels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round_trip: Option<f64>,
 }
 
 /// What was measured of one way to make the results.
@@ -40,6 +51,9 @@ pub struct Summary {
 pub struct Set {
     /// Of each result, styles first.
     pub results: Vec<Row>,
+    /// Of each content, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub round_trips: Vec<RoundTrip>,
     /// Of all.
     pub mean: Summary,
 }
@@ -57,8 +71,18 @@ impl Set {
             cfsd: rows.iter().all(|row| row.cfsd.is_some()).then(|| mean(&|row| row.cfsd.unwrap_or_default())),
             fid,
             art_fid: fid.map(|fid| (1.0 + lpips) * (1.0 + fid)),
+            round_trip: None,
         };
-        Self { results: rows, mean }
+        Self { results: rows, round_trips: Vec::new(), mean }
+    }
+
+    /// The same with how much of each content came back.
+    pub fn with_round_trips(mut self, round_trips: Vec<RoundTrip>) -> Self {
+        if !round_trips.is_empty() {
+            let sum: f64 = round_trips.iter().map(|trip| trip.decibels).sum();
+            self.mean.round_trip = Some(sum / round_trips.len() as f64);
+        }
+        Self { round_trips, ..self }
     }
 }
 
@@ -99,6 +123,13 @@ pub fn table(all: &[Figures]) -> String {
         if let (Some(fid), Some(art_fid)) = (set.mean.fid, set.mean.art_fid) {
             let of = name.map(|name| format!("{name}: ")).unwrap_or_default();
             text += &format!("{of}FID {fid:.4}, ArtFID {art_fid:.4}\n");
+        }
+    }
+    for Figures { name, set, .. } in all {
+        let least = set.round_trips.iter().min_by(|a, b| a.decibels.total_cmp(&b.decibels));
+        if let (Some(mean), Some(least)) = (set.mean.round_trip, least) {
+            let of = name.map(|name| format!("{name}: ")).unwrap_or_default();
+            text += &format!("{of}round trip {mean:.2} dB, least {:.2} dB ({})\n", least.decibels, least.content);
         }
     }
     if all.iter().all(|each| each.set.mean.fid.is_none()) {

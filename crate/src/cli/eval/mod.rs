@@ -7,13 +7,14 @@ mod settings;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
+use styleid::eval::round_trip::round_trip;
 use styleid::eval::sheet::contact_sheet;
 use styleid::picture::to_png;
 use styleid::platform::Here;
 use styleid::styleid::plan::Plan;
 use styleid::{Control, Error, Params, Pipeline, Result, Style};
 
-use self::figures::Figures;
+use self::figures::{Figures, RoundTrip};
 use self::measures::EvalMeasures;
 use self::settings::Setting;
 use super::bars::Bars;
@@ -47,6 +48,9 @@ pub struct Args {
     /// Make nothing: a missing result is an error.
     #[arg(long)]
     measure_only: bool,
+    /// Also invert each content and sample it again without any style, and measure how much of it comes back.
+    #[arg(long, conflicts_with = "measure_only")]
+    round_trip: bool,
     /// Write the table as CSV.
     #[arg(long, value_name = "FILE.csv")]
     csv: Option<PathBuf>,
@@ -135,6 +139,26 @@ impl Args {
         Some(path.with_file_name(format!("{stem} {name}.png")))
     }
 
+    /// How much of each content comes back with the steps of each setting; nothing where the results are made elsewhere.
+    async fn round_trips(&self, contents: &[NamedPicture], settings: &[Setting]) -> Result<Vec<Vec<RoundTrip>>> {
+        let mut all: Vec<Vec<RoundTrip>> = settings.iter().map(|_| Vec::new()).collect();
+        if !self.round_trip {
+            return Ok(all);
+        }
+        let bars = Bars::new();
+        let on_progress = |progress| bars.show(progress);
+        let control = Control::new(&Here, &on_progress, &|| false);
+        let mut session = self.engine.session(&control).await?;
+        for content in contents {
+            for (setting, trips) in settings.iter().zip(&mut all) {
+                let Some(params) = &setting.params else { continue };
+                let decibels = round_trip(&mut session, &content.picture, params, &control).await?;
+                trips.push(RoundTrip { content: content.name.clone(), decibels });
+            }
+        }
+        Ok(all)
+    }
+
     /// Makes what is missing.
     async fn make(&self, contents: &[NamedPicture], styles: &[NamedPicture], settings: &[Setting]) -> Result<()> {
         let pairs = || contents.iter().flat_map(|content| styles.iter().map(move |style| (content, style)));
@@ -191,12 +215,12 @@ pub async fn run(args: Args) -> Result<()> {
     args.make(&contents, &styles, &settings).await?;
 
     let mut sets = Vec::new();
-    for setting in &settings {
+    for (setting, round_trips) in settings.iter().zip(args.round_trips(&contents, &settings).await?) {
         let read = |content: &NamedPicture| {
             styles.iter().map(|style| read_picture(&file(setting, content, style), None)).collect::<Result<Vec<_>>>()
         };
         let results = contents.iter().map(read).collect::<Result<Vec<_>>>()?;
-        sets.push(measures.set(&contents, &styles, &results).await?);
+        sets.push(measures.set(&contents, &styles, &results).await?.with_round_trips(round_trips));
         if let Some(path) = args.sheet(setting) {
             let [contents, styles] =
                 [&contents, &styles].map(|sources| sources.iter().map(|source| &source.picture).collect::<Vec<_>>());
