@@ -104,6 +104,7 @@ pub struct Row {
 pub const fn name(kernels: Kernels) -> &'static str {
     match kernels {
         Kernels::Reference => "reference",
+        Kernels::Processor => "processor",
         Kernels::Software => "software",
         Kernels::Hardware => "hardware",
     }

@@ -4,6 +4,8 @@
 
 mod groups;
 mod hardware;
+#[cfg(not(target_arch = "wasm32"))]
+mod host;
 mod launch;
 mod layout;
 mod reference;
@@ -12,7 +14,7 @@ mod software;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use super::{Kernels, kernels};
+use super::{Kernels, family};
 pub use groups::Groups;
 use launch::{AttentionOps, VECTOR};
 
@@ -41,10 +43,12 @@ pub fn attention(operands: Attend) -> Tensor<4> {
     let head_dim = operands.v.dims()[3];
     let operands = with_columns(operands);
     let width = operands.q.dims()[3].next_multiple_of(VECTOR);
-    let software = match kernels(&operands.q.device()) {
+    let software = match family(&operands.q) {
         Kernels::Reference => return reference::attention(operands),
+        #[cfg(not(target_arch = "wasm32"))]
+        Kernels::Processor => return host::attention(operands),
         Kernels::Software => true,
-        Kernels::Hardware => width > launch::WIDEST,
+        _ => width > launch::WIDEST,
     };
     let Attend { q, blend, k, v, scale, .. } = operands;
     let [q, k, v] = [q, k, v].map(|x| pad(x, width).into_dispatch());

@@ -1,5 +1,7 @@
 //! Two-dimensional convolution, with nearest upsampling before it and an addition after it if asked for.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod host;
 mod reference;
 
 use burn::backend::Dispatch;
@@ -8,7 +10,7 @@ use burn::tensor::Tensor;
 pub use super::gemm::Geometry;
 use super::gemm::{ProductOps, factors};
 use super::weight::Weight;
-use super::{Kernels, kernels};
+use super::{Kernels, family};
 
 /// What goes into a convolution.
 #[derive(Debug, Clone)]
@@ -27,8 +29,10 @@ pub struct Convolve<'a> {
 
 /// Convolves to `[batch, out, …]`.
 pub fn conv2d(operands: Convolve) -> Tensor<4> {
-    match kernels(&operands.x.device()) {
+    match family(&operands.x) {
         Kernels::Reference => reference::conv2d(operands),
+        #[cfg(not(target_arch = "wasm32"))]
+        Kernels::Processor => host::conv2d(operands),
         family => {
             let Convolve { x, weight, bias, residual, geometry } = operands;
             let factors = factors(x, weight.stored(), weight.shape(), Some(bias), residual);

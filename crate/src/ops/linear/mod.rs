@@ -1,5 +1,7 @@
 //! Linear layers, with GEGLU or an addition after them if asked for.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod host;
 mod reference;
 
 use burn::backend::Dispatch;
@@ -8,7 +10,7 @@ use burn::tensor::Tensor;
 use super::elementwise::geglu;
 use super::gemm::{ProductOps, factors};
 use super::weight::Weight;
-use super::{Kernels, kernels};
+use super::{Kernels, family};
 
 /// What goes into a linear layer.
 #[derive(Debug, Clone)]
@@ -27,8 +29,10 @@ pub struct Multiply<'a, const D: usize> {
 
 /// x·Wᵀ + b, `[…, out]`, or half as wide with GEGLU.
 pub fn linear<const D: usize>(operands: Multiply<'_, D>) -> Tensor<D> {
-    match kernels(&operands.x.device()) {
+    match family(&operands.x) {
         Kernels::Reference => reference::linear(operands),
+        #[cfg(not(target_arch = "wasm32"))]
+        Kernels::Processor => host::linear(operands),
         // A register tile of one invocation has hidden and gate columns apart, so the second half is a kernel of its own.
         Kernels::Software if operands.geglu => {
             let residual = operands.residual.clone();

@@ -4,6 +4,8 @@
 //! of its own in each, which are merged before any band is normalised.
 
 mod apply;
+#[cfg(not(target_arch = "wasm32"))]
+mod host;
 mod kernel;
 mod layer;
 mod moments;
@@ -12,7 +14,7 @@ mod statistics;
 
 use burn::tensor::Tensor;
 
-use super::{Kernels, kernels};
+use super::{Kernels, family, kernels};
 
 /// Scale and shift of a norm, `[channels]` each.
 #[derive(Debug, Clone)]
@@ -45,8 +47,10 @@ pub fn group_norm(x: Tensor<4>, affine: Affine, groups: usize, silu: bool) -> Te
 
 /// The first pass of [`group_norm`].
 pub fn group_moments(x: Tensor<4>, groups: usize) -> Moments {
-    match kernels(&x.device()) {
+    match family(&x) {
         Kernels::Reference => reference::group_moments(x, groups),
+        #[cfg(not(target_arch = "wasm32"))]
+        Kernels::Processor => host::group_moments(x, groups),
         chosen => kernel::group_moments(x, groups, chosen),
     }
 }
@@ -62,16 +66,20 @@ pub fn merge_moments(parts: Vec<Moments>) -> Moments {
 
 /// The second pass of [`group_norm`]: `x`, or a part of it, normalised with the moments of the whole.
 pub fn group_apply(x: Tensor<4>, moments: &Moments, affine: Affine, silu: bool) -> Tensor<4> {
-    match kernels(&x.device()) {
+    match family(&x) {
         Kernels::Reference => reference::group_apply(x, moments, affine, silu),
+        #[cfg(not(target_arch = "wasm32"))]
+        Kernels::Processor => host::group_apply(x, moments, affine, silu),
         chosen => kernel::group_apply(x, moments, affine, silu, chosen),
     }
 }
 
 /// Layer norm of `[batch, tokens, channels]` over its channels.
 pub fn layer_norm(x: Tensor<3>, affine: Affine) -> Tensor<3> {
-    match kernels(&x.device()) {
+    match family(&x) {
         Kernels::Reference => reference::layer_norm(x, affine),
+        #[cfg(not(target_arch = "wasm32"))]
+        Kernels::Processor => host::layer_norm(x, affine),
         chosen => kernel::layer_norm(x, affine, chosen),
     }
 }

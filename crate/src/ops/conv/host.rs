@@ -1,0 +1,172 @@
+//! Convolution on the processor: products of the weights with patches that are gathered for a block of pixels at a time.
+
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use super::{Convolve, Geometry};
+use crate::ops::host::{CACHED, Host, Matrix, Shared, multiply_into, tensor};
+
+/// Pixels to a block: enough that weights are read seldom, few enough that their patches stay in a core's cache.
+const PIXELS: usize = 256;
+
+/// As [`super::conv2d`], of f32.
+pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Tensor<4> {
+    let [batch, inputs, height, width] = x.dims();
+    let [outputs, _] = weight.shape();
+    let [rows, columns] = geometry.output([height, width]);
+    let (pixels, area) = (rows * columns, geometry.kernel * geometry.kernel);
+    let shared_bias = bias.dims()[0] == 1;
+    let (x, weight, bias) = (Host::row(x), Host::row(weight.values()), Host::row(bias));
+    let residual = residual.map(Host::row);
+    let mut out = vec![0.0f32; batch * outputs * pixels];
+    let result = Shared::new(&mut out);
+    let blocks = pixels.div_ceil(PIXELS);
+    // Where there are few blocks, each core takes a part of the channels.
+    let parts = (2 * rayon::current_num_threads()).div_ceil(batch * blocks).clamp(1, outputs.div_ceil(16));
+    let share = outputs.div_ceil(parts);
+    let plain =
+        geometry.kernel == 1 && geometry.stride == 1 && geometry.padding == [0; 4] && geometry.upsampled.is_none();
+    // Channels whose patches are gathered together.
+    let chunk = if plain { inputs } else { (CACHED / (PIXELS * area)).clamp(1, inputs) };
+    let patches = Patches { geometry, height, width, columns };
+    let all = batch * blocks * parts;
+    (0..all).into_par_iter().for_each_init(
+        || if plain { Vec::new() } else { vec![0.0f32; chunk * area * PIXELS] },
+        |gathered, task| {
+            let (picture, block, part) = (task / (blocks * parts), task / parts % blocks, task % parts);
+            let first = block * PIXELS;
+            let count = PIXELS.min(pixels - first);
+            let channels = part * share..((part + 1) * share).min(outputs);
+            if channels.is_empty() {
+                return;
+            }
+            let start = (picture * outputs + channels.start) * pixels + first;
+            for (i, channel) in channels.clone().enumerate() {
+                let bias = bias.values()[if shared_bias { channel } else { picture * outputs + channel }];
+                let at = start + i * pixels;
+                // SAFETY: these pixels of these channels are this task's alone, and lie within the result.
+                let row = unsafe { std::slice::from_raw_parts_mut(result.from(at), count) };
+                match &residual {
+                    Some(residual) => {
+                        row.iter_mut().zip(&residual.values()[at..]).for_each(|(to, value)| *to = value + bias);
+                    }
+                    None => row.fill(bias),
+                }
+            }
+            for inputs_from in (0..inputs).step_by(chunk) {
+                let count_in = chunk.min(inputs - inputs_from);
+                let planes = &x.values()[(picture * inputs + inputs_from) * height * width..];
+                let factors = if plain {
+                    Matrix { values: &planes[first..], row: pixels, column: 1 }
+                } else {
+                    for (plane, to) in
+                        planes.chunks(height * width).zip(gathered.chunks_mut(area * count)).take(count_in)
+                    {
+                        patches.gather(plane, first, count, to);
+                    }
+                    Matrix { values: gathered, row: count, column: 1 }
+                };
+                let weights = Matrix {
+                    values: &weight.values()[(channels.start * inputs + inputs_from) * area..],
+                    row: inputs * area,
+                    column: 1,
+                };
+                // SAFETY: as above.
+                unsafe {
+                    let to = (result.from(start), pixels);
+                    multiply_into([channels.len(), count, count_in * area], to, weights, factors, true, false);
+                }
+            }
+        },
+    );
+    tensor(out, [batch, outputs, rows, columns])
+}
+
+/// Where a convolution's pixels come from.
+struct Patches {
+    geometry: Geometry,
+    /// Of the input as it is stored.
+    height: usize,
+    width: usize,
+    /// Of the result.
+    columns: usize,
+}
+
+impl Patches {
+    /// What each place of the kernel sees of one input plane at `count` pixels of the result from `first` on: a row of `to`
+    /// for each place.
+    fn gather(&self, plane: &[f32], first: usize, count: usize, to: &mut [f32]) {
+        let Geometry { kernel, stride, padding: [top, _, left, _], upsampled } = self.geometry;
+        let [tall, wide] = self.geometry.input([self.height, self.width]);
+        // Nearest neighbour to twice the size repeats every pixel.
+        let halve = usize::from(upsampled.is_some());
+        for (place, to) in to.chunks_mut(count).enumerate() {
+            let (down, right) = (place / kernel, place % kernel);
+            let mut done = 0;
+            while done < count {
+                let (y, x) = ((first + done) / self.columns, (first + done) % self.columns);
+                let run = (self.columns - x).min(count - done);
+                let to = &mut to[done..done + run];
+                done += run;
+                let above = y * stride + down;
+                if above < top || above - top >= tall {
+                    to.fill(0.0);
+                    continue;
+                }
+                let row = &plane[((above - top) >> halve) * self.width..][..self.width];
+                if stride == 1 && halve == 0 {
+                    // Columns of the input from x + right − left on; zeros outside.
+                    let before = left.saturating_sub(x + right).min(run);
+                    let from = (x + right + before).saturating_sub(left).min(wide);
+                    let inside = (wide - from).min(run - before);
+                    to[..before].fill(0.0);
+                    to[before..before + inside].copy_from_slice(&row[from..from + inside]);
+                    to[before + inside..].fill(0.0);
+                    continue;
+                }
+                for (i, to) in to.iter_mut().enumerate() {
+                    let at = (x + i) * stride + right;
+                    *to = if at < left || at - left >= wide { 0.0 } else { row[(at - left) >> halve] };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Convolve, Geometry, conv2d};
+    use crate::ops::conv::reference;
+    use crate::ops::host::{assert_near, random};
+    use crate::ops::weight::Weight;
+
+    #[test]
+    fn it_is_the_references() {
+        let plain = Geometry { kernel: 3, stride: 1, padding: [1; 4], upsampled: None };
+        let cases = [
+            ([1, 3, 1, 1], 5, plain),
+            ([2, 70, 19, 23], 37, plain),
+            ([1, 4, 33, 8], 64, Geometry { kernel: 1, padding: [0; 4], ..plain }),
+            ([2, 8, 17, 20], 9, Geometry { kernel: 1, padding: [0; 4], stride: 2, ..plain }),
+            ([1, 5, 16, 18], 6, Geometry { stride: 2, ..plain }),
+            ([1, 5, 16, 18], 6, Geometry { stride: 2, padding: [0, 1, 0, 1], ..plain }),
+            ([1, 6, 9, 7], 8, Geometry { upsampled: Some([18, 14]), ..plain }),
+            ([2, 6, 9, 7], 8, Geometry { upsampled: Some([17, 13]), ..plain }),
+            // Bands of rows have no zeros above or below.
+            ([1, 6, 12, 9], 4, Geometry { padding: [0, 0, 1, 1], ..plain }),
+            ([1, 6, 12, 2], 4, Geometry { kernel: 5, padding: [2; 4], ..plain }),
+        ];
+        for ([batch, inputs, height, width], outputs, geometry) in cases {
+            let [rows, columns] = geometry.output([height, width]);
+            let weight = Weight::dense(random([outputs, inputs * geometry.kernel * geometry.kernel], 0.0, 1.0));
+            for of_each in [1, batch] {
+                for residual in [None, Some(random([batch, outputs, rows, columns], 1.0, 1.0))] {
+                    let x = random([batch, inputs, height, width], 0.1, 1.0);
+                    let operands =
+                        Convolve { x, weight: &weight, bias: random([of_each, outputs], 0.2, 1.0), residual, geometry };
+                    assert_near(conv2d(operands.clone()), reference::conv2d(operands), 1e-5);
+                }
+            }
+        }
+    }
+}

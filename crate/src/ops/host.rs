@@ -1,0 +1,262 @@
+//! The processor's family of our operations: what they share. Tensors' numbers are read where they lie, products are the
+//! crate gemm's, and work is cut into parts that a core computes in its cache.
+
+use burn::backend::{Flex, flex::FlexTensor};
+use burn::tensor::{Tensor, TensorData};
+use gemm::Parallelism;
+use pulp::Arch;
+
+/// Numbers that a core's second-level cache holds beside what it computes with them.
+pub const CACHED: usize = 1 << 16;
+
+/// The f32 numbers of a tensor on the processor.
+pub struct Host(FlexTensor);
+
+impl Host {
+    /// Those of `x`, without a copy; strides are as they are.
+    pub fn view<const D: usize>(x: Tensor<D>) -> Self {
+        let tensor = x.clone().try_into_primitive::<Flex>();
+        let tensor = tensor.unwrap_or_else(|_| FlexTensor::from_data(x.into_data()));
+        let is_flipped = tensor.layout().strides().iter().any(|&stride| stride < 0);
+        Self(if is_flipped { tensor.to_contiguous() } else { tensor })
+    }
+
+    /// Those of `x` in a row, copied where they are not.
+    pub fn row<const D: usize>(x: Tensor<D>) -> Self {
+        Self(Self::view(x).0.to_contiguous())
+    }
+
+    /// From the tensor's first number on.
+    pub fn values(&self) -> &[f32] {
+        let values: &[f32] = self.0.storage();
+        &values[self.0.layout().start_offset()..]
+    }
+
+    /// How far apart the numbers of each dimension are.
+    pub fn strides<const D: usize>(&self) -> [usize; D] {
+        std::array::from_fn(|i| self.0.layout().strides()[i].unsigned_abs())
+    }
+
+    /// Runs `change` over the numbers in place, or over a copy where somebody else has them too.
+    pub fn changed<const D: usize>(self, change: impl FnOnce(&mut [f32])) -> Tensor<D> {
+        let mut tensor = self.0.to_contiguous();
+        let length = tensor.layout().num_elements();
+        let start = tensor.layout().start_offset();
+        change(&mut tensor.storage_mut()[start..start + length]);
+        Tensor::from_primitive::<Flex>(tensor)
+    }
+}
+
+/// A tensor of these numbers.
+pub fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+    Tensor::from_primitive::<Flex>(FlexTensor::from_data(TensorData::new(values, shape)))
+}
+
+/// A matrix among a tensor's numbers: its first number, and how far apart rows and columns are.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    pub values: &'a [f32],
+    pub row: usize,
+    pub column: usize,
+}
+
+/// out = a·b, or out + a·b to `add`; `a` is `rows` by `inner`, `b` `inner` by `columns`, and rows of `out` are `stride` apart.
+/// On as many cores as there are where `wide`, else on this one.
+pub fn multiply(
+    [rows, columns, inner]: [usize; 3],
+    (out, stride): (&mut [f32], usize),
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    add: bool,
+    wide: bool,
+) {
+    assert!((rows - 1) * stride + columns <= out.len());
+    // SAFETY: it is the only one to write to `out`, where the last number lies as asserted.
+    unsafe { multiply_into([rows, columns, inner], (out.as_mut_ptr(), stride), a, b, add, wide) }
+}
+
+/// As [`multiply`].
+///
+/// # Safety
+/// All rows of `out` are there, and nobody else reads or writes them meanwhile.
+pub unsafe fn multiply_into(
+    [rows, columns, inner]: [usize; 3],
+    (out, stride): (*mut f32, usize),
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    add: bool,
+    wide: bool,
+) {
+    let ends = |matrix: Matrix, rows: usize, columns: usize| {
+        (rows - 1) * matrix.row + (columns - 1) * matrix.column < matrix.values.len()
+    };
+    assert!(ends(a, rows, inner) && ends(b, inner, columns));
+    // SAFETY: both factors end within their numbers, as asserted; for `out` the caller answers.
+    unsafe {
+        gemm::gemm(
+            rows,
+            columns,
+            inner,
+            out,
+            1,
+            stride as isize,
+            add,
+            a.values.as_ptr(),
+            a.column as isize,
+            a.row as isize,
+            b.values.as_ptr(),
+            b.column as isize,
+            b.row as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            if wide { Parallelism::Rayon(0) } else { Parallelism::None },
+        );
+    }
+}
+
+/// Where parts of one result are written to by many cores.
+#[derive(Clone, Copy)]
+pub struct Shared(*mut f32);
+
+// SAFETY: whoever writes through it answers for its part, as `multiply_into` says.
+unsafe impl Send for Shared {}
+// SAFETY: the same.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// The numbers of `out`.
+    pub fn new(out: &mut [f32]) -> Self {
+        Self(out.as_mut_ptr())
+    }
+
+    /// From the number `at` on.
+    ///
+    /// # Safety
+    /// There are so many.
+    pub unsafe fn from(self, at: usize) -> *mut f32 {
+        // SAFETY: the caller answers.
+        unsafe { self.0.add(at) }
+    }
+}
+
+/// Runs `work` compiled for the widest vectors that the processor has.
+pub fn vectors<R>(work: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(work)
+}
+
+/// eˣ to two units in the last place: 2ⁿ times a polynomial of what is left of x, |x − n·ln 2| at most ln 2 / 2. Not a number
+/// stays so.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    // Adding and subtracting 1.5·2²³ rounds to a whole number, whose bits are the last of the sum.
+    const ROUND: f32 = 12_582_912.0;
+    let x = if x < -87.0 { -87.0 } else { x };
+    let x = if x > 88.0 { 88.0 } else { x };
+    let sum = x * std::f32::consts::LOG2_E + ROUND;
+    let n = sum - ROUND;
+    // ln 2 in two parts, the first with few bits, so that its product with n is exact.
+    let r = x - n * 0.693_359_4 - n * -2.121_944_4e-4;
+    let tail = 1.0 / 120.0 + r * (1.0 / 720.0 + r * (1.0 / 5040.0));
+    let polynomial = 1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * tail))));
+    let power = f32::from_bits(sum.to_bits().wrapping_add(127) << 23);
+    polynomial * power
+}
+
+/// x·σ(x).
+#[inline(always)]
+pub fn silu(x: f32) -> f32 {
+    x / (1.0 + exp(-x))
+}
+
+/// x·Φ(x), the exact one: erf by Abramowitz and Stegun's 7.1.26, which is off by 1.5e-7 at most.
+#[inline(always)]
+pub fn gelu(x: f32) -> f32 {
+    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let polynomial = t * (0.254_829_6 + t * (-0.284_496_73 + t * (1.421_413_8 + t * (-1.453_152_1 + t * 1.061_405_4))));
+    // erfc(|x|/√2)/2 is what the smaller side has; the larger has the rest.
+    let half = 0.5 * polynomial * exp(-z * z);
+    x * if x < 0.0 { half } else { 1.0 - half }
+}
+
+/// The sum of `of` over all numbers, in sixteen sums side by side, so that vectors can be used and sums stay short.
+#[inline(always)]
+pub fn sum(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let mut sums = [0.0f32; 16];
+    let chunks = values.chunks_exact(16);
+    let rest: f32 = chunks.remainder().iter().map(|&value| of(value)).sum();
+    for chunk in chunks {
+        for (sum, &value) in sums.iter_mut().zip(chunk) {
+            *sum += of(value);
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}
+
+/// The same normal numbers every time.
+#[cfg(test)]
+pub fn random<const D: usize>(shape: [usize; D], mean: f32, deviation: f32) -> Tensor<D> {
+    let values = crate::diffusion::randn::randn(7, shape.iter().product());
+    tensor(values.into_iter().map(|value| mean + deviation * value).collect(), shape)
+}
+
+/// Whether no number of `ours` is further from the reference's than `share` of the largest.
+#[cfg(test)]
+#[track_caller]
+pub fn assert_near<const D: usize>(ours: Tensor<D>, reference: Tensor<D>, share: f32) {
+    assert_eq!(ours.dims(), reference.dims());
+    let [ours, reference] = [ours, reference].map(|x| x.into_data().iter::<f32>().collect::<Vec<_>>());
+    let largest = reference.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    for (at, (ours, reference)) in ours.iter().zip(&reference).enumerate() {
+        assert!((ours - reference).abs() <= share * largest, "at {at}: {ours} is not {reference}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{exp, gelu, silu, sum};
+
+    #[test]
+    fn functions_agree_with_those_in_f64() {
+        for i in -3000..3000 {
+            let x = i as f32 * 0.01;
+            let wide = f64::from(x);
+            let close = |ours: f32, exact: f64, relative: f64, absolute: f64| {
+                let off = (f64::from(ours) - exact).abs();
+                assert!(off <= relative * exact.abs() + absolute, "at {x}: {ours} is not {exact}");
+            };
+            close(exp(x), wide.exp(), 2.5e-7, 0.0);
+            close(silu(x), wide / (1.0 + (-wide).exp()), 3e-7, 1e-30);
+            close(gelu(x), 0.5 * wide * erfc(-wide / std::f64::consts::SQRT_2), 2e-7, 1.5e-7 * wide.abs());
+        }
+        assert!(exp(-1e30) < 1e-37 && exp(-1e30) >= 0.0 && exp(f32::NAN).is_nan());
+        assert!(silu(f32::NAN).is_nan() && gelu(f32::NAN).is_nan());
+    }
+
+    /// By its continued fraction, or its series near 0.
+    fn erfc(x: f64) -> f64 {
+        if x < 0.0 {
+            return 2.0 - erfc(-x);
+        }
+        if x < 2.5 {
+            let mut term = x;
+            let mut series = x;
+            for n in 1..80 {
+                term *= -x * x / f64::from(n);
+                series += term / f64::from(2 * n + 1);
+            }
+            return 1.0 - 2.0 / std::f64::consts::PI.sqrt() * series;
+        }
+        let fraction = (1..80).rev().fold(x, |rest, n| x + f64::from(n) / 2.0 / rest);
+        (-x * x).exp() / std::f64::consts::PI.sqrt() / fraction
+    }
+
+    #[test]
+    fn sums_have_all_numbers() {
+        let values: Vec<f32> = (0..37).map(|i| i as f32).collect();
+        assert_eq!(sum(&values, |value| 2.0 * value), 36.0 * 37.0);
+    }
+}
