@@ -185,6 +185,8 @@ export type Params = {
    * UNet a reverse step.
    */
   styleScale: number;
+  /** What the content's own keys and values weigh in the injected attention beside the styles' 1, 0 (none) to 1 (as much). */
+  contentShare: number;
   /** Size of all pictures; the size the model was trained at where none is asked for. */
   size: number | "keep" | null;
   /** Whether `size` is the long side of pictures that keep their shape, not the side of a square. */

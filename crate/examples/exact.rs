@@ -87,13 +87,14 @@ async fn compare(report: &mut Report, place: &Place) -> styleid::Result<()> {
     let call = async |x: &Tensor<4>, processor: &mut dyn AttentionProcessor| {
         unet.forward(x.clone(), TIMESTEP, &context, processor, &control).await
     };
-    let mut capture = Capture { layers: &LAYERS, level: 0, bank: &mut style_bank };
+    let mut capture = Capture { layers: &LAYERS, level: 0, bank: &mut style_bank, own: None };
     report.compare("eps_style", &call(&style, &mut capture).await?);
-    let mut capture = Capture { layers: &LAYERS, level: 0, bank: &mut content_bank };
+    let mut capture = Capture { layers: &LAYERS, level: 0, bank: &mut content_bank, own: None };
     report.compare("eps_content", &call(&content, &mut capture).await?);
     let mixed = (content + style).div_scalar(2.0);
     let injection = Injection {
         content: &content_bank,
+        own: None,
         styles: vec![&style_bank],
         mixes: LAYERS.map(|layer| (layer, LayerMix::default())).into(),
         params: &Params::default(),

@@ -43,22 +43,31 @@ fn assert_close(name: &str, ours: &[Vec<f32>], others: &[Vec<f32>], tolerance: f
 
 #[test]
 fn a_bank_in_main_memory_gives_the_same_result() {
-    let params = params(Preset::Diffusers, STEPS);
-    let (ample, bytes) = latents(&mut session(Memory::default(), device::cpu()), &params);
-    assert!(bytes.0 > 0 && bytes.1 == 0, "{bytes:?}");
-    let tight = Memory { budget: Some(1), ..Memory::default() };
-    let mut session = session(tight, device::cpu());
-    let (spilled, moved) = latents(&mut session, &params);
-    assert_eq!(moved, (0, bytes.0));
-    assert_eq!(spilled, ample);
-    let (again, _) = latents(&mut session, &params);
-    assert_eq!(again, ample, "what was kept in main memory serves again");
+    let plain = params(Preset::Diffusers, STEPS);
+    let mut all = Vec::new();
+    for params in [plain.clone(), Params { content_share: 0.5, ..plain }] {
+        let (ample, bytes) = latents(&mut session(Memory::default(), device::cpu()), &params);
+        assert!(bytes.0 > 0 && bytes.1 == 0, "{bytes:?}");
+        let tight = Memory { budget: Some(1), ..Memory::default() };
+        let mut session = session(tight, device::cpu());
+        let (spilled, moved) = latents(&mut session, &params);
+        assert_eq!(moved, (0, bytes.0));
+        assert_eq!(spilled, ample);
+        let (again, _) = latents(&mut session, &params);
+        assert_eq!(again, ample, "what was kept in main memory serves again");
+        all.push(bytes.0);
+    }
+    assert_eq!(3 * all[1], 5 * all[0], "queries, keys and values; with the content's five parts in place of three");
 }
 
 #[test]
 fn both_pictures_at_once_give_what_each_gives_alone() {
     let pairs = |pairs| Memory { pairs: Some(pairs), ..Memory::default() };
-    for params in [params(Preset::Diffusers, STEPS), Params { vae_sample: Some(5), ..params(Preset::Ldm, STEPS) }] {
+    for params in [
+        params(Preset::Diffusers, STEPS),
+        Params { vae_sample: Some(5), ..params(Preset::Ldm, STEPS) },
+        Params { content_share: 0.5, ..params(Preset::Diffusers, STEPS) },
+    ] {
         let (apart, bytes) = latents(&mut session(pairs(false), device::cpu()), &params);
         let (together, same) = latents(&mut session(pairs(true), device::cpu()), &params);
         assert_close("together", &together, &apart, 1e-6);

@@ -26,8 +26,8 @@ struct Case {
     magnitude: f32,
     /// Every how many-th query is checked.
     every: usize,
-    /// Whether the keys are in two groups, of which the second is the last third.
-    grouped: bool,
+    /// Groups that the keys are in, one after the other; 0 for none.
+    groups: usize,
 }
 
 impl Case {
@@ -46,32 +46,40 @@ const PLAIN: Case = Case {
     temperature: 1.0,
     magnitude: 4.0,
     every: 1,
-    grouped: false,
+    groups: 0,
 };
 
-/// The logarithms of both groups' weights for a query: some have only one of them.
-fn logs(query: usize) -> [f32; 2] {
-    match query % 4 {
-        0 => [0.3f32.ln(), 0.7f32.ln()],
-        1 => [1e-3f32.ln(), 0.0],
-        2 => [0.0, -1e30],
-        _ => [-1e30, -2.0],
-    }
+/// The logarithm of each group's weight for a query: some have only one of them, or all but one.
+fn logs(query: usize, groups: usize) -> Vec<f32> {
+    (0..groups)
+        .map(|group| match (query % 4, (query / 4 + group) % groups) {
+            (0, i) => (0.3 + 0.4 * i as f32).ln(),
+            (1, 0) => 1e-3f32.ln(),
+            (2, i) if i > 0 => -1e30,
+            (3, 0) => -1e30,
+            (3, _) => -2.0,
+            _ => 0.0,
+        })
+        .collect()
 }
 
-/// The first key of the second group.
-fn second(keys: usize) -> usize {
-    keys - keys / 3
+/// The group of a key: the first has twice as many keys as each of the others.
+fn group_of(key: usize, keys: usize, groups: usize) -> usize {
+    let from_the_end = (keys - 1 - key) * (groups + 1) / keys;
+    groups.saturating_sub(1 + from_the_end)
 }
 
 fn groups(case: &Case, device: &Device) -> Option<Groups> {
-    let columns = Groups::columns(2);
-    let tensor = |rows: usize, row: &dyn Fn(usize) -> [f32; 2]| {
-        let values: Vec<f32> = (0..rows).flat_map(|i| [row(i)[0], row(i)[1], 0.0, 0.0]).collect();
+    let count = case.groups;
+    let columns = Groups::columns(count);
+    let tensor = |rows: usize, row: &dyn Fn(usize) -> Vec<f32>| {
+        let wide = |i: usize| row(i).into_iter().chain(std::iter::repeat(0.0)).take(columns);
+        let values: Vec<f32> = (0..rows).flat_map(wide).collect();
         Tensor::from_data(TensorData::new(values, [1, 1, rows, columns]), (device, DType::F32))
     };
-    let member = |key| if key < second(case.keys) { [1.0, 0.0] } else { [0.0, 1.0] };
-    case.grouped.then(|| Groups { logs: tensor(case.queries, &logs), members: tensor(case.keys, &member) })
+    let member = |key| (0..count).map(|group| f32::from(group == group_of(key, case.keys, count))).collect();
+    let logs = |query| logs(query, count);
+    (count > 0).then(|| Groups { logs: tensor(case.queries, &logs), members: tensor(case.keys, &member) })
 }
 
 /// So large that kernels are launched in parts: by heads, by queries, and by both.
@@ -162,10 +170,11 @@ fn expected(case: &Case, operands: &Operands) -> Vec<f64> {
         let query: Vec<f64> = (query_at..query_at + head_dim)
             .map(|i| gamma * f64::from(operands.other[i]) + (1.0 - gamma) * f64::from(operands.q[i]))
             .collect();
+        let logs = logs(t, case.groups);
         let scores: Vec<f64> = (0..keys)
             .map(|key| {
                 let products = query.iter().zip(&operands.k[key_at(key)..]).map(|(q, k)| q * f64::from(*k));
-                let log = if case.grouped { logs(t)[usize::from(key >= second(keys))] } else { 0.0 };
+                let log = logs.get(group_of(key, keys, case.groups)).copied().unwrap_or(0.0);
                 products.sum::<f64>() * scale + f64::from(log)
             })
             .collect();
@@ -243,7 +252,9 @@ fn attention_is_the_definition() {
 
 #[test]
 fn groups_of_keys_weigh_as_they_should() {
-    let grouped = Case { grouped: true, ..PLAIN };
+    let grouped = Case { groups: 2, ..PLAIN };
+    // Four styles and the content: more columns than a vector has.
+    let five = Case { groups: 5, blend: Some(0.75), temperature: 1.5, ..PLAIN };
     for case in [
         grouped,
         Case { head_dim: 64, keys: 97, blend: Some(0.75), temperature: 1.5, ..grouped },
@@ -254,6 +265,12 @@ fn groups_of_keys_weigh_as_they_should() {
         Case { temperature: 100.0, ..grouped },
         Case { temperature: 0.01, ..grouped },
         Case { temperature: 1e-4, head_dim: 160, ..grouped },
+        five,
+        Case { head_dim: 64, keys: 97, batch: 2, ..five },
+        Case { head_dim: 160, queries: 50, keys: 60, ..five },
+        Case { head_dim: 7, blend: None, keys: 33, ..five },
+        Case { head_dim: 504, heads: 1, queries: 33, keys: 40, ..five },
+        Case { temperature: 100.0, ..five },
     ] {
         check(&case, true, &[Kernels::Reference, Kernels::Software, Kernels::Hardware]);
     }

@@ -51,6 +51,28 @@ fn layers_that_were_kept_serve_and_others_invert_again() {
 }
 
 #[test]
+fn a_content_kept_with_its_keys_serves_without_and_not_the_other_way_round() {
+    let golden = Golden::load("micro15.diffusers.n4.rect");
+    let mut session = session("micro15", device::cpu());
+    let plain = params(Preset::Diffusers, STEPS);
+    let shared = Params { content_share: 0.5, ..plain.clone() };
+    let inverted = |reports: &[_]| [Phase::InvertContent, Phase::InvertStyle].map(|phase| steps_of(reports, phase));
+    let (without, reports) = run(&mut session, &golden, &plain).expect("a run");
+    assert_eq!(inverted(&reports), [STEPS, STEPS]);
+    let (with, reports) = run(&mut session, &golden, &shared).expect("a run");
+    assert_eq!(inverted(&reports), [STEPS, 0], "its keys and values are missing");
+    assert_ne!(with, without, "they change the result");
+    let (again, reports) = run(&mut session, &golden, &plain).expect("a run");
+    assert_eq!(inverted(&reports), [0, 0]);
+    assert_eq!(again, without, "and nothing where they have no share");
+    let (again, reports) = run(&mut session, &golden, &Params { content_share: 0.25, ..plain.clone() }).expect("a run");
+    assert_eq!(inverted(&reports), [0, 0], "what served without them still has them");
+    assert!(again != with && again != without);
+    let nothing_injected = Params { attn_injection: false, ..shared };
+    run(&mut session, &golden, &nothing_injected).expect("a share of no injection is none");
+}
+
+#[test]
 fn a_cancel_stops_between_blocks_and_the_next_run_works() {
     let golden = Golden::load("micro15.diffusers.n4.rect");
     let mut session = session("micro15", device::cpu());
@@ -81,6 +103,7 @@ fn settings_out_of_range_are_refused_by_name() {
         (Params { gamma: 1.5, ..base.clone() }, "Gamma must be between 0 and 1"),
         (Params { gamma: f32::NAN, ..base.clone() }, "Gamma"),
         (Params { temperature: 0.0, ..base.clone() }, "Temperature must be above 0"),
+        (Params { content_share: 1.5, ..base.clone() }, "The share of the content must be between 0 and 1"),
         (Params { steps: Some(0), ..base.clone() }, "Steps must be between"),
         (Params { steps: Some(5000), ..base.clone() }, "Steps must be between"),
         (Params { layers: Some(vec![2, 9]), ..base.clone() }, "no self-attention in decoder layer 2"),

@@ -270,6 +270,37 @@ fn two_styles_in_main_memory_are_the_same() {
     assert!(run(Some(1)) == run(None));
 }
 
+#[test]
+fn a_content_s_share_is_that_of_a_style_which_is_the_photo() {
+    let Pictures { photo, a, b } = Pictures::new();
+    let mut session = session("micro15", device::cpu());
+    let small = image::imageops::crop_imm(&a, 0, 0, 48, 64).to_image();
+    // The photo as a style would lend its noise's statistics, too.
+    let base = Params { init_adain: false, ..base() };
+    let mut run = |styles: &[Style], content_share, blend| {
+        latents(&mut session, &photo, styles, &Params { content_share, blend, ..base.clone() }).0
+    };
+    for style in [&a, &small] {
+        for share in [0.135, 1.0] {
+            let ours = run(&[Style::alone(style)], share, Blend::Together);
+            let others = run(&[weighed(style, 1.0), weighed(&photo, share)], 0.0, Blend::Together);
+            close("the photo as a style", &ours, &others, NOISE);
+            assert!(run(&[Style::alone(style)], share, Blend::Average) == ours, "one style has no mean");
+        }
+    }
+    let four = [weighed(&a, 1.0), weighed(&b, 1.0), weighed(&a, 2.0), weighed(&small, 4.0)];
+    let three = [weighed(&a, 3.0), weighed(&b, 1.0), weighed(&small, 4.0)];
+    let beside = [weighed(&a, 3.0), weighed(&b, 1.0), weighed(&small, 4.0), weighed(&photo, 3.0)];
+    let ours = run(&four, 0.375, Blend::Together);
+    close("four styles and the content", &ours, &run(&three, 0.375, Blend::Together), NOISE);
+    close("three eighths of eight", &ours, &run(&beside, 0.0, Blend::Together), NOISE);
+    let twice = run(&[weighed(&a, 1.0), weighed(&a, 3.0)], 0.37, Blend::Average);
+    close("a mean of one style", &twice, &run(&[Style::alone(&a)], 0.37, Blend::Average), NOISE);
+    let halves = [mask(|x| x < 7), mask(|x| x >= 7)].map(Some);
+    let parted = [0, 1].map(|i| Style { mask: halves[i].as_ref(), ..weighed(&a, [1.0, 5.0][i]) });
+    close("the same in both halves", &run(&parted, 0.37, Blend::Together), &twice, NOISE);
+}
+
 /// Two styles, one of another size, with masks that leave some of the photo out.
 fn masked(device: Device, params: &Params) -> Vec<f32> {
     let Pictures { photo, a, b } = Pictures::new();
@@ -284,9 +315,11 @@ fn masked(device: Device, params: &Params) -> Vec<f32> {
 fn a_gpu_blends_the_same() {
     let Some((gpu, _)) = gpu() else { return };
     let params = Params { gamma_curve: Some(Curve { curve: Shape::Cosine, end: 0.375 }), damping: 0.7, ..base() };
-    let reference = masked(device::cpu(), &params);
-    for kernels in [Kernels::Software, Kernels::Hardware] {
-        let _chosen = Chosen::new(kernels);
-        close(&format!("{kernels:?}"), &masked(gpu.clone(), &params), &reference, 1e-3);
+    for params in [params.clone(), Params { content_share: 0.37, ..params }] {
+        let reference = masked(device::cpu(), &params);
+        for kernels in [Kernels::Software, Kernels::Hardware] {
+            let _chosen = Chosen::new(kernels);
+            close(&format!("{kernels:?}"), &masked(gpu.clone(), &params), &reference, 1e-3);
+        }
     }
 }

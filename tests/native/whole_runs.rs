@@ -99,6 +99,12 @@ fn controls_of_the_noise_and_of_the_prediction() {
 }
 
 #[test]
+fn the_content_s_own_keys_beside_the_style_s() {
+    let shared = Params { content_share: 0.37, ..params(Preset::Fast, 4) };
+    whole_run("micro15", "micro15.fast.n4.rect.shared", &shared);
+}
+
+#[test]
 fn noise_levels_of_the_fast_preset_are_the_reference_s() {
     for model in ["micro15", "micro21vbk_tinyz"] {
         let golden = Golden::load(&format!("{model}.fast.n10"));

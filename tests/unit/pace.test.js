@@ -184,6 +184,15 @@ test("inversions serve again for the same pictures and settings, for fewer layer
     ),
     all,
   );
+  const withoutKeys = { photoKept: false, newStyles: 0 };
+  assert.deepEqual(kept.of(run({ contentShare: 0.2 })), withoutKeys, "the photo's keys and values were not kept");
+  assert.deepEqual(kept.of(run({ contentShare: 0.2, attnInjection: false })), all, "and nobody needs them");
+  const shared = kept.copy();
+  shared.note(run({ contentShare: 0.2 }));
+  shared.note(run());
+  assert.deepEqual(shared.copy().of(run({ contentShare: 0.5 })), all, "what served without them still has them");
+  shared.note(run({}, { photo: "q" }));
+  assert.deepEqual(shared.of(run({ contentShare: 0.5 }, { photo: "q" })), withoutKeys);
   assert.deepEqual(kept.of(run({ layers: [9, 10] })), all);
   assert.deepEqual(kept.of(run({ layers: [6, 7] })), none);
   assert.deepEqual(kept.of(run({ attnInjection: false })), all);

@@ -30,6 +30,7 @@ const EVERYTHING = {
     redrawBand: 0.4,
     adainStrength: 0.5,
     styleScale: 1.5,
+    contentShare: 0.35,
     size: 768,
     keepAspect: true,
     previewEvery: 0,
@@ -109,6 +110,7 @@ test("hostile fragments never throw", () => {
     "#adain-strength=-1",
     "#style-scale=0.5",
     "#style-scale=6",
+    "#content-share=1.01",
     "#version=toString",
   ]) {
     const { shared } = fromFragment(fragment);
@@ -124,6 +126,7 @@ test("each preset is recognised as itself, and own settings as none", () => {
       damping: 0.5,
       redraw: 0.9,
       styleScale: 2,
+      contentShare: 0.2,
       steps: 7,
       size: 256,
       ...lookOf(preset),

@@ -1,6 +1,6 @@
 // What the engine still has of the last run, so that the page can say beforehand what a change will cost. The crate decides
 // what it re-uses; this follows its rules: an inversion serves again for the same picture, model, size, version, steps and
-// seed, if all layers wanted are among those it was made with. A painting of which nothing is needed is not inverted; one that was
+// seed, if all layers wanted are among those it was made with, and a photo's with its keys and values if these have a share. A painting of which nothing is needed is not inverted; one that was
 // inverted before is kept.
 
 import { needsStyle, stepsOf } from "./presets.js";
@@ -17,13 +17,18 @@ const basis = ({ model, options }) => {
   return JSON.stringify([model, preset, stepsOf(options), vaeSample, size, keepAspect]);
 };
 
+/** Whether a run needs the photo's own keys and values. @param {Run} run */
+const sharesContent = ({ options, layers }) => options.contentShare > 0 && layers.length > 0;
+
 export class KeptInversions {
   /** @type {Run | null} */ #last = null;
+  /** Whether the photo is kept with its keys and values. */ #hasKeys = false;
 
   /** A run has succeeded. @param {Run} run */
   note(run) {
     // An inversion that was re-used keeps the layers that it was made with.
     const kept = this.#last && this.#serves(run) ? this.#last : null;
+    this.#hasKeys = sharesContent(run) || (this.#hasKeys && this.of(run).photoKept);
     const isThere = (/** @type {string} */ style) =>
       needsStyle(run.options, run.layers) || kept?.styles.includes(style);
     this.#last = {
@@ -42,6 +47,7 @@ export class KeptInversions {
   copy() {
     const copy = new KeptInversions();
     copy.#last = this.#last;
+    copy.#hasKeys = this.#hasKeys;
     return copy;
   }
 
@@ -53,8 +59,9 @@ export class KeptInversions {
   of(run) {
     const serves = this.#serves(run);
     const kept = serves && this.#last ? this.#last.styles : [];
+    const hasKeys = this.#hasKeys || !sharesContent(run);
     return {
-      photoKept: serves && this.#last?.photo === run.photo,
+      photoKept: serves && hasKeys && this.#last?.photo === run.photo,
       newStyles: needsStyle(run.options, run.layers) ? run.styles.filter((style) => !kept.includes(style)).length : 0,
     };
   }

@@ -32,6 +32,7 @@ export const DEFAULTS = {
   redrawBand: 0.6,
   adainStrength: 1,
   styleScale: 1,
+  contentShare: 0,
   size: null,
   keepAspect: false,
   previewEvery: 0,
@@ -97,6 +98,7 @@ const LOOK = [
   "redrawBand",
   "adainStrength",
   "styleScale",
+  "contentShare",
 ];
 
 /** The look of a model that names none of its own. */

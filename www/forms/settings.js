@@ -130,6 +130,7 @@ export class Settings {
       redrawBand: this.#number("redrawBand") ?? DEFAULTS.redrawBand,
       adainStrength: this.#number("adainStrength") ?? DEFAULTS.adainStrength,
       styleScale: this.#number("styleScale") ?? DEFAULTS.styleScale,
+      contentShare: this.#number("contentShare") ?? DEFAULTS.contentShare,
       size: size === "native" ? null : size === "keep" ? "keep" : Number(size),
       keepAspect: this.#isChecked("keepAspect"),
       previewEvery: DEFAULTS.previewEvery,
@@ -158,6 +159,7 @@ export class Settings {
       "redrawBand",
       "adainStrength",
       "styleScale",
+      "contentShare",
     ])) {
       set(name, options[name]);
     }

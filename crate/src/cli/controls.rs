@@ -24,6 +24,9 @@ pub struct ControlArgs {
     /// reverse step [default: 1].
     #[arg(long, value_name = "SCALE")]
     style_scale: Option<f32>,
+    /// What the photo's own keys and values weigh in the injected attention beside the styles' 1, 0 to 1 [default: 0].
+    #[arg(long, value_name = "SHARE")]
+    content_share: Option<f32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,6 +56,7 @@ impl ControlArgs {
             redraw_band: self.redraw_band.unwrap_or(params.redraw_band),
             adain_strength: self.adain_strength.unwrap_or(params.adain_strength),
             style_scale: self.style_scale.unwrap_or(params.style_scale),
+            content_share: self.content_share.unwrap_or(params.content_share),
             ..params
         }
     }

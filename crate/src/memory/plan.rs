@@ -27,7 +27,8 @@ pub struct Shares {
 /// input and output, and what waits to be used again. Measured at 512 px: 387 MiB of buffers, 77 numbers.
 const UNET_VALUES: u64 = 80;
 
-/// The same for every style but the first: its keys and values beside the others', and as the kernels take them.
+/// The same for every picture but the first that is attended over: its keys and values beside the others', and as the kernels
+/// take them.
 const STYLE_VALUES: u64 = 4;
 
 /// The same of the VAE, a pixel and channel of its first level: input, hidden and output of a residual block, where the input
@@ -50,6 +51,8 @@ pub struct Task<'a> {
     pub latents: [usize; 2],
     /// Styles of which features are kept, at least one.
     pub styles: usize,
+    /// Whether the content's keys and values are kept, too.
+    pub content_keys: bool,
     /// Decoder layers whose features are kept.
     pub layers: &'a [usize],
     /// Timesteps at which they are.
@@ -66,12 +69,16 @@ impl Task<'_> {
         let pixels = area * (self.vae.factor() as u64).pow(2);
         let map = level(&self.vae.block_out_channels, pixels, 1);
         let values: u64 = self.layers.iter().map(|&layer| feature_values(self.unet, layer, self.latents)).sum();
-        let styles = self.styles as u64;
+        let keys_values = self.styles as u64 + u64::from(self.content_keys);
         MemoryNeed {
-            unet: level(&self.unet.block_out_channels, area, UNET_VALUES + STYLE_VALUES * styles.saturating_sub(1)),
+            unet: level(
+                &self.unet.block_out_channels,
+                area,
+                UNET_VALUES + STYLE_VALUES * keys_values.saturating_sub(1),
+            ),
             vae: map * VAE_VALUES + BANDS * map.min(self.band_bytes as u64),
-            // Queries of the content, keys and values of each style.
-            features: (1 + 2 * styles) * values * (self.steps * self.value_bytes) as u64,
+            // Queries of the content, keys and values of each style and perhaps of the content.
+            features: (1 + 2 * keys_values) * values * (self.steps * self.value_bytes) as u64,
         }
     }
 }
@@ -103,7 +110,9 @@ mod tests {
 
     fn need(side: usize, layers: &[usize], steps: usize) -> MemoryNeed {
         let (unet, vae) = (&UnetConfig::default(), &VaeConfig::default());
-        Task { unet, vae, band_bytes: 32 << 20, latents: [side; 2], styles: 1, layers, steps, value_bytes: 2 }.need()
+        let latents = [side; 2];
+        Task { unet, vae, band_bytes: 32 << 20, latents, styles: 1, content_keys: false, layers, steps, value_bytes: 2 }
+            .need()
     }
 
     #[test]
@@ -113,9 +122,21 @@ mod tests {
         assert_eq!(diffusers / MIB, 600);
         assert_eq!(need(64, &[6, 7, 8, 9, 10, 11], 49).features / MIB, 1653);
         let (unet, vae) = (&UnetConfig::default(), &VaeConfig::default());
-        let three =
-            Task { unet, vae, band_bytes: 1, latents: [64; 2], styles: 3, layers: &[11], steps: 1, value_bytes: 2 };
+        let three = Task {
+            unet,
+            vae,
+            band_bytes: 1,
+            latents: [64; 2],
+            styles: 3,
+            content_keys: false,
+            layers: &[11],
+            steps: 1,
+            value_bytes: 2,
+        };
         assert_eq!(three.need().features, 7 * 2 * 4096 * 320, "one of queries and three of keys and values");
+        let shared = Task { content_keys: true, ..three }.need();
+        assert_eq!(shared.features, 9 * 2 * 4096 * 320, "the content's keys and values, too");
+        assert_eq!(shared, Task { styles: 4, ..three }.need(), "it is attended over as one more style");
         assert_eq!(need(33, &[6], 1).features, 3 * 2 * 17 * 17 * 640, "odd sides round up on the way down");
     }
 

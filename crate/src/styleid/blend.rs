@@ -81,6 +81,7 @@ pub struct Mix {
     blend: Blend,
     parts: Vec<StylePart>,
     content: [usize; 2],
+    content_share: f32,
 }
 
 impl Mix {
@@ -110,7 +111,14 @@ impl Mix {
                 ));
             }
         }
-        Ok(Self { blend, parts, content })
+        Ok(Self { blend, parts, content, content_share: 0.0 })
+    }
+
+    /// The same with the content's keys and values attended over beside the styles', whose weights add up to 1, at this weight;
+    /// not at 0.
+    #[must_use]
+    pub fn sharing(self, content_share: f32) -> Self {
+        Self { content_share, ..self }
     }
 
     /// The masks at a level, as many cells each; none where there is no mask.
@@ -183,50 +191,60 @@ impl Mix {
             let tokens = share.shape().num_elements();
             share.reshape([1, 1, tokens, 1])
         });
-        let joined = match (self.parts.len(), self.blend) {
-            (1, _) => Joined::Alone,
-            (_, Blend::Average) => Joined::Averaged(self.parts.iter().map(|part| part.weight).collect()),
-            (_, Blend::Together) => Joined::Together(Box::new(self.groups(level, place))),
-        };
-        LayerMix { joined, share }
+        let is_mean = self.blend == Blend::Average && self.parts.len() > 1;
+        let averaged = is_mean.then(|| self.parts.iter().map(|part| part.weight).collect());
+        let groups = self.groups(is_mean, level);
+        let groups = (groups.len() > 1).then(|| Box::new(columns(&groups, place)));
+        LayerMix { averaged, groups, share }
     }
 
-    /// ln(weight · mask) for every style and token, less what a larger style has more of tokens, so that a share is a share
-    /// whatever the size.
-    fn groups(&self, level: usize, place: &Place) -> Groups {
-        let columns = Groups::columns(self.parts.len());
-        let keys: Vec<usize> =
-            self.parts.iter().map(|part| part.latents.iter().map(|side| side.div_ceil(1 << level)).product()).collect();
-        let most = keys.iter().copied().max().unwrap_or(1) as f64;
-        let shares = self.shares(level);
-        let rows = shares.first().map_or(1, Vec::len);
-        let mut logs = vec![0.0; rows * columns];
-        for (style, (share, &count)) in shares.iter().zip(&keys).enumerate() {
-            let size = (count as f64 / most).ln();
-            for (row, &share) in share.iter().enumerate() {
-                logs[row * columns + style] = if share > 0.0 { (f64::from(share).ln() - size) as f32 } else { NOTHING };
-            }
+    /// What is attended over as one after the other at a level: each style, or all where their mean is taken, then the content if it has
+    /// a share.
+    fn groups(&self, is_mean: bool, level: usize) -> Vec<Group> {
+        let tokens = |latents: [usize; 2]| latents.iter().map(|side| side.div_ceil(1 << level)).product();
+        let of = |(shares, part): (Vec<f32>, &StylePart)| Group { shares, keys: tokens(part.latents) };
+        let mut groups: Vec<Group> = if is_mean {
+            // They have no masks, and one size.
+            self.parts.first().map(|part| of((vec![1.0], part))).into_iter().collect()
+        } else {
+            self.shares(level).into_iter().zip(&self.parts).map(of).collect()
+        };
+        if self.content_share > 0.0 {
+            let rows = groups.first().map_or(1, |group| group.shares.len());
+            groups.push(Group { shares: vec![self.content_share; rows], keys: tokens(self.content) });
         }
-        let mut members = vec![0.0; keys.iter().sum::<usize>() * columns];
-        let of_key = keys.iter().enumerate().flat_map(|(style, &count)| std::iter::repeat_n(style, count));
-        for (key, style) in of_key.enumerate() {
-            members[key * columns + style] = 1.0;
-        }
-        let all = members.len() / columns;
-        Groups { logs: place.tensor(logs, [1, 1, rows, columns]), members: place.tensor(members, [1, 1, all, columns]) }
+        groups
     }
 }
 
-/// How several become one.
-#[derive(Debug, Clone, Default)]
-enum Joined {
-    /// There is only one.
-    #[default]
-    Alone,
-    /// Weighted means.
-    Averaged(Vec<f32>),
-    /// One after the other, each with its scores' share.
-    Together(Box<Groups>),
+/// Keys of one picture.
+struct Group {
+    /// Its weight for every token of the content, or one for all of them.
+    shares: Vec<f32>,
+    /// How many there are.
+    keys: usize,
+}
+
+/// The logarithm of its share for every group and token, less what a larger picture has more of tokens, so that a share is a
+/// share whatever the size.
+fn columns(groups: &[Group], place: &Place) -> Groups {
+    let columns = Groups::columns(groups.len());
+    let most = groups.iter().map(|group| group.keys).max().unwrap_or(1) as f64;
+    let rows = groups.first().map_or(1, |group| group.shares.len());
+    let mut logs = vec![0.0; rows * columns];
+    for (column, Group { shares, keys }) in groups.iter().enumerate() {
+        let size = (*keys as f64 / most).ln();
+        for (row, &share) in shares.iter().enumerate() {
+            logs[row * columns + column] = if share > 0.0 { (f64::from(share).ln() - size) as f32 } else { NOTHING };
+        }
+    }
+    let all: usize = groups.iter().map(|group| group.keys).sum();
+    let mut members = vec![0.0; all * columns];
+    let of_key = groups.iter().enumerate().flat_map(|(column, group)| std::iter::repeat_n(column, group.keys));
+    for (key, column) in of_key.enumerate() {
+        members[key * columns + column] = 1.0;
+    }
+    Groups { logs: place.tensor(logs, [1, 1, rows, columns]), members: place.tensor(members, [1, 1, all, columns]) }
 }
 
 /// Keys and values that a layer attends over instead of its own.
@@ -242,33 +260,39 @@ pub struct Replacement {
 /// How the styles are mixed at one self-attention. By default there is one, everywhere.
 #[derive(Debug, Clone, Default)]
 pub struct LayerMix {
-    joined: Joined,
+    /// The styles' weights where means are taken of their keys and values.
+    averaged: Option<Vec<f32>>,
+    /// What is added to the scores where more than one thing is attended over.
+    groups: Option<Box<Groups>>,
     share: Option<Tensor<4>>,
 }
 
 impl LayerMix {
-    /// What the layer attends over, of each style's keys and values in order; none of none.
-    pub fn replacement(&self, styles: Vec<KeyValue>) -> Option<Replacement> {
-        let keys_values = match &self.joined {
-            Joined::Alone => styles.into_iter().next()?,
-            Joined::Averaged(weights) => styles
+    /// What the layer attends over, of each style's keys and values in order and of the content's where they have a share; none
+    /// of none.
+    pub fn replacement(&self, styles: Vec<KeyValue>, content: Option<KeyValue>) -> Option<Replacement> {
+        let mut all = match &self.averaged {
+            None => styles,
+            Some(weights) => styles
                 .into_iter()
                 .zip(weights)
                 .map(|(KeyValue { k, v }, &weight)| KeyValue { k: k.mul_scalar(weight), v: v.mul_scalar(weight) })
-                .reduce(|a, b| KeyValue { k: a.k + b.k, v: a.v + b.v })?,
-            Joined::Together(_) => {
-                let (keys, values) = styles.into_iter().map(|style| (style.k, style.v)).unzip();
-                KeyValue { k: Tensor::cat(keys, 2), v: Tensor::cat(values, 2) }
-            }
+                .reduce(|a, b| KeyValue { k: a.k + b.k, v: a.v + b.v })
+                .into_iter()
+                .collect(),
+        };
+        all.extend(content);
+        let keys_values = if all.len() > 1 {
+            let (keys, values) = all.into_iter().map(|each| (each.k, each.v)).unzip();
+            KeyValue { k: Tensor::cat(keys, 2), v: Tensor::cat(values, 2) }
+        } else {
+            all.pop()?
         };
         Some(Replacement { keys_values, share: self.share.clone() })
     }
 
     /// What is added to the scores.
     pub fn groups(&self) -> Option<Groups> {
-        match &self.joined {
-            Joined::Together(groups) => Some(Groups::clone(groups)),
-            _ => None,
-        }
+        self.groups.as_deref().cloned()
     }
 }

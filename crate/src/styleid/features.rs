@@ -18,6 +18,8 @@ pub trait Feature: Sized {
 
     /// Tensors of a feature.
     const PARTS: usize;
+    /// Whether this is the picture whose keys and values may be wanted beside its feature.
+    const IS_CONTENT: bool;
 
     /// Takes what is needed from one self-attention.
     fn of(q: &Tensor<4>, keys_values: &KeyValue) -> Self;
@@ -39,6 +41,7 @@ impl Feature for Query {
     const INVERT: Phase = Phase::InvertContent;
     const SEED_OFFSET: u32 = 1;
     const PARTS: usize = 1;
+    const IS_CONTENT: bool = true;
 
     fn of(q: &Tensor<4>, _: &KeyValue) -> Self {
         Self(q.clone())
@@ -61,6 +64,7 @@ impl Feature for KeyValue {
     const INVERT: Phase = Phase::InvertStyle;
     const SEED_OFFSET: u32 = 0;
     const PARTS: usize = 2;
+    const IS_CONTENT: bool = false;
 
     fn of(_: &Tensor<4>, keys_values: &KeyValue) -> Self {
         keys_values.clone()

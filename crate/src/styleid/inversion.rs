@@ -23,7 +23,9 @@ pub struct Inversion<F> {
     pub trajectory: Vec<Tensor<4>>,
     /// What the network attended with.
     pub bank: Bank<F>,
-    /// Decoder layers whose features are in the bank.
+    /// A content's keys and values, for runs that attend over them beside the styles'.
+    pub own: Option<Bank<KeyValue>>,
+    /// Decoder layers whose features are kept.
     pub layers: Vec<usize>,
 }
 
@@ -37,11 +39,27 @@ impl<F> Inversion<F> {
     pub fn noise(&self) -> &Tensor<4> {
         &self.trajectory[self.trajectory.len() - 1]
     }
+
+    /// Bytes of features on the device and in main memory.
+    pub fn feature_bytes(&self) -> (u64, u64) {
+        let (device, main) = self.bank.bytes();
+        let own = self.own.as_ref().map_or((0, 0), Bank::bytes);
+        (device + own.0, main + own.1)
+    }
+}
+
+/// How the features of an inversion are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    /// What its picture's role makes worth keeping.
+    pub role: Keeping,
+    /// A content's keys and values, where they are kept at all.
+    pub own: Option<Keeping>,
 }
 
 impl Pipeline {
-    /// Inverts scaled latents `z0` `[1, 4, h, w]` along `plan`, keeping the features of its layers as `keeping` says. It is
-    /// the `turn`-th of so many pictures in its role.
+    /// Inverts scaled latents `z0` `[1, 4, h, w]` along `plan`, keeping the features of its layers as `kept` says. It is the
+    /// `turn`-th of so many pictures in its role.
     ///
     /// # Errors
     /// A cancel, or a device that stopped.
@@ -49,22 +67,24 @@ impl Pipeline {
         &self,
         z0: Tensor<4>,
         plan: &Plan,
-        keeping: Keeping,
+        kept: Kept,
         turn: Turn,
         run: &Run<'_>,
     ) -> Result<Inversion<F>> {
-        let mut bank = Bank::new(keeping);
+        let mut bank = Bank::new(kept.role);
+        let mut own = kept.own.map(Bank::new);
         let mut trajectory = Trajectory::new(plan.start(&z0), run);
         let mut solver = Solver::inverting(plan.prediction, z0.clone());
         let calls = plan.inversion();
         self.begin(F::INVERT, turn, &z0, calls.len(), run);
         for (i, call) in calls.iter().enumerate() {
-            let mut capture = Capture { layers: call.layers, level: call.level, bank: &mut bank };
+            let mut capture = Capture { layers: call.layers, level: call.level, bank: &mut bank, own: own.as_mut() };
             self.walk(&mut trajectory, call, &mut solver, &self.model.context, &mut capture, run).await?;
             bank.settle().await?;
+            settle_own(&mut own).await?;
             run.control.report_turn(F::INVERT, turn, i + 1, calls.len());
         }
-        Ok(Inversion { z0, trajectory: trajectory.finish(), bank, layers: plan.layers.clone() })
+        Ok(Inversion { z0, trajectory: trajectory.finish(), bank, own, layers: plan.layers.clone() })
     }
 
     /// As [`Pipeline::invert`] of the content's latents and the style's, which have the same size, in one batch.
@@ -75,10 +95,11 @@ impl Pipeline {
         &self,
         [content, style]: [Tensor<4>; 2],
         plan: &Plan,
-        [of_content, of_style]: [Keeping; 2],
+        [of_content, of_style]: [Kept; 2],
         run: &Run<'_>,
     ) -> Result<(Inversion<Query>, Inversion<KeyValue>)> {
-        let (mut queries, mut keys_values) = (Bank::new(of_content), Bank::new(of_style));
+        let (mut queries, mut keys_values) = (Bank::new(of_content.role), Bank::new(of_style.role));
+        let mut own = of_content.own.map(Bank::new);
         let context = self.model.context.repeat(2);
         let z0 = Tensor::cat(vec![content.clone(), style.clone()], 0);
         let mut trajectory = Trajectory::new(plan.start(&z0), run);
@@ -88,19 +109,20 @@ impl Pipeline {
         for (i, call) in calls.iter().enumerate() {
             let (layers, level) = (call.layers, call.level);
             let mut capture = CaptureBoth {
-                content: Capture { layers, level, bank: &mut queries },
-                style: Capture { layers, level, bank: &mut keys_values },
+                content: Capture { layers, level, bank: &mut queries, own: own.as_mut() },
+                style: Capture { layers, level, bank: &mut keys_values, own: None },
             };
             self.walk(&mut trajectory, call, &mut solver, &context, &mut capture, run).await?;
             queries.settle().await?;
+            settle_own(&mut own).await?;
             keys_values.settle().await?;
             run.control.report(Phase::InvertBoth, i + 1, calls.len());
         }
         let trajectory = trajectory.finish();
         let of = |picture| trajectory.iter().map(|x| x.clone().narrow(0, picture, 1)).collect();
         let layers = plan.layers.clone();
-        let content = Inversion { z0: content, trajectory: of(0), bank: queries, layers: layers.clone() };
-        Ok((content, Inversion { z0: style, trajectory: of(1), bank: keys_values, layers }))
+        let content = Inversion { z0: content, trajectory: of(0), bank: queries, own, layers: layers.clone() };
+        Ok((content, Inversion { z0: style, trajectory: of(1), bank: keys_values, own: None, layers }))
     }
 
     /// One call of an inversion, and the step after it.
@@ -122,6 +144,14 @@ impl Pipeline {
         settle(&next).await?;
         trajectory.push(next);
         Ok(())
+    }
+}
+
+/// [`Bank::settle`] of a content's keys and values, where they are kept.
+async fn settle_own(own: &mut Option<Bank<KeyValue>>) -> Result<()> {
+    match own {
+        Some(bank) => bank.settle().await,
+        None => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use image::RgbImage;
 
 use super::bank::Keeping;
 use super::features::{Feature, KeyValue, Query};
-use super::inversion::Inversion;
+use super::inversion::{Inversion, Kept};
 use super::params::{Params, Preset};
 use super::pipeline::Pipeline;
 use super::plan::Plan;
@@ -26,7 +26,7 @@ pub struct KeptInversion<F> {
     pub inversion: Inversion<F>,
 }
 
-impl<F> KeptInversion<F> {
+impl<F: Feature> KeptInversion<F> {
     /// What was inverted.
     pub fn picture(&self) -> &RgbImage {
         &self.picture
@@ -38,6 +38,7 @@ impl<F> KeptInversion<F> {
             && self.steps == plan.course.steps()
             && self.vae_sample == params.vae_sample
             && plan.layers.iter().all(|layer| self.inversion.layers.contains(layer))
+            && (self.inversion.own.is_some() || !(F::IS_CONTENT && plan.shares_content))
             && self.picture == *picture
     }
 }
@@ -52,8 +53,8 @@ pub struct Invert<'a> {
     pub params: &'a Params,
     /// What the budget leaves for features.
     pub shares: Shares,
-    /// Pictures whose keys and values are kept.
-    pub styles: usize,
+    /// Pictures whose keys and values are kept: styles, and the content where its own are.
+    pub keys_values: usize,
     /// Who listens, and what is counted.
     pub run: Run<'a>,
 }
@@ -80,7 +81,7 @@ impl Invert<'_> {
         latents: Tensor<4>,
         turn: Turn,
     ) -> Result<KeptInversion<F>> {
-        let inversion = self.pipeline.invert(latents, self.plan, self.keeping::<F>(), turn, &self.run).await?;
+        let inversion = self.pipeline.invert(latents, self.plan, self.kept_as::<F>(), turn, &self.run).await?;
         self.pipeline.tidy();
         Ok(self.kept(picture, inversion))
     }
@@ -93,20 +94,39 @@ impl Invert<'_> {
         &self,
         [content, style]: [(&RgbImage, Tensor<4>); 2],
     ) -> Result<(KeptInversion<Query>, KeptInversion<KeyValue>)> {
-        let keeping = [self.keeping::<Query>(), self.keeping::<KeyValue>()];
-        let inversions = self.pipeline.invert_both([content.1, style.1], self.plan, keeping, &self.run).await?;
+        let kept = [self.kept_as::<Query>(), self.kept_as::<KeyValue>()];
+        let inversions = self.pipeline.invert_both([content.1, style.1], self.plan, kept, &self.run).await?;
         self.pipeline.tidy();
         Ok((self.kept(content.0, inversions.0), self.kept(style.0, inversions.1)))
     }
 
-    /// A picture's part of what is left for features.
-    pub fn device_bytes<F: Feature>(&self) -> u64 {
-        let parts = Query::PARTS + self.styles * KeyValue::PARTS;
+    /// Makes room in what is kept for what is to come.
+    ///
+    /// # Errors
+    /// As [`Invert::encode`].
+    pub async fn make_room<F: Feature>(&self, inversion: &mut Inversion<F>) -> Result<()> {
+        inversion.bank.allow(self.device_bytes::<F>());
+        inversion.bank.settle().await?;
+        if let Some(own) = &mut inversion.own {
+            own.allow(self.device_bytes::<KeyValue>());
+            own.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// A feature's part of what is left for all of them.
+    fn device_bytes<F: Feature>(&self) -> u64 {
+        let parts = Query::PARTS + self.keys_values * KeyValue::PARTS;
         (u128::from(self.shares.features) * F::PARTS as u128 / parts as u128) as u64
     }
 
     fn keeping<F: Feature>(&self) -> Keeping {
         Keeping { halves: self.pipeline.keeps_halves(), device_bytes: self.device_bytes::<F>() }
+    }
+
+    fn kept_as<F: Feature>(&self) -> Kept {
+        let keeps_own = F::IS_CONTENT && self.plan.shares_content;
+        Kept { role: self.keeping::<F>(), own: keeps_own.then(|| self.keeping::<KeyValue>()) }
     }
 
     fn kept<F>(&self, picture: &RgbImage, inversion: Inversion<F>) -> KeptInversion<F> {

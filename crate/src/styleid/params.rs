@@ -131,6 +131,8 @@ pub struct Params {
     /// How far the prediction goes from the plain one towards the injected one and beyond, 1 to 5; other than 1 it takes one more call of the
     /// UNet a reverse step.
     pub style_scale: f32,
+    /// What the content's own keys and values weigh in the injected attention beside the styles' 1, 0 (none) to 1 (as much).
+    pub content_share: f32,
     /// Size of all pictures; the size the model was trained at where none is asked for.
     #[cfg_attr(test, ts(type = "number | \"keep\" | null"))]
     pub size: Option<Size>,
@@ -174,6 +176,7 @@ impl Default for Params {
             redraw_band: 0.6,
             adain_strength: 1.0,
             style_scale: 1.0,
+            content_share: 0.0,
             size: None,
             keep_aspect: false,
             preview_every: 0,
@@ -262,6 +265,7 @@ impl Params {
         share("Damping", self.damping)?;
         share("Redraw", self.redraw)?;
         share("The strength of AdaIN", self.adain_strength)?;
+        share("The share of the content", self.content_share)?;
         let within = |name: &str, value: f32, least: f32, most: f32| {
             let is = (least..=most).contains(&value);
             let sentence = || Error::Settings(format!("{name} must be between {least} and {most}, not {value}."));
@@ -286,7 +290,7 @@ mod tests {
             "gamma": 0.5, "gammaCurve": {"curve": "cosine", "end": 0.25}, "gammaByLayer": {"6": 0.7, "11": 0.375},
             "temperature": 1.25, "temperatureCurve": {"curve": "sqrt", "end": 2}, "blend": "average",
             "keepColours": true, "damping": 0.7, "redraw": 0.5, "redrawBand": 0.4, "adainStrength": 0.75,
-            "styleScale": 1.5, "size": 320, "keepAspect": true, "previewEvery": 5
+            "styleScale": 1.5, "contentShare": 0.25, "size": 320, "keepAspect": true, "previewEvery": 5
         }"#)
         .expect("every setting of the page");
         assert_eq!(full.gamma_by_layer, Some(BTreeMap::from([(6, 0.7), (11, 0.375)])));

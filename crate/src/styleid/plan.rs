@@ -49,6 +49,8 @@ pub struct Plan {
     pub prediction: Prediction,
     /// Decoder layers to capture and inject; none without injection.
     pub layers: Vec<usize>,
+    /// Whether these attend over the content's keys and values beside the styles', so that they are kept, too.
+    pub shares_content: bool,
 }
 
 /// One call of the UNet, and where the latents go after it.
@@ -73,11 +75,13 @@ impl Plan {
     /// One sentence naming the setting that is out of range.
     pub fn new(model: &StableDiffusion, params: &Params) -> Result<Self> {
         params.check()?;
+        let layers = params.layers(&model.unet.config)?;
         Ok(Self {
             preset: params.preset,
             course: Course::new(&model.scheduler, params.preset, params.steps())?,
             prediction: model.scheduler.prediction_type,
-            layers: params.layers(&model.unet.config)?,
+            shares_content: params.content_share > 0.0 && !layers.is_empty(),
+            layers,
         })
     }
 

@@ -22,13 +22,19 @@ pub struct Capture<'a, F> {
     pub level: usize,
     /// Where the features go.
     pub bank: &'a mut Bank<F>,
+    /// Where the content's keys and values go, if they are kept.
+    pub own: Option<&'a mut Bank<KeyValue>>,
 }
 
 impl<F: Feature> AttentionProcessor for Capture<'_, F> {
     fn attend(&mut self, layer: usize, own: SelfAttention<'_>) -> Tensor<4> {
         let keys_values = own.keys_values();
         if self.layers.contains(&layer) {
-            self.bank.insert(Key { layer, level: self.level }, F::of(&own.q, &keys_values));
+            let key = Key { layer, level: self.level };
+            self.bank.insert(key, F::of(&own.q, &keys_values));
+            if let Some(bank) = &mut self.own {
+                bank.insert(key, keys_values.clone());
+            }
         }
         attend(Qkv::plain(own.q, keys_values))
     }
@@ -49,8 +55,12 @@ impl AttentionProcessor for CaptureBoth<'_> {
             // A copy, where the bank makes none: a part of the batch would keep all of it alive.
             let of = |x: &Tensor<4>, picture| x.clone().narrow(0, picture, 1).mul_scalar(1.0);
             let key = Key { layer, level: self.content.level };
+            let keys_values_of = |picture| KeyValue { k: of(&keys_values.k, picture), v: of(&keys_values.v, picture) };
             self.content.bank.insert(key, Query(of(&own.q, 0)));
-            self.style.bank.insert(key, KeyValue { k: of(&keys_values.k, 1), v: of(&keys_values.v, 1) });
+            if let Some(bank) = &mut self.content.own {
+                bank.insert(key, keys_values_of(0));
+            }
+            self.style.bank.insert(key, keys_values_of(1));
         }
         attend(Qkv::plain(own.q, keys_values))
     }
@@ -61,6 +71,8 @@ impl AttentionProcessor for CaptureBoth<'_> {
 pub struct Injection<'a> {
     /// The content's features.
     pub content: &'a Bank<Query>,
+    /// The content's keys and values, where they are attended over, too.
+    pub own: Option<&'a Bank<KeyValue>>,
     /// The styles'.
     pub styles: Vec<&'a Bank<KeyValue>>,
     /// How these are mixed at each injected layer.
@@ -70,7 +82,7 @@ pub struct Injection<'a> {
 }
 
 /// Style injection at one noise level (paper, equations 3 to 5): q̂ = γ·q_content + (1 − γ)·q, keys and values the styles',
-/// scores times T.
+/// scores times T. Where the content has a share, its own keys and values are beside the styles' (Z-STAR, Deng et al. 2024).
 pub struct Inject<'a> {
     injection: &'a Injection<'a>,
     level: usize,
@@ -83,6 +95,7 @@ pub struct Inject<'a> {
 struct LayerFeatures {
     layer: usize,
     content: Fetched<Query>,
+    own: Option<Fetched<KeyValue>>,
     styles: Vec<Fetched<KeyValue>>,
 }
 
@@ -95,7 +108,7 @@ impl<'a> Inject<'a> {
         for &layer in injection.mixes.keys() {
             let key = Key { layer, level };
             injection.content.check(key)?;
-            injection.styles.iter().try_for_each(|style| style.check(key))?;
+            injection.styles.iter().chain(&injection.own).try_for_each(|bank| bank.check(key))?;
         }
         let mut inject = Self { injection, level, way, next: None };
         inject.next = inject.fetch_from(0);
@@ -107,7 +120,9 @@ impl<'a> Inject<'a> {
         let (&layer, _) = self.injection.mixes.range(first..).next()?;
         let key = Key { layer, level: self.level };
         let styles = self.injection.styles.iter().map(|style| style.fetch(key)).collect::<Result<_>>();
-        Some(LayerFeatures { layer, content: self.injection.content.fetch(key).ok()?, styles: styles.ok()? })
+        let own = self.injection.own.map(|own| own.fetch(key)).transpose();
+        let content = self.injection.content.fetch(key);
+        Some(LayerFeatures { layer, content: content.ok()?, own: own.ok()?, styles: styles.ok()? })
     }
 
     /// What decoder layer `layer` attends with instead of its own, and the share of each token that does so; nothing where
@@ -118,7 +133,11 @@ impl<'a> Inject<'a> {
         let params = self.injection.params;
         let mix = self.injection.mixes.get(&layer)?;
         let styles = features.styles.iter().map(Fetched::feature).collect::<Option<_>>()?;
-        let Replacement { keys_values, share } = mix.replacement(styles)?;
+        let own = match &features.own {
+            Some(own) => Some(own.feature()?),
+            None => None,
+        };
+        let Replacement { keys_values, share } = mix.replacement(styles, own)?;
         let Query(content) = features.content.feature()?;
         let qkv = Qkv {
             blend: Some((content, params.gamma_at(layer, self.way))),

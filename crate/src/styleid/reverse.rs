@@ -59,6 +59,11 @@ impl Pipeline {
         if plan.needs_style(params) && styles.is_none() {
             return Err(Error::Settings("The style has to be inverted for these settings.".into()));
         }
+        if plan.shares_content && content.own.is_none() {
+            let sentence =
+                "The content was inverted without its keys and values; invert it again with the settings of this run.";
+            return Err(Error::Settings(sentence.into()));
+        }
         let initial = self.initial(content, styles, plan, params).await?;
         let mut x = initial.clone();
         let (mut x0s, mut previous) = (Vec::new(), Vec::new());
@@ -68,6 +73,7 @@ impl Pipeline {
         let mut solver = Solver::new(plan.prediction);
         let injection = styles.filter(|_| !plan.layers.is_empty()).map(|styles| Injection {
             content: &content.bank,
+            own: content.own.as_ref().filter(|_| plan.shares_content),
             styles: styles.inversions.iter().map(|style| &style.bank).collect(),
             mixes: self.mixes(styles.mix, &plan.layers),
             params,

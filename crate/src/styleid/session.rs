@@ -126,12 +126,17 @@ impl Session {
         let params = if used.is_empty() {
             // Every mask is empty: there is nothing of a style anywhere.
             plan.layers.clear();
+            plan.shares_content = false;
             &without
         } else {
             params
         };
         let used = if plan.needs_style(params) { used } else { Vec::new() };
-        let mix = if used.is_empty() { None } else { Some(Mix::new(params.blend, parts, pictures.grid)?) };
+        let mix = if used.is_empty() {
+            None
+        } else {
+            Some(Mix::new(params.blend, parts, pictures.grid)?.sharing(params.content_share))
+        };
         let calls = self.counters.unet_calls();
 
         // What does not serve is dropped before anything new is made: features can be hundreds of megabytes.
@@ -193,23 +198,24 @@ impl Session {
                 missing.push(picture);
             }
         }
-        let shares = self.shares(plan, pictures, missing.len());
+        // A content that is kept with its keys and values keeps them.
+        let keeps_own = plan.shares_content || self.content.as_ref().is_some_and(|kept| kept.inversion.own.is_some());
+        let styles = self.styles.len() + missing.len();
+        let shares = self.shares(plan, pictures, styles, keeps_own);
         let invert = Invert {
             pipeline: &self.pipeline,
             plan,
             params,
             shares,
-            styles: self.styles.len() + missing.len(),
+            keys_values: styles + usize::from(keeps_own),
             run: Run { control, counters: &self.counters, traced: self.traced },
         };
         // What is kept makes room for what is to come.
         if let Some(kept) = &mut self.content {
-            kept.inversion.bank.allow(invert.device_bytes::<Query>());
-            kept.inversion.bank.settle().await?;
+            invert.make_room(&mut kept.inversion).await?;
         }
         for kept in &mut self.styles {
-            kept.inversion.bank.allow(invert.device_bytes::<KeyValue>());
-            kept.inversion.bank.settle().await?;
+            invert.make_room(&mut kept.inversion).await?;
         }
         // One of the content's size makes a batch with it, and comes first therefore.
         let alike = |picture: &&RgbImage| picture.dimensions() == pictures.content.dimensions();
@@ -243,13 +249,13 @@ impl Session {
         }
     }
 
-    /// What the budget leaves for features, and whether for a batch of two, beside what is on the device already; `missing`
-    /// styles are to come.
-    fn shares(&self, plan: &Plan, pictures: &RunPictures, missing: usize) -> Shares {
+    /// What the budget leaves for features, and whether for a batch of two, beside what is on the device already. In the end
+    /// so many `styles` are kept, and with `keeps_own` the content's keys and values.
+    fn shares(&self, plan: &Plan, pictures: &RunPictures, styles: usize, keeps_own: bool) -> Shares {
         let model = &self.pipeline.model;
         let place = &model.place;
-        let held = self.content.as_ref().map_or(0, |kept| kept.inversion.bank.bytes().0)
-            + self.styles.iter().map(|kept| kept.inversion.bank.bytes().0).sum::<u64>();
+        let held = self.content.as_ref().map_or(0, |kept| kept.inversion.feature_bytes().0)
+            + self.styles.iter().map(|kept| kept.inversion.feature_bytes().0).sum::<u64>();
         let weights = gpu_bytes(&place.device).map_or(0, |bytes| bytes.in_use.saturating_sub(held));
         let largest = pictures.latents().max_by_key(|[height, width]| height * width).unwrap_or_default();
         let task = Task {
@@ -257,7 +263,8 @@ impl Session {
             vae: &model.vae.config,
             band_bytes: model.vae.band_bytes,
             latents: largest,
-            styles: self.styles.len() + missing,
+            styles,
+            content_keys: keeps_own,
             layers: &plan.layers,
             steps: plan.reverse().len(),
             value_bytes: if self.pipeline.keeps_halves() { 2 } else { place.dtype().size() },
@@ -270,6 +277,6 @@ impl Session {
 
 /// Bytes on the device and in main memory.
 fn feature_bytes(content: &Inversion<Query>, styles: &[KeptInversion<KeyValue>]) -> (u64, u64) {
-    let banks = styles.iter().map(|kept| kept.inversion.bank.bytes());
-    banks.fold(content.bank.bytes(), |sum, bank| (sum.0 + bank.0, sum.1 + bank.1))
+    let styles = styles.iter().map(|kept| kept.inversion.feature_bytes());
+    styles.fold(content.feature_bytes(), |sum, style| (sum.0 + style.0, sum.1 + style.1))
 }

@@ -112,11 +112,13 @@ fn sources(folder: &Path) -> Result<Vec<NamedPicture>> {
     Ok(sources)
 }
 
-/// Whose results are made first: where the session keeps features of more layers, later runs find theirs among them.
-fn by_layers(settings: &[Setting], pipeline: &Pipeline) -> Result<Vec<usize>> {
-    let layers = |params: &Params| Plan::new(&pipeline.model, params).map(|plan| plan.layers.len());
-    let count = |setting: &Setting| setting.params.as_ref().map_or(Ok(0), layers);
-    let counts: Vec<usize> = settings.iter().map(count).collect::<Result<_>>()?;
+/// Whose results are made first: where the session keeps features of more layers, or the content's keys and values too, later
+/// runs find theirs among them.
+fn by_features(settings: &[Setting], pipeline: &Pipeline) -> Result<Vec<usize>> {
+    let features =
+        |params: &Params| Plan::new(&pipeline.model, params).map(|plan| (plan.layers.len(), plan.shares_content));
+    let count = |setting: &Setting| setting.params.as_ref().map_or(Ok((0, false)), features);
+    let counts: Vec<(usize, bool)> = settings.iter().map(count).collect::<Result<_>>()?;
     let mut order: Vec<usize> = (0..settings.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(counts[i]));
     Ok(order)
@@ -188,7 +190,7 @@ impl Args {
         let on_notice = |notice: &str| bars.say(notice);
         let control = Control::new(&Here, &on_progress, &|| false).with_notices(&on_notice);
         let mut session = self.engine.session(&control).await?;
-        let order = by_layers(settings, &session.pipeline)?;
+        let order = by_features(settings, &session.pipeline)?;
         for pair @ (content, style) in pairs() {
             for setting in order.iter().map(|&i| &settings[i]) {
                 let Some(params) = setting.params.as_ref().filter(|_| is_missing(setting, pair)) else { continue };

@@ -2,9 +2,10 @@
 
 use burn::tensor::Tensor;
 
-use super::{Blend, Joined, Map, Mix, Style, StylePart};
+use super::{Blend, Map, Mix, Style, StylePart};
 use crate::device::{self, Place, Precision};
 use crate::model::attention::KeyValue;
+use crate::ops::attention::Groups;
 
 fn place() -> Place {
     Place::new(device::cpu(), Precision::F64, 0).expect("the processor computes in f64")
@@ -48,7 +49,7 @@ fn masks_share_each_cell_and_leave_the_rest_plain() {
     let layer = two.layer(1, &place());
     let own =
         || KeyValue { k: Tensor::ones([1, 1, 2, 4], &device::cpu()), v: Tensor::ones([1, 1, 2, 4], &device::cpu()) };
-    let replacement = layer.replacement(vec![own(), own()]).expect("two of two");
+    let replacement = layer.replacement(vec![own(), own()], None).expect("two of two");
     assert_eq!(replacement.keys_values.k.dims(), [1, 1, 4, 4]);
     let share = replacement.share.expect("not everything is covered");
     assert_eq!((share.dims(), numbers(share)), ([1, 1, 2, 1], vec![0.75, 0.5]), "columns 0 to 1, then column 2");
@@ -77,11 +78,62 @@ fn a_mask_of_all_ones_is_no_mask() {
 fn a_share_is_a_share_whatever_the_size() {
     let small = StylePart { latents: [1, 3], ..part(1.0, None) };
     let mix = mix(vec![part(1.0, None), small]);
-    let Joined::Together(groups) = mix.layer(0, &place()).joined else { panic!("two are together") };
+    let groups = mix.layer(0, &place()).groups().expect("two are together");
     let (logs, members) = (numbers(groups.logs), numbers(groups.members));
     let weight = |style: usize| members.chunks(4).map(|key| key[style] * logs[style].exp()).sum::<f32>();
     assert_eq!(members.len(), 4 * (6 + 3));
     assert!((weight(0) - weight(1)).abs() < 1e-6, "{} and {}", weight(0), weight(1));
+}
+
+/// What each of so many groups weighs for the token `row`, all of its keys together.
+fn weights(groups: &Groups, count: usize, row: usize) -> Vec<f32> {
+    let columns = Groups::columns(count);
+    let (logs, members) = (numbers(groups.logs.clone()), numbers(groups.members.clone()));
+    let keys = |group: usize| members.chunks(columns).map(|key| key[group]).sum::<f32>();
+    (0..count).map(|group| keys(group) * logs[row * columns + group].exp()).collect()
+}
+
+#[test]
+fn the_content_is_one_more_group_and_the_styles_stay_what_they_are() {
+    let own = |keys, value| {
+        let x = Tensor::full([1, 1, keys, 4], value, &device::cpu());
+        KeyValue { k: x.clone(), v: x }
+    };
+    let other = StylePart { latents: [1, 3], ..part(1.0, None) };
+    for (blend, parts, expected) in [
+        (Blend::Together, vec![part(1.0, None)], vec![1.0]),
+        (Blend::Together, vec![other.clone()], vec![1.0]),
+        (Blend::Together, vec![part(1.0, None), part(3.0, None), other, part(2.0, None)], vec![1.0, 3.0, 1.0, 2.0]),
+        (Blend::Average, vec![part(1.0, None)], vec![1.0]),
+        (Blend::Average, vec![part(1.0, None), part(3.0, None)], vec![1.0]),
+    ] {
+        let styles: Vec<KeyValue> = parts.iter().map(|part| own(part.latents.iter().product(), 1.0)).collect();
+        let mix = Mix::new(blend, parts, GRID).expect("of one size").sharing(0.25);
+        let layer = mix.layer(0, &place());
+        let groups = layer.groups().expect("beside the styles there is the content");
+        let ours = weights(&groups, expected.len() + 1, 0);
+        let total: f32 = expected.iter().sum();
+        let all: f32 = ours[..expected.len()].iter().sum();
+        for (ours, expected) in ours.iter().zip(expected.iter().chain(&[0.25 * total])) {
+            assert!((ours / all - expected / total).abs() < 1e-6, "{ours} of {all} is not {expected} of {total}");
+        }
+        let KeyValue { k, .. } = layer.replacement(styles, Some(own(6, 2.0))).expect("all are there").keys_values;
+        let keys = groups.members.dims()[2];
+        assert_eq!(k.dims()[2], keys, "a row of members for each key");
+        assert!(numbers(k)[4 * (keys - 6)..].iter().all(|&x| x == 2.0), "the content's are last");
+    }
+    // With masks the content has its share in every cell.
+    let two =
+        mix(vec![part(1.0, map([1.0, 1.0, 0.5, 0.0, 0.0, 0.25])), part(3.0, map([0.0, 1.0, 0.0, 0.0, 1.0, 0.25]))]);
+    let (plain, shared) = (two.layer(0, &place()), two.sharing(0.5).layer(0, &place()));
+    let (plain, shared) = (plain.groups().expect("two"), shared.groups().expect("three"));
+    for row in 0..6 {
+        let (before, after) = (weights(&plain, 2, row), weights(&shared, 3, row));
+        assert_eq!(before, after[..2]);
+        assert!((after[2] - 0.5 * (before[0] + before[1])).abs() < 1e-5, "{after:?}");
+    }
+    let unshared = mix(vec![part(0.3, None)]).sharing(0.0);
+    assert!(unshared.layer(0, &place()).groups().is_none(), "a share of 0 is none");
 }
 
 #[test]

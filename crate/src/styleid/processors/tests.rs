@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 
-use super::{Bank, Inject, Injection, Key, KeyValue, LayerMix, Params, Query};
-use crate::device;
-use crate::model::attention::Qkv;
+use super::{Bank, Capture, CaptureBoth, Inject, Injection, Key, KeyValue, LayerMix, Params, Query};
+use crate::device::{self, Place, Precision};
+use crate::model::attention::{AttentionProcessor, Qkv, SelfAttention};
+use crate::styleid::Blend;
+use crate::styleid::bank::Keeping;
+use crate::styleid::blend::{Mix, StylePart};
 use crate::styleid::curve::{Curve, Shape};
 
 fn full(value: f32) -> Tensor<4> {
@@ -33,6 +36,7 @@ fn the_next_layer_is_on_its_way_before_a_layer_computes() {
     };
     let injection = |layers: &[usize]| Injection {
         content: &queries,
+        own: None,
         styles: vec![&keys_values],
         mixes: layers.iter().map(|&layer| (layer, LayerMix::default())).collect(),
         params: &params,
@@ -55,4 +59,94 @@ fn the_next_layer_is_on_its_way_before_a_layer_computes() {
     assert_eq!(through(7), (Some(8), [4.0, 70.0, 700.0], Some((7.0, 0.5)), 1.25));
     assert_eq!(through(8), (None, [4.0, 80.0, 800.0], Some((8.0, 0.375)), 1.25));
     assert_eq!(through(9), (None, [4.0, 1.0, 2.0], None, 1.0));
+}
+
+/// Numbers of one head of four, by a formula.
+fn tokens(count: usize, seed: usize) -> Vec<f32> {
+    (0..4 * count).map(|i| ((i * 29 + seed * 17) % 23) as f32 / 8.0 - 1.25).collect()
+}
+
+/// Attention with a content's share as it is written: exp(T·q̂·k/√d), times the share over the number of keys on either side.
+fn plain(q: &[f32], style: [&[f32]; 2], content: [&[f32]; 2], share: f64, temperature: f64) -> Vec<f64> {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let mut out = Vec::new();
+    for query in q.chunks(4) {
+        let (mut sums, mut total) = ([0.0; 4], 0.0);
+        for ([keys, values], side) in [(style, 1.0), (content, share)] {
+            let each = side / (keys.len() / 4) as f64;
+            for (key, value) in keys.chunks(4).zip(values.chunks(4)) {
+                let weight = each * (temperature * dot(query, key) / 2.0).exp();
+                total += weight;
+                sums.iter_mut().zip(value).for_each(|(sum, value)| *sum += weight * f64::from(*value));
+            }
+        }
+        out.extend(sums.map(|sum| sum / total));
+    }
+    out
+}
+
+#[test]
+fn a_content_s_share_is_what_its_keys_weigh() {
+    let place = Place::new(device::cpu(), Precision::F64, 0).expect("the processor computes in f64");
+    let tensor = |values: &[f32]| place.tensor(values.to_vec(), [1, 1, values.len() / 4, 4]);
+    let (photo, painting) = ([2, 3], [1, 4]);
+    let [q, photos, k, v, own_k, own_v] =
+        [(6, 1), (6, 2), (4, 3), (4, 4), (6, 5), (6, 6)].map(|(count, seed)| tokens(count, seed));
+    let key = Key { layer: 7, level: 0 };
+    let params = Params { content_share: 0.4, gamma: 0.25, temperature: 1.5, ..Params::default() };
+    // Numbers that f16 has, too.
+    for (halves, device_bytes) in [(false, u64::MAX), (false, 0), (true, u64::MAX), (true, 0)] {
+        let keeping = Keeping { halves, device_bytes };
+        let (mut queries, mut style, mut own) = (Bank::new(keeping), Bank::new(keeping), Bank::new(keeping));
+        queries.insert(key, Query(tensor(&photos)));
+        style.insert(key, KeyValue { k: tensor(&k), v: tensor(&v) });
+        own.insert(key, KeyValue { k: tensor(&own_k), v: tensor(&own_v) });
+        for bank in [&mut style, &mut own] {
+            pollster::block_on(bank.settle()).expect("the processor gives its memory");
+        }
+        let part = StylePart { weight: 1.0, map: None, latents: painting };
+        let mix = Mix::new(Blend::Together, vec![part], photo).expect("one style").sharing(params.content_share);
+        let injection = |own| Injection {
+            content: &queries,
+            own,
+            styles: vec![&style],
+            mixes: BTreeMap::from([(7, mix.layer(0, &place))]),
+            params: &params,
+        };
+        let empty = Bank::default();
+        assert!(Inject::new(&injection(Some(&empty)), 0, 0.0).is_err(), "the content's own were never captured");
+        let injection = injection(Some(&own));
+        let mut inject = Inject::new(&injection, 0, 0.0).expect("all were captured");
+        let unused = || KeyValue { k: tensor(&k), v: tensor(&v) };
+        let ours = inject.attend(7, SelfAttention::new(tensor(&q), &unused));
+        let blended: Vec<f32> = q.iter().zip(&photos).map(|(own, photo)| 0.25 * photo + 0.75 * own).collect();
+        let expected = plain(&blended, [&k, &v], [&own_k, &own_v], 0.4, 1.5);
+        for (ours, expected) in ours.into_data().iter::<f64>().zip(expected) {
+            assert!((ours - expected).abs() < 1e-6, "{ours} is not {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_content_s_keys_and_values_are_captured_where_they_are_wanted() {
+    let batch = |at: f32| Tensor::cat(vec![full(at), full(at + 0.5)], 0);
+    let [mut alone, mut paired] = [Bank::<KeyValue>::default(), Bank::<KeyValue>::default()];
+    let (mut queries, mut style) = (Bank::<Query>::default(), Bank::<KeyValue>::default());
+    let keys_values = || KeyValue { k: batch(2.0), v: batch(3.0) };
+    let capture = Capture { layers: &[7], level: 0, bank: &mut queries, own: Some(&mut paired) };
+    let of_style = Capture { layers: &[7], level: 0, bank: &mut style, own: None };
+    let mut both = CaptureBoth { content: capture, style: of_style };
+    both.attend(7, SelfAttention::new(batch(1.0), &keys_values));
+    both.attend(8, SelfAttention::new(batch(1.0), &keys_values));
+    let mut queries = Bank::<Query>::default();
+    let mut one = Capture { layers: &[7], level: 0, bank: &mut queries, own: Some(&mut alone) };
+    one.attend(7, SelfAttention::new(full(1.0), &|| KeyValue { k: full(2.0), v: full(3.0) }));
+    let kept = |bank: &Bank<KeyValue>, layer| {
+        let feature = bank.fetch(Key { layer, level: 0 }).ok()?.feature()?;
+        Some((feature.k.dims(), first(feature.k), first(feature.v)))
+    };
+    assert_eq!(kept(&paired, 7), Some(([1, 2, 3, 4], 2.0, 3.0)));
+    assert_eq!(kept(&alone, 7), kept(&paired, 7));
+    assert_eq!(kept(&style, 7), Some(([1, 2, 3, 4], 2.5, 3.5)));
+    assert_eq!(kept(&paired, 8), None);
 }
