@@ -4,7 +4,7 @@
 use burn::backend::{Flex, flex::FlexTensor};
 use burn::tensor::{Tensor, TensorData};
 use gemm::Parallelism;
-use pulp::Arch;
+use pulp::{Arch, WithSimd};
 
 /// Numbers that a core's second-level cache holds beside what it computes with them.
 pub const CACHED: usize = 1 << 16;
@@ -143,7 +143,7 @@ impl Shared {
 }
 
 /// Runs `work` compiled for the widest vectors that the processor has.
-pub fn vectors<R>(work: impl FnOnce() -> R) -> R {
+pub fn vectors<Work: WithSimd>(work: Work) -> Work::Output {
     Arch::new().dispatch(work)
 }
 

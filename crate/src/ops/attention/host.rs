@@ -1,6 +1,7 @@
 //! Attention on the processor: a block of queries at a time, whose scores a core keeps in its cache.
 
 use burn::tensor::Tensor;
+use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use super::Attend;
@@ -47,7 +48,7 @@ pub fn attention(Attend { q, blend, k, v, scale, .. }: Attend) -> Tensor<4> {
                     multiply([count, keys, width], (scores, keys), asked, key, false, false);
                     let mut sums = [0.0f32; MOST_QUERIES];
                     for (sum, scores) in sums.iter_mut().zip(scores.chunks_mut(keys)).take(count) {
-                        *sum = vectors(|| exponentials(scores));
+                        *sum = vectors(Exponentials(scores));
                     }
                     let shares = Matrix { values: scores, row: keys, column: 1 };
                     let value = Matrix { values: &v.values()[from(at_v, 0)..], row: at_v[2], column: at_v[3] };
@@ -68,20 +69,28 @@ pub fn attention(Attend { q, blend, k, v, scale, .. }: Attend) -> Tensor<4> {
     tensor(out, [batch, tokens, heads, head_dim]).swap_dims(1, 2)
 }
 
-/// e to each of a query's scores less the largest, and their sum.
-#[inline(always)]
-fn exponentials(scores: &mut [f32]) -> f32 {
-    let mut largest = [f32::NEG_INFINITY; 16];
-    let chunks = scores.chunks_exact(16);
-    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    for chunk in chunks {
-        for (largest, &score) in largest.iter_mut().zip(chunk) {
-            *largest = if score > *largest { score } else { *largest };
+/// e to each of a query's scores less the largest, in their place, and the sum of all.
+struct Exponentials<'a>(&'a mut [f32]);
+
+// Not a closure: the compiler would leave one of this size outside of the function that has the wider vectors.
+impl NullaryFnOnce for Exponentials<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn call(self) -> f32 {
+        let scores = self.0;
+        let mut largest = [f32::NEG_INFINITY; 16];
+        let chunks = scores.chunks_exact(16);
+        let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        for chunk in chunks {
+            for (largest, &score) in largest.iter_mut().zip(chunk) {
+                *largest = if score > *largest { score } else { *largest };
+            }
         }
+        let most = largest.into_iter().fold(rest, f32::max);
+        scores.iter_mut().for_each(|score| *score = exp(*score - most));
+        sum(scores, |value| value)
     }
-    let most = largest.into_iter().fold(rest, f32::max);
-    scores.iter_mut().for_each(|score| *score = exp(*score - most));
-    sum(scores, |value| value)
 }
 
 #[cfg(test)]
