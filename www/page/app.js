@@ -2,11 +2,13 @@
 
 import { BlendForm } from "../forms/blend-form.js";
 import { CameraDialog } from "../pictures/camera.js";
-import { CompareView } from "../results/compare-view.js";
 import { Consent } from "./consent.js";
 import { CropDialog } from "../pictures/crop-box.js";
 import { DoorsView } from "./doors-view.js";
 import { Engine } from "../engine/engine.js";
+import { unfoldTarget } from "./folds.js";
+import { approximately } from "../engine/pace.js";
+import { defaultsOf } from "../engine/presets.js";
 import { GpuForm } from "../forms/gpu-form.js";
 import { History, HistoryView } from "../results/history.js";
 import { MaskDialog } from "../pictures/mask-painter.js";
@@ -30,9 +32,10 @@ import { Queue } from "../engine/queue.js";
 import { ResultView } from "../results/result-view.js";
 import { RunBar } from "./run-bar.js";
 import { Runner, requestOf } from "../engine/runner.js";
-import { EXAMPLE, PAINTINGS, PHOTOS } from "./samples.js";
+import { GIVEN, PAINTINGS, PHOTOS, exampleOf } from "./samples.js";
 import { Settings } from "../forms/settings.js";
 import { fromFragment } from "../forms/share.js";
+import { isSmall, stepUp, stepUpSentence } from "./step-up.js";
 import { StoragePanel } from "./storage.js";
 import { Workshop } from "./workshop.js";
 
@@ -72,26 +75,42 @@ const slotOptions = {
   crop,
   takePhoto: () => camera.take(),
 };
-const photo = new PictureSlot(element("photo"), { ...slotOptions, what: "photo", samples: PHOTOS });
-const painting = new PictureSlot(element("painting"), { ...slotOptions, what: "painting", samples: PAINTINGS });
+const photo = new PictureSlot(element("photo"), { ...slotOptions, what: "photo", samples: PHOTOS, given: GIVEN.photo });
+const painting = new PictureSlot(element("painting"), {
+  ...slotOptions,
+  what: "painting",
+  samples: PAINTINGS,
+  given: GIVEN.painting,
+});
 
 function picturesChanged() {
   blend.setPictures(photo.picture, painting.pictures);
+  foretell();
+}
+
+/** Says anew all that depends on what is chosen: the time it takes, what will run, and what there is to look at meanwhile. */
+function foretell() {
   workshop.foretell();
+  modelForm.retitle();
+  const place = element("model-line");
+  if (modelForm.line && place.textContent !== modelForm.line) place.textContent = modelForm.line;
+  const look = settings.preset;
+  const isExample = photo.isGiven && painting.isGiven && document.querySelector(`input[name=look][value="${look}"]`);
+  result.showExample(isExample ? exampleOf(String(look)) : null);
 }
 
 // ---- forms
 
 const form = /** @type {HTMLFormElement} */ (element("run"));
-const settings = new Settings(form);
+const settings = new Settings(form, element("looks"));
 const blend = new BlendForm(element("blend"), {
   masks: new MaskDialog(dialog("mask-dialog")),
-  onChange: () => workshop.foretell(),
+  onChange: () => foretell(),
 });
 const gpu = new GpuForm(element("gpu"), {
   onChange() {
     recommend();
-    workshop.foretell();
+    foretell();
   },
 });
 const modelForm = new ModelForm(element("models"), {
@@ -100,6 +119,7 @@ const modelForm = new ModelForm(element("models"), {
   gpu,
   onSelect: (name) => bar.say(`The model ${name} is selected.`),
   onChoose: (model) => settings.chooseModel(runner.decoderOf(model), model.look),
+  timeOf,
 });
 const consent = new Consent(dialog("consent"));
 const storage = new StoragePanel(element("storage"), {
@@ -134,8 +154,23 @@ const queueView = new QueueView(element("queue"), {
 });
 const history = new History();
 const historyView = new HistoryView(element("history"), openEntry);
+/** Goes to what is to be chosen next, and gives it the focus. @param {string} selector */
+function goTo(selector) {
+  const target = /** @type {HTMLElement | null} */ (document.querySelector(selector));
+  target?.focus({ preventScroll: true });
+  target?.scrollIntoView({ block: "center" });
+}
 const result = new ResultView(element("result"), {
   linkTo,
+  look: () => goTo("input[name=look]:checked, input[name=look]"),
+  painting: () => goTo("#painting [data-part=input]"),
+  larger(entry, size) {
+    if (workshop.isRunning) return bar.say("Wait for the run, or cancel it first.");
+    const link = new URLSearchParams(entry.fragment);
+    link.set("size", String(size));
+    void workshop.repeat({ ...entry, options: { ...entry.options, size }, fragment: String(link) });
+  },
+  onStage: (isTaken) => (element("main").dataset.stage = isTaken ? "result" : "choosing"),
   use: useEntry,
   again(entry) {
     if (workshop.isRunning) return bar.say("Wait for the run, or cancel it first.");
@@ -166,11 +201,12 @@ const workshop = new Workshop({
   onRunning(isRunning) {
     storage.setLoading(isRunning);
     showQueue();
-    if (!isRunning) void refreshKept();
+    if (!isRunning) void refreshKept().then(() => foretell());
   },
   onResult(entry) {
     history.add(entry);
     showHistory();
+    offerStepUp(entry);
   },
   onLoaded: () => void refreshKept(),
   onEnd: (sentence) => notifications.tell(sentence),
@@ -210,7 +246,7 @@ function useEntry({ photo: picture, crop, styles, options, model, loading, fragm
   blend.write({ several: shared?.several ?? "each", mix: styles.map(({ weight }) => weight) });
   modelForm.select(model, { weights: loading.weights, prediction: shared?.prediction ?? null });
   settings.write(options); // its layers are that model's
-  workshop.foretell();
+  foretell();
   bar.say("The pictures and settings of that result are back.");
 }
 
@@ -248,11 +284,12 @@ function openLink() {
   settings.write(shared.options); // its layers are that model's
   blend.write(shared);
   if (settings.missing) problems.push(settings.missing);
-  workshop.foretell();
+  foretell();
   return problems.join(" ");
 }
 
 addEventListener("hashchange", () => {
+  unfoldTarget();
   const problem = openLink();
   if (problem) bar.say(problem, "problem");
   else if (fromFragment(location.hash)) bar.say("The settings of the link are set.");
@@ -263,11 +300,34 @@ addEventListener("hashchange", () => {
 /** The computer, once it was looked at. @type {import("./doors.js").Computer | null} */
 let computer = null;
 
+/** What a picture takes here with a model, in words; empty before anything was measured. @param {Model} model */
+function timeOf(model) {
+  const isSelected = modelForm.selected?.id === model.id;
+  const options = isSelected ? settings.read() : defaultsOf(model.look);
+  const weights = isSelected ? modelForm.weights : model.weights;
+  const found = runner.aPicture(model, { ...modelForm.options(model), weights }, options);
+  return found ? approximately(found) : "";
+}
+
+/** The model that suits this computer. */
+const suited = () => computer && recommended(modelForm.models, { ...computer, gpuBytes: gpu.options.gpuBytes ?? null });
+
+/** After a picture by the demonstration model: what would paint it for real. @param {Entry} entry */
+function offerStepUp({ model }) {
+  const next = isSmall(model) ? stepUp(modelForm.models, suited()) : null;
+  if (!next) return result.offer("", () => {});
+  const isKept = modelForm.copyOf(next, next.weights)?.complete ?? false;
+  result.offer(stepUpSentence(next, timeOf(next), isKept), () => {
+    if (workshop.isRunning) return;
+    modelForm.select(next, { weights: next.weights, prediction: null });
+    foretell();
+    void workshop.start();
+  });
+}
+
 /** Marks the model that suits this computer and what it may take of the GPU. */
 function recommend() {
-  if (!computer) return;
-  const device = { ...computer, gpuBytes: gpu.options.gpuBytes ?? null };
-  modelForm.recommend(recommended(modelForm.models, device));
+  if (computer) modelForm.recommend(suited());
 }
 
 async function offerModels() {
@@ -319,14 +379,14 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   void workshop.start();
 });
-for (const type of ["input", "change"]) document.addEventListener(type, () => workshop.foretell());
+for (const type of ["input", "change"]) document.addEventListener(type, () => foretell());
 
 document.addEventListener("paste", (event) => {
   const pictures = pastedPictures(event);
   if (pictures.length === 0 || document.querySelector("dialog[open]")) return;
   event.preventDefault();
   const focused = [photo, painting].find((_, i) => element(["photo", "painting"][i]).contains(document.activeElement));
-  const slot = focused ?? (photo.picture && !painting.picture ? painting : photo);
+  const slot = focused ?? (photo.isChosen && !painting.isChosen ? painting : photo);
   if (pictures.length === 1) void slot.offer(pictures[0], "Pasted picture");
   else void slot.offerAll(pictures);
 });
@@ -341,18 +401,28 @@ addEventListener("beforeunload", (event) => {
   if (workshop.isRunning) event.preventDefault();
 });
 
-new CompareView(element("example")).show(EXAMPLE);
+/** What the page shows first comes first: the program and the rest of the pictures only when the browser has nothing else to do. */
+async function whenIdle() {
+  if (document.readyState !== "complete") {
+    await new Promise((loaded) => addEventListener("load", loaded, { once: true }));
+  }
+  await new Promise((idle) => ("requestIdleCallback" in window ? requestIdleCallback(idle) : setTimeout(idle, 300)));
+}
+
 titleProgress(null, "");
+unfoldTarget();
 void offerModels()
+  .then(() => foretell())
+  .then(whenIdle)
   .then(refreshKept)
-  .then(() => workshop.foretell());
+  .then(() => foretell());
 void new DoorsView(element("doors"), element("diagnosis")).show().then(({ features, device }) => {
   computer = device;
   gpu.setFeatures(features);
   recommend();
 });
 void goOffline({
-  isBusy: () => workshop.isRunning || photo.picture !== null || painting.picture !== null,
+  isBusy: () => workshop.isRunning || photo.isChosen || painting.isChosen,
   onUpdate(apply) {
     element("update").hidden = false;
     element("update-now").addEventListener("click", async () => {
