@@ -65,19 +65,13 @@ export function modelFacts(model, copy, hub) {
   return `${size}, fetched once from ${hostOf(model, hub)}.${others}${partly}${licence}`;
 }
 
-/** What will run, what it costs to get it, and how long a picture takes. @param {Model} model @param {KeptModel | null} copy @param {string} time in words; empty where nobody knows */
-export function modelLine(model, copy, time) {
+/** What will run and what it costs to get it. @param {Model} model @param {KeptModel | null} copy */
+export function modelLine(model, copy) {
   const { name, bytes, place } = model;
-  const size = bytes === null ? "size not known yet" : formatBytes(bytes);
+  const size = bytes === null ? "a download of unknown size" : formatBytes(bytes);
   const isSmall = place === "page" && !needsConsent({ ...model, rest: null, vae: null }, null);
-  const cost = copy?.complete
-    ? "on this device already"
-    : place === "files"
-      ? "from your files"
-      : isSmall
-        ? `${size}, comes with this page`
-        : `${size} to fetch, once`;
-  return `${name} · ${cost} · ${time ? `${time} a picture here` : "time known after the first picture"}`;
+  const fetched = bytes === null ? size : isSmall ? `${size}, with this page` : `${size} to fetch, once`;
+  return `${name} · ${copy?.complete ? "on this device already" : place === "files" ? "from your files" : fetched}`;
 }
 
 /** How a part that is taken from elsewhere gets here. @param {Model} part @param {string | null} hub */
@@ -159,10 +153,10 @@ export class ModelForm {
     }
   }
 
-  /** What is known of the chosen model, in one line. */
+  /** What is known of the chosen model: what it costs to get it, and what a picture takes, as far as that is known. */
   get line() {
     const { selected: model } = this;
-    return model ? modelLine(model, this.copyOf(model, this.weights), this.#timeOf(model)) : "";
+    return model ? { what: modelLine(model, this.copyOf(model, this.weights)), time: this.#timeOf(model) } : null;
   }
 
   /**

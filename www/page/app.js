@@ -1,5 +1,6 @@
 // The page: connects the slots, the forms, the engine, the queue and the result.
 
+import { Advice } from "./advice.js";
 import { BlendForm } from "../forms/blend-form.js";
 import { CameraDialog } from "../pictures/camera.js";
 import { Consent } from "./consent.js";
@@ -7,24 +8,14 @@ import { CropDialog } from "../pictures/crop-box.js";
 import { DoorsView } from "./doors-view.js";
 import { Engine } from "../engine/engine.js";
 import { unfoldTarget } from "./folds.js";
-import { approximately } from "../engine/pace.js";
-import { defaultsOf } from "../engine/presets.js";
 import { GpuForm } from "../forms/gpu-form.js";
 import { History, HistoryView } from "../results/history.js";
 import { MaskDialog } from "../pictures/mask-painter.js";
 import { measure } from "../engine/measure.js";
 import { ModelForm } from "../forms/model-form.js";
-import {
-  fetchModels,
-  listedOrNamed,
-  needsConsent,
-  partsOf,
-  readQuery,
-  recommended,
-  selectModel,
-} from "../engine/models.js";
+import { fetchModels, listedOrNamed, needsConsent, partsOf, readQuery, selectModel } from "../engine/models.js";
 import { Notifications, titleProgress } from "./notify.js";
-import { goOffline } from "./offline.js";
+import { goOffline, whenIdle } from "./offline.js";
 import { droppedFiles, isModelDrop } from "../engine/picked.js";
 import { PictureSlot, pastedPictures } from "../pictures/picture-slot.js";
 import { QueueView } from "./queue-view.js";
@@ -35,7 +26,6 @@ import { Runner, requestOf } from "../engine/runner.js";
 import { GIVEN, PAINTINGS, PHOTOS, exampleOf } from "./samples.js";
 import { Settings } from "../forms/settings.js";
 import { fromFragment } from "../forms/share.js";
-import { isSmall, stepUp, stepUpSentence } from "./step-up.js";
 import { StoragePanel } from "./storage.js";
 import { Workshop } from "./workshop.js";
 
@@ -92,8 +82,12 @@ function picturesChanged() {
 function foretell() {
   workshop.foretell();
   modelForm.retitle();
-  const place = element("model-line");
-  if (modelForm.line && place.textContent !== modelForm.line) place.textContent = modelForm.line;
+  if (modelForm.line) {
+    const { what, time } = modelForm.line;
+    element("model-line").textContent = what;
+    element("model-time").textContent = ` · ${time ? `${time} a picture here` : "time known after the first picture"}`;
+    element("model-time").toggleAttribute("data-unknown", !time);
+  }
   const look = settings.preset;
   const isExample = photo.isGiven && painting.isGiven && document.querySelector(`input[name=look][value="${look}"]`);
   result.showExample(isExample ? exampleOf(String(look)) : null);
@@ -109,7 +103,7 @@ const blend = new BlendForm(element("blend"), {
 });
 const gpu = new GpuForm(element("gpu"), {
   onChange() {
-    recommend();
+    advice.recommend();
     foretell();
   },
 });
@@ -119,7 +113,7 @@ const modelForm = new ModelForm(element("models"), {
   gpu,
   onSelect: (name) => bar.say(`The model ${name} is selected.`),
   onChoose: (model) => settings.chooseModel(runner.decoderOf(model), model.look),
-  timeOf,
+  timeOf: (model) => advice.timeOf(model),
 });
 const consent = new Consent(dialog("consent"));
 const storage = new StoragePanel(element("storage"), {
@@ -297,37 +291,17 @@ addEventListener("hashchange", () => {
 
 // ---- models
 
-/** The computer, once it was looked at. @type {import("./doors.js").Computer | null} */
-let computer = null;
-
-/** What a picture takes here with a model, in words; empty before anything was measured. @param {Model} model */
-function timeOf(model) {
-  const isSelected = modelForm.selected?.id === model.id;
-  const options = isSelected ? settings.read() : defaultsOf(model.look);
-  const weights = isSelected ? modelForm.weights : model.weights;
-  const found = runner.aPicture(model, { ...modelForm.options(model), weights }, options);
-  return found ? approximately(found) : "";
-}
-
-/** The model that suits this computer. */
-const suited = () => computer && recommended(modelForm.models, { ...computer, gpuBytes: gpu.options.gpuBytes ?? null });
+const advice = new Advice({ modelForm, settings, runner, gpu });
 
 /** After a picture by the demonstration model: what would paint it for real. @param {Entry} entry */
 function offerStepUp({ model }) {
-  const next = isSmall(model) ? stepUp(modelForm.models, suited()) : null;
-  if (!next) return result.offer("", () => {});
-  const isKept = modelForm.copyOf(next, next.weights)?.complete ?? false;
-  result.offer(stepUpSentence(next, timeOf(next), isKept), () => {
-    if (workshop.isRunning) return;
-    modelForm.select(next, { weights: next.weights, prediction: null });
+  const offer = advice.stepUp(model);
+  result.offer(offer?.sentence ?? "", () => {
+    if (!offer || workshop.isRunning) return;
+    modelForm.select(offer.next, { weights: offer.next.weights, prediction: null });
     foretell();
     void workshop.start();
   });
-}
-
-/** Marks the model that suits this computer and what it may take of the GPU. */
-function recommend() {
-  if (computer) modelForm.recommend(suited());
 }
 
 async function offerModels() {
@@ -335,7 +309,7 @@ async function offerModels() {
     const listed = await fetchModels(new URL("../models.json", import.meta.url));
     const { models, selected, problem } = selectModel(listed, query.get("model"), document.baseURI);
     modelForm.offer(models, selected);
-    recommend();
+    advice.recommend();
     const all = [problem, ...problems, openLink()].filter(Boolean).join(" ");
     if (all) bar.say(all, "problem");
     else if (fromFragment(location.hash)) bar.say("The settings of the link are set: choose your pictures.");
@@ -401,25 +375,17 @@ addEventListener("beforeunload", (event) => {
   if (workshop.isRunning) event.preventDefault();
 });
 
-/** What the page shows first comes first: the program and the rest of the pictures only when the browser has nothing else to do. */
-async function whenIdle() {
-  if (document.readyState !== "complete") {
-    await new Promise((loaded) => addEventListener("load", loaded, { once: true }));
-  }
-  await new Promise((idle) => ("requestIdleCallback" in window ? requestIdleCallback(idle) : setTimeout(idle, 300)));
-}
-
 titleProgress(null, "");
 unfoldTarget();
+picturesChanged();
 void offerModels()
   .then(() => foretell())
   .then(whenIdle)
   .then(refreshKept)
   .then(() => foretell());
 void new DoorsView(element("doors"), element("diagnosis")).show().then(({ features, device }) => {
-  computer = device;
   gpu.setFeatures(features);
-  recommend();
+  advice.recommend(device);
 });
 void goOffline({
   isBusy: () => workshop.isRunning || photo.isChosen || painting.isChosen,

@@ -89,7 +89,7 @@ export class ResultView {
     this.#part("empty").hidden = example !== null;
     this.#root.dataset.state = example ? "example" : "empty";
     if (example) this.#compare.show(example);
-    this.#setTitle("Result", example ? "An example: this look, these two pictures" : "");
+    this.#setTitle("Result", example ? "An example" : "");
     this.#onStage(false);
   }
 
