@@ -7,7 +7,7 @@ import { Consent } from "./consent.js";
 import { CropDialog } from "../pictures/crop-box.js";
 import { DoorsView } from "./doors-view.js";
 import { Engine } from "../engine/engine.js";
-import { unfoldTarget } from "./folds.js";
+import { unfold, unfoldTarget } from "./folds.js";
 import { GpuForm } from "../forms/gpu-form.js";
 import { History, HistoryView } from "../results/history.js";
 import { MaskDialog } from "../pictures/mask-painter.js";
@@ -77,6 +77,10 @@ function picturesChanged() {
   blend.setPictures(photo.picture, painting.pictures);
   foretell();
 }
+element("several-change").addEventListener("click", () => {
+  unfold(element("blend"));
+  goTo("#blend input:checked");
+});
 
 /** Says anew all that depends on what is chosen: the time it takes, what will run, and what there is to look at meanwhile. */
 function foretell() {
@@ -88,6 +92,10 @@ function foretell() {
     element("model-time").textContent = ` · ${time ? `${time} a picture here` : "time known after the first picture"}`;
     element("model-time").toggleAttribute("data-unknown", !time);
   }
+  const { length } = painting.pictures;
+  element("several-line").hidden = length < 2;
+  const what = blend.several === "blend" ? "blended into one result" : "one result for each";
+  element("several-line").firstElementChild?.replaceChildren(`${length} paintings: ${what}.`);
   const look = settings.preset;
   const isExample = photo.isGiven && painting.isGiven && document.querySelector(`input[name=look][value="${look}"]`);
   result.showExample(isExample ? exampleOf(String(look)) : null);
