@@ -55,7 +55,7 @@ export class Settings {
     const chips = /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll("input[name=named]"));
     this.#chips = [...pictured, ...chips];
     this.#makeLayers();
-    for (const chip of this.#chips) chip.addEventListener("input", () => this.#choosePreset(chip.value));
+    for (const chip of this.#chips) chip.addEventListener("input", () => this.choose(chip.value));
     form.addEventListener("reset", (event) => {
       event.preventDefault();
       this.write(defaultsOf(this.#look, this.#model));
@@ -196,8 +196,8 @@ export class Settings {
     field.value = value;
   }
 
-  /** @param {string} id */
-  #choosePreset(id) {
+  /** Sets all that a look or preset sets. @param {string} id */
+  choose(id) {
     const preset = PRESETS.find((each) => each.id === id);
     if (preset) this.write({ ...this.read(), ...lookOf(preset, this.#model) });
   }

@@ -24,11 +24,14 @@ export class Advice {
     this.#parts = parts;
   }
 
-  /** What a picture takes here with a model, in words; empty before anything was measured. @param {Model} model */
-  timeOf(model) {
+  /**
+   * What a picture takes here with a model, in words; empty before anything was measured.
+   * @param {Model} model @param {import("../engine/presets.js").Options} [settled] settings; else the form's, or another model's own
+   */
+  timeOf(model, settled) {
     const { modelForm, settings, runner } = this.#parts;
     const isSelected = modelForm.selected?.id === model.id;
-    const options = isSelected ? settings.read() : defaultsOf(model.look);
+    const options = settled ?? (isSelected ? settings.read() : defaultsOf(model.look));
     const weights = isSelected ? modelForm.weights : model.weights;
     const found = runner.aPicture(model, { ...modelForm.options(model), weights }, options);
     return found ? approximately(found) : "";
@@ -42,11 +45,12 @@ export class Advice {
 
   /** What would paint for real what a model has painted, and the sentence that offers it; null where that one does already. @param {Model} model */
   stepUp(model) {
-    const { modelForm } = this.#parts;
+    const { modelForm, settings } = this.#parts;
     const next = isSmall(model) ? stepUp(modelForm.models, this.#suited) : null;
     if (!next) return null;
     const isKept = modelForm.copyOf(next, next.weights)?.complete ?? false;
-    return { next, sentence: stepUpSentence(next, this.timeOf(next), isKept) };
+    const options = { ...settings.read(), size: null };
+    return { next, sentence: stepUpSentence(next, this.timeOf(next, options), isKept) };
   }
 
   get #suited() {

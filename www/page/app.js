@@ -306,7 +306,9 @@ function offerStepUp({ model }) {
   const offer = advice.stepUp(model);
   result.offer(offer?.sentence ?? "", () => {
     if (!offer || workshop.isRunning) return;
+    const look = settings.preset;
     modelForm.select(offer.next, { weights: offer.next.weights, prediction: null });
+    if (look) settings.choose(look); // the same picture, better painted
     foretell();
     void workshop.start();
   });
