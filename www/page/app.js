@@ -85,7 +85,6 @@ element("several-change").addEventListener("click", () => {
 /** Says anew all that depends on what is chosen: the time it takes, what will run, and what there is to look at meanwhile. */
 function foretell() {
   workshop.foretell();
-  modelForm.retitle();
   if (modelForm.line) {
     const { what, time } = modelForm.line;
     element("model-line").textContent = what;
@@ -203,7 +202,9 @@ const workshop = new Workshop({
   onRunning(isRunning) {
     storage.setLoading(isRunning);
     showQueue();
-    if (!isRunning) void refreshKept().then(() => foretell());
+    if (isRunning) return;
+    modelForm.retitle(); // what was measured tells the time of every model
+    void refreshKept().then(() => foretell());
   },
   onResult(entry) {
     history.add(entry);
@@ -361,7 +362,7 @@ async function mayLoad(model, { weights }) {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  void workshop.start();
+  if (modelForm.models.length > 0) void workshop.start(); // before that, start.js keeps the wish
 });
 for (const type of ["input", "change"]) document.addEventListener(type, () => foretell());
 
@@ -388,8 +389,9 @@ addEventListener("beforeunload", (event) => {
 titleProgress(null, "");
 unfoldTarget();
 picturesChanged();
-void offerModels()
-  .then(() => foretell())
+/** When a run can be asked for. */
+export const ready = offerModels().then(() => foretell());
+void ready
   .then(whenIdle)
   .then(refreshKept)
   .then(() => foretell());
