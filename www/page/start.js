@@ -1,7 +1,7 @@
 // What the page shows first comes first: its scripts are fetched once its first pictures are there, or after a moment.
 
 /** Milliseconds after which nobody waits for pictures any more. */
-const PATIENCE_MS = 1000;
+const PATIENCE_MS = 2500;
 
 /** Whether somebody has said go before the page could hear it. */
 let isAsked = false;
@@ -11,13 +11,21 @@ const early = (/** @type {Event} */ event) => {
 };
 document.addEventListener("submit", early);
 
-if (document.readyState !== "complete") {
-  await new Promise((come) => {
-    addEventListener("load", come, { once: true });
-    setTimeout(come, PATIENCE_MS);
-  });
-}
-await new Promise((painted) => setTimeout(painted));
+/** Settles when there is something to be seen, as browsers that tell it say. */
+const painted = new Promise((seen) => {
+  if (!PerformanceObserver.supportedEntryTypes.includes("paint")) return seen(null);
+  new PerformanceObserver((list, observer) => {
+    if (!list.getEntriesByName("first-contentful-paint").length) return;
+    observer.disconnect();
+    seen(null);
+  }).observe({ type: "paint", buffered: true });
+});
+const loaded = new Promise((come) => {
+  if (document.readyState === "complete") come(null);
+  else addEventListener("load", come, { once: true });
+});
+const enough = new Promise((over) => setTimeout(over, PATIENCE_MS));
+await Promise.race([Promise.all([painted, loaded]), enough]);
 const { ready } = await import("./app.js");
 await ready;
 document.removeEventListener("submit", early);

@@ -205,11 +205,12 @@ export class PictureSlot {
     const { picture, pictures } = this;
     const { what } = this.#options;
     const image = /** @type {HTMLImageElement} */ (this.#part("image"));
+    const { isGiven } = this;
     if (picture && image.getAttribute("src") !== picture.url) image.src = picture.url;
     if (!picture) image.removeAttribute("src");
+    if (!isGiven) image.removeAttribute("srcset"); // the page's own, at several sizes
     image.alt = picture ? `The chosen ${what}: ${picture.name}` : "";
     image.hidden = !picture?.isShown;
-    const { isGiven } = this;
     const sample = picture && this.#files.get(picture);
     this.#part("facts").textContent = picture ? factsOf(picture) + (sample ? " · a sample" : "") : "";
     this.#root.toggleAttribute("data-filled", picture !== null);
