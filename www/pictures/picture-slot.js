@@ -206,9 +206,10 @@ export class PictureSlot {
     const { what } = this.#options;
     const image = /** @type {HTMLImageElement} */ (this.#part("image"));
     const { isGiven } = this;
+    // Only the page's own is there at several sizes.
+    if (!isGiven) this.#root.querySelector("source")?.remove();
     if (picture && image.getAttribute("src") !== picture.url) image.src = picture.url;
     if (!picture) image.removeAttribute("src");
-    if (!isGiven) image.removeAttribute("srcset"); // the page's own, at several sizes
     image.alt = picture ? `The chosen ${what}: ${picture.name}` : "";
     image.hidden = !picture?.isShown;
     const sample = picture && this.#files.get(picture);
