@@ -130,6 +130,8 @@ test("own pictures take two drops and one click, and the result takes the pictur
 
 test("by keyboard a run of own pictures takes few presses, in the order of the way", async (t) => {
   await visit("?model=micro15");
+  page.page.on("filechooser", () => {}); // from here on the dialog is the test's, not only once it is waited for
+  await page.page.waitForTimeout(200);
   const keys = page.page.keyboard;
   let presses = 0;
   const press = async (key) => {
