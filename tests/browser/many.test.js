@@ -85,7 +85,7 @@ test("pictures are removed one by one, and one that is no picture leaves the oth
   await page.photo.getByRole("button", { name: "Remove", exact: true }).click();
   assert.equal(await page.photo.getByRole("img", { name: "The chosen photo" }).count(), 0);
   await page.go.click();
-  assert.match(await page.status.innerText(), /^Choose a photo and a painting first/);
+  assert.match(await page.status.innerText(), /^Choose a photo first/);
 });
 
 /** An uncompressed TIFF, of one colour. @param {number} width @param {number} height */

@@ -82,6 +82,14 @@ export class PageUnderTest {
   async goto(query) {
     await this.page.goto(this.server.url + query);
     await this.model.getByRole("option").first().waitFor({ state: "attached" });
+    await this.openFolds();
+  }
+
+  /** Opens what is folded up as the page opens: most tests are about what is in there. */
+  async openFolds() {
+    await this.page.evaluate(() => {
+      for (const fold of document.querySelectorAll("#models, #fine-tune")) fold.open = true;
+    });
   }
 
   /** Another visit: a new page in the same window's profile. @param {string} query @returns {Promise<PageUnderTest>} */
@@ -132,11 +140,10 @@ export class PageUnderTest {
 
   /** @param {{ size?: string, steps?: number }} settings */
   async set({ size, steps }) {
+    await this.openFolds();
     if (size) await this.page.locator("#run").getByLabel("Size", { exact: true }).selectOption(size);
     if (steps) {
-      const field = this.page.getByLabel(/^Steps/);
-      if (!(await field.isVisible())) await this.page.getByText("More parameters").click();
-      await field.fill(String(steps));
+      await this.page.getByLabel(/^Steps/).fill(String(steps));
     }
   }
 

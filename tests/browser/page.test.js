@@ -68,11 +68,12 @@ test("a text file dropped as a picture gives its sentence and keeps the earlier 
 });
 
 test("missing pictures and wrong parameters each give one sentence", async () => {
-  const page = await browser.open();
+  const page = await openWithPictures("");
+  for (const slot of [page.photo, page.painting]) await slot.getByRole("button", { name: "Remove" }).click();
   await page.go.click();
   assert.equal(
     await page.status.innerText(),
-    "Choose a photo and a painting first: drop one on its slot, or take a sample.",
+    "Choose a photo and a painting first: drop one on its place, or take a sample.",
   );
   await page.page.getByRole("button", { name: "Cup of coffee" }).click();
   await page.waitForPicture(page.photo, "Cup of coffee · 600 × 400");
@@ -127,7 +128,6 @@ test("the layers are those of the model, by their levels, and a preset means lev
   const missing = page.page.getByRole("status", { name: "About the layers" });
   const sentence = "This model has no layer 9, but 2 to 7: it is left out.";
   await page.status.getByText(sentence).waitFor();
-  await page.page.getByText("More parameters").click();
   assert.equal(await missing.innerText(), sentence);
   assert.equal(await page.tickedLayers(), "2");
   await page.page.getByText("64 × 64, texture").waitFor();
@@ -153,7 +153,6 @@ test("a model's own look is there from the start, goes when another model comes,
   const version = page.page.getByLabel("Version", { exact: true });
   const redraw = page.page.getByLabel(/^Redraw:/);
   const band = page.page.getByLabel(/^Redrawn from:/);
-  await page.page.getByText("More parameters").click();
   assert.ok(await radio("Painted").isChecked());
   assert.deepEqual([await version.inputValue(), await redraw.inputValue()], ["fast", "0.5"]);
   assert.ok(await band.isVisible());
@@ -240,6 +239,7 @@ test("without WebGPU the page says what to do, and picking pictures works", asyn
   const page = await browser.open();
   await page.page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, "gpu"));
   await page.goto("");
+  await page.page.getByText("Nothing can run in this browser.").click();
   await page.page.getByText("This browser has no WebGPU").waitFor();
   await page.drop(page.photo, pictures.content, "content.png");
   await page.waitForPicture(page.photo, "content.png · 128 × 64");

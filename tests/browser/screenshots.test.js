@@ -33,7 +33,7 @@ test("the page fits its window, light and dark, wide and narrow", async () => {
     }
   };
   await look("empty");
-  for (const details of ["A model of your own", "Models on this computer", "More parameters"]) {
+  for (const details of ["A model of your own", "Models on this computer"]) {
     await page.unfold(details);
   }
   await look("open");
@@ -57,7 +57,9 @@ test("the page fits its window, light and dark, wide and narrow", async () => {
   assert.equal(await page.waitForEnd(), "Nothing was downloaded.");
   await page.model.selectOption("micro15");
   await page.set({ steps: 2 });
-  await page.unfold("More parameters");
+  await page.page.evaluate(() =>
+    document.querySelectorAll("#models, #fine-tune").forEach((fold) => (fold.open = false)),
+  );
   await page.go.click();
   await page.page.getByText("A rough preview: step").waitFor({ timeout: RUN_TIMEOUT_MS });
   await page.page.getByRole("button", { name: "Pause" }).click();
@@ -72,6 +74,7 @@ test("the page fits its window, light and dark, wide and narrow", async () => {
   await page.page.getByLabel("Add paintings").setInputFiles(picture("style-van-gogh-auvers"));
   await page.waitForPicture(page.photo, "photo-coffee.jpg");
   await page.waitForPicture(page.painting, "style-van-gogh-auvers.jpg");
+  await page.page.evaluate(() => (document.querySelector("#fine-tune").open = true));
   await page.page.getByLabel("Blend them into one result").check();
   await look("blend");
   await page.page.getByLabel("One result for each painting").check();

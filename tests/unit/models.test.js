@@ -139,6 +139,7 @@ test("what suits a computer depends on its GPU, its memory and what the person l
   assert.equal(recommended([model({ bytes: null }), model({ place: "web" }), demo], desktop), demo);
   assert.equal(modelTitle(demo, true), "Demonstration · 12 MB · recommended");
   assert.equal(modelTitle(demo, false), "Demonstration · 12 MB");
+  assert.equal(modelTitle(demo, true, "about 9 s"), "Demonstration · 12 MB · about 9 s · recommended");
   assert.equal(modelTitle(model({ place: "files" }), false), "Model (yours)");
 });
 

@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { KeptInversions } from "../../www/engine/kept-inversions.js";
-import { estimate, foretold, knownPace, learnPace, paceKey } from "../../www/engine/pace.js";
+import {
+  approximately,
+  estimate,
+  foretold,
+  knownPace,
+  learnPace,
+  learnRate,
+  paceKey,
+  ratedPace,
+  workOf,
+} from "../../www/engine/pace.js";
 import { DEFAULTS } from "../../www/engine/presets.js";
 import { RunProgress } from "../../www/engine/progress.js";
 
@@ -251,4 +261,36 @@ test("what going will take is said in a sentence", () => {
   assert.equal(said({ seconds: 200 }, 4), "4 results, about 3 min.");
   assert.equal(said({ seconds: null }, 4), "4 results.");
   assert.equal(said({ seconds: 0.2 }), "Re-uses both inversions: less than a second.");
+});
+
+test("what was measured with one model tells what another one takes, by their work", () => {
+  const kept = storage();
+  const [demo, tiny, full] = [{ work: 19, nativeSize: 256 }, { work: 242 }, { work: 400 }].map((model) =>
+    workOf(model, null),
+  );
+  assert.equal(ratedPace(full, kept), null, "nothing is said before anything was measured");
+  learnRate(demo, { stylize: 0.19 }, kept);
+  assert.deepEqual(ratedPace(full, kept), { pace: { stylize: 4 }, isBound: true }, "a small model's is a bound");
+  assert.deepEqual(ratedPace(demo, kept), { pace: { stylize: 0.19 }, isBound: false });
+  learnRate(tiny, { "invert-content": 0.484 }, kept);
+  assert.deepEqual(ratedPace(full, kept), { pace: { stylize: 0.8 }, isBound: false }, "the nearest one's");
+  learnRate(null, { stylize: 1 }, kept);
+  learnRate(tiny, {}, kept);
+  assert.equal(JSON.parse(kept.items.get("styleid-rates")).length, 2);
+  kept.setItem("styleid-rates", '[[1], "x", [400, -1]]');
+  assert.equal(ratedPace(full, kept), null, "not ours");
+});
+
+test("larger pictures are more work, and a model that the list does not know is none", () => {
+  assert.equal(workOf({ work: 400 }, 512), 400);
+  assert.equal(workOf({ work: 400 }, "keep"), 400);
+  assert.ok(workOf({ work: 400 }, 1024) > 1600);
+  assert.ok(workOf({ work: 400 }, 256) < 100);
+  assert.equal(workOf({}, 512), null);
+});
+
+test("a time in words says whether it is a bound", () => {
+  assert.equal(approximately({ seconds: 40, isBound: false }), "about 40 s");
+  assert.equal(approximately({ seconds: 300, isBound: true }), "at most 5 min");
+  assert.equal(approximately({ seconds: 0.4, isBound: true }), "less than a second");
 });

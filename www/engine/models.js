@@ -22,6 +22,7 @@ import { STABLE_DIFFUSION } from "./presets.js";
  * @property {import("../styleid.js").LevelInfo[]} [decoder] layers of a listed model, so that they are shown before it is loaded
  * @property {number[]} [injectionLayers] those that its makers chose for injection, if they did
  * @property {number} [nativeSize] side of the pictures it was trained on, where it is not Stable Diffusion's
+ * @property {number} [work] billions of products in a call of its UNet at its own size
  * @property {string} [look] id of the preset that suits it, where that is not the usual one
  * @property {"page" | "hub" | "web" | "files"} place where it comes from: with this page, the Hub, another address, this computer
  * @property {boolean} [start] whether a visit begins with it; with the first where no model says so

@@ -18,6 +18,11 @@ const MOST = 24;
 /** How much of what was known the newest run replaces. */
 const NEWS = 0.6;
 
+/** Under which the rates of this device are kept. */
+const RATES_KEY = "styleid-rates";
+/** A device is worth so much more with large products than with small ones that a small model's rate is only a bound. */
+const FAR = 4;
+
 /** Runs with the same key take the same time. @param {string} model what tells models and their weights apart @param {Options} options @param {{ width: number, height: number }} photo */
 export const paceKey = (model, { size, keepAspect, preset }, { width, height }) =>
   [model, preset, size, size === "keep" || keepAspect ? `${width}×${height}` : "square"].join(" ");
@@ -59,6 +64,55 @@ export function learnPace(key, measured, storage) {
   }
 }
 
+/** @typedef {[work: number, secondsPerUnit: number][]} Rates measured, by the work of a call */
+
+/** @param {Pick<Storage, "getItem">} [storage] @returns {Rates} */
+function readRates(storage) {
+  try {
+    const all = JSON.parse((storage ?? localStorage).getItem(RATES_KEY) ?? "[]");
+    const isSound = (/** @type {unknown} */ each) =>
+      Array.isArray(each) && each.length === 2 && each.every((value) => Number.isFinite(value) && value > 0);
+    return Array.isArray(all) ? all.filter(isSound) : [];
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * Work of one call of a model's UNet at a size, in billions of products; attention grows faster than all else.
+ * @param {{ work?: number, nativeSize?: number }} model @param {Options["size"]} size @returns {number | null} null where nobody knows
+ */
+export function workOf({ work, nativeSize = 512 }, size) {
+  if (!work) return null;
+  const share = typeof size === "number" ? (size / nativeSize) ** 2 : 1;
+  return work * share * (0.8 + 0.2 * share);
+}
+
+/** Keeps what a call of so much work took here. @param {number | null} work @param {Pace} measured @param {Pick<Storage, "getItem" | "setItem">} [storage] */
+export function learnRate(work, measured, storage) {
+  const seconds = measured.stylize ?? measured["invert-content"] ?? measured["invert-style"];
+  if (!work || !seconds) return;
+  const [at, rate] = [work, seconds / work].map((value) => Number(value.toPrecision(3)));
+  const others = readRates(storage).filter(([other]) => other !== at);
+  try {
+    (storage ?? localStorage).setItem(RATES_KEY, JSON.stringify([...others, [at, rate]].slice(-MOST)));
+  } catch {
+    // A private window, or no room: it is learned anew.
+  }
+}
+
+/**
+ * What a call of so much work will take here, by what was measured nearest to it.
+ * @param {number | null} work @param {Pick<Storage, "getItem">} [storage]
+ * @returns {{ pace: Pace, isBound: boolean } | null} `isBound`: it may well be less; null before anything is measured
+ */
+export function ratedPace(work, storage) {
+  if (!work) return null;
+  const apart = (/** @type {number} */ other) => Math.abs(Math.log(other / work));
+  const [nearest] = readRates(storage).sort(([a], [b]) => apart(a) - apart(b));
+  return nearest ? { pace: { stylize: work * nearest[1] }, isBound: work > nearest[0] * FAR } : null;
+}
+
 /**
  * Seconds that a run will take, without loading the model.
  * @param {Pace | null} pace @param {{ options: Options, photoKept: boolean, newStyles: number, isWarm: boolean }} run
@@ -76,6 +130,10 @@ export function estimate(pace, { options, photoKept, newStyles, isWarm }) {
   seconds += newStyles * ((pace["encode-style"] ?? encoding) + steps * (pace["invert-style"] ?? step));
   return seconds;
 }
+
+/** A time in words, such as "about 40 s" or "at most 5 min". @param {{ seconds: number, isBound: boolean }} found */
+export const approximately = ({ seconds, isBound }) =>
+  seconds < 1 ? formatDuration(seconds) : `${isBound ? "at most" : "about"} ${formatDuration(seconds)}`;
 
 /** A forecast as a sentence; empty where there is nothing to say. @param {Forecast} forecast @param {number} count of results */
 export function foretold({ seconds, photoKept, newStyles, isFirst }, count) {

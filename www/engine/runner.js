@@ -3,7 +3,7 @@
 import { adviceAfter } from "./recovery.js";
 import { KeptInversions } from "./kept-inversions.js";
 import { filesOf, identityOfParts, isRemote, needsConsent, partsOf } from "./models.js";
-import { estimate, knownPace, learnPace, paceKey } from "./pace.js";
+import { estimate, knownPace, learnPace, learnRate, paceKey, ratedPace, workOf } from "./pace.js";
 import { STABLE_DIFFUSION, callsAStep, fitLayers, layersFor, stepsOf, usualLayers } from "./presets.js";
 import { RunProgress } from "./progress.js";
 
@@ -119,6 +119,18 @@ export class Runner {
     return { ...first, seconds, isFirst: !this.#kept.hasAny };
   }
 
+  /**
+   * What a first picture takes here with a model, by what was measured with it or with another one.
+   * @param {Model} model @param {ModelOptions} loading @param {Options} options
+   * @returns {{ seconds: number, isBound: boolean } | null} `isBound`: at most; null before anything was measured
+   */
+  aPicture(model, loading, options) {
+    const known = knownPace(paceKey(modelKey(model, loading), options, { width: 1, height: 1 }));
+    const rated = known ? { pace: known, isBound: false } : ratedPace(workOf(model, options.size));
+    const seconds = rated && estimate(rated.pace, { options, photoKept: false, newStyles: 1, isWarm: true });
+    return rated && seconds !== null ? { seconds, isBound: rated.isBound } : null;
+  }
+
   /** @param {Job} job @param {Hooks} hooks @returns {Promise<Outcome>} */
   async run(job, hooks) {
     try {
@@ -193,10 +205,12 @@ export class Runner {
       this.#kept.note(this.#run(done));
       this.#warm.add(key);
       learnPace(key, progress.measured);
+      learnRate(workOf(model, fitting.size), progress.measured);
       // Without an inversion there are only the reverse steps.
       return { job: done, styled, reused: styled.unetCalls <= steps * callsAStep(fitting) };
     } catch (error) {
       this.forget(); // what a run that was ended leaves behind is not known here
+      learnRate(workOf(model, options.size), progress.measured);
       throw error;
     }
   }

@@ -40,10 +40,11 @@ const PREDICTIONS = { epsilon: "the noise (ε)", v_prediction: "the velocity (v)
 /** What people call a model's parts. @type {Record<string, string>} */
 const PARTS = { vae: "VAE", text_encoder: "text encoder" };
 
-/** A model in the list. @param {Model} model @param {boolean} isRecommended */
-export function modelTitle({ name, bytes, place }, isRecommended) {
+/** A model in the list. @param {Model} model @param {boolean} isRecommended @param {string} [time] that a picture takes, in words */
+export function modelTitle({ name, bytes, place }, isRecommended, time = "") {
   const parts = [place === "files" ? `${name} (yours)` : name];
   if (place !== "files" && bytes !== null) parts.push(formatBytes(bytes));
+  if (time) parts.push(time);
   if (isRecommended) parts.push("recommended");
   return parts.join(" · ");
 }
@@ -62,6 +63,15 @@ export function modelFacts(model, copy, hub) {
   if (place === "page" && !needsConsent({ ...model, rest: null, vae: null }, null))
     return `${size}, comes with this page.${others}${partly}${licence}`;
   return `${size}, fetched once from ${hostOf(model, hub)}.${others}${partly}${licence}`;
+}
+
+/** What will run and what it costs to get it. @param {Model} model @param {KeptModel | null} copy */
+export function modelLine(model, copy) {
+  const { name, bytes, place } = model;
+  const size = bytes === null ? "a download of unknown size" : formatBytes(bytes);
+  const isSmall = place === "page" && !needsConsent({ ...model, rest: null, vae: null }, null);
+  const fetched = bytes === null ? size : isSmall ? `${size}, with this page` : `${size} to fetch, once`;
+  return `${name} · ${copy?.complete ? "on this device already" : place === "files" ? "from your files" : fetched}`;
 }
 
 /** How a part that is taken from elsewhere gets here. @param {Model} part @param {string | null} hub */
@@ -83,15 +93,18 @@ export class ModelForm {
   #onChoose;
   #gpu;
   #parts;
+  #timeOf;
 
   /**
    * @param {HTMLElement} root
    * @param {{ hub: string | null, weights: WeightType | null, gpu: import("./gpu-form.js").GpuForm,
-   *   onSelect: (name: string) => void, onChoose: (model: Model) => void }} options `weights` overrules the
-   *   models' own; `onSelect` hears of models that a person added, `onChoose` of every model that becomes the selected one
+   *   onSelect: (name: string) => void, onChoose: (model: Model) => void, timeOf: (model: Model) => string }} options `weights`
+   *   overrules the models' own; `onSelect` hears of models that a person added, `onChoose` of every model that becomes the selected
+   *   one; `timeOf` says what a picture takes with a model, as far as that is known
    */
-  constructor(root, { hub, weights, gpu, onSelect, onChoose }) {
+  constructor(root, { hub, weights, gpu, onSelect, onChoose, timeOf }) {
     this.#root = root;
+    this.#timeOf = timeOf;
     this.#hub = hub;
     this.#weights = weights;
     this.#onSelect = onSelect;
@@ -128,8 +141,22 @@ export class ModelForm {
   /** Marks the model that suits this computer. @param {Model | null} model */
   recommend(model) {
     this.#recommended = model?.id ?? null;
+    this.retitle();
+  }
+
+  /** Says anew in the list what each model is, and what a picture takes with it. */
+  retitle() {
     const { options } = this.#select("model");
-    for (const [i, each] of this.models.entries()) options[i].textContent = this.#title(each);
+    for (const [i, each] of this.models.entries()) {
+      const title = this.#title(each);
+      if (options[i].textContent !== title) options[i].textContent = title;
+    }
+  }
+
+  /** What is known of the chosen model: what it costs to get it, and what a picture takes, as far as that is known. */
+  get line() {
+    const { selected: model } = this;
+    return model ? { what: modelLine(model, this.copyOf(model, this.weights)), time: this.#timeOf(model) } : null;
   }
 
   /**
@@ -213,7 +240,7 @@ export class ModelForm {
 
   /** @param {Model} model */
   #title(model) {
-    return modelTitle(model, model.id === this.#recommended);
+    return modelTitle(model, model.id === this.#recommended, this.#timeOf(model));
   }
 
   /** @param {string} text */
@@ -240,7 +267,7 @@ export class ModelForm {
   /** @param {string} sentence */
   #complain(sentence) {
     this.#part("own-problem").textContent = sentence;
-    if (sentence) this.#part("own").setAttribute("open", "");
+    if (sentence) for (const fold of [this.#root, this.#part("own")]) fold.setAttribute("open", "");
   }
 
   #choose() {

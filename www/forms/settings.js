@@ -42,15 +42,20 @@ export class Settings {
   #wanted = null;
   /** Layers' own starts of γ, as they were set last. @type {Record<string, number>} */ #gammas = {};
   /** What of it the model lacks, as a sentence. @type {string | null} */ #missing = null;
+  /** All that choose a preset: the looks with their pictures, and the others by name. @type {HTMLInputElement[]} */ #chips;
+  #note;
 
-  /** @param {HTMLFormElement} form holding the elements marked `data-part` */
-  constructor(form) {
+  /** @param {HTMLFormElement} form holding the elements marked `data-part` @param {HTMLElement} looks the presets with a picture, and what is said of the chosen one */
+  constructor(form, looks) {
     this.#form = form;
-    this.#part("presets").append(...PRESETS.map(presetChip));
+    this.#note = /** @type {HTMLElement} */ (looks.querySelector("[data-part=preset-note]"));
+    const pictured = [.../** @type {NodeListOf<HTMLInputElement>} */ (looks.querySelectorAll("input[name=look]"))];
+    const named = PRESETS.filter(({ id }) => !pictured.some(({ value }) => value === id));
+    this.#part("presets").append(...named.map(presetChip));
+    const chips = /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll("input[name=named]"));
+    this.#chips = [...pictured, ...chips];
     this.#makeLayers();
-    for (const chip of form.querySelectorAll("input[name=look]")) {
-      chip.addEventListener("input", () => this.#choosePreset(/** @type {HTMLInputElement} */ (chip).value));
-    }
+    for (const chip of this.#chips) chip.addEventListener("input", () => this.choose(chip.value));
     form.addEventListener("reset", (event) => {
       event.preventDefault();
       this.write(defaultsOf(this.#look, this.#model));
@@ -104,6 +109,11 @@ export class Settings {
     }
     field.focus();
     return field.title;
+  }
+
+  /** The id of the look or preset that is set; null for settings of one's own. */
+  get preset() {
+    return presetOf(this.read(), this.#model)?.id ?? null;
   }
 
   /** @returns {Options} */
@@ -188,8 +198,8 @@ export class Settings {
     field.value = value;
   }
 
-  /** @param {string} id */
-  #choosePreset(id) {
+  /** Sets all that a look or preset sets. @param {string} id */
+  choose(id) {
     const preset = PRESETS.find((each) => each.id === id);
     if (preset) this.write({ ...this.read(), ...lookOf(preset, this.#model) });
   }
@@ -219,12 +229,14 @@ export class Settings {
 
     const options = this.read();
     const preset = presetOf(options, this.#model);
-    for (const chip of /** @type {NodeListOf<HTMLInputElement>} */ (this.#form.querySelectorAll("input[name=look]"))) {
-      chip.checked = chip.value === preset?.id;
-    }
-    this.#part("preset-note").textContent = preset
-      ? preset.note
-      : "Your own settings. Choose a preset to go back to one of these.";
+    for (const chip of this.#chips) chip.checked = chip.value === preset?.id;
+    const isPictured = this.#chips.some(({ name, checked }) => name === "look" && checked);
+    const note = preset
+      ? isPictured
+        ? preset.note
+        : `${preset.name}: ${preset.note}`
+      : "Your own settings. Choose a look to go back to it.";
+    if (this.#note.textContent !== note) this.#note.textContent = note;
   }
 
   /** @param {"gamma" | "temperature"} name @param {string} symbol */
@@ -354,7 +366,7 @@ function presetChip({ id, name }) {
   const label = document.createElement("label");
   label.className = "chip";
   const radio = document.createElement("input");
-  Object.assign(radio, { type: "radio", name: "look", value: id });
+  Object.assign(radio, { type: "radio", name: "named", value: id });
   label.append(radio, ` ${name}`);
   return label;
 }

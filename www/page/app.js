@@ -1,28 +1,21 @@
 // The page: connects the slots, the forms, the engine, the queue and the result.
 
+import { Advice } from "./advice.js";
 import { BlendForm } from "../forms/blend-form.js";
 import { CameraDialog } from "../pictures/camera.js";
-import { CompareView } from "../results/compare-view.js";
 import { Consent } from "./consent.js";
 import { CropDialog } from "../pictures/crop-box.js";
 import { DoorsView } from "./doors-view.js";
 import { Engine } from "../engine/engine.js";
+import { unfold, unfoldTarget } from "./folds.js";
 import { GpuForm } from "../forms/gpu-form.js";
 import { History, HistoryView } from "../results/history.js";
 import { MaskDialog } from "../pictures/mask-painter.js";
 import { measure } from "../engine/measure.js";
 import { ModelForm } from "../forms/model-form.js";
-import {
-  fetchModels,
-  listedOrNamed,
-  needsConsent,
-  partsOf,
-  readQuery,
-  recommended,
-  selectModel,
-} from "../engine/models.js";
+import { fetchModels, listedOrNamed, needsConsent, partsOf, readQuery, selectModel } from "../engine/models.js";
 import { Notifications, titleProgress } from "./notify.js";
-import { goOffline } from "./offline.js";
+import { goOffline, whenIdle } from "./offline.js";
 import { droppedFiles, isModelDrop } from "../engine/picked.js";
 import { PictureSlot, pastedPictures } from "../pictures/picture-slot.js";
 import { QueueView } from "./queue-view.js";
@@ -30,7 +23,7 @@ import { Queue } from "../engine/queue.js";
 import { ResultView } from "../results/result-view.js";
 import { RunBar } from "./run-bar.js";
 import { Runner, requestOf } from "../engine/runner.js";
-import { EXAMPLE, PAINTINGS, PHOTOS } from "./samples.js";
+import { GIVEN, PAINTINGS, PHOTOS, exampleOf } from "./samples.js";
 import { Settings } from "../forms/settings.js";
 import { fromFragment } from "../forms/share.js";
 import { StoragePanel } from "./storage.js";
@@ -72,26 +65,53 @@ const slotOptions = {
   crop,
   takePhoto: () => camera.take(),
 };
-const photo = new PictureSlot(element("photo"), { ...slotOptions, what: "photo", samples: PHOTOS });
-const painting = new PictureSlot(element("painting"), { ...slotOptions, what: "painting", samples: PAINTINGS });
+const photo = new PictureSlot(element("photo"), { ...slotOptions, what: "photo", samples: PHOTOS, given: GIVEN.photo });
+const painting = new PictureSlot(element("painting"), {
+  ...slotOptions,
+  what: "painting",
+  samples: PAINTINGS,
+  given: GIVEN.painting,
+});
 
 function picturesChanged() {
   blend.setPictures(photo.picture, painting.pictures);
+  foretell();
+}
+element("several-change").addEventListener("click", () => {
+  unfold(element("blend"));
+  goTo("#blend input:checked");
+});
+
+/** Says anew all that depends on what is chosen: the time it takes, what will run, and what there is to look at meanwhile. */
+function foretell() {
   workshop.foretell();
+  if (modelForm.line) {
+    const { what, time } = modelForm.line;
+    element("model-line").textContent = what;
+    element("model-time").textContent = ` · ${time ? `${time} a picture here` : "time known after the first picture"}`;
+    element("model-time").toggleAttribute("data-unknown", !time);
+  }
+  const { length } = painting.pictures;
+  element("several-line").hidden = length < 2;
+  const what = blend.several === "blend" ? "blended into one result" : "one result for each";
+  element("several-line").firstElementChild?.replaceChildren(`${length} paintings: ${what}.`);
+  const look = settings.preset;
+  const isExample = photo.isGiven && painting.isGiven && document.querySelector(`input[name=look][value="${look}"]`);
+  result.showExample(isExample ? exampleOf(String(look)) : null);
 }
 
 // ---- forms
 
 const form = /** @type {HTMLFormElement} */ (element("run"));
-const settings = new Settings(form);
+const settings = new Settings(form, element("looks"));
 const blend = new BlendForm(element("blend"), {
   masks: new MaskDialog(dialog("mask-dialog")),
-  onChange: () => workshop.foretell(),
+  onChange: () => foretell(),
 });
 const gpu = new GpuForm(element("gpu"), {
   onChange() {
-    recommend();
-    workshop.foretell();
+    advice.recommend();
+    foretell();
   },
 });
 const modelForm = new ModelForm(element("models"), {
@@ -100,6 +120,7 @@ const modelForm = new ModelForm(element("models"), {
   gpu,
   onSelect: (name) => bar.say(`The model ${name} is selected.`),
   onChoose: (model) => settings.chooseModel(runner.decoderOf(model), model.look),
+  timeOf: (model) => advice.timeOf(model),
 });
 const consent = new Consent(dialog("consent"));
 const storage = new StoragePanel(element("storage"), {
@@ -134,8 +155,23 @@ const queueView = new QueueView(element("queue"), {
 });
 const history = new History();
 const historyView = new HistoryView(element("history"), openEntry);
+/** Goes to what is to be chosen next, and gives it the focus. @param {string} selector */
+function goTo(selector) {
+  const target = /** @type {HTMLElement | null} */ (document.querySelector(selector));
+  target?.focus({ preventScroll: true });
+  target?.scrollIntoView({ block: "center" });
+}
 const result = new ResultView(element("result"), {
   linkTo,
+  look: () => goTo("input[name=look]:checked, input[name=look]"),
+  painting: () => goTo("#painting [data-part=input]"),
+  larger(entry, size) {
+    if (workshop.isRunning) return bar.say("Wait for the run, or cancel it first.");
+    const link = new URLSearchParams(entry.fragment);
+    link.set("size", String(size));
+    void workshop.repeat({ ...entry, options: { ...entry.options, size }, fragment: String(link) });
+  },
+  onStage: (isTaken) => (element("main").dataset.stage = isTaken ? "result" : "choosing"),
   use: useEntry,
   again(entry) {
     if (workshop.isRunning) return bar.say("Wait for the run, or cancel it first.");
@@ -166,11 +202,14 @@ const workshop = new Workshop({
   onRunning(isRunning) {
     storage.setLoading(isRunning);
     showQueue();
-    if (!isRunning) void refreshKept();
+    if (isRunning) return;
+    modelForm.retitle(); // what was measured tells the time of every model
+    void refreshKept().then(() => foretell());
   },
   onResult(entry) {
     history.add(entry);
     showHistory();
+    offerStepUp(entry);
   },
   onLoaded: () => void refreshKept(),
   onEnd: (sentence) => notifications.tell(sentence),
@@ -210,7 +249,7 @@ function useEntry({ photo: picture, crop, styles, options, model, loading, fragm
   blend.write({ several: shared?.several ?? "each", mix: styles.map(({ weight }) => weight) });
   modelForm.select(model, { weights: loading.weights, prediction: shared?.prediction ?? null });
   settings.write(options); // its layers are that model's
-  workshop.foretell();
+  foretell();
   bar.say("The pictures and settings of that result are back.");
 }
 
@@ -248,11 +287,12 @@ function openLink() {
   settings.write(shared.options); // its layers are that model's
   blend.write(shared);
   if (settings.missing) problems.push(settings.missing);
-  workshop.foretell();
+  foretell();
   return problems.join(" ");
 }
 
 addEventListener("hashchange", () => {
+  unfoldTarget();
   const problem = openLink();
   if (problem) bar.say(problem, "problem");
   else if (fromFragment(location.hash)) bar.say("The settings of the link are set.");
@@ -260,14 +300,19 @@ addEventListener("hashchange", () => {
 
 // ---- models
 
-/** The computer, once it was looked at. @type {import("./doors.js").Computer | null} */
-let computer = null;
+const advice = new Advice({ modelForm, settings, runner, gpu });
 
-/** Marks the model that suits this computer and what it may take of the GPU. */
-function recommend() {
-  if (!computer) return;
-  const device = { ...computer, gpuBytes: gpu.options.gpuBytes ?? null };
-  modelForm.recommend(recommended(modelForm.models, device));
+/** After a picture by the demonstration model: what would paint it for real. @param {Entry} entry */
+function offerStepUp({ model }) {
+  const offer = advice.stepUp(model);
+  result.offer(offer?.sentence ?? "", () => {
+    if (!offer || workshop.isRunning) return;
+    const look = settings.preset;
+    modelForm.select(offer.next, { weights: offer.next.weights, prediction: null });
+    if (look) settings.choose(look); // the same picture, better painted
+    foretell();
+    void workshop.start();
+  });
 }
 
 async function offerModels() {
@@ -275,7 +320,7 @@ async function offerModels() {
     const listed = await fetchModels(new URL("../models.json", import.meta.url));
     const { models, selected, problem } = selectModel(listed, query.get("model"), document.baseURI);
     modelForm.offer(models, selected);
-    recommend();
+    advice.recommend();
     const all = [problem, ...problems, openLink()].filter(Boolean).join(" ");
     if (all) bar.say(all, "problem");
     else if (fromFragment(location.hash)) bar.say("The settings of the link are set: choose your pictures.");
@@ -317,16 +362,16 @@ async function mayLoad(model, { weights }) {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  void workshop.start();
+  if (modelForm.models.length > 0) void workshop.start(); // before that, start.js keeps the wish
 });
-for (const type of ["input", "change"]) document.addEventListener(type, () => workshop.foretell());
+for (const type of ["input", "change"]) document.addEventListener(type, () => foretell());
 
 document.addEventListener("paste", (event) => {
   const pictures = pastedPictures(event);
   if (pictures.length === 0 || document.querySelector("dialog[open]")) return;
   event.preventDefault();
   const focused = [photo, painting].find((_, i) => element(["photo", "painting"][i]).contains(document.activeElement));
-  const slot = focused ?? (photo.picture && !painting.picture ? painting : photo);
+  const slot = focused ?? (photo.isChosen && !painting.isChosen ? painting : photo);
   if (pictures.length === 1) void slot.offer(pictures[0], "Pasted picture");
   else void slot.offerAll(pictures);
 });
@@ -341,18 +386,21 @@ addEventListener("beforeunload", (event) => {
   if (workshop.isRunning) event.preventDefault();
 });
 
-new CompareView(element("example")).show(EXAMPLE);
 titleProgress(null, "");
-void offerModels()
+unfoldTarget();
+picturesChanged();
+/** When a run can be asked for. */
+export const ready = offerModels().then(() => foretell());
+void ready
+  .then(whenIdle)
   .then(refreshKept)
-  .then(() => workshop.foretell());
+  .then(() => foretell());
 void new DoorsView(element("doors"), element("diagnosis")).show().then(({ features, device }) => {
-  computer = device;
   gpu.setFeatures(features);
-  recommend();
+  advice.recommend(device);
 });
 void goOffline({
-  isBusy: () => workshop.isRunning || photo.picture !== null || painting.picture !== null,
+  isBusy: () => workshop.isRunning || photo.isChosen || painting.isChosen,
   onUpdate(apply) {
     element("update").hidden = false;
     element("update-now").addEventListener("click", async () => {

@@ -10,6 +10,14 @@ const TRIES = 5;
 /** What counts as touching the page. */
 const TOUCHES = ["pointerdown", "keydown", "drop", "paste"];
 
+/** Waits until all that the page shows first is there, and the browser has nothing else to do. */
+export async function whenIdle() {
+  if (document.readyState !== "complete") {
+    await new Promise((loaded) => addEventListener("load", loaded, { once: true }));
+  }
+  await new Promise((idle) => ("requestIdleCallback" in window ? requestIdleCallback(idle) : setTimeout(idle, 500)));
+}
+
 /**
  * Begins, once the page is loaded. Where the browser has no service workers, or does not want one here, nothing happens.
  * @param {{ onUpdate?: (apply: () => Promise<boolean>) => void, isBusy?: () => boolean }} [options] `onUpdate` hears of a new
@@ -21,11 +29,7 @@ export async function goOffline({ onUpdate = () => {}, isBusy = () => false } = 
   if (!serviceWorker || DEVELOPMENT.includes(location.hostname)) return;
   let isTouched = false;
   for (const type of TOUCHES) addEventListener(type, () => (isTouched = true), { once: true, capture: true });
-  if (document.readyState !== "complete") {
-    await new Promise((loaded) => addEventListener("load", loaded, { once: true }));
-  }
-  // What the page shows first comes first.
-  await new Promise((idle) => ("requestIdleCallback" in window ? requestIdleCallback(idle) : setTimeout(idle, 500)));
+  await whenIdle();
 
   /** @param {ServiceWorker} waiting */
   const offer = async (waiting) => {

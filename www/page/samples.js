@@ -2,26 +2,38 @@
 
 /** @typedef {import("../pictures/picture-slot.js").Sample} Sample */
 
-/** @type {Sample[]} */
+/** @param {string} name @param {string} title @returns {Sample} */
+const sample = (name, title) => ({
+  file: `pictures/${name}.jpg`,
+  thumb: `pictures/thumbs/${name}.jpg`,
+  title,
+});
+
 export const PHOTOS = [
-  { file: "pictures/photo-astronaut.jpg", title: "Astronaut" },
-  { file: "pictures/photo-coffee.jpg", title: "Cup of coffee" },
-  { file: "pictures/photo-bridge.jpg", title: "Bridge at night" },
+  sample("photo-cat", "Cat"),
+  sample("photo-astronaut", "Astronaut"),
+  sample("photo-coffee", "Cup of coffee"),
+  sample("photo-bridge", "Bridge at night"),
 ];
 
-/** @type {Sample[]} */
 export const PAINTINGS = [
-  { file: "pictures/style-hokusai-great-wave.jpg", title: "Hokusai, The Great Wave" },
-  { file: "pictures/style-van-gogh-auvers.jpg", title: "Van Gogh, Cottages at Auvers" },
-  { file: "pictures/style-renoir-girls-at-the-piano.jpg", title: "Renoir, Girls at the Piano" },
+  sample("style-hokusai-great-wave", "Hokusai, The Great Wave"),
+  sample("style-van-gogh-auvers", "Van Gogh, Cottages at Auvers"),
+  sample("style-renoir-girls-at-the-piano", "Renoir, Girls at the Piano"),
 ];
 
-/** @type {import("../results/compare-view.js").Pair} */
-export const EXAMPLE = {
+/** Chosen as the page opens; index.html shows the same. @type {Record<"photo" | "painting", import("../pictures/picture-slot.js").Given>} */
+export const GIVEN = {
+  photo: { ...PHOTOS[0], shown: PHOTOS[0].file, width: 451, height: 300 },
+  painting: { ...PAINTINGS[0], shown: "pictures/style-hokusai-great-wave-400.jpg", width: 640, height: 433 },
+};
+
+/** What a look makes of them, by the demonstration model. @param {string} look @returns {import("../results/compare-view.js").Pair} */
+export const exampleOf = (look) => ({
   before: "pictures/example-photo.jpg",
-  after: "pictures/example-result.jpg",
+  after: `pictures/looks/${look}-large.jpg`,
   width: 256,
   height: 256,
   beforeName: "A photo of a cat",
   afterName: "The cat, repainted in the style of Hokusai's Great Wave",
-};
+});

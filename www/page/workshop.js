@@ -54,10 +54,16 @@ export class Workshop {
     if (this.isRunning) return;
     const isMissing = [!photo.picture, !painting.picture];
     const missing = ["a photo", "a painting"].filter((_, i) => isMissing[i]).join(" and ");
-    if (missing) return bar.say(`Choose ${missing} first: drop one on its slot, or take a sample.`, "problem");
+    if (missing) return bar.say(`Choose ${missing} first: drop one on its place, or take a sample.`, "problem");
     if (!modelForm.selected) return bar.say("There is no model to run: reload the page.", "problem");
     const problem = modelForm.problem() ?? settings.problem() ?? blend.problem();
     if (problem) return bar.say(problem, "problem");
+    try {
+      await Promise.all([photo.ready(), painting.ready()]);
+    } catch (error) {
+      return bar.say(error instanceof Error ? error.message : String(error), "problem");
+    }
+    if (this.isRunning) return; // a second word while the samples came
     queue.add(this.#jobs());
     await this.work();
   }

@@ -8,10 +8,13 @@ import { isModelDrop } from "../engine/picked.js";
 /**
  * @typedef {import("../styleid.js").Crop} Crop
  * @typedef {import("../engine/runner.js").Picture} Picture
- * @typedef {{ file: string, title: string }} Sample
+ * @typedef {{ file: string, thumb: string, title: string }} Sample
+ * @typedef {Sample & { shown: string, width: number, height: number }} Given a sample that is chosen as the page opens: the page
+ *   shows it at the address `shown` before any script runs
  * @typedef {object} SlotOptions
  * @property {string} what names the picture in sentences: "photo"
  * @property {Sample[]} samples
+ * @property {Given} [given]
  * @property {(bytes: Uint8Array) => Promise<{ width: number, height: number, note?: string | null }>} check
  * @property {(bytes: Uint8Array) => Promise<Uint8Array<ArrayBuffer>>} preview makes a PNG of what the browser does not show
  * @property {() => void} onChange
@@ -28,6 +31,10 @@ export class PictureSlot {
   #options;
   /** Counts offers, so that a slow check of an earlier one cannot overwrite a later one. */
   #offers = 0;
+  /** What the page has chosen, until a person chooses. @type {{ picture: Picture, file: string } | null} */ #given =
+    null;
+  /** @type {Promise<void> | null} */ #fetching = null;
+  /** Which pictures are samples, by their files. @type {WeakMap<Picture, string>} */ #files = new WeakMap();
 
   /** @param {HTMLElement} root holding the elements marked `data-part` @param {SlotOptions} options */
   constructor(root, options) {
@@ -62,8 +69,44 @@ export class PictureSlot {
     });
     this.#part("samples").setAttribute("aria-label", `Sample ${what}s`);
     this.#part("samples").append(...options.samples.map((sample) => this.#sampleButton(sample)));
+    this.#part("samples").addEventListener("keydown", (event) => this.#moveAmongSamples(event));
     this.#listenForDrops();
+    if (options.given) this.#give(options.given);
     this.#show();
+  }
+
+  /** Whether what is chosen is the page's choice, which nobody has changed. */
+  get isGiven() {
+    return this.#given !== null && this.picture === this.#given.picture && this.pictures.length === 1;
+  }
+
+  /** Whether there is a picture that a person has chosen. */
+  get isChosen() {
+    return this.picture !== null && !this.isGiven;
+  }
+
+  /** Fetches the file of what the page has chosen, if that is still so: what is chosen by a person is there already. */
+  async ready() {
+    const given = this.#given;
+    if (!given || !this.pictures.includes(given.picture) || given.picture.blob.size > 0) return;
+    this.#fetching ??= fetchFile(given.file).then((blob) => {
+      given.picture.blob = given.picture.visible = blob;
+    });
+    try {
+      await this.#fetching;
+    } finally {
+      this.#fetching = null;
+    }
+  }
+
+  /** @param {Given} sample */
+  #give({ file, shown, title, width, height }) {
+    const none = new Blob();
+    const picture = { ...made(none, shown, title), width, height };
+    this.#given = { picture, file };
+    this.#files.set(picture, file);
+    this.pictures = [picture];
+    this.picture = picture;
   }
 
   /** Takes a picture if it decodes. @param {Blob} blob @param {string} [name] @param {{ adds?: boolean }} [options] @returns {Promise<boolean>} */
@@ -150,23 +193,7 @@ export class PictureSlot {
     const { width, height, note = null } = await this.#options.check(bytes);
     // A copy: a file that is moved or changed on the disk cannot be read again.
     const copy = new Blob([bytes], { type: blob.type });
-    const url = URL.createObjectURL(copy);
-    const id = `picture-${++lastId}`;
-    return {
-      id,
-      blob: copy,
-      visible: copy,
-      url,
-      name,
-      width,
-      height,
-      crop: null,
-      masks: new Map(),
-      weight: 1,
-      isShown: true,
-      hasNoPreview: false,
-      note,
-    };
+    return { ...made(copy, URL.createObjectURL(copy), name), width, height, note };
   }
 
   #changed() {
@@ -178,13 +205,20 @@ export class PictureSlot {
     const { picture, pictures } = this;
     const { what } = this.#options;
     const image = /** @type {HTMLImageElement} */ (this.#part("image"));
+    const { isGiven } = this;
+    // Only the page's own is there at several sizes.
+    if (!isGiven) this.#root.querySelector("source")?.remove();
     if (picture && image.getAttribute("src") !== picture.url) image.src = picture.url;
     if (!picture) image.removeAttribute("src");
     image.alt = picture ? `The chosen ${what}: ${picture.name}` : "";
     image.hidden = !picture?.isShown;
-    this.#part("facts").textContent = picture ? factsOf(picture) : "";
+    const sample = picture && this.#files.get(picture);
+    this.#part("facts").textContent = picture ? factsOf(picture) + (sample ? " · a sample" : "") : "";
     this.#root.toggleAttribute("data-filled", picture !== null);
-    this.#part("tools").hidden = this.#part("adding").hidden = !picture;
+    this.#root.toggleAttribute("data-given", isGiven);
+    // Of what the page has chosen there is only to choose something else.
+    this.#part("tools").hidden = this.#part("adding").hidden = !picture || isGiven;
+    this.#showSamples(sample ?? null);
     this.#part("thumbs").hidden = pictures.length < 2;
     this.#part("thumbs").replaceChildren(...pictures.map((each, i) => this.#thumb(each, i)));
   }
@@ -256,21 +290,56 @@ export class PictureSlot {
   }
 
   /** @param {Sample} sample */
-  #sampleButton({ file, title }) {
+  #sampleButton({ file, thumb, title }) {
     const take = async () => {
       try {
-        const response = await fetch(file);
-        if (!response.ok) throw new Error(`HTTP ${response.status}`);
-        await this.offer(await response.blob(), title);
+        const blob = await fetchFile(file);
+        if (await this.offer(blob, title)) {
+          const { picture } = this;
+          if (picture) this.#files.set(picture, file);
+          this.#show();
+        }
       } catch (error) {
-        this.complain(
-          `The sample could not be fetched (${error instanceof Error ? error.message : error}): try again.`,
-        );
+        this.complain(error instanceof Error ? error.message : String(error));
       }
     };
-    const sample = button("", () => void take(), { title });
-    sample.append(build("img", { src: file, alt: title, loading: "lazy", width: 64, height: 64 }));
+    const sample = button("", () => void take(), { title, "data-file": file, "aria-pressed": "false" });
+    sample.append(build("img", { src: thumb, alt: title, width: 48, height: 48 }));
     return sample;
+  }
+
+  /** Marks the sample that is chosen; of all samples one is reached by Tab, the others from it by arrows. @param {string | null} file */
+  #showSamples(file) {
+    const samples = this.#sampleButtons;
+    const at = Math.max(
+      0,
+      samples.findIndex((sample) => sample.dataset.file === file),
+    );
+    for (const [i, sample] of samples.entries()) {
+      sample.setAttribute("aria-pressed", String(sample.dataset.file === file));
+      sample.tabIndex = i === at ? 0 : -1;
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  #moveAmongSamples(event) {
+    const samples = this.#sampleButtons;
+    const at = samples.findIndex((sample) => sample === document.activeElement);
+    const last = samples.length - 1;
+    /** @type {Record<string, number>} */
+    const ways = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: last };
+    const to = ways[event.key];
+    if (to === undefined || at < 0) return;
+    event.preventDefault();
+    for (const sample of samples) sample.tabIndex = -1;
+    const next = samples[(to + samples.length) % samples.length];
+    next.tabIndex = 0;
+    next.focus();
+  }
+
+  /** @returns {HTMLButtonElement[]} */
+  get #sampleButtons() {
+    return [...this.#part("samples").querySelectorAll("button")];
   }
 
   /** @param {string} name */
@@ -278,6 +347,33 @@ export class PictureSlot {
     return /** @type {HTMLElement} */ (this.#root.querySelector(`[data-part=${name}]`));
   }
 }
+
+/** A sample's file. @param {string} file @returns {Promise<Blob>} */
+async function fetchFile(file) {
+  try {
+    const response = await fetch(file);
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return await response.blob();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : error;
+    throw new Error(`The sample could not be fetched (${why}): try again.`);
+  }
+}
+
+/** A picture of which nothing is known but this. @param {Blob} blob @param {string} url @param {string} name */
+const made = (blob, url, name) => ({
+  id: `picture-${++lastId}`,
+  blob,
+  visible: blob,
+  url,
+  name,
+  crop: null,
+  masks: new Map(),
+  weight: 1,
+  isShown: true,
+  hasNoPreview: false,
+  note: null,
+});
 
 /** @param {Blob} blob */
 const nameOf = (blob) => (blob instanceof File ? blob.name : "picture");

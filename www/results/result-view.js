@@ -6,7 +6,21 @@ import { convert, fileName, save } from "../pictures/images.js";
 import { MeasuresView } from "./measures-view.js";
 import { formatDuration } from "../shared/format.js";
 
-/** @typedef {import("./history.js").Entry} Entry */
+/**
+ * @typedef {import("./history.js").Entry} Entry
+ * @typedef {object} Actions what may be done with a result
+ * @property {(entry: Entry) => { url: string, sentence: string }} linkTo
+ * @property {(entry: Entry) => void} use puts its pictures and settings back
+ * @property {(entry: Entry) => void} again runs them too
+ * @property {(entry: Entry) => Promise<import("../styleid.js").Measures>} measure
+ * @property {() => void} look to choose another look
+ * @property {() => void} painting to choose another painting
+ * @property {(entry: Entry, size: number) => void} larger does it once more at a larger size
+ * @property {(isTaken: boolean) => void} onStage hears whether there is a result, or one being painted
+ */
+
+/** Sides of a picture that “Larger” goes through. */
+const SIZES = [256, 384, 512, 640, 768, 1024];
 
 export class ResultView {
   /** @type {Entry | null} */ entry = null;
@@ -14,15 +28,16 @@ export class ResultView {
   #compare;
   #measures;
   #isOld = false;
+  #onStage;
+  /** What is shown before there is a result. @type {import("./compare-view.js").Pair | null} */ #example = null;
 
   /**
    * @param {HTMLElement} root holding the elements marked `data-part`
-   * @param {{ linkTo: (entry: Entry) => { url: string, sentence: string }, use: (entry: Entry) => void, again: (entry: Entry) => void,
-   *   measure: (entry: Entry) => Promise<import("../styleid.js").Measures> }} options `use` puts an entry's pictures and settings
-   *   back; `again` runs them too
+   * @param {Actions} actions
    */
-  constructor(root, { linkTo, use, again, measure }) {
+  constructor(root, { linkTo, use, again, measure, look, painting, larger, onStage }) {
     this.#root = root;
+    this.#onStage = onStage;
     this.#measures = new MeasuresView(root, { measure, say: (sentence) => this.#say(sentence) });
     this.#compare = new CompareView(this.#part("compare"));
     for (const [name, type] of /** @type {const} */ ([
@@ -43,6 +58,44 @@ export class ResultView {
     });
     this.#part("use").addEventListener("click", () => this.entry && use(this.entry));
     this.#part("again").addEventListener("click", () => this.entry && again(this.entry));
+    this.#part("look").addEventListener("click", look);
+    this.#part("painting").addEventListener("click", painting);
+    this.#part("larger").addEventListener("click", () => {
+      const size = this.#nextSize;
+      if (this.entry && size) larger(this.entry, size);
+    });
+  }
+
+  /** What there is to look at until there is a result. @param {import("./compare-view.js").Pair | null} pair null for an empty place */
+  showExample(pair) {
+    if (pair && pair.after === this.#example?.after && !this.#part("compare").hidden) return;
+    this.#example = pair;
+    if (!this.entry && this.#part("preview").hidden) this.#showBeginning();
+  }
+
+  /**
+   * One sentence on what would paint it better, with a button that does it.
+   * @param {string} sentence empty for none @param {() => void} take
+   */
+  offer(sentence, take) {
+    this.#part("step-up").hidden = sentence === "";
+    this.#part("step-up-text").textContent = sentence;
+    this.#part("step-up-go").onclick = take;
+  }
+
+  #showBeginning() {
+    const example = this.#example;
+    this.#part("compare").hidden = !example;
+    this.#part("empty").hidden = example !== null;
+    this.#root.dataset.state = example ? "example" : "empty";
+    if (example) this.#compare.show(example);
+    this.#setTitle("Result", example ? "An example" : "");
+    this.#onStage(false);
+  }
+
+  get #nextSize() {
+    const { entry } = this;
+    return entry && SIZES.find((size) => size > Math.max(entry.width, entry.height));
   }
 
   /** A run begins: keeps the place for what will come, of the shape `ratio`, unless there is a result to look at meanwhile. @param {number} ratio */
@@ -53,7 +106,6 @@ export class ResultView {
     canvas.style.setProperty("--ratio", String(ratio));
     this.#part("preview-note").textContent = "A rough preview comes with the first steps of painting.";
     this.#openPreview();
-    this.#root.hidden = false;
     this.#root.scrollIntoView({ block: "nearest" });
   }
 
@@ -61,9 +113,10 @@ export class ResultView {
   show(entry, { isOld = false, isQuiet = false } = {}) {
     this.entry = entry;
     this.#isOld = isOld;
-    this.#part("preview").hidden = true;
+    this.#part("preview").hidden = this.#part("empty").hidden = true;
     this.#part("compare").hidden = false;
-    this.#root.hidden = false;
+    this.#root.dataset.state = "done";
+    this.#onStage(true);
     const { png, before, width, height, photo, styles, seconds, unetCalls, reused } = entry;
     const paintings = styles.map(({ picture }) => picture.name);
     this.#compare.show({
@@ -84,6 +137,9 @@ export class ResultView {
     this.#setTitle(isOld ? "Result of this visit" : "Result", facts);
     this.#part("actions").hidden = false;
     this.#part("use").hidden = this.#part("again").hidden = !isOld;
+    const next = this.#nextSize;
+    this.#part("larger").hidden = !next;
+    if (next) this.#part("larger").textContent = `Larger: ${next} pixels`;
     this.#measures.show(entry);
     this.#say("");
     if (!isQuiet) this.#root.scrollIntoView({ block: "nearest" });
@@ -102,18 +158,19 @@ export class ResultView {
 
   #openPreview() {
     this.#part("preview").hidden = false;
-    this.#part("compare").hidden = true;
+    this.#part("compare").hidden = this.#part("empty").hidden = true;
     this.#part("actions").hidden = true;
+    this.#root.dataset.state = "painting";
     this.#setTitle("Being painted", "");
+    this.#onStage(true);
   }
 
   /** Back to what was shown before. */
   endPreview() {
     if (this.#part("preview").hidden) return;
     this.#part("preview").hidden = true;
-    this.#part("compare").hidden = false;
     if (this.entry) this.show(this.entry, { isOld: this.#isOld, isQuiet: true });
-    else this.#root.hidden = true;
+    else this.#showBeginning();
   }
 
   get #canvas() {

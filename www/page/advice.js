@@ -1,0 +1,61 @@
+// Which model to take on this computer, and what a picture takes with each.
+
+import { recommended } from "../engine/models.js";
+import { approximately } from "../engine/pace.js";
+import { defaultsOf } from "../engine/presets.js";
+import { isSmall, stepUp, stepUpSentence } from "./step-up.js";
+
+/**
+ * @typedef {import("../engine/models.js").Model} Model
+ * @typedef {import("./doors.js").Computer} Computer
+ * @typedef {object} Parts
+ * @property {import("../forms/model-form.js").ModelForm} modelForm
+ * @property {import("../forms/settings.js").Settings} settings
+ * @property {import("../engine/runner.js").Runner} runner
+ * @property {import("../forms/gpu-form.js").GpuForm} gpu
+ */
+
+export class Advice {
+  #parts;
+  /** The computer, once it was looked at. @type {Computer | null} */ #computer = null;
+
+  /** @param {Parts} parts */
+  constructor(parts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * What a picture takes here with a model, in words; empty before anything was measured.
+   * @param {Model} model @param {import("../engine/presets.js").Options} [settled] settings; else the form's, or another model's own
+   */
+  timeOf(model, settled) {
+    const { modelForm, settings, runner } = this.#parts;
+    const isSelected = modelForm.selected?.id === model.id;
+    const options = settled ?? (isSelected ? settings.read() : defaultsOf(model.look));
+    const weights = isSelected ? modelForm.weights : model.weights;
+    const found = runner.aPicture(model, { ...modelForm.options(model), weights }, options);
+    return found ? approximately(found) : "";
+  }
+
+  /** Marks the model that suits this computer and what it may take of the GPU. @param {Computer | null} [computer] what was found out */
+  recommend(computer = this.#computer) {
+    this.#computer = computer;
+    if (computer) this.#parts.modelForm.recommend(this.#suited);
+  }
+
+  /** What would paint for real what a model has painted, and the sentence that offers it; null where that one does already. @param {Model} model */
+  stepUp(model) {
+    const { modelForm, settings } = this.#parts;
+    const next = isSmall(model) ? stepUp(modelForm.models, this.#suited) : null;
+    if (!next) return null;
+    const isKept = modelForm.copyOf(next, next.weights)?.complete ?? false;
+    const options = { ...settings.read(), size: null };
+    return { next, sentence: stepUpSentence(next, this.timeOf(next, options), isKept) };
+  }
+
+  get #suited() {
+    const { modelForm, gpu } = this.#parts;
+    const device = this.#computer && { ...this.#computer, gpuBytes: gpu.options.gpuBytes ?? null };
+    return device && recommended(modelForm.models, device);
+  }
+}
