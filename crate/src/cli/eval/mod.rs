@@ -12,7 +12,7 @@ use styleid::eval::sheet::contact_sheet;
 use styleid::picture::to_png;
 use styleid::platform::Here;
 use styleid::styleid::plan::Plan;
-use styleid::{Control, Error, Params, Pipeline, Result, Style};
+use styleid::{Control, Error, Params, Pipeline, Result, Session, Style};
 
 use self::figures::{Figures, RoundTrip};
 use self::measures::EvalMeasures;
@@ -142,7 +142,13 @@ impl Args {
     }
 
     /// How much of each content comes back with the steps of each setting; nothing where the results are made elsewhere.
-    async fn round_trips(&self, contents: &[NamedPicture], settings: &[Setting]) -> Result<Vec<Vec<RoundTrip>>> {
+    /// In `session` where results were made in one.
+    async fn round_trips(
+        &self,
+        session: Option<Session>,
+        contents: &[NamedPicture],
+        settings: &[Setting],
+    ) -> Result<Vec<Vec<RoundTrip>>> {
         let mut all: Vec<Vec<RoundTrip>> = settings.iter().map(|_| Vec::new()).collect();
         if !self.round_trip {
             return Ok(all);
@@ -150,7 +156,10 @@ impl Args {
         let bars = Bars::new();
         let on_progress = |progress| bars.show(progress);
         let control = Control::new(&Here, &on_progress, &|| false);
-        let mut session = self.engine.session(&control).await?;
+        let mut session = match session {
+            Some(session) => session,
+            None => self.engine.session(&control).await?,
+        };
         for content in contents {
             for (setting, trips) in settings.iter().zip(&mut all) {
                 let Some(params) = &setting.params else { continue };
@@ -161,8 +170,13 @@ impl Args {
         Ok(all)
     }
 
-    /// Makes what is missing.
-    async fn make(&self, contents: &[NamedPicture], styles: &[NamedPicture], settings: &[Setting]) -> Result<()> {
+    /// Makes what is missing; gives the session that it took.
+    async fn make(
+        &self,
+        contents: &[NamedPicture],
+        styles: &[NamedPicture],
+        settings: &[Setting],
+    ) -> Result<Option<Session>> {
         let pairs = || contents.iter().flat_map(|content| styles.iter().map(move |style| (content, style)));
         let is_missing = |setting: &Setting, (content, style)| !file(setting, content, style).exists();
         let missing = |setting: &Setting| -> Vec<PathBuf> {
@@ -180,7 +194,7 @@ impl Args {
             return Err(Error::File(format!("{which}, or {or}.")));
         }
         if settings.iter().all(|setting| missing(setting).is_empty()) {
-            return Ok(());
+            return Ok(None);
         }
         for setting in settings {
             prepare_folder(&setting.folder.join("result"))?;
@@ -199,7 +213,7 @@ impl Args {
                 write_file(&file(setting, content, style), &to_png(&outcome.image, &[])?)?;
             }
         }
-        Ok(())
+        Ok(Some(session))
     }
 }
 
@@ -214,10 +228,11 @@ pub async fn run(args: Args) -> Result<()> {
     let (contents, styles) = (sources(&args.content)?, sources(&args.style)?);
     let measures = EvalMeasures::new(&args)?;
     let settings = args.settings()?;
-    args.make(&contents, &styles, &settings).await?;
+    let session = args.make(&contents, &styles, &settings).await?;
+    let round_trips = args.round_trips(session, &contents, &settings).await?;
 
     let mut sets = Vec::new();
-    for (setting, round_trips) in settings.iter().zip(args.round_trips(&contents, &settings).await?) {
+    for (setting, round_trips) in settings.iter().zip(round_trips) {
         let read = |content: &NamedPicture| {
             styles.iter().map(|style| read_picture(&file(setting, content, style), None)).collect::<Result<Vec<_>>>()
         };

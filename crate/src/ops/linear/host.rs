@@ -14,11 +14,11 @@ pub fn linear<const D: usize>(Multiply { x, weight, bias, residual, geglu: gated
     shape[D - 1] = columns;
     let (x, weight) = (Host::row(x), Host::row(weight.values()));
     let bias = bias.map(Host::row);
-    let mut residual = residual.map(Host::row);
-    // What is added goes into the result before the product does.
+    // What is added goes into the result before the product does; with GEGLU the result is another one.
+    let (before, after) = if gated { (None, residual) } else { (residual.map(Host::row), None) };
     let mut out = vec![0.0f32; rows * columns];
-    let before = residual.take_if(|_| !gated);
-    if bias.is_some() || before.is_some() {
+    let add = bias.is_some() || before.is_some();
+    if add {
         out.par_chunks_mut(columns).with_min_len(16).enumerate().for_each(|(row, out)| {
             if let Some(bias) = &bias {
                 out.copy_from_slice(&bias.values()[..columns]);
@@ -30,15 +30,14 @@ pub fn linear<const D: usize>(Multiply { x, weight, bias, residual, geglu: gated
     }
     let activations = Matrix { values: x.values(), row: inner, column: 1 };
     let transposed = Matrix { values: weight.values(), row: 1, column: inner };
-    let add = bias.is_some() || before.is_some();
     multiply([rows, columns, inner], (&mut out, columns), activations, transposed, add, true);
     if gated {
         shape[D - 1] = columns / 2;
         out = geglu(&out, columns / 2);
     }
     let out = tensor(out, shape);
-    match residual {
-        Some(residual) => out + residual.changed(|_| ()),
+    match after {
+        Some(residual) => out + residual,
         None => out,
     }
 }
