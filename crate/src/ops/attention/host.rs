@@ -34,11 +34,11 @@ pub fn attention(Attend { q, blend, k, v, scale, .. }: Attend) -> Tensor<4> {
                     for (i, asked) in asked.chunks_mut(width).take(count).enumerate() {
                         let token = block * queries + i;
                         let own = &q.values()[from(at_q, token)..];
-                        asked.iter_mut().enumerate().for_each(|(d, to)| *to = own[d * at_q[3]] * scale);
+                        asked.iter_mut().enumerate().for_each(|(d, to)| *to = own[d * at_q[3]]);
                         if let (Some(other), Some(at)) = (&other, at_other) {
                             let theirs = &other.values()[from(at, token)..];
                             for (d, to) in asked.iter_mut().enumerate() {
-                                *to = gamma * theirs[d * at[3]] * scale + (1.0 - gamma) * *to;
+                                *to = gamma * theirs[d * at[3]] + (1.0 - gamma) * *to;
                             }
                         }
                     }
@@ -48,7 +48,7 @@ pub fn attention(Attend { q, blend, k, v, scale, .. }: Attend) -> Tensor<4> {
                     multiply([count, keys, width], (scores, keys), asked, key, false, false);
                     let mut sums = [0.0f32; MOST_QUERIES];
                     for (sum, scores) in sums.iter_mut().zip(scores.chunks_mut(keys)).take(count) {
-                        *sum = vectors(Exponentials(scores));
+                        *sum = vectors(Exponentials(scores, scale));
                     }
                     let shares = Matrix { values: scores, row: keys, column: 1 };
                     let value = Matrix { values: &v.values()[from(at_v, 0)..], row: at_v[2], column: at_v[3] };
@@ -69,8 +69,9 @@ pub fn attention(Attend { q, blend, k, v, scale, .. }: Attend) -> Tensor<4> {
     tensor(out, [batch, tokens, heads, head_dim]).swap_dims(1, 2)
 }
 
-/// e to each of a query's scores less the largest, in their place, and the sum of all.
-struct Exponentials<'a>(&'a mut [f32]);
+/// e to each of a query's scaled scores less the largest, in their place, and the sum of all. Products are scaled here and
+/// queries are not before: a score of some thousands has one rounding more of its own size with each.
+struct Exponentials<'a>(&'a mut [f32], f32);
 
 // Not a closure: the compiler would leave one of this size outside of the function that has the wider vectors.
 impl NullaryFnOnce for Exponentials<'_> {
@@ -78,7 +79,8 @@ impl NullaryFnOnce for Exponentials<'_> {
 
     #[inline(always)]
     fn call(self) -> f32 {
-        let scores = self.0;
+        let Self(scores, scale) = self;
+        scores.iter_mut().for_each(|score| *score *= scale);
         let mut largest = [f32::NEG_INFINITY; 16];
         let chunks = scores.chunks_exact(16);
         let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);

@@ -17,21 +17,23 @@ pub fn group_moments(x: Tensor<4>, groups: usize) -> Moments {
     let moments: Vec<f32> = x.values()[..batch * groups * count]
         .par_chunks(count)
         .flat_map_iter(|group| {
-            let (mean, squares) = vectors(|| moments(group));
-            [count as f32, mean, squares]
+            let (first, offset, squares) = vectors(|| moments(group));
+            [count as f32, first + offset, squares]
         })
         .collect();
     Moments(tensor(moments, [batch, groups, 3]))
 }
 
-/// Mean and sum of squared deviations.
+/// The first number, how far the mean is from it, and the sum of squared deviations. Far from zero, sums of the numbers
+/// themselves would lose the digits that they differ by.
 #[inline(always)]
-fn moments(values: &[f32]) -> (f32, f32) {
-    let total: f64 = values.chunks(PART).map(|part| f64::from(sum(part, |value| value))).sum();
-    let mean = (total / values.len() as f64) as f32;
-    let square = |value: f32| (value - mean) * (value - mean);
+fn moments(values: &[f32]) -> (f32, f32, f32) {
+    let first = values[0];
+    let total: f64 = values.chunks(PART).map(|part| f64::from(sum(part, |value| value - first))).sum();
+    let offset = (total / values.len() as f64) as f32;
+    let square = |value: f32| (value - first - offset) * (value - first - offset);
     let squares: f64 = values.chunks(PART).map(|part| f64::from(sum(part, square))).sum();
-    (mean, squares as f32)
+    (first, offset, squares as f32)
 }
 
 /// As [`super::group_apply`], of f32.
@@ -64,10 +66,10 @@ pub fn layer_norm(x: Tensor<3>, affine: Affine) -> Tensor<3> {
     let (scale, shift) = (&scale.values()[..channels], &shift.values()[..channels]);
     let change = |token: &mut [f32]| {
         vectors(|| {
-            let (mean, squares) = moments(token);
+            let (first, offset, squares) = moments(token);
             let factor = 1.0 / (f64::from(squares) / channels as f64 + affine.epsilon).sqrt() as f32;
             for ((value, scale), shift) in token.iter_mut().zip(scale).zip(shift) {
-                *value = (*value - mean) * factor * scale + shift;
+                *value = (*value - first - offset) * factor * scale + shift;
             }
         });
     };
