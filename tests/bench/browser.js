@@ -6,8 +6,7 @@ import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { chromium } from "playwright-core";
-import { FLAGS } from "../browser/page.js";
+import { launch } from "../browser/browsers.js";
 import { serve } from "../browser/server.js";
 import { DEFAULT_PEERS, PEERS, TOLERANCE } from "./peers.js";
 
@@ -52,7 +51,7 @@ await symlink(path.join(here, "node_modules/onnxruntime-web/dist"), path.join(fo
 await writeFile(path.join(folder, "index.html"), '<!doctype html><link rel="icon" href="data:,"><title>bench</title>');
 
 const server = await serve(folder, "/");
-const browser = await chromium.launch({ executablePath: process.env.CHROME ?? "/usr/bin/chromium", args: FLAGS });
+const browser = await launch();
 const run = {
   machine: values.machine,
   browser: `Chromium ${browser.version()}`,

@@ -6,9 +6,9 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
+import { launch } from "./browsers.js";
 import { decodePng, encodePng, largestDifference, readGolden } from "./goldens.js";
-import { FLAGS, RUN_TIMEOUT_MS, dist, start } from "./page.js";
+import { RUN_TIMEOUT_MS, dist, start } from "./page.js";
 import { serve } from "./server.js";
 
 /** Of 255: rounding of f32 that was summed in another order. */
@@ -195,7 +195,7 @@ test("another site's page loads it, where this one's server allows that", async 
   });
   await new Promise((resolve) => open.listen(0, "127.0.0.1", () => resolve(undefined)));
   const site = `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (open.address()).port}/some/where/`;
-  const window = await chromium.launch({ executablePath: process.env.CHROME ?? "/usr/bin/chromium", args: FLAGS });
+  const window = await launch();
   t.after(async () => {
     await window.close();
     for (const server of [other, own]) server.close();

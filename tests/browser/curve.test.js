@@ -12,14 +12,15 @@ test("a curve is drawn with a marker a step, and says what it shows", async () =
   const { page, faults, context } = await tools.open("forms/curve.js");
   await page.evaluate(() => {
     const { curvePoints, drawCurve } = window.tool;
+    const even = (steps) => Array.from({ length: steps }, (_, i) => i / (steps - 1));
     const draw = (drawing) => {
       const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
       document.getElementById("view").append(svg);
       drawCurve(svg, drawing);
     };
-    draw({ points: curvePoints({ curve: "cosine", end: 0.375 }, 0.75, 20), name: "γ", range: [0, 1] });
-    draw({ points: curvePoints(null, 1.5, 20), name: "T" });
-    draw({ points: curvePoints({ curve: "exponential", end: 3 }, 1, 500), name: "T" });
+    draw({ points: curvePoints({ curve: "cosine", end: 0.375 }, 0.75, even(20)), name: "γ", range: [0, 1] });
+    draw({ points: curvePoints(null, 1.5, even(20)), name: "T" });
+    draw({ points: curvePoints({ curve: "exponential", end: 3 }, 1, even(500)), name: "T" });
     draw({ points: [0.75], name: "γ" });
   });
   const svg = page.getByRole("img");

@@ -8,9 +8,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { chromium } from "playwright-core";
 import { startHub } from "../hub/server.js";
-import { FLAGS } from "./page.js";
+import { launchIn } from "./browsers.js";
 import { serve } from "./server.js";
 
 const { positionals, values } = parseArgs({
@@ -96,10 +95,7 @@ const mib = (/** @type {number} */ bytes) => (bytes / 2 ** 20).toFixed(1);
 const run = values.run ? { steps: Number(values.run), size: Number(values.size) } : null;
 const server = await serve(folder, "/");
 const hub = await startHub({ root });
-const browser = await chromium.launchPersistentContext(path.join(folder, "profile"), {
-  executablePath: process.env.CHROME ?? "/usr/bin/chromium",
-  args: [...FLAGS, "--js-flags=--expose-gc"],
-});
+const browser = await launchIn(path.join(folder, "profile"), ["--js-flags=--expose-gc"]);
 try {
   for (const [repo, weights] of [
     ["test/sd15-f16", "q8"],

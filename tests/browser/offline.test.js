@@ -6,9 +6,9 @@ import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { chromium } from "playwright-core";
+import { launch } from "./browsers.js";
 import { readGolden } from "./goldens.js";
-import { FLAGS, PageUnderTest, dist } from "./page.js";
+import { PageUnderTest, dist } from "./page.js";
 import { serve } from "./server.js";
 
 let golden;
@@ -17,7 +17,7 @@ let browser;
 let server;
 before(async () => {
   golden = await readGolden("micro15.diffusers.n4.rect");
-  browser = await chromium.launch({ executablePath: process.env.CHROME ?? "/usr/bin/chromium", args: FLAGS });
+  browser = await launch();
   await readFile(`${dist}/files.js`).catch(() => assert.fail(`${dist} has no files.js: run ./dev build first`));
 });
 after(() => browser?.close());

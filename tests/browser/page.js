@@ -1,27 +1,16 @@
-// Opens the built page in headless Chromium with WebGPU, and does on it what a person would, found by role and label.
+// Opens the built page in a headless browser with WebGPU, and does on it what a person would, found by role and label.
 
 import assert from "node:assert/strict";
-import { access, mkdtemp, readFile, rm } from "node:fs/promises";
+import { access, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { download, launch, launchIn } from "./browsers.js";
 import { encodePng } from "./goldens.js";
 import { serve } from "./server.js";
 
 // Another folder can be tested, such as what was deployed.
 export const dist = process.env.STYLEID_DIST ?? fileURLToPath(new URL("../../dist", import.meta.url));
-
-/** Nothing but the page's own traffic; WebGPU on the software adapter where there is no GPU. */
-export const FLAGS = [
-  "--no-sandbox",
-  "--disable-quic",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--no-first-run",
-  "--enable-unsafe-webgpu",
-];
 
 /** A run of four steps on the software adapter takes seconds; a loaded machine gets ten times that and more. */
 export const RUN_TIMEOUT_MS = 600_000;
@@ -35,9 +24,8 @@ export const RUN_TIMEOUT_MS = 600_000;
 export async function start({ isPrivate = true } = {}) {
   await access(`${dist}/index.html`).catch(() => assert.fail(`${dist} is empty: run ./dev build first`));
   const server = await serve(dist, "/some/where/");
-  const launch = { executablePath: process.env.CHROME ?? "/usr/bin/chromium", args: FLAGS };
   const profile = isPrivate ? null : await mkdtemp(path.join(tmpdir(), "styleid-profile-"));
-  const browser = profile ? await chromium.launchPersistentContext(profile, launch) : await chromium.launch(launch);
+  const browser = profile ? await launchIn(profile) : await launch();
   return {
     async open(query = "", options = {}) {
       const context = "newContext" in browser ? await browser.newContext(options) : browser;
@@ -143,7 +131,10 @@ export class PageUnderTest {
     await this.openFolds();
     if (size) await this.page.locator("#run").getByLabel("Size", { exact: true }).selectOption(size);
     if (steps) {
-      await this.page.getByLabel(/^Steps/).fill(String(steps));
+      const field = this.page.getByLabel(/^Steps/);
+      // In Firefox, WebDriver BiDi adds to what a number's field has instead of filling it.
+      await field.press("ControlOrMeta+a");
+      await field.pressSequentially(String(steps));
     }
   }
 
@@ -162,12 +153,8 @@ export class PageUnderTest {
   }
 
   /** @returns {Promise<{ name: string, bytes: Buffer }>} */
-  async download() {
-    const [download] = await Promise.all([
-      this.page.waitForEvent("download"),
-      this.page.getByRole("link", { name: "Download PNG" }).click(),
-    ]);
-    return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
+  download() {
+    return download(this.page, this.page.getByRole("link", { name: "Download PNG" }));
   }
 
   /** Measures the result that is shown. @returns {Promise<string>} what is said of it */

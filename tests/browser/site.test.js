@@ -8,10 +8,10 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { chromium } from "playwright-core";
 import { addPacked } from "../../.ci/packed.mjs";
+import { launch } from "./browsers.js";
 import { decodePng, largestDifference, readGolden, standardDeviation } from "./goldens.js";
-import { FLAGS, PageUnderTest, dist } from "./page.js";
+import { PageUnderTest, dist } from "./page.js";
 import { serve } from "./server.js";
 
 /** Of 255: rounding of f32 that was summed in another order. */
@@ -43,7 +43,7 @@ before(async () => {
   parts = (await readdir(path.join(site, FOLDER))).filter((name) => name.endsWith(".gguf"));
   assert.ok(parts.length > 2, parts.join());
   server = await serve(site, "/some/where/");
-  browser = await chromium.launch({ executablePath: process.env.CHROME ?? "/usr/bin/chromium", args: FLAGS });
+  browser = await launch();
 });
 after(async () => {
   await browser?.close();

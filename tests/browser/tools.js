@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { launch } from "./browsers.js";
 import { serve } from "./server.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -19,8 +19,7 @@ const LOOKS = [
 /** @param {string[]} [flags] */
 export async function startTools(flags = []) {
   const server = await serve(root, "/");
-  const executablePath = process.env.CHROME ?? "/usr/bin/chromium";
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", ...flags] });
+  const browser = await launch({ flags: ["--no-sandbox", ...flags] });
   return {
     url: server.url,
     /**

@@ -187,6 +187,7 @@ fn settings_are_compared_in_one_run() {
         (r#"[{"name": "a/b", "settings": {}}]"#, "cannot be a folder"),
         (r#"[{"name": "a"}, {"name": "a"}]"#, "two settings are called a"),
         (r#"[{"name": "a", "settings": {"gama": 1}}]"#, "unknown field `gama`"),
+        (r#"[{"name": "a", "settings": {"look": "loud"}}]"#, "unknown variant `loud`"),
         (r#"[{"name": "a", "settings": {"gamma": 2}}]"#, "Gamma must be between 0 and 1, not 2."),
         ("[]", "it has no settings"),
     ] {

@@ -18,6 +18,7 @@ import {
 } from "../../www/engine/presets.js";
 import { PHASES } from "../../www/engine/progress.js";
 import { CURVE_NAMES, curvePoints } from "../../www/forms/curve.js";
+import { waysOf } from "../../www/forms/ways.js";
 import { LEAST } from "../../www/pictures/crop-geometry.js";
 
 const contract = JSON.parse(await readFile(new URL("../contract.json", import.meta.url), "utf8"));
@@ -45,11 +46,20 @@ test("the page's looks are the crate's, in the page and for programs", async () 
   assert.deepEqual(Object.fromEntries(forPrograms), contract.looks);
 });
 
+test("the page's steps of the version fast are where the crate's are", () => {
+  assert.ok(contract.fastWays.length > 2);
+  for (const expected of contract.fastWays) {
+    const ways = waysOf("fast", expected.length);
+    for (const [i, way] of expected.entries()) assert.ok(Math.abs(ways[i] - way) < 1e-9, `${ways} for ${expected}`);
+  }
+  assert.deepEqual(waysOf("fast", 1), [0]);
+});
+
 test("the page draws the curves that the crate computes", () => {
   const names = new Set(contract.curves.map(({ curve }) => curve));
   assert.deepEqual(Object.keys(CURVE_NAMES).sort(), [...names].sort());
   for (const { curve, start, end, i, n, value } of contract.curves) {
-    const drawn = curvePoints({ curve, end }, start, n)[i];
+    const drawn = curvePoints({ curve, end }, start, waysOf("diffusers", n))[i];
     assert.ok(
       Math.abs(drawn - value) < 1e-6,
       `${curve} from ${start} to ${end}, step ${i} of ${n}: ${drawn}, not ${value}`,

@@ -30,11 +30,11 @@ export const curveValue = (curve, start, end, a) => start + (end - start) * WAYS
 
 /**
  * The value at every step; a run of one step has the start's.
- * @param {Curve | null} curve null = constant @param {number} start @param {number} steps
+ * @param {Curve | null} curve null = constant @param {number} start @param {number[]} ways how far each step is (`waysOf`)
  */
-export function curvePoints(curve, start, steps) {
+export function curvePoints(curve, start, ways) {
   const { curve: name, end } = curve ?? { curve: /** @type {const} */ ("constant"), end: start };
-  return Array.from({ length: steps }, (_, i) => curveValue(name, start, end, steps > 1 ? i / (steps - 1) : 0));
+  return ways.map((way) => curveValue(name, start, end, way));
 }
 
 const WIDTH = 240;

@@ -1,6 +1,7 @@
 // The parameters form: the engine's options into its fields and out of them, the presets, and what depends on what.
 
 import { curvePoints, drawCurve } from "./curve.js";
+import { waysOf } from "./ways.js";
 import {
   DEFAULTS,
   PRESETS,
@@ -245,8 +246,9 @@ export class Settings {
     const place = this.#part(`${name}-end`);
     place.hidden = curve === null;
     if (!curve) return;
-    const steps = Math.max(2, Math.min(stepsOf({ steps: this.#number("steps"), preset: this.#version() }), MOST_DRAWN));
-    const points = curvePoints(curve, this.#number(name) ?? DEFAULTS[name], steps);
+    const preset = this.#version();
+    const steps = Math.max(2, Math.min(stepsOf({ steps: this.#number("steps"), preset }), MOST_DRAWN));
+    const points = curvePoints(curve, this.#number(name) ?? DEFAULTS[name], waysOf(preset, steps));
     drawCurve(/** @type {SVGSVGElement} */ (place.querySelector("svg")), { points, name: symbol });
   }
 

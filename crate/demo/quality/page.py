@@ -1,9 +1,4 @@
-#!/usr/bin/env python3
-"""Writes the figures of `styleid eval --compare` into docs/quality.md, and its plot and contact sheets beside it.
-
-  page.py --figures RESULTS/figures.json --sheets RESULTS --docs ../../../docs
-"""
-import argparse
+"""The tables, plot and contact sheets of docs/quality.md, out of the figures of `styleid eval --compare`."""
 import json
 from pathlib import Path
 
@@ -13,78 +8,160 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from PIL import Image
 
-BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->"
-SHEETS = {"Balanced": "balanced", "layers 7 to 11": "layers-7-to-11", "without injection": "without-injection",
-          "Magenta 1.00": "magenta"}
-AT_LEFT = "without AdaIN", "T = 1"  # their words would lie on others' at the right
-# Points that one setting connects, in its order; the rest stand alone.
-LINES = {
-    "γ, from 0 to 1": ["γ = 0", "Strong style", "Balanced", "Keep content", "γ = 1"],
-    "T, from 1 to 3": ["T = 1", "Balanced", "T = 3"],
-    "Magenta, strength": ["photo copied", "Magenta 0.25", "Magenta 0.50", "Magenta 0.75", "Magenta 1.00"],
+MAGENTA = ["photo copied", "Magenta 0.25", "Magenta 0.50", "Magenta 0.75", "Magenta 1.00"]
+LOOKS = ["tint", "gentle", "painted", "bold"]
+# A row of a contact sheet: both pictures, StyleID's own version, the looks, and Magenta's model.
+COLUMNS = ["photo copied", "painting copied", "diffusers, 20 steps", *LOOKS, "Magenta 0.75", "Magenta 1.00"]
+CELL, GAP = 176, 4
+# Points that one control connects, in its order; the version `fast` itself is where none is set.
+PLAIN = "fast, 10 steps"
+CONTROLS = {
+    "γ": ["γ = 0", "γ = 0.25", "γ = 0.5", PLAIN, "γ = 1"],
+    "T": ["T = 1", PLAIN, "T = 3"],
+    "AdaIN's strength": ["without AdaIN", "AdaIN 0.25", "AdaIN 0.5", "AdaIN 0.75", PLAIN],
+    "redraw": [PLAIN, "redraw 0.25", "redraw 0.5", "redraw 0.75", "redraw 1"],
+    "redraw's band": ["redraw 0.5, band 0.2", "redraw 0.5, band 0.4", "redraw 0.5", "redraw 0.5, band 0.8"],
+    "style scale": [PLAIN, "style scale 1.25", "style scale 1.5", "style scale 1.75", "style scale 2"],
+    "content share": [PLAIN, "content share 0.25", "content share 0.5", "content share 0.75", "content share 1"],
 }
+STEPS = {"diffusers": 20, "ldm": 50, "fast": 10}
 
 
-def table(figures) -> str:
-    """A line for each way to make results."""
-    lines = ["| | LPIPS | style distance | histogram loss |", "|---|---|---|---|"]
-    for name, mean in figures.items():
-        lines.append(f"| {name} | {mean['lpips']:.3f} | {mean['style_distance']:.3f} | {mean['histogram']:.3f} |")
-    return "\n".join(lines) + "\n"
+def calls(settings) -> int:
+    """Calls of the UNet for a picture: both inversions and the reverse pass, which the style scale doubles."""
+    steps = settings["steps"] or STEPS[settings["preset"]]
+    return steps * (3 if settings["styleScale"] == 1 else 4)
 
 
-def plot(figures, path: Path):
-    """LPIPS against style distance, the whole and what lies close together larger."""
+def magenta_at(at: dict, lpips: float):
+    """The style distance of Magenta's line at this LPIPS; nothing beyond its ends."""
+    points = [at[name] for name in MAGENTA]
+    for (x0, y0), (x1, y1) in zip(points, points[1:]):
+        if x0 <= lpips <= x1:
+            return y0 + (lpips - x0) / (x1 - x0) * (y1 - y0)
+    return None
+
+
+def points(figures: list) -> dict:
+    return {one["name"]: (one["mean"]["lpips"], one["mean"]["style_distance"]) for one in figures}
+
+
+def rows(figures: list) -> list:
+    """Of each way to make results: its name and its cells."""
+    at = points(figures)
+    lines = []
+    for one in figures:
+        mean, settings = one["mean"], one.get("settings")
+        below = magenta_at(at, mean["lpips"]) if settings else None
+        lines.append((one["name"], [
+            str(calls(settings)) if settings else "",
+            f"{mean['lpips']:.3f}", f"{mean['style_distance']:.2f}", f"{mean['histogram']:.3f}",
+            f"{below - mean['style_distance']:.2f}" if below is not None else "",
+        ]))
+    return lines
+
+
+def table(head: list, lines: list) -> str:
+    text = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    return "\n".join(text + [f"| {' | '.join(cells)} |" for cells in lines]) + "\n"
+
+
+MEASURES = ["", "UNet calls", "LPIPS", "style distance", "histogram loss", "below Magenta"]
+
+
+def versions(figures: dict) -> str:
+    """Round trips of all photos, and both kinds of held-out pairs."""
+    trips = {}
+    for one in (one for figures in figures.values() for one in figures):
+        for trip in one.get("round_trips", []):
+            trips.setdefault(one["name"], []).append(trip["decibels"])
+    six = dict(rows(figures["six"]))
+    lines = []
+    for name, cells in rows(figures["nine"]):
+        if name in trips:
+            worst = f"{sum(trips[name]) / len(trips[name]):.1f} ({min(trips[name]):.1f})"
+            lines.append([name, cells[0], worst, *cells[1:4], *six[name][1:4]])
+    head = ["", "UNet calls", "round trip, dB (least)", "nine: LPIPS", "style distance", "histogram loss",
+            "six: LPIPS", "style distance", "histogram loss"]
+    return table(head, lines)
+
+
+def controls(figures: dict) -> str:
+    names = [one["name"] for one in figures["nine"]]
+    order = [PLAIN, *(name for name in names if name not in LOOKS and "steps" not in name and not name.endswith("copied")
+                      and not name.startswith("Magenta"))]
+    cells = dict(rows(figures["nine"]))
+    return table(MEASURES, [[name, *cells[name]] for name in order])
+
+
+def looks(figures: dict) -> str:
+    lines = []
+    for kind, words in (("nine", "nine"), ("six", "six more"), ("seen", "six seen")):
+        cells = dict(rows(figures[kind]))
+        lines += [[f"{name}, {words}", *cells[name]] for name in [*LOOKS, *MAGENTA[1:]]]
+    ends = dict(rows(figures["nine"]))
+    lines += [[f"{name}, nine", *ends[name]] for name in ("photo copied", "painting copied")]
+    return table(MEASURES, lines)
+
+
+def monotony(figures: dict) -> str:
+    """How each control moves both measures, step by step."""
+    at = points(figures["nine"])
+    lines = []
+    for name, line in CONTROLS.items():
+        moves = [[at[b][i] - at[a][i] for a, b in zip(line, line[1:])] for i in (0, 1)]
+        words = [" ".join(f"{move:+.3f}" if i == 0 else f"{move:+.2f}" for move in moves[i]) for i in (0, 1)]
+        same = ["yes" if all(m >= 0 for m in one) or all(m <= 0 for m in one) else "no" for one in moves]
+        lines.append([name, " → ".join(line).replace(PLAIN, "fast"), words[0], same[0], words[1], same[1]])
+    return table(["", "from, to", "LPIPS moves", "one way", "style distance moves", "one way"], lines)
+
+
+def plot(figures: dict, path: Path):
+    """LPIPS against style distance: the nine with every control, and the six with what they have."""
     plt.rcParams.update({"svg.hashsalt": "styleid", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 8})
-    whole, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6))
-    at = {name: (mean["lpips"], mean["style_distance"]) for name, mean in figures.items()}
-    ours = [name for name in at if not name.startswith("Magenta") and not name.endswith("copied")]
-    near = [name for name in ours if name not in ("without AdaIN", "without both")]
-    crowd = sorted([*LINES["γ, from 0 to 1"], "Published schedule"], key=at.get)
-    for axes, names in ((left, list(at)), (right, near)):
-        for label, line in LINES.items():
-            points = [at[name] for name in line if name in names]
-            if len(points) > 1:
-                axes.plot(*zip(*points), linewidth=1, alpha=0.6, label=label, zorder=1)
-        for name in names:
-            axes.scatter(*at[name], s=14, color="#b4380c" if name in ours else "#525252", zorder=2)
-            words = {"textcoords": "offset points", "fontsize": 7}
-            if axes is right and name in crowd:  # too close for words side by side: every other's are at the lower left
-                side, shift = ("right", -3) if crowd.index(name) % 2 == 0 else ("left", 3)
-                words.update(rotation=50, rotation_mode="anchor", ha=side, va="center")
-                axes.annotate(name, at[name], xytext=(shift, shift), **words)
-            elif axes is right or name not in near or name == "Balanced":
-                side, shift = ("right", (-4, -6)) if name in AT_LEFT else ("left", (4, 3))
-                axes.annotate(name, at[name], xytext=shift, ha=side, **words)
-        axes.set_xlabel("LPIPS: how far from the photo")
-        axes.set_ylabel("style distance: how far from the painting")
-        axes.margins(0.12)
-        axes.spines[["top", "right"]].set_visible(False)
-    left.legend(frameon=False, fontsize=7)
-    left.set_title("everything")
-    right.set_title("settings close together")
+    whole, axes = plt.subplots(1, 2, figsize=(11, 5.2))
+    for axis, kind in zip(axes, ("nine", "six")):
+        at = points(figures[kind])
+        for label, line in {**(CONTROLS if kind == "nine" else {}), "looks": LOOKS}.items():
+            axis.plot(*zip(*(at[name] for name in line)), linewidth=1, marker="o", markersize=2.5, alpha=0.8, label=label)
+        line = [at[name] for name in MAGENTA]
+        axis.plot(*zip(*line), linewidth=1.4, color="#525252", marker="s", markersize=3, label="Magenta, strength")
+        for name in [*LOOKS, PLAIN, "diffusers, 20 steps", *MAGENTA[1:]]:
+            axis.annotate(name, at[name], xytext=(4, 3), textcoords="offset points", fontsize=7)
+        axis.scatter(*at["diffusers, 20 steps"], s=16, color="#b4380c", zorder=3)
+        axis.set_xlim(left=0.05)
+        axis.set_xlabel("LPIPS: how far from the photo")
+        axis.set_ylabel("style distance: how far from the painting")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.set_title({"nine": "nine pairs", "six": "six more pairs"}[kind])
+        axis.legend(frameon=False, fontsize=7, loc="upper right")
     whole.tight_layout()
     whole.savefig(path, metadata={"Date": None})
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("figures", "sheets", "docs"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    args = parser.parse_args()
-    everything = json.loads(args.figures.read_text())
-    figures = {one["name"]: one["mean"] for one in everything}
-    folder = args.docs / "quality"
+def sheet(results: Path, path: Path):
+    """Every pair of a set in a row of `COLUMNS`."""
+    pairs = sorted(file.name for file in (results / COLUMNS[0]).iterdir())
+    whole = Image.new("RGB", (len(COLUMNS) * (CELL + GAP) - GAP, len(pairs) * (CELL + GAP) - GAP), "white")
+    for row, pair in enumerate(pairs):
+        for column, name in enumerate(COLUMNS):
+            picture = Image.open(results / name / pair).convert("RGB").resize((CELL, CELL), Image.Resampling.LANCZOS)
+            whole.paste(picture, (column * (CELL + GAP), row * (CELL + GAP)))
+    whole.save(path, quality=80, optimize=True)
+
+
+def write(figures: dict, results: Path, docs: Path):
+    """Everything into `docs`; results are in a folder for each set."""
+    folder = docs / "quality"
     folder.mkdir(exist_ok=True)
     plot(figures, folder / "tradeoff.svg")
-    for name, file in SHEETS.items():
-        sheet = Image.open(args.sheets / f"sheet {name}.png").convert("RGB")
-        sheet.save(folder / f"{file}.jpg", quality=76, optimize=True)
-    (folder / "figures.json").write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n")
-    page = args.docs / "quality.md"
-    head, rest = page.read_text().split(BEGIN)
-    page.write_text(head + BEGIN + table(figures) + END + rest.split(END)[1])
-
-
-if __name__ == "__main__":
-    main()
+    for kind in figures:
+        sheet(results / kind, folder / f"{kind}.jpg")
+    (folder / "figures.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    page = docs / "quality.md"
+    text = page.read_text()
+    for name, make in (("versions", versions), ("controls", controls), ("looks", looks), ("monotony", monotony)):
+        head, rest = text.split(f"<!-- {name} -->\n")
+        _, tail = rest.split(f"<!-- /{name} -->")
+        text = f"{head}<!-- {name} -->\n{make(figures)}<!-- /{name} -->{tail}"
+    page.write_text(text)

@@ -10,6 +10,7 @@ use ts_rs::{Config, TS};
 use super::{KeptModel, KeptModels, Measures, ModelOptions, PictureInfo, Request, StyleSource, Stylized, ToStyle};
 use crate::Error;
 use crate::control::{Phase, Progress};
+use crate::diffusion::levels::Levels;
 use crate::gpu::Adapter;
 use crate::model::{LevelInfo, ModelInfo, PartInfo};
 use crate::picture::{Crop, LEAST_SIDE};
@@ -18,7 +19,7 @@ use crate::styleid::curve::{Curve, Shape};
 use crate::styleid::{Blend, Look, Params, Preset};
 use crate::weights::WeightType;
 use crate::weights::checkpoint::census::Census;
-use crate::weights::config::{Prediction, UnetConfig};
+use crate::weights::config::{Prediction, SchedulerConfig, UnetConfig};
 use crate::weights::source::http::address::identity;
 use crate::weights::source::hub::{ENDPOINT, Reference, is_weights};
 use crate::weights::store::ModelKey;
@@ -150,6 +151,17 @@ fn curves() -> Vec<Value> {
     samples
 }
 
+/// How far the steps of the version `fast` are along a curve, for several numbers of them.
+fn fast_ways() -> Vec<Vec<f64>> {
+    let ways = |count| {
+        let levels = Levels::karras(&SchedulerConfig::default(), count).expect("possible");
+        let timesteps: Vec<f64> = levels.all().iter().rev().map(|level| level.timestep).collect();
+        let (first, last) = (timesteps[0], timesteps[count - 1]);
+        timesteps.into_iter().map(|timestep| (timestep - first) / (last - first)).collect()
+    };
+    [2, 3, 10, 25].map(ways).into()
+}
+
 fn references() -> Vec<Value> {
     let texts = [
         "o/r",
@@ -257,6 +269,7 @@ fn the_contract_with_the_page_is_written_down() {
         "presets": presets,
         "looks": looks,
         "curves": curves(),
+        "fastWays": fast_ways(),
         "references": references(),
         "weightFiles": weight_files.map(|path| json!({ "path": path, "isWeights": is_weights(path) })),
         "identities": addresses.map(|url| json!({ "url": url, "identity": identity(url) })),

@@ -41,8 +41,8 @@ pub struct Args {
     /// Folder of results; missing ones are made and written here.
     #[arg(long, alias = "output_path", value_name = "DIR", default_value = "results")]
     results: PathBuf,
-    /// Compare settings: [{"name": NAME, "settings": {"gamma": 0.5, ...}}, ...], named as on the page; what they leave out is as the
-    /// other flags say. Results are in a folder NAME of --results. Where an entry has no settings, they are only measured.
+    /// Compare settings: [{"name": NAME, "settings": {"gamma": 0.5, ...}}, ...], named as on the page, a look by "look": NAME; what
+    /// they leave out is as the other flags say. Results are in a folder NAME of --results. Where an entry has no settings, they are only measured.
     #[arg(long, value_name = "FILE.json")]
     compare: Option<PathBuf>,
     /// Make nothing: a missing result is an error.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use styleid::styleid::look::Look;
 use styleid::{Error, Params, Result};
 
 use crate::cli::engine::read_file;
@@ -55,10 +56,30 @@ pub fn read(path: &Path, base: &Params, results: &Path) -> Result<Vec<Setting>> 
     Ok(settings)
 }
 
-fn merged(base: &Params, own: Map<String, Value>) -> serde_json::Result<Params> {
+/// `base` with a `look`, if one is named, and then with the rest.
+fn merged(base: &Params, mut own: Map<String, Value>) -> serde_json::Result<Params> {
+    let look: Option<Look> = own.remove("look").map(serde_json::from_value).transpose()?;
+    let base = look.map_or_else(|| base.clone(), |look| look.of(base.clone()));
     let mut value = serde_json::to_value(base)?;
     if let Value::Object(fields) = &mut value {
         fields.extend(own);
     }
     serde_json::from_value(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+    use styleid::Params;
+    use styleid::styleid::look::Look;
+
+    use super::merged;
+
+    #[test]
+    fn a_look_comes_before_what_is_said_beside_it() {
+        let base = Params { gamma: 0.5, ..Params::default() };
+        let own = [("look".to_owned(), "bold".into()), ("redraw".to_owned(), 0.125.into())];
+        let params = merged(&base, Map::from_iter(own)).expect("settings");
+        assert_eq!(params, Params { redraw: 0.125, ..Look::Bold.of(base) });
+    }
 }
