@@ -12,6 +12,8 @@ static FAULTS: Faults = Faults(Mutex::new(None));
 pub enum Fault {
     /// A kernel could not be compiled, and never will be.
     Kernel(String),
+    /// Something was used that is invalid: its own report says why, or the device is gone. Firefox reports this before the loss.
+    Invalid(String),
     /// The device is gone for good.
     Lost(String),
     /// There is no memory left.
@@ -32,6 +34,8 @@ impl Fault {
         // cubecl, wgpu, and the browsers put it in these ways.
         if has(&["out of memory", "out-of-memory", "out of device memory", "not enough memory"]) {
             Self::Memory
+        } else if has(&[" is invalid"]) {
+            Self::Invalid(said)
         } else if has(&["can't allocate"]) || has(&["buffer"]) && has(&["exceeds the max", "larger than the max"]) {
             Self::TooLarge(said)
         } else if has(&["shader", "pipeline", "wgsl"]) {
@@ -52,6 +56,7 @@ impl Fault {
         match Self::of_message(reason) {
             Self::TooLarge(_) => Self::TooLarge(short(said)),
             Self::Kernel(_) => Self::Kernel(short(said)),
+            Self::Invalid(_) => Self::Invalid(short(said)),
             Self::Lost(_) => Self::Lost(short(said)),
             Self::Other(_) => Self::Other(short(said)),
             Self::Memory => Self::Memory,
@@ -60,6 +65,11 @@ impl Fault {
 
     /// Reports of faults that stay. More is said by the first of two: what follows from it is less to the point.
     fn lasts(&self) -> bool {
+        self.is_cause() || matches!(self, Self::Invalid(_))
+    }
+
+    /// Whether other reports follow from this one.
+    fn is_cause(&self) -> bool {
         matches!(self, Self::Kernel(_) | Self::Lost(_))
     }
 }
@@ -67,7 +77,7 @@ impl Fault {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Kernel(said) => Self::Device(format!(
+            Fault::Kernel(said) | Fault::Invalid(said) => Self::Device(format!(
                 "This GPU cannot run one of the program's kernels ({said}), so there is no result; update the browser and \
                  the graphics driver, or use another browser."
             )),
@@ -106,9 +116,15 @@ struct Faults(Mutex<Option<Fault>>);
 impl Faults {
     fn remember(&self, fault: Fault) {
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if first.as_ref().is_none_or(|first| !first.lasts() && fault.lasts()) {
+        let says_more = |first: &Fault| !first.lasts() && fault.lasts() || !first.is_cause() && fault.is_cause();
+        if first.as_ref().is_none_or(says_more) {
             *first = Some(fault);
         }
+    }
+
+    fn lacks_cause(&self) -> bool {
+        let first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*first, Some(Fault::Invalid(_)))
     }
 
     fn check(&self) -> Result<()> {
@@ -130,6 +146,11 @@ pub fn remember(fault: Fault) {
 /// One sentence.
 pub fn check() -> Result<()> {
     FAULTS.check()
+}
+
+/// Whether the only report is one that follows from another, which is still to come.
+pub fn lacks_cause() -> bool {
+    FAULTS.lacks_cause()
 }
 
 /// Reads the log for what the GPU's runtime only writes there in the browser: why a shader could not be compiled, and that
@@ -211,7 +232,9 @@ mod tests {
     #[test]
     fn messages_are_told_apart() {
         let invalid = "[Invalid ShaderModule \"main\"] is invalid.\n - While validating compute stage";
-        assert_eq!(Fault::of_message(invalid), Fault::Kernel("[Invalid ShaderModule \"main\"] is invalid".into()));
+        assert_eq!(Fault::of_message(invalid), Fault::Invalid("[Invalid ShaderModule \"main\"] is invalid".into()));
+        let firefox = "ComputePipeline with 'product_l_f32' label is invalid";
+        assert_eq!(Fault::of_message(firefox), Fault::Invalid(firefox.into()));
         assert!(matches!(Fault::of_message("Buffer size (1) exceeds the max buffer size (0)."), Fault::TooLarge(_)));
         assert_eq!(Fault::of_message("Out of memory while creating a pipeline."), Fault::Memory);
         assert!(matches!(Fault::of_message("Copy range is odd."), Fault::Other(_)));
@@ -250,9 +273,23 @@ mod tests {
         assert!(faults.check().is_err_and(|error| error.to_string().contains("first")));
         faults.remember(Fault::Other("something followed".into()));
         faults.remember(of_log(COMPILATION));
-        faults.remember(Fault::Kernel("[Invalid ComputePipeline] is invalid".into()));
+        faults.remember(Fault::of_message("[Invalid ComputePipeline] is invalid"));
         for _ in 0..2 {
             assert!(faults.check().is_err_and(|error| error.to_string().contains("`halve_f32`")));
         }
+    }
+
+    #[test]
+    fn what_is_invalid_gives_way_to_its_cause_whenever_that_is_told() {
+        let faults = Faults(Mutex::new(None));
+        assert!(!faults.lacks_cause());
+        faults.remember(Fault::Other("first".into()));
+        faults.remember(Fault::of_message("ComputePipeline with 'product_l_f32' label is invalid"));
+        assert!(faults.lacks_cause());
+        assert!(faults.check().is_err_and(|error| error.to_string().contains("kernels (ComputePipeline with")));
+        faults.remember(of_log("the wgpu device was lost (Destroyed): x"));
+        faults.remember(Fault::of_message("CommandBuffer with '' label is invalid"));
+        assert!(!faults.lacks_cause());
+        assert!(faults.check().is_err_and(|error| error.to_string().starts_with("The GPU was lost (Destroyed")));
     }
 }

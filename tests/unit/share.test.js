@@ -69,7 +69,7 @@ test("a link holds only what differs, and reads well", () => {
 test("a look in a link says what it is made of, so that it means the same with every model", () => {
   const link = (id) =>
     toFragment({ ...NOTHING, options: { ...DEFAULTS, ...lookOf(PRESETS.find((preset) => preset.id === id)) } });
-  assert.equal(link("painted"), "version=fast&redraw=0.5");
+  assert.equal(link("painted"), "version=fast&redraw=0.35");
   assert.equal(link("bold"), "version=fast&redraw=0.4&redraw-band=0.4");
   assert.equal(link("tint"), "version=fast&adain-strength=0.5");
   assert.equal(link("balanced"), "");

@@ -122,7 +122,7 @@ export const PRESETS = [
     id: "painted",
     name: "Painted",
     note: "The photo as a painting: the painting's strokes and all its colours.",
-    options: { preset: "fast", redraw: 0.5 },
+    options: { preset: "fast", redraw: 0.35 },
   },
   {
     id: "bold",

@@ -16,7 +16,7 @@ CELL, GAP = 176, 4
 # Points that one control connects, in its order; the version `fast` itself is where none is set.
 PLAIN = "fast, 10 steps"
 CONTROLS = {
-    "γ": ["γ = 0", "γ = 0.25", "γ = 0.5", PLAIN, "γ = 1"],
+    "γ": ["γ = 0", "γ = 0.5", PLAIN, "γ = 1"],
     "T": ["T = 1", PLAIN, "T = 3"],
     "AdaIN's strength": ["without AdaIN", "AdaIN 0.25", "AdaIN 0.5", "AdaIN 0.75", PLAIN],
     "redraw": [PLAIN, "redraw 0.25", "redraw 0.5", "redraw 0.75", "redraw 1"],

@@ -27,7 +27,7 @@ impl Look {
         match self {
             Self::Tint => (0.0, 0.6, 0.5),
             Self::Gentle => (0.5, 0.6, 0.5),
-            Self::Painted => (0.5, 0.6, 1.0),
+            Self::Painted => (0.35, 0.6, 1.0),
             Self::Bold => (0.4, 0.4, 1.0),
         }
     }

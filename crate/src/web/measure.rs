@@ -5,7 +5,7 @@ use image::RgbImage;
 use wasm_bindgen::prelude::*;
 
 use super::events::object;
-use super::{CANCELLED, Flight, heap, opened};
+use super::{CANCELLED, Flight, explained, heap, opened};
 use crate::device::{Place, Precision};
 use crate::eval::histogram::Histogram;
 use crate::eval::lpips::Lpips;
@@ -31,7 +31,7 @@ pub async fn measure(request: JsValue, result: Vec<u8>, weights: Vec<u8>) -> Res
     let _flight = Flight::begin()?;
     heap::forget();
     let device = opened()?;
-    let measured = measured(Request::read(request)?, &result, &weights, &device).await;
+    let measured = explained(measured(Request::read(request)?, &result, &weights, &device).await).await;
     // What is kept for tensors of these sizes is of no use to a run.
     device.memory_cleanup();
     Ok(object(&measured?)?)

@@ -13,14 +13,17 @@ mod request;
 mod run;
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use burn::tensor::Device;
 use js_sys::{Function, Reflect};
 use wasm_bindgen::prelude::*;
 
 use self::events::object;
-use crate::fault::Fault;
+use crate::control::Between;
+use crate::fault::{self, Fault};
 use crate::gpu::{self, Adapter};
+use crate::platform::Here;
 use crate::weights::WeightType;
 use crate::{Error, Result, Session};
 
@@ -107,6 +110,17 @@ pub async fn open_device() -> Result<JsValue, JsValue> {
         }
     };
     Ok(object(&adapter)?)
+}
+
+/// What ended something, by its cause: a browser may tell of a lost device after it has complained of all that was lost with it.
+async fn explained<T>(result: Result<T>) -> Result<T> {
+    /// Firefox takes a few milliseconds.
+    const PATIENCE: Duration = Duration::from_millis(200);
+    if result.is_err() && fault::lacks_cause() {
+        Here.sleep(PATIENCE).await;
+        fault::check()?;
+    }
+    result
 }
 
 /// The device that was opened.

@@ -7,7 +7,7 @@ use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
 use super::events::{self, notifier, object, reporter};
-use super::{CANCELLED, Flight, SESSION, WEIGHTS, opened, origin};
+use super::{CANCELLED, Flight, SESSION, WEIGHTS, explained, opened, origin};
 use crate::device::Precision;
 use crate::memory::Memory;
 use crate::messages::{KeptModel, KeptModels, ModelOptions};
@@ -39,7 +39,7 @@ pub async fn load_model(options: JsValue, files: JsValue, on_event: Function) ->
     // The old model goes first: two would not fit everywhere.
     SESSION.set(None);
     device.memory_cleanup();
-    let info = load(options, files, device, on_event).await?;
+    let info = explained(load(options, files, device, on_event).await).await?;
     Ok(object(&info)?)
 }
 

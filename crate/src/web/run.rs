@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 
 use super::events::{self, notifier, previewer, reporter};
 use super::request::PHOTO;
-use super::{CANCELLED, Flight, SESSION, WEIGHTS, heap};
+use super::{CANCELLED, Flight, SESSION, WEIGHTS, explained, heap};
 use crate::memory::{self, GpuBytes};
 use crate::messages::{Request, StyleSource, Stylized};
 use crate::picture::Mask;
@@ -53,7 +53,7 @@ pub async fn stylize(request: JsValue, options: JsValue, on_event: Function) -> 
     let params: Params = events::options(options, "settings")?;
     let request = Request::read(request)?;
     let mut session = SESSION.take().ok_or_else(|| Error::Model("No model has been loaded yet.".into()))?;
-    let result = run(&mut session, request, &params, on_event).await;
+    let result = explained(run(&mut session, request, &params, on_event).await).await;
     // Put back before anything can return: a failed run keeps the model and the inversions it finished.
     SESSION.set(Some(session));
     Ok(result?)
