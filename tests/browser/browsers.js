@@ -10,6 +10,9 @@ import { chromium, firefox } from "playwright-core";
 /** Whether it is Firefox's turn. */
 export const isFirefox = process.env.BROWSER === "firefox";
 
+/** Of a test: left out in Firefox, for this reason. @param {string} why */
+export const notInFirefox = (why) => ({ skip: isFirefox && why });
+
 /** Nothing but the page's own traffic; WebGPU on the software adapter where there is no GPU. */
 const CHROMIUM = [
   "--no-sandbox",

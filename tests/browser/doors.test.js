@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { notInFirefox } from "./browsers.js";
 import { start } from "./page.js";
 
 let browser;
@@ -154,7 +155,7 @@ for (const [name, mask, kind, tone, sentence] of [
   });
 }
 
-test("a phone by its screen and pointer", async () => {
+test("a phone by its screen and pointer", notInFirefox("WebDriver BiDi has no touch screen"), async () => {
   const phone = {
     viewport: { width: 390, height: 844 },
     screen: { width: 390, height: 844 },

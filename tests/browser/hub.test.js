@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, rm, stat, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, afterEach, before, test } from "node:test";
+import { notInFirefox } from "./browsers.js";
 import { fileURLToPath } from "node:url";
 import { startHub } from "../hub/server.js";
 import { decodePng, encodePng, largestDifference, readGolden, standardDeviation } from "./goldens.js";
@@ -236,24 +237,30 @@ test("a byte that changes on the disk is noticed, and what it spoils is fetched 
   assert.deepEqual(hub.log, [], "it is whole again");
 });
 
+const NO_QUOTA = notInFirefox("WebDriver BiDi sets no quota");
+
 for (const isPrivate of [true, false]) {
-  test(`a full disk ends the keeping, not the loading, in a ${isPrivate ? "private" : "normal"} window`, async (t) => {
-    const window = isPrivate ? browser : await start({ isPrivate });
-    if (!isPrivate) t.after(() => window.close());
-    const page = isPrivate ? await choose("someone/unkept") : await ready(await window.open(query("someone/unkept")));
-    const session = await page.page.context().newCDPSession(page.page);
-    const { origin } = page.server;
-    await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1e6 });
-    assertPicture(await run(page, { asks: true }));
-    t.diagnostic(await page.notices.innerText());
-    assert.match(await page.notices.innerText(), /could not be kept on disk .*quota is full/);
-    assert.match(await page.facts.innerText(), /^Size not known yet/);
-    // Again, without a word: the model is in memory.
-    hub.log.length = 0;
-    assertPicture(await run(page));
-    assert.deepEqual(hub.log, []);
-    await session.send("Storage.overrideQuotaForOrigin", { origin }); // as it was
-  });
+  test(
+    `a full disk ends the keeping, not the loading, in a ${isPrivate ? "private" : "normal"} window`,
+    NO_QUOTA,
+    async (t) => {
+      const window = isPrivate ? browser : await start({ isPrivate });
+      if (!isPrivate) t.after(() => window.close());
+      const page = isPrivate ? await choose("someone/unkept") : await ready(await window.open(query("someone/unkept")));
+      const session = await page.page.context().newCDPSession(page.page);
+      const { origin } = page.server;
+      await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1e6 });
+      assertPicture(await run(page, { asks: true }));
+      t.diagnostic(await page.notices.innerText());
+      assert.match(await page.notices.innerText(), /could not be kept on disk .*quota is full/);
+      assert.match(await page.facts.innerText(), /^Size not known yet/);
+      // Again, without a word: the model is in memory.
+      hub.log.length = 0;
+      assertPicture(await run(page));
+      assert.deepEqual(hub.log, []);
+      await session.send("Storage.overrideQuotaForOrigin", { origin }); // as it was
+    },
+  );
 }
 
 test("all models on this computer are removed at once, and damaged ones too", async () => {

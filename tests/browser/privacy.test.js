@@ -6,6 +6,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, afterEach, before, test } from "node:test";
+import { notInFirefox } from "./browsers.js";
 import { fileURLToPath } from "node:url";
 import { startHub } from "../hub/server.js";
 import { readGolden } from "./goldens.js";
@@ -74,6 +75,8 @@ test("in a whole session nothing is sent, and nothing asked for but the page's o
   assert.ok(await page.page.getByText("Your pictures never leave this page").isVisible());
 });
 
+const NO_WORKERS = notInFirefox("WebDriver BiDi runs no code in workers");
+
 /** Has the page's worker fetch `url`, and says what came of it. @param {string} url */
 async function errand(url) {
   for (;;) {
@@ -108,7 +111,7 @@ async function withWorker(query) {
   await page.set({ size: "keep", steps: 1 });
 }
 
-test("by its policy the worker reaches this site and the Hub, and nobody else", async (t) => {
+test("by its policy the worker reaches this site and the Hub, and nobody else", NO_WORKERS, async (t) => {
   let asked = 0;
   const elsewhere = createServer((_, response) => {
     asked += 1;
@@ -133,7 +136,7 @@ test("by its policy the worker reaches this site and the Hub, and nobody else", 
   }
 });
 
-test("only for a model at an address that the person names does the worker reach that", async (t) => {
+test("only for a model at an address that the person names does the worker reach that", NO_WORKERS, async (t) => {
   const root = await mkdtemp(path.join(tmpdir(), "styleid-hub-"));
   await mkdir(path.join(root, "someone"));
   await symlink(MODEL, path.join(root, "someone/micro15"));
