@@ -6,9 +6,9 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { notInFirefox } from "./browsers.js";
 import { fileURLToPath } from "node:url";
 import { startHub } from "../hub/server.js";
+import { notInFirefox } from "./browsers.js";
 import { readGolden } from "./goldens.js";
 import { dist, start } from "./page.js";
 
