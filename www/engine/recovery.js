@@ -19,6 +19,14 @@
 /** Sides that are worth computing, in pixels. */
 const SIZES = [256, 384, 512, 640, 768, 896, 1024];
 
+/**
+ * A job's settings at another size. Pictures that were to be kept as they are keep their shape.
+ * @template {{ size?: number | "keep" | null, keepAspect?: boolean }} Settings
+ * @param {Settings} settings @param {number} size @returns {Settings}
+ */
+export const atSize = (settings, size) =>
+  settings.size === "keep" ? { ...settings, size, keepAspect: true } : { ...settings, size };
+
 /** The next smaller size. @param {number} side @returns {number | null} null where there is none */
 export const smallerSize = (side) => SIZES.findLast((size) => size < side) ?? null;
 

@@ -1,6 +1,6 @@
 // Works one job off: the download's consent, the model, the run, and one more try where something was short.
 
-import { adviceAfter } from "./recovery.js";
+import { adviceAfter, atSize } from "./recovery.js";
 import { KeptInversions } from "./kept-inversions.js";
 import { filesOf, identityOfParts, isRemote, needsConsent, partsOf } from "./models.js";
 import { estimate, knownPace, learnPace, learnRate, paceKey, ratedPace, workOf } from "./pace.js";
@@ -58,8 +58,14 @@ export class Failure extends Error {
 const changed = (job, { weights, size }) => ({
   ...job,
   loading: { ...job.loading, weights: weights ?? job.loading.weights },
-  options: { ...job.options, size: size ?? job.options.size },
+  options: size ? atSize(job.options, size) : job.options,
 });
+
+/** Pixels of the longer side of the largest picture of a job, as it is given. @param {Job} job */
+const longestSide = ({ photo, crop, styles }) => {
+  const parts = [crop ?? photo, ...styles.map(({ picture, crop }) => crop ?? picture)];
+  return Math.max(...parts.flatMap(({ width, height }) => [width, height]));
+};
 
 /** Previews in one run, roughly: each costs next to nothing, but the eye needs no more. */
 const PREVIEWS = 10;
@@ -152,10 +158,12 @@ export class Runner {
   }
 
   /** @param {Job} job @param {unknown} error @param {boolean} [isRetry] */
-  #advice({ loading, options, model }, error, isRetry = false) {
+  #advice(job, error, isRetry = false) {
+    const { loading, options, model } = job;
     return adviceAfter(error, {
       weights: loading.weights,
       size: options.size,
+      side: options.size === "keep" ? longestSide(job) : this.decoderOf(model).nativeSize,
       isFree: !partsOf(model).some(isRemote) && !needsConsent(model, null),
       isLoading: this.#isLoading,
       isRetry,

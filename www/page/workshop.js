@@ -5,6 +5,7 @@ import { makeEntry } from "../results/history.js";
 import { fileName, save } from "../pictures/images.js";
 import { formatBytes, formatDuration } from "../shared/format.js";
 import { combine } from "../engine/queue.js";
+import { atSize } from "../engine/recovery.js";
 import { Declined, Failure } from "../engine/runner.js";
 import { toFragment } from "../forms/share.js";
 
@@ -228,7 +229,7 @@ export class Workshop {
     const { modelForm, settings } = this.#parts;
     const model = modelForm.selected;
     if (weights && model) modelForm.select(model, { weights, prediction: modelForm.chosenPrediction });
-    if (size) settings.write({ ...settings.read(), size });
+    if (size) settings.write(atSize(settings.read(), size));
     void this.start();
   }
 
