@@ -17,6 +17,9 @@ use crate::weights::store::Cache;
 use crate::weights::store::opfs;
 use crate::{Control, Error, Pipeline, Result, Session};
 
+/// Bytes that are fetched without a question to mend a kept model: about what a chunk of 8-bit weights takes in files of 16 bits.
+const REPAIR_BYTES: u64 = 64 << 20;
+
 impl ModelOptions {
     fn memory(&self) -> Memory {
         // JavaScript's numbers hold every size that there is exactly, and the cast turns what is none into 0.
@@ -53,6 +56,7 @@ async fn load(options: ModelOptions, files: JsValue, device: Device, on_event: F
         weights: options.weights,
         prediction: options.prediction,
         memory: options.memory(),
+        repair: Some(REPAIR_BYTES),
     };
     let model = StableDiffusion::load(&origin, device, how, &control).await?;
     let info = model.info.clone();
@@ -69,12 +73,12 @@ async fn cache() -> Option<Cache> {
 /// what the browser says about room: `{models, usage, quota}`.
 ///
 /// # Errors
-/// None that a visitor could meet.
+/// `file`: the storage cannot be read.
 #[wasm_bindgen(js_name = listKept)]
 pub async fn list_kept() -> Result<JsValue, JsValue> {
     let cache = cache().await;
     let listed = match &cache {
-        Some(cache) => cache.list().await,
+        Some(cache) => cache.list().await.map_err(Error::from)?,
         None => Vec::new(),
     };
     let models = listed
