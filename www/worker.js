@@ -4,6 +4,7 @@
 import init, {
   cancel,
   checkPicture,
+  keptFolder,
   listKept,
   loadModel,
   measure,
@@ -15,6 +16,7 @@ import init, {
   resume,
   stylize,
 } from "./styleid.js";
+import { inTurn } from "./engine/in-turn.js";
 
 /**
  * @typedef {import("./styleid.js").ModelOptions} ModelOptions
@@ -90,6 +92,32 @@ if (navigator.locks) {
   held.catch(() => send({ alive: null }));
 } else send({ alive: null }); // an insecure address
 
+/** Ends the wait for another tab. @type {AbortController | null} */
+let wait = null;
+
+/** @param {Extract<Call, { operation: "loadModel" }>} call @param {(event: RunEvent) => void} onEvent */
+async function loadInTurn({ options, files }, onEvent) {
+  const load = () => loadModel(options, files, /** @type {any} */ (onEvent));
+  const folder = await keptFolder(options, files);
+  if (folder === undefined) return load();
+  wait = new AbortController();
+  const { signal } = wait;
+  const notice = "Another tab is loading this model; this one goes on when that is done.";
+  try {
+    return await inTurn(
+      navigator.locks,
+      `styleid-model-${folder}`,
+      { signal, onWait: () => onEvent({ notice }) },
+      load,
+    );
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    throw Object.assign(new Error("Cancelled."), { name: "cancelled" });
+  } finally {
+    wait = null;
+  }
+}
+
 /** @param {Call} call */
 async function perform(call) {
   await ready;
@@ -108,7 +136,7 @@ async function perform(call) {
     case "previewPicture":
       return previewPicture(call.bytes, call.longSide);
     case "loadModel":
-      return loadModel(call.options, call.files, onEvent);
+      return loadInTurn(call, onEvent);
     case "listKept":
       return listKept();
     case "purgeKept":
@@ -119,12 +147,20 @@ async function perform(call) {
       // The result is an object of the wasm module's; only its values can leave the worker.
       const styled = await stylize(call.request, call.options, onEvent);
       const { png, width, height, seconds, unetCalls, gpuBytesReserved } = styled;
+      styled.free(); // it has another copy of the picture
       return { png, width, height, seconds, unetCalls, gpuBytesReserved };
     }
   }
 }
 
-const ORDERS = { cancel, pause, resume };
+const ORDERS = {
+  cancel() {
+    wait?.abort();
+    cancel();
+  },
+  pause,
+  resume,
+};
 
 scope.onmessage = async (/** @type {MessageEvent<Message>} */ { data }) => {
   if ("tell" in data) {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EngineError } from "../../www/engine/engine.js";
+import { ERROR_KINDS, EngineError } from "../../www/engine/engine.js";
 import { adviceAfter, smallerSize } from "../../www/engine/recovery.js";
 
 const memory = new EngineError("memory", "The GPU has no memory left; try a smaller size, or close what else uses it.");
@@ -26,7 +26,7 @@ test("nothing is tried by itself twice, nor what nobody knows to help", () => {
   assert.equal(second.retry, null);
   assert.equal(
     second.sentence,
-    "The GPU has no memory left. Try weights of 4 bits or 256 pixels, or close other tabs and programs.",
+    "The memory ran out. Try weights of 4 bits or 256 pixels, or close other tabs and programs.",
   );
   assert.equal(adviceAfter(memory, run({ size: null })).retry, null);
   const least = adviceAfter(memory, run({ size: 256, weights: "q4" }));
@@ -52,11 +52,22 @@ test("a lost device and a dead program are tried again as they were, once", () =
   }
 });
 
+test("an error's kind decides what is done, however its sentence is worded", () => {
+  for (const kind of ERROR_KINDS) {
+    const advice = (message) => {
+      const { retry, offers } = adviceAfter(new EngineError(kind, message), run());
+      return { retry, offers };
+    };
+    const wordings = ["No GPU can be used here.", "WebGPU: out of memory; try a smaller size.", "It was lost.", ""];
+    for (const wording of wordings) assert.deepEqual(advice(wording), advice("Something happened."), kind);
+  }
+});
+
 test("what trying again does not mend keeps its own sentence", () => {
   const kernel = "This GPU cannot run one of the program's kernels (x), so there is no result; update the browser.";
   for (const [kind, message] of [
-    ["device", kernel],
-    ["device", "No GPU can be used here (no adapter)."],
+    ["unsupported", kernel],
+    ["unsupported", "No GPU can be used here (no adapter)."],
     ["picture", "This is no picture."],
     ["model", "This is no model."],
     ["settings", "Too many steps."],

@@ -42,6 +42,7 @@ const KINDS = {
   picture: true,
   model: true,
   device: true,
+  unsupported: true,
   memory: true,
   settings: true,
   file: true,
@@ -263,7 +264,8 @@ export class Engine {
     const hasComputed = ["loadModel", "stylize", "measure"].includes(String(operation));
     const isStarted = isKind(reply.error.kind);
     // The GPU's memory comes back, and another device can be had, only with another worker.
-    if ((hasComputed && (error.kind === "device" || error.kind === "memory")) || !isStarted) this.#replace(id, error);
+    const isSpent = ["device", "unsupported", "memory"].includes(error.kind);
+    if ((hasComputed && isSpent) || !isStarted) this.#replace(id, error);
     else {
       this.#pending.delete(id);
       call.reject(error);

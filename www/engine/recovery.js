@@ -1,4 +1,5 @@
-// What to do after a failure: try again by itself, once, with what is likelier to work; else say what the person can do.
+// What to do after a failure: try again by itself, once, with what is likelier to work; else say what the person can do. An
+// error's kind decides; its sentence is for people alone.
 
 /**
  * @typedef {import("../styleid.js").WeightType} WeightType
@@ -43,22 +44,21 @@ function describe({ weights, size }) {
 export function adviceAfter(error, circumstances) {
   if (!(error instanceof Error)) return { sentence: String(error), retry: null, offers: [] };
   const { kind = "", message } = /** @type {Error & { kind?: string }} */ (error);
-  if (kind === "memory") return afterMemory(message, circumstances);
-  const lasts = / cannot run one of the program's kernels | No GPU can be used |WebGPU/.test(` ${message}`);
-  const again = circumstances.isRetry ? " It has been tried twice; reload the page if it happens again." : "";
-  if (kind === "device" && !lasts) {
-    if (circumstances.isRetry) return { sentence: message + again, retry: null, offers: [] };
-    return { sentence: "The GPU stopped; trying once more with a new start of it.", retry: {}, offers: [] };
+  if (kind === "memory") return afterMemory(circumstances);
+  const what = STOPPED[kind];
+  if (!what) return { sentence: message, retry: null, offers: [] };
+  if (circumstances.isRetry) {
+    const sentence = `${message} It has been tried twice; reload the page if it happens again.`;
+    return { sentence, retry: null, offers: [] };
   }
-  if (kind === "internal") {
-    if (circumstances.isRetry) return { sentence: message + again, retry: null, offers: [] };
-    return { sentence: "The program stopped; trying once more with a new start of it.", retry: {}, offers: [] };
-  }
-  return { sentence: message, retry: null, offers: [] };
+  return { sentence: `${what} stopped; trying once more with a new start of it.`, retry: {}, offers: [] };
 }
 
-/** @param {string} message @param {Circumstances} circumstances @returns {Advice} */
-function afterMemory(message, { weights, size, side = null, isFree = false, isLoading = false, isRetry = false }) {
+/** Kinds of errors that a new worker may well be without. @type {Record<string, string | undefined>} */
+const STOPPED = { device: "The GPU", internal: "The program" };
+
+/** @param {Circumstances} circumstances @returns {Advice} */
+function afterMemory({ weights, size, side = null, isFree = false, isLoading = false, isRetry = false }) {
   const pixels = typeof size === "number" ? size : side;
   const smaller = isLoading || pixels === null ? null : smallerSize(pixels);
   /** @type {Change[]} */
@@ -73,8 +73,5 @@ function afterMemory(message, { weights, size, side = null, isFree = false, isLo
     return { sentence: `The memory ran out. ${least}, or close other tabs and programs.`, retry, offers };
   }
   const ways = offers.map(({ weights, size }) => (weights ? "weights of 4 bits" : `${size} pixels`)).join(" or ");
-  return { sentence: `${sentenceOf(message)} Try ${ways}, or close other tabs and programs.`, retry, offers };
+  return { sentence: `The memory ran out. Try ${ways}, or close other tabs and programs.`, retry, offers };
 }
-
-/** Without the advice that it ends with, for which there is a better one here. @param {string} message */
-const sentenceOf = (message) => `${message.split(/; try|\. |\.$/)[0]}.`;

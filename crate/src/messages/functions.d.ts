@@ -37,6 +37,9 @@ export function loadModel(
   onEvent: (event: ProgressEvent | Notice) => void,
 ): Promise<ModelInfo>;
 
+/** The folder in which a model is kept, or is to be; undefined where the browser gives no storage. */
+export function keptFolder(options: ModelOptions, files: PickedFile[]): Promise<string | undefined>;
+
 /** The models on the visitor's disk. */
 export function listKept(): Promise<KeptModels>;
 

@@ -69,6 +69,17 @@ async fn cache() -> Option<Cache> {
     opfs::Opfs::open().await.map(|storage| Cache::new(Rc::new(storage)))
 }
 
+/// The folder in which the model of these options and files is kept, or is to be. None where the browser gives no storage.
+///
+/// # Errors
+/// `model`: the options name none.
+#[wasm_bindgen(js_name = keptFolder)]
+pub async fn kept_folder(options: JsValue, files: JsValue) -> Result<Option<String>, JsValue> {
+    let options: ModelOptions = events::options(options, "model's options")?;
+    let origin = origin::of(&options, &files, Rc::new(|_: &str| ()), cache().await)?;
+    Ok(origin.keep.map(|(_, key)| key.folder()))
+}
+
 /// The models that are kept on this visitor's disk: `[{folder, origin, revision, file, weights, bytes, complete}]`, and
 /// what the browser says about room: `{models, usage, quota}`.
 ///
