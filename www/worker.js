@@ -92,29 +92,28 @@ if (navigator.locks) {
   held.catch(() => send({ alive: null }));
 } else send({ alive: null }); // an insecure address
 
-/** Ends the wait for another tab. @type {AbortController | null} */
-let wait = null;
+/** Of loads that have not begun, which the program itself could not end. @type {Set<AbortController>} */
+const waits = new Set();
 
 /** @param {Extract<Call, { operation: "loadModel" }>} call @param {(event: RunEvent) => void} onEvent */
 async function loadInTurn({ options, files }, onEvent) {
-  const load = () => loadModel(options, files, /** @type {any} */ (onEvent));
-  const folder = await keptFolder(options, files);
-  if (folder === undefined) return load();
-  wait = new AbortController();
+  const wait = new AbortController();
   const { signal } = wait;
-  const notice = "Another tab is loading this model; this one goes on when that is done.";
+  const load = () => {
+    signal.throwIfAborted();
+    waits.delete(wait);
+    return loadModel(options, files, onEvent);
+  };
+  const onWait = () => onEvent({ notice: "Another tab is loading this model; this one goes on when that is done." });
+  waits.add(wait);
   try {
-    return await inTurn(
-      navigator.locks,
-      `styleid-model-${folder}`,
-      { signal, onWait: () => onEvent({ notice }) },
-      load,
-    );
+    const folder = await keptFolder(options, files);
+    return await (folder ? inTurn(navigator.locks, `styleid-model-${folder}`, { signal, onWait }, load) : load());
   } catch (error) {
     if (!signal.aborted || error !== signal.reason) throw error;
     throw Object.assign(new Error("Cancelled."), { name: "cancelled" });
   } finally {
-    wait = null;
+    waits.delete(wait);
   }
 }
 
@@ -155,7 +154,7 @@ async function perform(call) {
 
 const ORDERS = {
   cancel() {
-    wait?.abort();
+    for (const wait of waits) wait.abort();
     cancel();
   },
   pause,

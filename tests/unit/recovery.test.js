@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ERROR_KINDS, EngineError } from "../../www/engine/engine.js";
-import { adviceAfter, smallerSize } from "../../www/engine/recovery.js";
+import { adviceAfter, changed, smallerSize } from "../../www/engine/recovery.js";
 
 const memory = new EngineError("memory", "The GPU has no memory left; try a smaller size, or close what else uses it.");
 const lost = new EngineError("device", "The GPU was lost (unknown): start again.");
@@ -79,6 +79,24 @@ test("what trying again does not mend keeps its own sentence", () => {
   }
   const ownFault = adviceAfter(new TypeError("x is undefined"), run());
   assert.deepEqual(ownFault, { sentence: "x is undefined", retry: null, offers: [] });
+});
+
+test("a job with what was offered says so in its link, and keeps the shape of pictures that were kept as they are", () => {
+  const job = (options) => ({ loading: { weights: "f16" }, options, fragment: "model=o/r&gamma=0.6", photo: "any" });
+  const smaller = changed(job({ size: null, keepAspect: false }), { size: 384 });
+  assert.deepEqual(smaller.options, { size: 384, keepAspect: false });
+  assert.deepEqual(Object.fromEntries(new URLSearchParams(smaller.fragment)), {
+    model: "o/r",
+    gamma: "0.6",
+    size: "384",
+  });
+  const kept = changed(job({ size: "keep", keepAspect: false }), { size: 1024 });
+  assert.deepEqual(kept.options, { size: 1024, keepAspect: true });
+  assert.equal(new URLSearchParams(kept.fragment).get("shape"), "1");
+  const lighter = changed(job({ size: null }), { weights: "q4" });
+  assert.deepEqual([lighter.loading.weights, lighter.options, lighter.photo], ["q4", { size: null }, "any"]);
+  assert.equal(new URLSearchParams(lighter.fragment).get("weights"), "q4");
+  assert.deepEqual(changed(job({ size: null }), {}).options, { size: null });
 });
 
 test("sizes go down one by one", () => {

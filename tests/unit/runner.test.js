@@ -202,6 +202,14 @@ test("a fault that trying again does not mend is said at once", async () => {
   assert.equal(asked.filter(([what]) => what === "stylize").length, 1);
 });
 
+test("a second try is told of, once, and before it begins", async () => {
+  const lost = new EngineError("device", "The GPU was lost (unknown): start again.");
+  const { runner, hooks, asked } = start([lost, styled]);
+  const told = [];
+  await runner.run(job(), { ...hooks, onRetry: () => told.push(asked.length) });
+  assert.deepEqual(told, [2], "after a load and a run");
+});
+
 test("a lost GPU's second try has the same VAE and rest, the files picked for them included", async () => {
   const lost = new EngineError("device", "The GPU was lost (unknown): start again.");
   const { runner, hooks, engine } = start([lost, styled]);

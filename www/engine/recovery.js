@@ -28,6 +28,24 @@ const SIZES = [256, 384, 512, 640, 768, 896, 1024];
 export const atSize = (settings, size) =>
   settings.size === "keep" ? { ...settings, size, keepAspect: true } : { ...settings, size };
 
+/**
+ * A job with other weights or another size, which its link says too.
+ * @template {{ loading: import("../styleid.js").ModelOptions, options: import("./presets.js").Options, fragment: string }} Job
+ * @param {Job} job @param {Change} change @returns {Job}
+ */
+export function changed(job, { weights, size }) {
+  const link = new URLSearchParams(job.fragment);
+  if (weights) link.set("weights", weights);
+  if (size) link.set("size", String(size));
+  if (size && job.options.size === "keep") link.set("shape", "1");
+  return {
+    ...job,
+    loading: { ...job.loading, weights: weights ?? job.loading.weights },
+    options: size ? atSize(job.options, size) : job.options,
+    fragment: String(link),
+  };
+}
+
 /** The next smaller size. @param {number} side @returns {number | null} null where there is none */
 export const smallerSize = (side) => SIZES.findLast((size) => size < side) ?? null;
 

@@ -1,6 +1,6 @@
 // Works one job off: the download's consent, the model, the run, and one more try where something was short.
 
-import { adviceAfter, atSize } from "./recovery.js";
+import { adviceAfter, changed } from "./recovery.js";
 import { KeptInversions } from "./kept-inversions.js";
 import { filesOf, identityOfParts, isRemote, needsConsent, partsOf } from "./models.js";
 import { estimate, knownPace, learnPace, learnRate, paceKey, ratedPace, workOf } from "./pace.js";
@@ -38,6 +38,7 @@ import { RunProgress } from "./progress.js";
  * @property {AbortSignal} signal
  * @property {(state: State, phase: import("../styleid.js").Phase) => void} onState
  * @property {(sentence: string) => void} onNotice
+ * @property {() => void} [onRetry] it begins anew, perhaps with another worker
  * @property {(preview: import("../styleid.js").Preview) => void} onPreview
  * @property {(info: import("../styleid.js").ModelInfo, job: Job) => void} onLoaded
  */
@@ -53,13 +54,6 @@ export class Failure extends Error {
     this.offers = offers;
   }
 }
-
-/** A job with other weights or another size. @param {Job} job @param {import("./recovery.js").Change} change @returns {Job} */
-const changed = (job, { weights, size }) => ({
-  ...job,
-  loading: { ...job.loading, weights: weights ?? job.loading.weights },
-  options: size ? atSize(job.options, size) : job.options,
-});
 
 /** Pixels of the longer side of the largest picture of a job, as it is given. @param {Job} job */
 const longestSide = ({ photo, crop, styles }) => {
@@ -146,6 +140,7 @@ export class Runner {
       const { sentence, retry, offers } = this.#advice(job, error);
       if (!retry) throw new Failure(sentence, offers, error);
       hooks.onNotice(sentence);
+      hooks.onRetry?.();
       const other = changed(job, retry);
       try {
         return await this.#once(other, hooks);

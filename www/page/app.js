@@ -138,6 +138,8 @@ const bar = new RunBar(element("go-bar"), {
   cancel: () => workshop.cancel(),
   pause: () => engine.pause(),
   resume: () => engine.resume(),
+  take: (item, change) => workshop.tryInstead(item, change),
+  onChange: () => showQueue(),
 });
 const runner = new Runner(engine, {
   mayLoad,
@@ -216,7 +218,7 @@ const workshop = new Workshop({
 });
 
 function showQueue() {
-  queueView.show(queue.items, workshop.isRunning);
+  queueView.show(queue.items, bar.state);
 }
 
 /** Downloads that the person has said go to on this visit. @type {Set<string>} */

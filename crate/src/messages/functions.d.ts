@@ -62,7 +62,7 @@ export function stylize(
   request: Request,
   options: Options,
   onEvent: (event: ProgressEvent | Notice | { preview: Preview }) => void,
-): Promise<Stylized>;
+): Promise<Stylized & { /** Gives back the memory of the program that it takes. */ free(): void }>;
 
 /**
  * Measures a result's file against the pictures of the request that it was made with, fitted to its size; weights and masks
