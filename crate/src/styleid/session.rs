@@ -198,7 +198,7 @@ impl Session {
         let content = std::iter::once((content.inversion.latents(), content.picture()));
         let styles = self.styles.iter().map(|kept| (kept.inversion.latents(), kept.picture()));
         for (latents, picture) in content.chain(styles) {
-            let (values, size) = preview::values(latents).await?;
+            let Some((values, size)) = preview::values(latents).await? else { return Ok(None) };
             moments.add(&values, size, picture);
         }
         Ok(Some(moments.solve()))
