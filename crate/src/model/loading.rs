@@ -51,7 +51,7 @@ pub struct LoadOptions {
 enum Found {
     Whole(Box<StableDiffusion>),
     /// All but what is damaged, or is lacking by now.
-    InPart(KeptCopy),
+    InPart(Box<KeptCopy>),
 }
 
 /// Tensors on their way into the networks, and into the cache.
@@ -138,7 +138,7 @@ impl StableDiffusion {
                     Found::Whole(model) => return Ok(*model),
                     Found::InPart(kept) => {
                         tell_notes(cache, control);
-                        start = Start { partial: Some(kept), limit: options.repair };
+                        start = Start { partial: Some(*kept), limit: options.repair };
                     }
                 },
                 found => start.partial = found,
@@ -161,12 +161,16 @@ impl StableDiffusion {
         control: &Control<'_>,
     ) -> Result<Found> {
         // What an earlier version of this program has kept may not be all that this one needs.
-        let Ok(record) = ModelRecord::from_value(kept.model().clone()) else { return Ok(Found::InPart(kept)) };
-        let Ok(configs) = record.configs(options.prediction) else { return Ok(Found::InPart(kept)) };
+        let Ok(record) = ModelRecord::from_value(kept.model().clone()) else {
+            return Ok(Found::InPart(Box::new(kept)));
+        };
+        let Ok(configs) = record.configs(options.prediction) else { return Ok(Found::InPart(Box::new(kept))) };
         let shapes: BTreeMap<_, _> = kept.tensors().map(|record| (record.name.clone(), record.shape.clone())).collect();
         let parts = census(kept.tensors().map(|record| (&record.name, record.dtype, &record.shape[..])));
         let place = Place::new(device.clone(), options.precision, parameters(&parts, "unet"))?;
-        let Ok(needs) = requests(&configs, shapes.iter(), false, &place) else { return Ok(Found::InPart(kept)) };
+        let Ok(needs) = requests(&configs, shapes.iter(), false, &place) else {
+            return Ok(Found::InPart(Box::new(kept)));
+        };
         let mut assembly = Assembly::new(&place, control);
         let (mut done, total) = (0, kept.bytes());
         for chunk in 0..kept.chunks().len() {
@@ -177,7 +181,7 @@ impl StableDiffusion {
                 }
             }
             if !kept.whole() {
-                return Ok(Found::InPart(kept));
+                return Ok(Found::InPart(Box::new(kept)));
             }
             done += bytes;
             control.report_bytes(done, total);
