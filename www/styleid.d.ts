@@ -314,7 +314,7 @@ export type KeptModel = KeptFolder & Partial<ModelKey>;
 export type Options = Partial<Params>;
 
 /** Every function throws or rejects with an `Error` whose `name` is one of these and whose `message` is one sentence. */
-export type ErrorKind = "cancelled" | "picture" | "model" | "settings" | "device" | "memory" | "file" | "internal";
+export type ErrorKind = "cancelled" | "picture" | "model" | "settings" | "device" | "unsupported" | "memory" | "file" | "internal";
 
 /** A file that the visitor picked or dropped, with its path in the dropped folder, or its name. */
 export interface PickedFile {
@@ -355,6 +355,9 @@ export function loadModel(
   onEvent: (event: ProgressEvent | Notice) => void,
 ): Promise<ModelInfo>;
 
+/** The folder in which a model is kept, or is to be; undefined where the browser gives no storage. */
+export function keptFolder(options: ModelOptions, files: PickedFile[]): Promise<string | undefined>;
+
 /** The models on the visitor's disk. */
 export function listKept(): Promise<KeptModels>;
 
@@ -377,7 +380,7 @@ export function stylize(
   request: Request,
   options: Options,
   onEvent: (event: ProgressEvent | Notice | { preview: Preview }) => void,
-): Promise<Stylized>;
+): Promise<Stylized & { /** Gives back the memory of the program that it takes. */ free(): void }>;
 
 /**
  * Measures a result's file against the pictures of the request that it was made with, fitted to its size; weights and masks

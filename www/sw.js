@@ -13,7 +13,11 @@ const scope = /** @type {ServiceWorkerGlobalScope & { FILES: Files, LATER: Files
 scope.importScripts("files.js");
 const { FILES, LATER } = scope;
 const ALL = { ...FILES, ...LATER };
-const CACHE = "styleid-page";
+const FOLDER = new URL("./", scope.location.href).href;
+/** Of this folder alone: caches belong to the whole origin, on which other copies of the page may lie. */
+const CACHE = `styleid-page ${FOLDER}`;
+/** What all copies of the page on an origin once shared. */
+const SHARED = "styleid-page";
 
 /** Where a file is kept. @param {string} path @param {string} sum */
 const key = (path, sum) => new URL(`${path}?sha256=${sum}`, scope.location.href).href;
@@ -56,13 +60,24 @@ async function activate() {
   const cache = await caches.open(CACHE);
   const mine = new Set(Object.entries(ALL).map(([path, sum]) => key(path, sum)));
   for (const request of await cache.keys()) if (!mine.has(request.url)) await cache.delete(request);
+  await leaveShared();
   // The first visit's page too finds its worker, and what it opens next, here.
   await scope.clients.claim();
 }
 
+/** Takes this folder's files out of the cache that was shared, and the cache away where nobody else has any there. */
+async function leaveShared() {
+  if (!(await caches.has(SHARED))) return;
+  const cache = await caches.open(SHARED);
+  const kept = await cache.keys();
+  const mine = kept.filter(({ url }) => url.startsWith(FOLDER));
+  await Promise.all(mine.map((request) => cache.delete(request)));
+  if (mine.length === kept.length) await caches.delete(SHARED);
+}
+
 /** The page's file that a request is for, or null. @param {Request} request */
 function fileOf({ url, method, headers }) {
-  const here = new URL("./", scope.location.href);
+  const here = new URL(FOLDER);
   const { origin, pathname } = new URL(url);
   if (method !== "GET" || origin !== here.origin || !pathname.startsWith(here.pathname) || headers.has("range")) {
     return null;

@@ -4,6 +4,7 @@
 import init, {
   cancel,
   checkPicture,
+  keptFolder,
   listKept,
   loadModel,
   measure,
@@ -15,6 +16,7 @@ import init, {
   resume,
   stylize,
 } from "./styleid.js";
+import { inTurn } from "./engine/in-turn.js";
 
 /**
  * @typedef {import("./styleid.js").ModelOptions} ModelOptions
@@ -90,6 +92,31 @@ if (navigator.locks) {
   held.catch(() => send({ alive: null }));
 } else send({ alive: null }); // an insecure address
 
+/** Of loads that have not begun, which the program itself could not end. @type {Set<AbortController>} */
+const waits = new Set();
+
+/** @param {Extract<Call, { operation: "loadModel" }>} call @param {(event: RunEvent) => void} onEvent */
+async function loadInTurn({ options, files }, onEvent) {
+  const wait = new AbortController();
+  const { signal } = wait;
+  const load = () => {
+    signal.throwIfAborted();
+    waits.delete(wait);
+    return loadModel(options, files, onEvent);
+  };
+  const onWait = () => onEvent({ notice: "Another tab is loading this model; this one goes on when that is done." });
+  waits.add(wait);
+  try {
+    const folder = await keptFolder(options, files);
+    return await (folder ? inTurn(navigator.locks, `styleid-model-${folder}`, { signal, onWait }, load) : load());
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    throw Object.assign(new Error("Cancelled."), { name: "cancelled" });
+  } finally {
+    waits.delete(wait);
+  }
+}
+
 /** @param {Call} call */
 async function perform(call) {
   await ready;
@@ -108,7 +135,7 @@ async function perform(call) {
     case "previewPicture":
       return previewPicture(call.bytes, call.longSide);
     case "loadModel":
-      return loadModel(call.options, call.files, onEvent);
+      return loadInTurn(call, onEvent);
     case "listKept":
       return listKept();
     case "purgeKept":
@@ -119,12 +146,20 @@ async function perform(call) {
       // The result is an object of the wasm module's; only its values can leave the worker.
       const styled = await stylize(call.request, call.options, onEvent);
       const { png, width, height, seconds, unetCalls, gpuBytesReserved } = styled;
+      styled.free(); // it has another copy of the picture
       return { png, width, height, seconds, unetCalls, gpuBytesReserved };
     }
   }
 }
 
-const ORDERS = { cancel, pause, resume };
+const ORDERS = {
+  cancel() {
+    for (const wait of waits) wait.abort();
+    cancel();
+  },
+  pause,
+  resume,
+};
 
 scope.onmessage = async (/** @type {MessageEvent<Message>} */ { data }) => {
   if ("tell" in data) {

@@ -23,9 +23,12 @@ pub enum Error {
     /// A setting is outside what makes sense.
     #[error("{0}")]
     Settings(String),
-    /// There is no device to run on, or it failed while running.
+    /// The device failed while running; another try, with the device opened anew, may well work.
     #[error("{0}")]
     Device(String),
+    /// There is no device that could run this, or it refuses what it takes, as it will the next time.
+    #[error("{0}")]
+    Unsupported(String),
     /// The GPU's memory, or this program's, ran out.
     #[error("{0}")]
     Memory(String),
@@ -36,9 +39,10 @@ pub enum Error {
 
 impl Error {
     /// All that [`Error::kind`] says.
-    pub const KINDS: [&'static str; 7] = ["cancelled", "picture", "model", "settings", "device", "memory", "file"];
+    pub const KINDS: [&'static str; 8] =
+        ["cancelled", "picture", "model", "settings", "device", "unsupported", "memory", "file"];
 
-    /// The kind as one stable lowercase word, for callers that act on it.
+    /// The kind as one stable lowercase word, for callers that act on it; the sentence is for people alone.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Cancelled => "cancelled",
@@ -46,6 +50,7 @@ impl Error {
             Self::Model(_) | Self::Changed(_) => "model",
             Self::Settings(_) => "settings",
             Self::Device(_) => "device",
+            Self::Unsupported(_) => "unsupported",
             Self::Memory(_) => "memory",
             Self::File(_) => "file",
         }

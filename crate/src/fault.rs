@@ -77,7 +77,7 @@ impl Fault {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Kernel(said) | Fault::Invalid(said) => Self::Device(format!(
+            Fault::Kernel(said) | Fault::Invalid(said) => Self::Unsupported(format!(
                 "This GPU cannot run one of the program's kernels ({said}), so there is no result; update the browser and \
                  the graphics driver, or use another browser."
             )),
@@ -249,6 +249,7 @@ mod tests {
             assert!(!error.to_string().contains('\n'), "{error}");
             (error.kind(), error.to_string())
         };
+        assert_eq!(of("An error happened during execution\nCaused by:\n  invalid shader").0, "unsupported");
         let memory =
             "An error happened during execution\nCaused by:\n  out of device memory allocating 4096 bytes\n   0: f";
         assert_eq!(of(memory).0, "memory");

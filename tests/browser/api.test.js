@@ -112,6 +112,7 @@ test("what is wrong gets a kind and a sentence", async () => {
       missing: await failure(styleid.stylize({ content: "no/such/picture.png", style: canvas })),
       picture: await failure(styleid.stylize({ content: text, style: canvas })),
       settings: await failure(styleid.stylize({ content: canvas, style: canvas, steps: 0 })),
+      listener: await failure(styleid.stylize({ content: canvas, style: canvas, onPreview() {} })),
       option: await failure(styleid.stylize({ content: canvas, style: canvas, gama: 1 })),
       disposed: await failure(
         styleid.stylize({ content: canvas, style: canvas }, { onProgress: () => styleid.dispose() }),
@@ -131,6 +132,7 @@ test("what is wrong gets a kind and a sentence", async () => {
     ["missing", "picture", /The content at no\/such\/picture\.png cannot be fetched \(HTTP 404\)/],
     ["picture", "picture", /./],
     ["settings", "settings", /steps/i],
+    ["listener", "settings", /cannot be handed to the program/],
     ["option", "settings", /gama/],
     ["disposed", "cancelled", /Cancelled/],
   ]) {

@@ -53,7 +53,7 @@ const kept = (page) => page.page.waitForFunction(() => navigator.serviceWorker.c
 /** What is on the disk, as path → sum. @param {PageUnderTest} page */
 const onDisk = (page) =>
   page.page.evaluate(async () => {
-    const requests = await (await caches.open("styleid-page")).keys();
+    const requests = await (await caches.open(`styleid-page ${new URL("./", location.href)}`)).keys();
     const base = new URL("./", location.href).pathname;
     return requests.map(({ url }) => [new URL(url).pathname.slice(base.length), new URL(url).search.slice(8)]);
   });

@@ -142,6 +142,26 @@ test("a model that was thrown off the disk between two runs is fetched again", a
   assert.ok(fetched() > before);
 });
 
+test("of two loads of a model at once the second waits, and has what the first has kept", async () => {
+  page = await browser.open();
+  await page.page.goto(`${page.server.url}example.html`);
+  const notices = await page.page.evaluate(async () => {
+    const { StyleID } = await import("./api.js");
+    const load = async () => {
+      const notices = [];
+      const styleid = await StyleID.load({ model: "micro15" }, { onNotice: (sentence) => notices.push(sentence) });
+      styleid.dispose();
+      return notices;
+    };
+    return Promise.all([load(), load()]);
+  });
+  assert.deepEqual(notices.flat(), ["Another tab is loading this model; this one goes on when that is done."]);
+  const fetched = page.requests.filter((url) => url.endsWith("unet/diffusion_pytorch_model.safetensors")).length;
+  await load();
+  const again = page.requests.filter((url) => url.endsWith("unet/diffusion_pytorch_model.safetensors")).length;
+  assert.ok(fetched > 0 && again === fetched, "the copy is whole");
+});
+
 test("a full disk ends the keeping of a model, not its loading", async (t) => {
   page = await browser.open();
   await page.page.goto(`${page.server.url}example.html`);
@@ -187,6 +207,28 @@ test("on the page, a download that is gone from the disk is asked about again at
     hub.close();
     await rm(root, { recursive: true, force: true });
   }
+});
+
+test("on the page, a run that loses its GPU while it is paused begins anew, and does not say that it is paused", async () => {
+  page = await browser.open();
+  page.server.prepend.set("worker.js", ACCIDENTS);
+  await page.goto("?model=micro15");
+  await page.choose(golden);
+  await page.set({ size: "keep", steps: 40 });
+  await page.go.click();
+  await page.page.getByRole("button", { name: "Pause" }).click({ timeout: 120_000 }); // once the model is loaded
+  await page.status.getByText("Paused.").waitFor();
+  await page.page.evaluate(() => {
+    const channel = new BroadcastChannel("accident");
+    channel.postMessage("lost device");
+    channel.close();
+  });
+  await page.notices.getByText(/^The GPU stopped; trying once more/).waitFor({ timeout: 60_000 });
+  await page.status.getByText(/^(Loading|Encoding|Preparing|Inverting)/).waitFor({ timeout: 60_000 });
+  assert.equal(await page.page.getByRole("button", { name: "Pause" }).count(), 1);
+  assert.doesNotMatch(await page.page.title(), /Paused/);
+  await page.cancel.click();
+  assert.match(await page.waitForEnd(), /^Cancelled/);
 });
 
 test("on the page, a run after a lost device and one after a dead worker need no reload", async () => {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use image::RgbImage;
 use serde_json::Value;
+use styleid::styleid::Caption;
 
 use crate::cli::{failure, styleid, text};
 use crate::golden::{Golden, fixture};
@@ -129,6 +130,49 @@ fn results_are_made_measured_and_laid_out() {
     assert_eq!(evaluated(&scratch, &settings), table);
     assert_eq!(std::fs::metadata(&results[0]).expect("a result").modified().expect("a time"), before);
     assert!(results.map(|path| std::fs::read(path).expect("a result")) == made);
+}
+
+#[test]
+fn results_say_how_they_were_made_and_are_used_for_no_other_settings() {
+    let scratch = folders();
+    let json = scratch.path("figures.json");
+    let figures = |more: &[&str]| -> Value {
+        evaluated(&scratch, &[more, &["--size", "64", "--steps", "2", "--json", text(&json)]].concat());
+        serde_json::from_slice(&std::fs::read(&json).expect("figures")).expect("JSON")
+    };
+    assert_eq!(figures(&["--gamma", "0.6"])["settings"]["gamma"], 0.6);
+    let path = scratch.path("results/a_in_s.png");
+    let made = std::fs::read(&path).expect("a result");
+    let said = Caption::of_file(&made).expect("a caption");
+    assert_eq!(
+        (&said["options"]["gamma"], &said["options"]["steps"], &said["weights"]),
+        (&0.6.into(), &2.into(), &"exact".into())
+    );
+    assert_eq!(figures(&["--gamma", "0.6"])["settings"]["gamma"], 0.6, "and once more, as it is");
+
+    let others = ["--size", "64", "--steps", "2"];
+    for (flags, what) in [
+        (&["--gamma", "0.3"][..], "was made with gamma 0.6, not 0.3: name another folder with --results"),
+        (&["--gamma", "0.6", "--weights", "q8"], r#"was made with weights "exact", not "q8""#),
+    ] {
+        let said = refused(&scratch, &[&others[..], flags].concat());
+        assert!(said.contains(what) && said.contains("a_in_s.png"), "{said}");
+    }
+    assert!(figures(&["--gamma", "0.3", "--measure-only"]).get("settings").is_none(), "nobody looked");
+    // Another model's results are none to be completed.
+    std::fs::remove_file(scratch.path("results/b, turned_in_s.png")).expect("a result");
+    let (other, results) = (fixture("models/micro21b"), scratch.path("results"));
+    let arguments: Vec<String> = arguments(&scratch).into_iter().filter(|word| word != "--model").collect();
+    let arguments: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|word| !word.ends_with("models/micro15")).collect();
+    let other = ["--model", text(&other), "--results", text(&results), "--gamma", "0.6"];
+    let said = failure(&[&arguments[..], &others, &other].concat());
+    assert!(said.contains("was made with model "), "{said}");
+    assert_eq!(std::fs::read(&path).expect("a result"), made);
+
+    // What was made elsewhere says nothing, and nothing is said of it.
+    save(&scratch, "results/a_in_s.png", &image::open(&path).expect("a picture").to_rgb8());
+    assert!(figures(&["--gamma", "0.6"]).get("settings").is_none());
 }
 
 #[test]

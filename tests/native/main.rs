@@ -6,6 +6,7 @@ mod cli_pictures;
 mod golden;
 mod gpu;
 mod http;
+mod kept;
 mod memory;
 mod ops_attention;
 mod ops_norm;

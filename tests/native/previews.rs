@@ -84,7 +84,7 @@ fn encoded(session: &Session, picture: &RgbImage) -> (Vec<f32>, (usize, usize)) 
     let pixels = picture::to_pixels(picture, &model.place);
     let posterior = pollster::block_on(model.vae.encode(pixels, &silent())).expect("encoded");
     let latents = posterior.mean.mul_scalar(model.vae.config.scaling_factor);
-    pollster::block_on(values(&latents)).expect("read")
+    pollster::block_on(values(&latents)).expect("read").expect("four channels")
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn previews_come_when_they_are_due_and_show_the_predicted_latents() {
     let control = silent().with_previews(&on_preview);
     let mut session = demo();
     let outcome = pollster::block_on(session.run(&content, &[Style::alone(&style)], &params, &control)).expect("a run");
-    let read = |latents| pollster::block_on(values(latents)).expect("read");
+    let read = |latents| pollster::block_on(values(latents)).expect("read").expect("four channels");
     let ((content_latents, size), (style_latents, _)) =
         (read(outcome.content.latents()), read(outcome.styles[0].latents()));
     let colours = colours_of(&[(&content_latents, size, &content), (&style_latents, size, &style)]);

@@ -157,6 +157,19 @@ fn odd_rows_at_8_bits_make_a_pack_smaller_and_its_picture_hardly_another() {
 }
 
 #[test]
+fn a_pack_that_cannot_get_its_name_leaves_nothing() {
+    let scratch = Scratch::new();
+    let in_the_way = scratch.path("packs/p.styleid.gguf");
+    std::fs::create_dir_all(in_the_way.join("something")).expect("a folder");
+    let (origin, packing) = (single("tiny15.q4_0.gguf"), packing(WeightType::Q8, None));
+    let written = pollster::block_on(write(&origin, &packing, &scratch.path("packs/p"), &silent()));
+    let said = written.map(drop).expect_err("a folder is in the way").to_string();
+    assert!(said.contains("p.styleid.gguf"), "{said}");
+    let left = std::fs::read_dir(scratch.path("packs")).expect("the folder").count();
+    assert_eq!(left, 1, "only what was in the way");
+}
+
+#[test]
 fn a_pack_with_a_flipped_bit_is_refused() {
     let scratch = Scratch::new();
     let files = pollster::block_on(write(
@@ -203,7 +216,7 @@ fn a_kept_model_needs_its_files_no_more_and_computes_the_same() {
     }
     // Another type is another entry.
     let cache = Cache::new(Rc::new(Disk::at(scratch.path("cache"))));
-    assert_eq!(pollster::block_on(cache.list()).len(), 2);
+    assert_eq!(pollster::block_on(cache.list()).expect("the disk can say").len(), 2);
 }
 
 #[test]

@@ -362,6 +362,8 @@ test("only an address that a person names lets the worker out", async () => {
   ];
   const outside = [
     [model("o/r", { hub: "https://mirror.example" }), []],
+    [model("https://huggingface.co/o/r", { hub: "https://mirror.example" }), []],
+    [model("o/r", { vae: "https://hf.co/o/vae/tree/main", hub: "http://huggingface.co" }), []],
     [model("https://example.org/a.gguf"), []],
     [model("https://huggingface.co.example.org/a.gguf"), []],
     [model("https://nothuggingface.co/a.gguf"), []],
@@ -418,6 +420,27 @@ test("a model is loaded when nothing is measured any more, and a failed measure'
   obliging(workers[1]);
   workers[1].reply({ id: 4, value: {} });
   assert.equal((await load).name, "a");
+});
+
+test("what cannot be copied to the worker fails with a sentence, and nothing waits for it", async () => {
+  const { engine, workers } = start();
+  const device = engine.device();
+  const [worker] = workers;
+  worker.reply({ id: 1, value: {} });
+  await device;
+  worker.postMessage = structuredClone;
+  const refused = { kind: "settings", message: /^What was asked for cannot be handed to the program \(.+\): .*\.$/ };
+  await assert.rejects(engine.stylize(request, { onPreview() {} }), refused);
+  const bytes = new Uint8Array([1]);
+  structuredClone(bytes, { transfer: [bytes.buffer] });
+  await assert.rejects(engine.check(bytes), refused);
+  // Another site's model needs another worker, for which all that is owed is waited for.
+  const load = engine.load(model("https://example.org/a.gguf"), []);
+  await new Promise(setImmediate);
+  assert.equal(workers.length, 2);
+  obliging(workers[1]);
+  workers[1].reply({ id: workers[1].received[0].id, value: {} });
+  await load;
 });
 
 test("what is let go of fails as cancelled", async () => {

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EngineError } from "../../www/engine/engine.js";
-import { adviceAfter, smallerSize } from "../../www/engine/recovery.js";
+import { ERROR_KINDS, EngineError } from "../../www/engine/engine.js";
+import { adviceAfter, changed, smallerSize } from "../../www/engine/recovery.js";
 
 const memory = new EngineError("memory", "The GPU has no memory left; try a smaller size, or close what else uses it.");
 const lost = new EngineError("device", "The GPU was lost (unknown): start again.");
@@ -26,7 +26,7 @@ test("nothing is tried by itself twice, nor what nobody knows to help", () => {
   assert.equal(second.retry, null);
   assert.equal(
     second.sentence,
-    "The GPU has no memory left. Try weights of 4 bits or 256 pixels, or close other tabs and programs.",
+    "The memory ran out. Try weights of 4 bits or 256 pixels, or close other tabs and programs.",
   );
   assert.equal(adviceAfter(memory, run({ size: null })).retry, null);
   const least = adviceAfter(memory, run({ size: 256, weights: "q4" }));
@@ -52,11 +52,22 @@ test("a lost device and a dead program are tried again as they were, once", () =
   }
 });
 
+test("an error's kind decides what is done, however its sentence is worded", () => {
+  for (const kind of ERROR_KINDS) {
+    const advice = (message) => {
+      const { retry, offers } = adviceAfter(new EngineError(kind, message), run());
+      return { retry, offers };
+    };
+    const wordings = ["No GPU can be used here.", "WebGPU: out of memory; try a smaller size.", "It was lost.", ""];
+    for (const wording of wordings) assert.deepEqual(advice(wording), advice("Something happened."), kind);
+  }
+});
+
 test("what trying again does not mend keeps its own sentence", () => {
   const kernel = "This GPU cannot run one of the program's kernels (x), so there is no result; update the browser.";
   for (const [kind, message] of [
-    ["device", kernel],
-    ["device", "No GPU can be used here (no adapter)."],
+    ["unsupported", kernel],
+    ["unsupported", "No GPU can be used here (no adapter)."],
     ["picture", "This is no picture."],
     ["model", "This is no model."],
     ["settings", "Too many steps."],
@@ -68,6 +79,24 @@ test("what trying again does not mend keeps its own sentence", () => {
   }
   const ownFault = adviceAfter(new TypeError("x is undefined"), run());
   assert.deepEqual(ownFault, { sentence: "x is undefined", retry: null, offers: [] });
+});
+
+test("a job with what was offered says so in its link, and keeps the shape of pictures that were kept as they are", () => {
+  const job = (options) => ({ loading: { weights: "f16" }, options, fragment: "model=o/r&gamma=0.6", photo: "any" });
+  const smaller = changed(job({ size: null, keepAspect: false }), { size: 384 });
+  assert.deepEqual(smaller.options, { size: 384, keepAspect: false });
+  assert.deepEqual(Object.fromEntries(new URLSearchParams(smaller.fragment)), {
+    model: "o/r",
+    gamma: "0.6",
+    size: "384",
+  });
+  const kept = changed(job({ size: "keep", keepAspect: false }), { size: 1024 });
+  assert.deepEqual(kept.options, { size: 1024, keepAspect: true });
+  assert.equal(new URLSearchParams(kept.fragment).get("shape"), "1");
+  const lighter = changed(job({ size: null }), { weights: "q4" });
+  assert.deepEqual([lighter.loading.weights, lighter.options, lighter.photo], ["q4", { size: null }, "any"]);
+  assert.equal(new URLSearchParams(lighter.fragment).get("weights"), "q4");
+  assert.deepEqual(changed(job({ size: null }), {}).options, { size: null });
 });
 
 test("sizes go down one by one", () => {

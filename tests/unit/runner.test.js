@@ -167,10 +167,47 @@ test("memory that runs out is met once, with a sentence; then the person is offe
   assert.equal(twice.asked.filter(([what]) => what === "stylize").length, 2, "not a third time");
 });
 
+test("memory that runs out at the model's own size, and at that of the pictures, is met with a smaller one", async () => {
+  const run = async (changes) => {
+    const { runner, hooks } = start([memory(), styled], { info: { ...INFO, nativeSize: 512 } });
+    const asked = job({ options: { ...DEFAULTS, steps: 10, ...changes.options }, ...changes.job });
+    const { options } = (await runner.run(asked, hooks)).job;
+    return [options.size, options.keepAspect];
+  };
+  assert.equal(DEFAULTS.size, null, "what a visitor has");
+  assert.deepEqual(await run({ options: {} }), [384, DEFAULTS.keepAspect]);
+  const large = { ...picture("large"), width: 3000, height: 900 };
+  const keep = { options: { size: "keep" }, job: { photo: large } };
+  assert.deepEqual(await run(keep), [1024, true], "and the pictures keep their shapes");
+  const crop = { x: 0, y: 0, width: 600, height: 700 };
+  assert.deepEqual(await run({ ...keep, job: { photo: large, crop } }), [640, true]);
+  const styles = [{ picture: large, crop: null, weight: 1, mask: null }];
+  assert.deepEqual(
+    await run({ options: { size: "keep" }, job: { styles } }),
+    [1024, true],
+    "a painting can be the larger",
+  );
+
+  const weights = job({ loading: { ...job().loading, weights: "q4" }, options: { ...DEFAULTS, steps: 10 } });
+  const twice = start([memory(), memory()], { info: { ...INFO, nativeSize: 512 } });
+  await assert.rejects(twice.runner.run(weights, twice.hooks), (error) => {
+    assert.deepEqual(error.offers, [{ size: 256 }]);
+    return true;
+  });
+});
+
 test("a fault that trying again does not mend is said at once", async () => {
   const { runner, hooks, asked } = start([new EngineError("settings", "Two sizes cannot be averaged.")]);
   await assert.rejects(runner.run(job(), hooks), { message: "Two sizes cannot be averaged." });
   assert.equal(asked.filter(([what]) => what === "stylize").length, 1);
+});
+
+test("a second try is told of, once, and before it begins", async () => {
+  const lost = new EngineError("device", "The GPU was lost (unknown): start again.");
+  const { runner, hooks, asked } = start([lost, styled]);
+  const told = [];
+  await runner.run(job(), { ...hooks, onRetry: () => told.push(asked.length) });
+  assert.deepEqual(told, [2], "after a load and a run");
 });
 
 test("a lost GPU's second try has the same VAE and rest, the files picked for them included", async () => {

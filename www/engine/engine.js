@@ -42,6 +42,7 @@ const KINDS = {
   picture: true,
   model: true,
   device: true,
+  unsupported: true,
   memory: true,
   settings: true,
   file: true,
@@ -60,6 +61,13 @@ function fromReply({ kind, message }) {
     `The program could not be started (${message}). Check the connection and try again.`,
   );
 }
+
+/** @param {unknown} error */
+const notCloned = (error) =>
+  new EngineError(
+    "settings",
+    `What was asked for cannot be handed to the program (${error instanceof Error ? error.message : error}): give plain values, bytes that are still there, and functions among the listeners.`,
+  );
 
 const cancelled = () => new EngineError("cancelled", "Cancelled.");
 
@@ -186,7 +194,7 @@ export class Engine {
     const id = ++this.#lastId;
     const result = new Promise((resolve, reject) => {
       this.#pending.set(id, { message, resolve, reject, ...listeners });
-      worker.postMessage({ id, ...message });
+      this.#post(worker, id);
     });
     if (!signal) return result;
 
@@ -256,7 +264,8 @@ export class Engine {
     const hasComputed = ["loadModel", "stylize", "measure"].includes(String(operation));
     const isStarted = isKind(reply.error.kind);
     // The GPU's memory comes back, and another device can be had, only with another worker.
-    if ((hasComputed && (error.kind === "device" || error.kind === "memory")) || !isStarted) this.#replace(id, error);
+    const isSpent = ["device", "unsupported", "memory"].includes(error.kind);
+    if ((hasComputed && isSpent) || !isStarted) this.#replace(id, error);
     else {
       this.#pending.delete(id);
       call.reject(error);
@@ -276,7 +285,18 @@ export class Engine {
     this.#end();
     if (this.#pending.size === 0) return;
     const worker = (this.#worker = this.#start());
-    for (const [id, { message }] of this.#pending) worker.postMessage({ id, ...message });
+    for (const id of [...this.#pending.keys()]) this.#post(worker, id);
+  }
+
+  /** Asks a worker for what is owed, which fails where it cannot be copied to it. @param {Worker} worker @param {number} id */
+  #post(worker, id) {
+    const { message, reject } = /** @type {Pending} */ (this.#pending.get(id));
+    try {
+      worker.postMessage({ id, ...message });
+    } catch (error) {
+      this.#pending.delete(id); // or whoever waits for all that is owed would wait for ever
+      reject(notCloned(error));
+    }
   }
 
   /** Ends the worker when it owes nothing any more. */

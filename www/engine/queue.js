@@ -69,8 +69,12 @@ export class Queue {
     if (item.state === "waiting" || item.state === "running") this.#set(item, "cancelled");
   }
 
-  /** Back to those that wait, as when the whole queue is halted, or to try it again. @param {Item<Job, Result>} item */
-  putBack(item) {
+  /**
+   * Back to those that wait, as when the whole queue is halted, or to try it again.
+   * @param {Item<Job, Result>} item @param {Job} [job] in place of its own
+   */
+  putBack(item, job = item.job) {
+    item.job = job;
     item.problem = "";
     this.#set(item, "waiting");
   }

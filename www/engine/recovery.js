@@ -1,4 +1,5 @@
-// What to do after a failure: try again by itself, once, with what is likelier to work; else say what the person can do.
+// What to do after a failure: try again by itself, once, with what is likelier to work; else say what the person can do. An
+// error's kind decides; its sentence is for people alone.
 
 /**
  * @typedef {import("../styleid.js").WeightType} WeightType
@@ -19,6 +20,32 @@
 /** Sides that are worth computing, in pixels. */
 const SIZES = [256, 384, 512, 640, 768, 896, 1024];
 
+/**
+ * A job's settings at another size. Pictures that were to be kept as they are keep their shape.
+ * @template {{ size?: number | "keep" | null, keepAspect?: boolean }} Settings
+ * @param {Settings} settings @param {number} size @returns {Settings}
+ */
+export const atSize = (settings, size) =>
+  settings.size === "keep" ? { ...settings, size, keepAspect: true } : { ...settings, size };
+
+/**
+ * A job with other weights or another size, which its link says too.
+ * @template {{ loading: import("../styleid.js").ModelOptions, options: import("./presets.js").Options, fragment: string }} Job
+ * @param {Job} job @param {Change} change @returns {Job}
+ */
+export function changed(job, { weights, size }) {
+  const link = new URLSearchParams(job.fragment);
+  if (weights) link.set("weights", weights);
+  if (size) link.set("size", String(size));
+  if (size && job.options.size === "keep") link.set("shape", "1");
+  return {
+    ...job,
+    loading: { ...job.loading, weights: weights ?? job.loading.weights },
+    options: size ? atSize(job.options, size) : job.options,
+    fragment: String(link),
+  };
+}
+
 /** The next smaller size. @param {number} side @returns {number | null} null where there is none */
 export const smallerSize = (side) => SIZES.findLast((size) => size < side) ?? null;
 
@@ -35,22 +62,21 @@ function describe({ weights, size }) {
 export function adviceAfter(error, circumstances) {
   if (!(error instanceof Error)) return { sentence: String(error), retry: null, offers: [] };
   const { kind = "", message } = /** @type {Error & { kind?: string }} */ (error);
-  if (kind === "memory") return afterMemory(message, circumstances);
-  const lasts = / cannot run one of the program's kernels | No GPU can be used |WebGPU/.test(` ${message}`);
-  const again = circumstances.isRetry ? " It has been tried twice; reload the page if it happens again." : "";
-  if (kind === "device" && !lasts) {
-    if (circumstances.isRetry) return { sentence: message + again, retry: null, offers: [] };
-    return { sentence: "The GPU stopped; trying once more with a new start of it.", retry: {}, offers: [] };
+  if (kind === "memory") return afterMemory(circumstances);
+  const what = STOPPED[kind];
+  if (!what) return { sentence: message, retry: null, offers: [] };
+  if (circumstances.isRetry) {
+    const sentence = `${message} It has been tried twice; reload the page if it happens again.`;
+    return { sentence, retry: null, offers: [] };
   }
-  if (kind === "internal") {
-    if (circumstances.isRetry) return { sentence: message + again, retry: null, offers: [] };
-    return { sentence: "The program stopped; trying once more with a new start of it.", retry: {}, offers: [] };
-  }
-  return { sentence: message, retry: null, offers: [] };
+  return { sentence: `${what} stopped; trying once more with a new start of it.`, retry: {}, offers: [] };
 }
 
-/** @param {string} message @param {Circumstances} circumstances @returns {Advice} */
-function afterMemory(message, { weights, size, side = null, isFree = false, isLoading = false, isRetry = false }) {
+/** Kinds of errors that a new worker may well be without. @type {Record<string, string | undefined>} */
+const STOPPED = { device: "The GPU", internal: "The program" };
+
+/** @param {Circumstances} circumstances @returns {Advice} */
+function afterMemory({ weights, size, side = null, isFree = false, isLoading = false, isRetry = false }) {
   const pixels = typeof size === "number" ? size : side;
   const smaller = isLoading || pixels === null ? null : smallerSize(pixels);
   /** @type {Change[]} */
@@ -65,8 +91,5 @@ function afterMemory(message, { weights, size, side = null, isFree = false, isLo
     return { sentence: `The memory ran out. ${least}, or close other tabs and programs.`, retry, offers };
   }
   const ways = offers.map(({ weights, size }) => (weights ? "weights of 4 bits" : `${size} pixels`)).join(" or ");
-  return { sentence: `${sentenceOf(message)} Try ${ways}, or close other tabs and programs.`, retry, offers };
+  return { sentence: `The memory ran out. Try ${ways}, or close other tabs and programs.`, retry, offers };
 }
-
-/** Without the advice that it ends with, for which there is a better one here. @param {string} message */
-const sentenceOf = (message) => `${message.split(/; try|\. |\.$/)[0]}.`;

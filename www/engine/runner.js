@@ -1,6 +1,6 @@
 // Works one job off: the download's consent, the model, the run, and one more try where something was short.
 
-import { adviceAfter } from "./recovery.js";
+import { adviceAfter, changed } from "./recovery.js";
 import { KeptInversions } from "./kept-inversions.js";
 import { filesOf, identityOfParts, isRemote, needsConsent, partsOf } from "./models.js";
 import { estimate, knownPace, learnPace, learnRate, paceKey, ratedPace, workOf } from "./pace.js";
@@ -38,6 +38,7 @@ import { RunProgress } from "./progress.js";
  * @property {AbortSignal} signal
  * @property {(state: State, phase: import("../styleid.js").Phase) => void} onState
  * @property {(sentence: string) => void} onNotice
+ * @property {() => void} [onRetry] it begins anew, perhaps with another worker
  * @property {(preview: import("../styleid.js").Preview) => void} onPreview
  * @property {(info: import("../styleid.js").ModelInfo, job: Job) => void} onLoaded
  */
@@ -54,12 +55,11 @@ export class Failure extends Error {
   }
 }
 
-/** A job with other weights or another size. @param {Job} job @param {import("./recovery.js").Change} change @returns {Job} */
-const changed = (job, { weights, size }) => ({
-  ...job,
-  loading: { ...job.loading, weights: weights ?? job.loading.weights },
-  options: { ...job.options, size: size ?? job.options.size },
-});
+/** Pixels of the longer side of the largest picture of a job, as it is given. @param {Job} job */
+const longestSide = ({ photo, crop, styles }) => {
+  const parts = [crop ?? photo, ...styles.map(({ picture, crop }) => crop ?? picture)];
+  return Math.max(...parts.flatMap(({ width, height }) => [width, height]));
+};
 
 /** Previews in one run, roughly: each costs next to nothing, but the eye needs no more. */
 const PREVIEWS = 10;
@@ -140,6 +140,7 @@ export class Runner {
       const { sentence, retry, offers } = this.#advice(job, error);
       if (!retry) throw new Failure(sentence, offers, error);
       hooks.onNotice(sentence);
+      hooks.onRetry?.();
       const other = changed(job, retry);
       try {
         return await this.#once(other, hooks);
@@ -152,10 +153,12 @@ export class Runner {
   }
 
   /** @param {Job} job @param {unknown} error @param {boolean} [isRetry] */
-  #advice({ loading, options, model }, error, isRetry = false) {
+  #advice(job, error, isRetry = false) {
+    const { loading, options, model } = job;
     return adviceAfter(error, {
       weights: loading.weights,
       size: options.size,
+      side: options.size === "keep" ? longestSide(job) : this.decoderOf(model).nativeSize,
       isFree: !partsOf(model).some(isRemote) && !needsConsent(model, null),
       isLoading: this.#isLoading,
       isRetry,

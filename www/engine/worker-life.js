@@ -1,6 +1,6 @@
 // How the worker is started, so that it may reach no more than the page says, and how its death is heard of.
 
-import { HUB_HOSTS } from "./models.js";
+import { HUB, HUB_HOSTS, parseReference } from "./models.js";
 
 /**
  * @typedef {import("../styleid.js").ModelOptions} ModelOptions
@@ -33,8 +33,10 @@ export function staysInside({ source, rest, vae, hub }, files) {
   const named = [isPicked(undefined) ? null : source, isPicked("rest") ? null : rest, isPicked("vae") ? null : vae];
   return named.every((name) => {
     if (name == null) return true;
-    const address = /^https?:\/\//i.test(name) ? name : hub;
-    if (!address || !URL.canParse(address)) return true;
+    // A page of the Hub names a repository, which is fetched from the mirror where there is one.
+    const reference = parseReference(name);
+    const address = reference === null ? name : "repo" in reference ? (hub ?? HUB) : reference.url;
+    if (!URL.canParse(address)) return true;
     const { origin, protocol, hostname } = new URL(address);
     const isHub = HUB_HOSTS.some((host) => hostname === host || hostname.endsWith(`.${host}`));
     return origin === SCRIPT.origin || (protocol === "https:" && isHub);

@@ -1,5 +1,6 @@
 // The page: connects the slots, the forms, the engine, the queue and the result.
 
+import { Addresses, addressesOf } from "./addresses.js";
 import { Advice } from "./advice.js";
 import { BlendForm } from "../forms/blend-form.js";
 import { CameraDialog } from "../pictures/camera.js";
@@ -76,6 +77,15 @@ const painting = new PictureSlot(element("painting"), {
 function picturesChanged() {
   blend.setPictures(photo.picture, painting.pictures);
   foretell();
+  releaseAddresses();
+}
+
+/** Gives back the addresses of what nothing shows any more, and nothing could. */
+function releaseAddresses() {
+  const made = queue.items.flatMap(({ result: entry }) => entry ?? []);
+  const entries = [...history.entries, ...made, ...(result.entry ? [result.entry] : [])];
+  const pictures = [...photo.pictures, ...painting.pictures];
+  addresses.keep(addressesOf({ entries, jobs: queue.items.map(({ job }) => job), pictures }));
 }
 element("several-change").addEventListener("click", () => {
   unfold(element("blend"));
@@ -138,6 +148,8 @@ const bar = new RunBar(element("go-bar"), {
   cancel: () => workshop.cancel(),
   pause: () => engine.pause(),
   resume: () => engine.resume(),
+  take: (item, change) => workshop.tryInstead(item, change),
+  onChange: () => showQueue(),
 });
 const runner = new Runner(engine, {
   mayLoad,
@@ -154,6 +166,7 @@ const queueView = new QueueView(element("queue"), {
   zip: () => void workshop.saveZip(),
 });
 const history = new History();
+const addresses = new Addresses();
 const historyView = new HistoryView(element("history"), openEntry);
 /** Goes to what is to be chosen next, and gives it the focus. @param {string} selector */
 function goTo(selector) {
@@ -216,7 +229,7 @@ const workshop = new Workshop({
 });
 
 function showQueue() {
-  queueView.show(queue.items, workshop.isRunning);
+  queueView.show(queue.items, bar.state);
 }
 
 /** Downloads that the person has said go to on this visit. @type {Set<string>} */
@@ -226,6 +239,7 @@ const agreed = new Set();
 
 function showHistory() {
   historyView.show(history.entries, result.entry);
+  releaseAddresses();
 }
 
 /** @param {Entry} entry */

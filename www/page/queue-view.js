@@ -1,6 +1,7 @@
 // The queue on the page: what waits, runs, is done or went wrong, and what can be done about each.
 
 import { build, button } from "../shared/dom.js";
+import { isRunning } from "./run-state.js";
 
 /**
  * @typedef {import("../engine/queue.js").Item<import("../engine/runner.js").Job, import("../results/history.js").Entry>} Item
@@ -36,22 +37,23 @@ export class QueueView {
     }
   }
 
-  /** @param {Item[]} items @param {boolean} isRunning */
-  show(items, isRunning) {
+  /** @param {Item[]} items @param {import("./run-state.js").RunState} run */
+  show(items, run) {
+    const runs = isRunning(run);
     const count = (/** @type {State} */ state) => items.filter((item) => item.state === state).length;
     const [waiting, done] = [count("waiting"), count("done")];
     this.#root.hidden = items.length < 2 && waiting === 0;
     const held = this.#root.contains(document.activeElement) ? document.activeElement?.getAttribute("data-key") : null;
     this.#part("title").textContent = `Queue: ${done} of ${items.length} done`;
-    this.#part("list").replaceChildren(...items.map((item) => this.#row(item, isRunning)));
-    this.#part("resume").hidden = isRunning || waiting === 0;
+    this.#part("list").replaceChildren(...items.map((item) => this.#row(item, run)));
+    this.#part("resume").hidden = runs || waiting === 0;
     this.#part("clear").hidden = waiting === 0;
     this.#part("zip").hidden = done < 2;
     if (held) /** @type {HTMLElement | null} */ (this.#root.querySelector(`[data-key="${held}"]`))?.focus();
   }
 
-  /** @param {Item} item @param {boolean} isRunning */
-  #row(item, isRunning) {
+  /** @param {Item} item @param {import("./run-state.js").RunState} run */
+  #row(item, run) {
     const { state, problem, id, job } = item;
     const name = `${job.photo.name} × ${job.styles.map(({ picture }) => picture.name).join(" + ")}`;
     const { cancel, retry, open } = this.#actions;
@@ -61,14 +63,14 @@ export class QueueView {
       waiting: [make("Cancel this", cancel)],
       running: [make("Cancel this", cancel)],
       done: [make("Show", open)],
-      failed: isRunning ? [] : [make("Try again", retry)],
-      cancelled: isRunning ? [] : [make("Try again", retry)],
+      failed: isRunning(run) ? [] : [make("Try again", retry)],
+      cancelled: isRunning(run) ? [] : [make("Try again", retry)],
     };
     return build(
       "li",
       { "data-state": state },
       build("span", { class: "queue-name" }, name),
-      build("span", { class: "facts" }, problem || STATES[state]),
+      build("span", { class: "facts" }, problem || (state === "running" && run.isPaused ? "is paused" : STATES[state])),
       ...actions[state],
     );
   }

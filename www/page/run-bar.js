@@ -1,109 +1,69 @@
-// The bar that goes with the person: go, pause, cancel, how far it is, and the page's last word.
+// The bar that goes with the person: go, pause, cancel, how far it is, and the page's last word. It shows a run's state
+// (run-state.js), and keeps it.
 
 import { button } from "../shared/dom.js";
 import { foretold } from "../engine/pace.js";
 import { formatTimeLeft } from "../shared/format.js";
 import { titleProgress } from "./notify.js";
+import { IDLE, cancelling, isRunning, noticed, offersOf, paused, resumed, said, titleOf } from "./run-state.js";
 
-/** How many notices are shown; the oldest go first. */
-const NOTICES = 4;
+/**
+ * @typedef {import("./run-state.js").RunState} RunState
+ * @typedef {object} Actions
+ * @property {() => void} cancel
+ * @property {() => void} pause
+ * @property {() => void} resume
+ * @property {(item: import("./run-state.js").Item, change: import("../engine/recovery.js").Change) => void} take what was offered
+ * @property {() => void} onChange the run begins, is held, goes on or ends
+ */
 
 export class RunBar {
   #root;
-  #isPaused = false;
-  #pause;
-  #resume;
+  #actions;
+  /** @type {RunState} */ #state = IDLE;
 
-  /** @param {HTMLElement} root @param {{ cancel: () => void, pause: () => void, resume: () => void }} options */
-  constructor(root, { cancel, pause, resume }) {
+  /** @param {HTMLElement} root @param {Actions} actions */
+  constructor(root, actions) {
     this.#root = root;
-    this.#pause = pause;
-    this.#resume = resume;
+    this.#actions = actions;
     this.#button("cancel").addEventListener("click", () => {
-      this.#button("cancel").disabled = true;
-      this.#button("pause").disabled = true;
-      this.say("Cancelling.");
-      cancel();
+      this.change(cancelling);
+      actions.cancel();
     });
-    this.#button("pause").addEventListener("click", () => this.#setPaused(!this.#isPaused));
+    this.#button("pause").addEventListener("click", () => {
+      const { isPaused } = this.#state;
+      this.change(isPaused ? resumed : paused);
+      if (isPaused) actions.resume();
+      else actions.pause();
+    });
   }
 
-  /** Says one thing in the live region. @param {string} text @param {"plain" | "problem"} [tone] */
-  say(text, tone = "plain") {
-    const status = this.#part("status");
-    if (status.textContent !== text) status.textContent = text;
-    status.dataset.tone = tone;
+  get state() {
+    return this.#state;
   }
 
-  /** Shows something unusual that is no failure; being a log, the place is read out once per line. @param {string} sentence */
+  /**
+   * Something happened.
+   * @template {unknown[]} What
+   * @param {(state: RunState, ...what: What) => RunState} transition @param {What} what
+   */
+  change(transition, ...what) {
+    const before = this.#state;
+    this.#state = transition(before, ...what);
+    if (this.#state === before) return;
+    this.#render(before);
+    const { stage, isPaused } = this.#state;
+    if (stage !== before.stage || isPaused !== before.isPaused) this.#actions.onChange();
+  }
+
+  /** Says one thing in the live region. @param {string} text @param {"problem"} [tone] */
+  say(text, tone) {
+    this.change(said, text, tone);
+  }
+
+  /** Shows something unusual that is no failure. @param {string} sentence */
   notice(sentence) {
-    const log = this.#part("notices");
-    if ([...log.children].some(({ textContent }) => textContent === sentence)) return;
-    const line = document.createElement("p");
-    line.textContent = sentence;
-    log.append(line);
-    if (log.children.length > NOTICES) log.children[0].remove();
-  }
-
-  forgetNotices() {
-    this.#part("notices").replaceChildren();
-    this.offer([], () => {});
-  }
-
-  /**
-   * Buttons for what the person may try after a failure.
-   * @param {import("../engine/recovery.js").Change[]} changes @param {(change: import("../engine/recovery.js").Change) => void} take
-   */
-  offer(changes, take) {
-    const place = this.#part("offers");
-    place.hidden = changes.length === 0;
-    place.replaceChildren(
-      ...changes.map((change) =>
-        button(change.weights ? "Try with weights of 4 bits" : `Try at ${change.size} pixels`, () => take(change)),
-      ),
-    );
-  }
-
-  /** @param {boolean} isRunning */
-  setRunning(isRunning) {
-    const [go, cancel, pause] = ["go", "cancel", "pause"].map((id) => this.#button(id));
-    const held = document.activeElement;
-    go.hidden = isRunning;
-    cancel.hidden = pause.hidden = !isRunning;
-    cancel.disabled = false;
-    this.begin();
-    // Whoever pressed a button that goes away is not left nowhere.
-    if (held === go || held === cancel || held === pause) (isRunning ? cancel : go).focus({ preventScroll: true });
-    this.#root.toggleAttribute("data-running", isRunning);
-    this.#part("detail").textContent = "";
-    this.#part("estimate").hidden = isRunning;
-    this.#part("detail").hidden = !isRunning;
-    if (isRunning) this.#bar.removeAttribute("value");
-    else this.#bar.value = 0;
-    titleProgress(null, isRunning ? "Starting" : "");
-  }
-
-  /** One result's turn: only its painting can be paused, not what comes before. */
-  begin() {
-    this.#isPaused = false;
-    this.#button("pause").textContent = "Pause";
-    this.#button("pause").disabled = true;
-  }
-
-  /**
-   * @param {import("../engine/runner.js").State} state @param {import("../styleid.js").Phase} phase
-   * @param {string} place of a queue, such as "2 of 4"; empty for a single run
-   */
-  show({ label, detail, fraction, secondsLeft }, phase, place) {
-    if (this.#isPaused || this.#button("cancel").disabled) return;
-    this.#button("pause").disabled = phase === "load";
-    const left = secondsLeft === null ? "" : formatTimeLeft(secondsLeft);
-    this.say(`${label}.`);
-    // Not in the live region: a screen reader would read every step aloud.
-    this.#part("detail").textContent = [place, detail, left].filter(Boolean).join(" · ");
-    if (fraction === null) this.#bar.removeAttribute("value");
-    else this.#bar.value = fraction;
-    titleProgress(fraction, label);
+    this.change(noticed, sentence);
   }
 
   /**
@@ -114,18 +74,71 @@ export class RunBar {
     this.#part("estimate").textContent = forecast ? foretold(forecast, count) : "";
   }
 
-  /** @param {boolean} isPaused */
-  #setPaused(isPaused) {
-    this.#isPaused = isPaused;
+  /** @param {RunState} before */
+  #render(before) {
+    const state = this.#state;
+    const { stage, isPaused, canPause, progress, place, word } = state;
+    if (isRunning(before) !== isRunning(state)) this.#renderRunning();
+    this.#button("cancel").disabled = stage === "cancelling";
+    this.#button("pause").disabled = !canPause;
     this.#button("pause").textContent = isPaused ? "Go on" : "Pause";
-    if (isPaused) {
-      this.#pause();
-      this.say("Paused.");
-      titleProgress(null, "Paused");
-    } else {
-      this.#resume();
-      this.say("Going on.");
+    const status = this.#part("status");
+    if (status.textContent !== word.text) status.textContent = word.text;
+    status.dataset.tone = word.tone ?? "plain";
+    // Not in the live region: a screen reader would read every step aloud.
+    const left = progress && progress.secondsLeft !== null ? formatTimeLeft(progress.secondsLeft) : "";
+    this.#part("detail").textContent = progress ? [place, progress.detail, left].filter(Boolean).join(" · ") : "";
+    if (!isRunning(state)) this.#bar.value = 0;
+    else if (progress && progress.fraction !== null) this.#bar.value = progress.fraction;
+    else this.#bar.removeAttribute("value");
+    const { fraction, label } = titleOf(state);
+    titleProgress(fraction, label);
+    if (before.notices !== state.notices) this.#renderNotices();
+    if (offersOf(before) !== offersOf(state)) this.#renderOffers();
+  }
+
+  #renderRunning() {
+    const runs = isRunning(this.#state);
+    const [go, cancel, pause] = ["go", "cancel", "pause"].map((id) => this.#button(id));
+    const held = document.activeElement;
+    go.hidden = runs;
+    cancel.hidden = pause.hidden = !runs;
+    cancel.disabled = false; // or it could not take the focus
+    // Whoever pressed a button that goes away is not left nowhere.
+    if (held === go || held === cancel || held === pause) (runs ? cancel : go).focus({ preventScroll: true });
+    this.#root.toggleAttribute("data-running", runs);
+    this.#part("estimate").hidden = runs;
+    this.#part("detail").hidden = !runs;
+  }
+
+  /** Being a log, the place is read out once per line: those that stay are left as they are. */
+  #renderNotices() {
+    const { notices } = this.#state;
+    const log = this.#part("notices");
+    const lines = [...log.children];
+    for (const line of lines) if (!notices.includes(line.textContent ?? "")) line.remove();
+    const shown = lines.map(({ textContent }) => textContent);
+    for (const notice of notices.filter((notice) => !shown.includes(notice))) {
+      const line = document.createElement("p");
+      line.textContent = notice;
+      log.append(line);
     }
+  }
+
+  /** Buttons for what the person may try after a failure. */
+  #renderOffers() {
+    const { offers } = this.#state;
+    const changes = offersOf(this.#state);
+    const place = this.#part("offers");
+    place.hidden = changes.length === 0;
+    place.replaceChildren(
+      ...changes.map((change) =>
+        button(
+          change.weights ? "Try with weights of 4 bits" : `Try at ${change.size} pixels`,
+          () => offers && this.#actions.take(offers.item, change),
+        ),
+      ),
+    );
   }
 
   get #bar() {

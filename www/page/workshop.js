@@ -5,14 +5,16 @@ import { makeEntry } from "../results/history.js";
 import { fileName, save } from "../pictures/images.js";
 import { formatBytes, formatDuration } from "../shared/format.js";
 import { combine } from "../engine/queue.js";
+import { atSize, changed } from "../engine/recovery.js";
 import { Declined, Failure } from "../engine/runner.js";
+import { began, ended, failed, jobBegan, progressed, retried } from "./run-state.js";
 import { toFragment } from "../forms/share.js";
 
 /**
  * @typedef {import("../results/history.js").Entry} Entry
  * @typedef {import("../engine/runner.js").Job} Job
- * @typedef {import("../engine/queue.js").Item<Job, Entry>} Item
- * @typedef {{ text: string, tone?: "problem" }} Word
+ * @typedef {import("./run-state.js").Item} Item
+ * @typedef {import("./run-state.js").Word} Word
  * @typedef {object} Parts what it works with
  * @property {import("../pictures/picture-slot.js").PictureSlot} photo
  * @property {import("../pictures/picture-slot.js").PictureSlot} painting
@@ -80,26 +82,25 @@ export class Workshop {
     if (this.isRunning) return;
     this.#all = new AbortController();
     const { signal } = this.#all;
-    bar.forgetNotices();
-    bar.setRunning(true);
-    bar.say("Starting.");
+    bar.change(began);
     onRunning(true);
     /** @type {Word} */
     let last = { text: "" };
+    /** @type {Word} */
+    let end = { text: "The page met a fault of its own: reload it.", tone: "problem" };
     try {
       for (let item = queue.start(); item; item = queue.start()) {
         last = await this.#perform(item, signal);
         if (signal.aborted || last.text === NOT_DOWNLOADED) break;
       }
+      end = this.#summary(last, signal.aborted);
     } finally {
       this.#all = null;
-      bar.setRunning(false);
+      bar.change(ended, end);
       result.endPreview();
       onRunning(false);
     }
-    const { text, tone } = this.#summary(last, signal.aborted);
-    bar.say(text, tone);
-    if (!signal.aborted) onEnd(text);
+    if (!signal.aborted) onEnd(end.text);
     this.foretell();
   }
 
@@ -178,17 +179,18 @@ export class Workshop {
     const { queue, bar, result, runner, settings, modelForm, onLoaded, onResult } = this.#parts;
     this.#current = new AbortController();
     const signal = AbortSignal.any([all, this.#current.signal]);
-    bar.begin();
     const count = queue.items.length;
     const place = count > 1 ? `${queue.items.indexOf(item) + 1} of ${count}` : "";
+    bar.change(jobBegan, place);
     const { photo, options, crop } = item.job;
     const shape = crop ?? photo;
     result.begin(options.size === "keep" || options.keepAspect ? shape.width / shape.height : 1);
     try {
       const { job, styled, reused } = await runner.run(item.job, {
         signal,
-        onState: (state, phase) => bar.show(state, phase, place),
+        onState: (progress, phase) => bar.change(progressed, progress, phase),
         onNotice: (text) => bar.notice(text),
+        onRetry: () => bar.change(retried),
         onPreview: (preview) => signal.aborted || result.preview(preview),
         onLoaded(info, { model }) {
           settings.setModel(info);
@@ -215,7 +217,7 @@ export class Workshop {
       }
       const problem = error instanceof Error ? error.message : String(error);
       queue.fail(item, problem);
-      if (error instanceof Failure) bar.offer(error.offers, (change) => this.#tryInstead(change));
+      if (error instanceof Failure) bar.change(failed, item, error.offers);
       return { text: problem, tone: "problem" };
     } finally {
       this.#current = null;
@@ -223,13 +225,21 @@ export class Workshop {
     }
   }
 
-  /** Sets what was offered after a failure, and goes. @param {import("../engine/recovery.js").Change} change */
-  #tryInstead({ weights, size }) {
-    const { modelForm, settings } = this.#parts;
+  /**
+   * Does the job that failed with what was offered, and sets that in the forms too, for what is asked for next.
+   * @param {Item} item @param {import("../engine/recovery.js").Change} change
+   */
+  tryInstead(item, change) {
+    if (this.isRunning) return;
+    const { modelForm, settings, queue } = this.#parts;
+    const { weights, size } = change;
     const model = modelForm.selected;
-    if (weights && model) modelForm.select(model, { weights, prediction: modelForm.chosenPrediction });
-    if (size) settings.write({ ...settings.read(), size });
-    void this.start();
+    if (weights && model?.id === item.job.model.id) {
+      modelForm.select(model, { weights, prediction: modelForm.chosenPrediction });
+    }
+    if (size) settings.write(atSize(settings.read(), size));
+    queue.putBack(item, changed(item.job, change));
+    void this.work();
   }
 
   /** What there is to say at the end. @param {Word} last @param {boolean} isStopped @returns {Word} */

@@ -4,6 +4,7 @@
 
 import { build, button } from "../shared/dom.js";
 import { isModelDrop } from "../engine/picked.js";
+import { Latest } from "./latest.js";
 
 /**
  * @typedef {import("../styleid.js").Crop} Crop
@@ -29,8 +30,11 @@ export class PictureSlot {
   /** The one that is shown large. @type {Picture | null} */ picture = null;
   #root;
   #options;
-  /** Counts offers, so that a slow check of an earlier one cannot overwrite a later one. */
-  #offers = 0;
+  /** A slow check of an earlier offer cannot overwrite a later one. */
+  #offers = new Latest((isBusy) => {
+    if (isBusy) this.#root.setAttribute("aria-busy", "true");
+    else this.#root.removeAttribute("aria-busy");
+  });
   /** What the page has chosen, until a person chooses. @type {{ picture: Picture, file: string } | null} */ #given =
     null;
   /** @type {Promise<void> | null} */ #fetching = null;
@@ -124,7 +128,7 @@ export class PictureSlot {
 
   /** Puts pictures of this visit back, as they were. @param {Picture[]} pictures at least one */
   restore(pictures) {
-    this.#offers++;
+    this.#offers.supersede();
     const missing = pictures.filter((picture) => !this.pictures.includes(picture));
     // Others that are here stay, or a click in the history would lose them.
     this.pictures = this.pictures.length > 1 ? [...this.pictures, ...missing] : [...pictures];
@@ -137,7 +141,6 @@ export class PictureSlot {
     const at = this.pictures.indexOf(picture);
     this.pictures = this.pictures.filter((other) => other !== picture);
     if (this.picture === picture) this.picture = this.pictures[Math.min(at, this.pictures.length - 1)] ?? null;
-    // Its address is not revoked: the history of this visit may still show it.
     this.#changed();
     const next = this.picture ? this.#part("thumbs").querySelector("button") : null;
     /** @type {HTMLElement} */ (next ?? this.#part("input")).focus();
@@ -157,9 +160,8 @@ export class PictureSlot {
 
   /** @param {{ blob: Blob, name: string }[]} given @param {{ adds?: boolean }} options */
   async #take(given, { adds = this.pictures.length > 1 }) {
-    const offer = ++this.#offers;
+    const offer = this.#offers.begin();
     this.#part("problem").textContent = "";
-    this.#root.setAttribute("aria-busy", "true");
     /** @type {Picture[]} */
     const taken = [];
     /** @type {string[]} */
@@ -172,9 +174,12 @@ export class PictureSlot {
         const sentence = error instanceof Error ? error.message : String(error);
         problems.push(given.length > 1 ? `${name}: ${sentence}` : sentence);
       }
-      if (offer !== this.#offers) return false;
+      if (!this.#offers.counts(offer)) {
+        for (const { url } of taken) URL.revokeObjectURL(url);
+        return false;
+      }
     }
-    this.#root.removeAttribute("aria-busy");
+    this.#offers.end(offer);
     if (taken.length > 0) {
       this.pictures = adds ? [...this.pictures, ...taken] : taken;
       this.picture = taken[adds ? taken.length - 1 : 0];

@@ -63,6 +63,7 @@ impl EngineArgs {
             weights: self.keep.weights.into(),
             prediction: self.model.prediction(),
             memory: Memory { budget: self.gpu_memory, exact_features: self.exact_features, pairs: None },
+            repair: None,
         }
     }
 

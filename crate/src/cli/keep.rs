@@ -28,7 +28,7 @@ pub async fn run(command: Command) -> Result<()> {
             if let Some(disk) = Disk::of_this_user() {
                 println!("{}", disk.root().display());
             }
-            for kept in cache.list().await {
+            for kept in cache.list().await? {
                 let state = if kept.complete { "" } else { ", incomplete" };
                 println!("{}  {}{state}", kept.folder, HumanBytes(kept.bytes));
             }

@@ -39,7 +39,7 @@ pub struct Adapter {
 
 /// No device could be opened because of `error`.
 fn unusable(error: &dyn std::fmt::Display) -> Error {
-    Error::Device(format!("No GPU can be used here ({error})."))
+    Error::Unsupported(format!("No GPU can be used here ({error})."))
 }
 
 /// Opens the best GPU that there is. Can be done once in a process; clone the device afterwards.

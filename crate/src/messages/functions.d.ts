@@ -37,6 +37,9 @@ export function loadModel(
   onEvent: (event: ProgressEvent | Notice) => void,
 ): Promise<ModelInfo>;
 
+/** The folder in which a model is kept, or is to be; undefined where the browser gives no storage. */
+export function keptFolder(options: ModelOptions, files: PickedFile[]): Promise<string | undefined>;
+
 /** The models on the visitor's disk. */
 export function listKept(): Promise<KeptModels>;
 
@@ -59,7 +62,7 @@ export function stylize(
   request: Request,
   options: Options,
   onEvent: (event: ProgressEvent | Notice | { preview: Preview }) => void,
-): Promise<Stylized>;
+): Promise<Stylized & { /** Gives back the memory of the program that it takes. */ free(): void }>;
 
 /**
  * Measures a result's file against the pictures of the request that it was made with, fitted to its size; weights and masks

@@ -1,6 +1,6 @@
 //! From a checkpoint or the cache to a model on a device: learns what the networks need, reads just that, keeps it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::clip::TextEncoder;
 use super::info::{ModelInfo, census, parameters};
@@ -19,8 +19,8 @@ use crate::weights::checkpoint::stream::{ByteProgress, Receiver, Wanted, spans, 
 use crate::weights::config::{Configs, Prediction};
 use crate::weights::format::Dtype;
 use crate::weights::source::Pending;
-use crate::weights::store::KeptCopy;
 use crate::weights::store::cache::Writer;
+use crate::weights::store::{Cache, KeptCopy, ModelKey};
 use crate::weights::{self, Compact, TensorRequest, WeightType};
 use crate::{Error, Result};
 use burn::tensor::Device;
@@ -42,6 +42,16 @@ pub struct LoadOptions {
     pub prediction: Option<Prediction>,
     /// What it may take on the GPU.
     pub memory: Memory,
+    /// Bytes that may be fetched in place of damaged parts of a kept model, of which nobody has been told that it is to be
+    /// fetched; any number where there is none.
+    pub repair: Option<u64>,
+}
+
+/// A kept model, as it was found.
+enum Found {
+    Whole(Box<StableDiffusion>),
+    /// All but what is damaged, or is lacking by now.
+    InPart(Box<KeptCopy>),
 }
 
 /// Tensors on their way into the networks, and into the cache.
@@ -119,29 +129,29 @@ impl StableDiffusion {
     /// One sentence naming the missing file, config key or tensor, or why it cannot be had.
     pub async fn load(origin: &Origin, device: Device, options: LoadOptions, control: &Control<'_>) -> Result<Self> {
         control.report_bytes(0, 0);
-        let mut partial = None;
+        let mut start = Start::default();
         if let Some((cache, key)) = &origin.keep {
             let found = cache.find(key).await;
-            for note in cache.notes() {
-                control.notice(&note);
-            }
+            tell_notes(cache, control);
             match found {
-                Some(kept) if kept.complete() => match Self::load_kept(kept, &device, options, control).await {
-                    Err(error @ (Error::Model(_) | Error::File(_))) => {
-                        control.notice(&format!("{error} The model is fetched again."));
+                Some(kept) if kept.complete() => match Self::load_kept(kept, &device, options, control).await? {
+                    Found::Whole(model) => return Ok(*model),
+                    Found::InPart(kept) => {
+                        tell_notes(cache, control);
+                        start = Start { partial: Some(*kept), limit: options.repair };
                     }
-                    done => return done,
                 },
-                found => partial = found,
+                found => start.partial = found,
             }
         }
         for _ in 0..RESTARTS {
-            match Self::fetch(origin, partial.take(), &device, options, control).await {
+            let partial = start.partial.take();
+            match Self::fetch(origin, Start { partial, ..start }, &device, options, control).await {
                 Err(Error::Changed(what)) => control.notice(&format!("{what} It is read again from the start.")),
                 done => return done,
             }
         }
-        Self::fetch(origin, None, &device, options, control).await
+        Self::fetch(origin, start, &device, options, control).await
     }
 
     async fn load_kept(
@@ -149,13 +159,18 @@ impl StableDiffusion {
         device: &Device,
         options: LoadOptions,
         control: &Control<'_>,
-    ) -> Result<Self> {
-        let record = ModelRecord::from_value(kept.model().clone())?;
-        let configs = record.configs(options.prediction)?;
+    ) -> Result<Found> {
+        // What an earlier version of this program has kept may not be all that this one needs.
+        let Ok(record) = ModelRecord::from_value(kept.model().clone()) else {
+            return Ok(Found::InPart(Box::new(kept)));
+        };
+        let Ok(configs) = record.configs(options.prediction) else { return Ok(Found::InPart(Box::new(kept))) };
         let shapes: BTreeMap<_, _> = kept.tensors().map(|record| (record.name.clone(), record.shape.clone())).collect();
         let parts = census(kept.tensors().map(|record| (&record.name, record.dtype, &record.shape[..])));
         let place = Place::new(device.clone(), options.precision, parameters(&parts, "unet"))?;
-        let needs = requests(&configs, shapes.iter(), false, &place)?;
+        let Ok(needs) = requests(&configs, shapes.iter(), false, &place) else {
+            return Ok(Found::InPart(Box::new(kept)));
+        };
         let mut assembly = Assembly::new(&place, control);
         let (mut done, total) = (0, kept.bytes());
         for chunk in 0..kept.chunks().len() {
@@ -165,18 +180,21 @@ impl StableDiffusion {
                     assembly.add(tensor, need).await?;
                 }
             }
+            if !kept.whole() {
+                return Ok(Found::InPart(Box::new(kept)));
+            }
             done += bytes;
             control.report_bytes(done, total);
             control.breathe().await?;
         }
         let info = ModelInfo::new(&configs, &record.with_prediction(options.prediction), parts);
-        finish(assembly, configs, info, place.clone(), options.memory)
+        finish(assembly, configs, info, place.clone(), options.memory).map(|model| Found::Whole(Box::new(model)))
     }
 
-    /// Reads the files, less what `partial` has of them.
+    /// Reads the files, less what is kept of them.
     async fn fetch(
         origin: &Origin,
-        partial: Option<KeptCopy>,
+        start: Start,
         device: &Device,
         options: LoadOptions,
         control: &Control<'_>,
@@ -194,39 +212,39 @@ impl StableDiffusion {
         let needs = requests(&configs, shapes, with_text, &place)?;
         control.breathe().await?;
 
-        // What an earlier visit left half done is good only if it came from the same files.
-        let partial = partial.filter(|kept| kept.model()["identity"] == record.identity);
-        let mut had = BTreeMap::new();
+        // What is kept is good only if it came from the same files.
+        let Start { partial, limit } = start;
+        let (mut partial, other) = match partial {
+            Some(kept) if kept.model()["identity"] != record.identity => (None, Some(kept)),
+            partial => (partial, None),
+        };
+        let mut had = BTreeSet::new();
         let mut assembly = Assembly::new(&place, control);
-        let mut partial = partial;
         if let Some(kept) = &mut partial {
+            let (mut done, total) = (0, kept.bytes());
             for chunk in 0..kept.chunks().len() {
-                // A chunk that cannot be read is fetched again like one that was never there.
-                let Ok(tensors) = kept.read_chunk(chunk).await else { break };
-                for tensor in tensors {
-                    let need = needs.get(&tensor.name);
-                    if let Some(need) = need {
-                        had.insert(tensor.name.clone(), ());
+                let bytes = kept.chunks()[chunk].bytes;
+                for tensor in kept.read_chunk(chunk).await? {
+                    if let Some(need) = needs.get(&tensor.name) {
+                        had.insert(tensor.name.clone());
                         assembly.add(tensor, need).await?;
                     } else if tensor.name == NULL_EMBEDDING {
                         assembly.null_embedding = Some(tensor);
                     }
                 }
-            }
-            if !had.is_empty() {
-                control.notice("What was loaded last time is on disk; the rest is fetched now.");
+                done += bytes;
+                control.report_bytes(done, total);
+                control.breathe().await?;
             }
         }
-        let mut writer = match &origin.keep {
-            Some((cache, key)) => Some(cache.begin(key, record.to_value(), partial).await),
-            None => None,
-        };
-        assembly.writer = writer.as_mut();
+        if let Some((cache, _)) = &origin.keep {
+            tell_notes(cache, control);
+        }
 
         let text_needed = with_text && assembly.null_embedding.is_none();
         let is_text = |name: &str| name.starts_with("text_encoder.");
         let wanted = |text: bool| {
-            let wanted = needs.iter().filter(|(name, _)| is_text(name) == text && !had.contains_key(*name));
+            let wanted = needs.iter().filter(|(name, _)| is_text(name) == text && !had.contains(*name));
             wanted.map(|(name, request)| Wanted { name: name.clone(), request }).collect::<Vec<_>>()
         };
         let text = if text_needed { wanted(true) } else { Vec::new() };
@@ -236,6 +254,19 @@ impl StableDiffusion {
             if let Some(located) = checkpoint.tensors.get(name) {
                 progress.total += spans(name, request, located)?.iter().map(|span| span.end - span.start).sum::<u64>();
             }
+        }
+        let mut writer = match &origin.keep {
+            Some((cache, key)) => {
+                if limit.is_some_and(|limit| progress.total > limit) {
+                    return Err(too_much_to_repair(cache, key, partial.or(other), progress.total).await);
+                }
+                Some(cache.begin(key, record.to_value(), partial).await)
+            }
+            None => None,
+        };
+        assembly.writer = writer.as_mut();
+        if !had.is_empty() {
+            control.notice("What was loaded last time is on disk; the rest is fetched now.");
         }
         if text_needed {
             // Exactly, whatever the rest is kept as: the embedding is worth it, and these weights go in a moment.
@@ -261,6 +292,41 @@ impl StableDiffusion {
         }
         Ok(model)
     }
+}
+
+/// Where loading begins: with nothing, or with what is kept of a model.
+#[derive(Default)]
+struct Start {
+    partial: Option<KeptCopy>,
+    /// Bytes that may be fetched; any number where there is none.
+    limit: Option<u64>,
+}
+
+/// Hands on what the cache has to say.
+fn tell_notes(cache: &Cache, control: &Control<'_>) {
+    for note in cache.notes() {
+        control.notice(&note);
+    }
+}
+
+/// A kept model of which `bytes` would have to be fetched. It is complete no more, so that the next load can be asked about.
+async fn too_much_to_repair(cache: &Cache, key: &ModelKey, kept: Option<KeptCopy>, bytes: u64) -> Error {
+    let origin = &key.origin;
+    let marked = match kept {
+        Some(kept) => cache.give_up_lost(key, kept).await,
+        None => Ok(()),
+    };
+    let megabytes = bytes.div_ceil(1_000_000);
+    Error::File(match marked {
+        Ok(()) => format!(
+            "The kept copy of {origin} is damaged or out of date, and {megabytes} MB of it are to be fetched; load the \
+             model again to fetch them."
+        ),
+        Err(error) => format!(
+            "The kept copy of {origin} is damaged or out of date, and cannot be mended ({error}); remove it from this \
+             computer and load the model again."
+        ),
+    })
 }
 
 /// The empty prompt's embedding through the text encoder, which is dropped when this returns.

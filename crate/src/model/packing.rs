@@ -270,12 +270,15 @@ impl<'a> Parts<'a> {
             if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
             }
-            let file = File::create(&temporary).map_err(|error| cannot(&temporary, &error))?;
             // Hashes have one length, so that the header with the real ones will fill the same place.
             let hashes = tensors.iter().map(|tensor| (tensor.name.clone(), "0".repeat(64))).collect();
             let layout = parts.layout(&tensors, &hashes, i)?;
-            file.set_len(layout.bytes).map_err(|error| cannot(&temporary, &error))?;
+            let file = File::create(&temporary).map_err(|error| cannot(&temporary, &error))?;
+            // From now on it is removed whatever happens.
             parts.parts.push(PackFile { target, temporary, file, layout, tensors, hashes });
+            if let Some(part) = parts.parts.last() {
+                part.file.set_len(part.layout.bytes).map_err(|error| cannot(&part.temporary, &error))?;
+            }
         }
         Ok(parts)
     }
@@ -309,9 +312,10 @@ impl<'a> Parts<'a> {
     /// Writes the headers, which know the hashes now, and gives the files their names.
     fn finish(mut self) -> Result<Vec<(PathBuf, u64)>> {
         let mut files = Vec::new();
-        let mut parts = std::mem::take(&mut self.parts);
-        for (i, part) in parts.iter_mut().enumerate() {
-            let layout = self.layout(&part.tensors, &part.hashes, i)?;
+        let layouts = self.parts.iter().enumerate().map(|(i, part)| self.layout(&part.tensors, &part.hashes, i));
+        let layouts = layouts.collect::<Result<Vec<_>>>()?;
+        // They stay where they are until all have their names: what is left of them is removed with this.
+        for (part, layout) in self.parts.iter_mut().zip(layouts) {
             if layout.spans != part.layout.spans {
                 return Err(Error::File(format!("The header of {} changed its size.", part.target.display())));
             }

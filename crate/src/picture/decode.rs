@@ -126,7 +126,10 @@ pub(super) fn decode_any(name: &str, bytes: &[u8]) -> Result<Decoded> {
 fn room_for(name: &str, bytes: u64) -> Result<()> {
     let room = usize::try_from(bytes).ok().and_then(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).ok());
     room.ok_or_else(|| {
-        Error::Memory(format!("There is not enough memory to decode {name}; make it smaller, or close other tabs."))
+        // Weights and size have no bearing on it, which are what memory that runs out in a run is met with.
+        Error::Picture(format!(
+            "There is not enough memory to decode {name}; make it smaller, or close other programs."
+        ))
     })
 }
 

@@ -6,6 +6,9 @@ use image::{GenericImageView, RgbImage};
 use super::{Mask, Size};
 use crate::{Error, Result};
 
+/// Pixels of the largest picture that is repainted as it is: those of the largest square that can be asked for.
+const MOST_KEPT: u64 = 4096 * 4096;
+
 /// The part of a picture that a run uses, and the size at which it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
@@ -22,7 +25,7 @@ impl Frame {
     /// of the whole picture, whose other side becomes a multiple of `factor`, the pixels of a latent.
     ///
     /// # Errors
-    /// One sentence if fewer than 2 × 2 latents come of it: they have no standard deviation.
+    /// One sentence if fewer than 2 × 2 latents come of it, which have no standard deviation, or too many pixels.
     pub fn new(whole: (u32, u32), size: Size, keep_aspect: bool, factor: usize) -> Result<Self> {
         let (width, height) = whole;
         let factor = factor as u32;
@@ -33,6 +36,12 @@ impl Frame {
             )));
         }
         let size = match size {
+            Size::Keep if u64::from(width) * u64::from(height) > MOST_KEPT => {
+                return Err(Error::Settings(format!(
+                    "The picture is {width} × {height} pixels, too many to be repainted as it is; choose a size of up to \
+                     4096 pixels, or crop it."
+                )));
+            }
             Size::Keep => whole,
             Size::Square(side) if keep_aspect => {
                 let (long, short) = (width.max(height), width.min(height));
@@ -133,6 +142,18 @@ mod tests {
                 assert!((across / down - 1.0).abs() <= pixel.max(1e-9), "{whole:?}: {across} against {down}");
             }
         }
+    }
+
+    #[test]
+    fn too_large_a_picture_is_not_kept_as_it_is() {
+        let keep = |whole| Frame::new(whole, Size::Keep, true, 8);
+        assert!(keep((4096, 4096)).is_ok() && keep((8192, 2048)).is_ok());
+        let error = keep((8000, 6000)).expect_err("48 megapixels").to_string();
+        assert!(
+            error.starts_with("The picture is 8000 × 6000 pixels, too many") && error.contains("choose a size"),
+            "{error}"
+        );
+        assert_eq!(frame((8000, 6000), 512, true).size, (512, 384));
     }
 
     #[test]

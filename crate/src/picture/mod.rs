@@ -16,7 +16,7 @@ pub use crop::Crop;
 pub use decode::{Examined, decode, examine};
 pub use fit::{Frame, fit};
 pub use mask::Mask;
-pub use pixels::{Rounding, from_pixels, to_pixels};
+pub use pixels::{Rounding, check_pixels, from_pixels, to_pixels};
 pub use png::{preview, to_png};
 pub use size::Size;
 

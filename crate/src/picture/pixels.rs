@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use image::RgbImage;
 
 use crate::device::Place;
+use crate::{Error, Result};
 
 /// How a real number becomes a byte in the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,21 @@ pub fn to_pixels(picture: &RgbImage, place: &Place) -> Tensor<4> {
     place.tensor(values, [1, 3, height, width])
 }
 
+/// Makes sure that what was decoded are numbers: as bytes, what is none would be black without a word.
+///
+/// # Errors
+/// Some are not.
+pub fn check_pixels(pixels: &[f32]) -> Result<()> {
+    if pixels.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::Device(
+        "The decoded picture is not made of numbers; the device computed wrongly, or the model's VAE overflows: try again, or \
+         take another VAE."
+            .into(),
+    ))
+}
+
 /// Decoded pixels, 3 × `height` × `width`, about −1…1, as a picture.
 pub fn from_pixels(pixels: &[f32], width: usize, height: usize, rounding: Rounding) -> RgbImage {
     let plane = width * height;
@@ -38,4 +54,18 @@ pub fn from_pixels(pixels: &[f32], width: usize, height: usize, rounding: Roundi
             }
         }))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_number_is_no_picture() {
+        check_pixels(&[-1.5, 0.0, 2.0]).expect("numbers, if some are too bright");
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let error = check_pixels(&[0.0, wrong, 0.0]).expect_err("no number");
+            assert_eq!(error.kind(), "device");
+        }
+    }
 }

@@ -12,7 +12,8 @@ thread_local! {
     static CHANNEL: Option<MessageChannel> = MessageChannel::new().ok();
 }
 
-/// Comes back after everything that waits in the event loop has run.
+/// Comes back after everything that waits in the event loop has run. One at a time: another one that begins meanwhile takes the
+/// answer of the first, which then never comes back. Only what holds the wasm surface's `Flight` calls it.
 pub async fn turn() {
     let promise = CHANNEL.with(|channel| {
         let channel = channel.as_ref()?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use image::RgbImage;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::params::Params;
 use crate::model::ModelInfo;
@@ -55,6 +56,13 @@ impl Caption {
     ) -> Self {
         let (model, taken, options) = (model.name.clone(), model.taken.clone(), options.clone());
         Self { version: env!("CARGO_PKG_VERSION"), model, taken, weights, options, crop, styles }
+    }
+
+    /// What [`Caption::png`] wrote into a file; `None` where it says nothing of the kind.
+    pub fn of_file(png: &[u8]) -> Option<Value> {
+        let reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().ok()?;
+        let chunk = reader.info().utf8_text.iter().find(|chunk| chunk.keyword == KEYWORD)?;
+        serde_json::from_str(&chunk.get_text().ok()?).ok()
     }
 
     /// The result's file: a PNG that says in the chunks Title, Software and StyleID (this as JSON) how it was made.

@@ -107,14 +107,18 @@ fn averaged(picture: &RgbImage, (width, height): (usize, usize)) -> Vec<[f64; 3]
     sums.into_iter().map(|sum| sum.map(|sum| sum / count)).collect()
 }
 
-/// Latents `[1, 4, height, width]` read from the device, with their width and height.
+/// Latents `[1, 4, height, width]` read from the device, with their width and height; none where they have another number of
+/// channels, which have no previews.
 ///
 /// # Errors
 /// A device that stopped.
-pub async fn values(latents: &Tensor<4>) -> Result<(Vec<f32>, (usize, usize))> {
-    let [_, _, height, width] = latents.dims();
+pub async fn values(latents: &Tensor<4>) -> Result<Option<(Vec<f32>, (usize, usize))>> {
+    let [_, channels, height, width] = latents.dims();
+    if channels != CHANNELS {
+        return Ok(None);
+    }
     let values = latents.clone().into_data_async().await?.iter::<f32>().collect();
-    Ok((values, (width, height)))
+    Ok(Some((values, (width, height))))
 }
 
 #[cfg(test)]
@@ -193,6 +197,16 @@ mod tests {
                 assert!((ours - theirs).abs() < 1e-4, "{ours} for {theirs}");
             }
         }
+    }
+
+    #[test]
+    fn latents_of_another_number_of_channels_have_no_preview() {
+        let found = |channels: usize| {
+            let latents = Tensor::<4>::zeros([1, channels, 2, 3], &crate::device::cpu());
+            pollster::block_on(values(&latents)).expect("the processor does not stop")
+        };
+        assert_eq!(found(4), Some((vec![0.0; 24], (3, 2))));
+        assert_eq!([found(3), found(16)], [None, None]);
     }
 
     #[test]

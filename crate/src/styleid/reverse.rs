@@ -105,8 +105,9 @@ impl Pipeline {
             }
             run.control.report(Phase::Stylize, i + 1, steps);
             let is_due = params.preview_every > 0 && (i + 1) % params.preview_every == 0;
-            if let Some(colours) = colours.filter(|_| is_due) {
-                let (latents, size) = preview::values(&stepped.clean).await?;
+            if let Some(colours) = colours.filter(|_| is_due)
+                && let Some((latents, size)) = preview::values(&stepped.clean).await?
+            {
                 run.control.preview(Preview { picture: colours.picture(&latents, size), step: i + 1, steps });
             }
             clean = Some(stepped.clean);

@@ -20,6 +20,9 @@ use crate::control::{Control, Turn};
 use crate::memory::{Shares, Task, gpu_bytes};
 use crate::picture::{self, Frame, Size};
 
+/// Times the pixels that a model is for, from which on a run takes so much longer that it is said beforehand.
+const MANY_TIMES: f64 = 4.0;
+
 /// A pipeline with the inversions of its last run.
 #[derive(Debug)]
 pub struct Session {
@@ -86,6 +89,19 @@ impl RunPictures {
         std::iter::once(self.grid).chain(self.parts.iter().map(|part| part.latents))
     }
 
+    /// What to say of pictures, kept as they are, with many times the pixels that a model of `native` pixels a side is for.
+    fn long_run(&self, native: usize) -> Option<String> {
+        let all = std::iter::once(&self.content).chain(&self.styles).map(RgbImage::dimensions);
+        let (width, height) = all.max_by_key(|&(width, height)| u64::from(width) * u64::from(height))?;
+        let times = f64::from(width) * f64::from(height) / (native * native) as f64;
+        (times >= MANY_TIMES).then(|| {
+            format!(
+                "At {width} × {height} pixels, as the picture is, each step is at least {times:.0} times the work of one at \
+                 {native} × {native}; cancel and choose a size if that is too long."
+            )
+        })
+    }
+
     /// Those styles of which anything is in the result.
     fn used(&self) -> impl Iterator<Item = (&RgbImage, &StylePart)> {
         self.styles.iter().zip(&self.parts).filter(|(_, part)| part.counts())
@@ -120,6 +136,11 @@ impl Session {
         let info = &self.pipeline.model.info;
         let size = params.size.unwrap_or(Size::Square(info.native_size as u32));
         let pictures = RunPictures::new(content, styles, (size, params.keep_aspect), info.factor)?;
+        if size == Size::Keep
+            && let Some(notice) = pictures.long_run(info.native_size)
+        {
+            control.notice(&notice);
+        }
         let (used, parts): (Vec<&RgbImage>, Vec<StylePart>) =
             pictures.used().map(|(picture, part)| (picture, part.clone())).unzip();
         let without = Params { init_adain: false, attn_injection: false, redraw: 0.0, ..params.clone() };
@@ -157,6 +178,7 @@ impl Session {
         let pixels: Vec<f32> = decoded.into_data_async().await?.iter::<f32>().collect();
         // What the last kernels did wrong is told only after they ran.
         control.breathe().await?;
+        picture::check_pixels(&pixels)?;
         let mut image = picture::from_pixels(&pixels, width, height, plan.preset.rounding());
         if params.keep_colours {
             image = picture::with_chroma_of(&image, &pictures.content);
@@ -176,7 +198,7 @@ impl Session {
         let content = std::iter::once((content.inversion.latents(), content.picture()));
         let styles = self.styles.iter().map(|kept| (kept.inversion.latents(), kept.picture()));
         for (latents, picture) in content.chain(styles) {
-            let (values, size) = preview::values(latents).await?;
+            let Some((values, size)) = preview::values(latents).await? else { return Ok(None) };
             moments.add(&values, size, picture);
         }
         Ok(Some(moments.solve()))

@@ -17,6 +17,9 @@ use crate::weights::store::Cache;
 use crate::weights::store::opfs;
 use crate::{Control, Error, Pipeline, Result, Session};
 
+/// Bytes that are fetched without a question to mend a kept model: about what a chunk of 8-bit weights takes in files of 16 bits.
+const REPAIR_BYTES: u64 = 64 << 20;
+
 impl ModelOptions {
     fn memory(&self) -> Memory {
         // JavaScript's numbers hold every size that there is exactly, and the cast turns what is none into 0.
@@ -53,6 +56,7 @@ async fn load(options: ModelOptions, files: JsValue, device: Device, on_event: F
         weights: options.weights,
         prediction: options.prediction,
         memory: options.memory(),
+        repair: Some(REPAIR_BYTES),
     };
     let model = StableDiffusion::load(&origin, device, how, &control).await?;
     let info = model.info.clone();
@@ -65,16 +69,27 @@ async fn cache() -> Option<Cache> {
     opfs::Opfs::open().await.map(|storage| Cache::new(Rc::new(storage)))
 }
 
+/// The folder in which the model of these options and files is kept, or is to be. None where the browser gives no storage.
+///
+/// # Errors
+/// `model`: the options name none.
+#[wasm_bindgen(js_name = keptFolder)]
+pub async fn kept_folder(options: JsValue, files: JsValue) -> Result<Option<String>, JsValue> {
+    let options: ModelOptions = events::options(options, "model's options")?;
+    let origin = origin::of(&options, &files, Rc::new(|_: &str| ()), cache().await)?;
+    Ok(origin.keep.map(|(_, key)| key.folder()))
+}
+
 /// The models that are kept on this visitor's disk: `[{folder, origin, revision, file, weights, bytes, complete}]`, and
 /// what the browser says about room: `{models, usage, quota}`.
 ///
 /// # Errors
-/// None that a visitor could meet.
+/// `file`: the storage cannot be read.
 #[wasm_bindgen(js_name = listKept)]
 pub async fn list_kept() -> Result<JsValue, JsValue> {
     let cache = cache().await;
     let listed = match &cache {
-        Some(cache) => cache.list().await,
+        Some(cache) => cache.list().await.map_err(Error::from)?,
         None => Vec::new(),
     };
     let models = listed

@@ -93,7 +93,7 @@ pub struct Figures<'a> {
     /// What it is called among others; nothing where it is alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'a str>,
-    /// Nothing where the results were made elsewhere.
+    /// Nothing where a result was made elsewhere, or nobody looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settings: Option<&'a Params>,
     /// The figures.

@@ -2,6 +2,7 @@
 
 mod figures;
 mod measures;
+mod reuse;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -11,11 +12,13 @@ use styleid::eval::round_trip::round_trip;
 use styleid::eval::sheet::contact_sheet;
 use styleid::picture::to_png;
 use styleid::platform::Here;
+use styleid::styleid::Caption;
 use styleid::styleid::plan::Plan;
 use styleid::{Control, Error, Params, Pipeline, Result, Session, Style};
 
 use self::figures::{Figures, RoundTrip};
 use self::measures::EvalMeasures;
+use self::reuse::Reused;
 use self::settings::Setting;
 use super::bars::Bars;
 use super::engine::{EngineArgs, prepare_folder, read_picture, write_file};
@@ -38,14 +41,14 @@ pub struct Args {
     /// Folder of style pictures.
     #[arg(long, alias = "sty", value_name = "DIR")]
     style: PathBuf,
-    /// Folder of results; missing ones are made and written here.
+    /// Folder of results; missing ones are made and written here, and those that are there must have been made likewise.
     #[arg(long, alias = "output_path", value_name = "DIR", default_value = "results")]
     results: PathBuf,
     /// Compare settings: [{"name": NAME, "settings": {"gamma": 0.5, ...}}, ...], named as on the page, a look by "look": NAME; what
     /// they leave out is as the other flags say. Results are in a folder NAME of --results. Where an entry has no settings, they are only measured.
     #[arg(long, value_name = "FILE.json")]
     compare: Option<PathBuf>,
-    /// Make nothing: a missing result is an error.
+    /// Make nothing, and measure what is there however it was made: a missing result is an error.
     #[arg(long)]
     measure_only: bool,
     /// Also invert each content and sample it again without any style, and measure how much of it comes back.
@@ -170,12 +173,29 @@ impl Args {
         Ok(all)
     }
 
-    /// Makes what is missing; gives the session that it took.
+    /// What the results that are there say of themselves. Nothing is asked of those that are only measured.
+    fn reused(
+        &self,
+        contents: &[NamedPicture],
+        styles: &[NamedPicture],
+        settings: &[Setting],
+    ) -> Result<Vec<Option<Reused>>> {
+        let of = |setting: &Setting| {
+            let params = setting.params.as_ref().filter(|_| !self.measure_only)?;
+            let all = contents.iter().flat_map(|content| styles.iter().map(move |style| (content, style)));
+            let there = all.map(|(content, style)| file(setting, content, style)).filter(|path| path.exists());
+            Some(Reused::read(there, params, self.engine.options().weights))
+        };
+        settings.iter().map(|setting| of(setting).transpose()).collect()
+    }
+
+    /// Makes what is missing, where it goes with what is there; gives the session that it took.
     async fn make(
         &self,
         contents: &[NamedPicture],
         styles: &[NamedPicture],
         settings: &[Setting],
+        reused: &[Option<Reused>],
     ) -> Result<Option<Session>> {
         let pairs = || contents.iter().flat_map(|content| styles.iter().map(move |style| (content, style)));
         let is_missing = |setting: &Setting, (content, style)| !file(setting, content, style).exists();
@@ -204,13 +224,21 @@ impl Args {
         let on_notice = |notice: &str| bars.say(notice);
         let control = Control::new(&Here, &on_progress, &|| false).with_notices(&on_notice);
         let mut session = self.engine.session(&control).await?;
+        let info = session.pipeline.model.info.clone();
+        let caption =
+            |params: &Params| Caption::of_run(&info, self.engine.options().weights, params, None, reuse::style());
+        for (setting, reused) in settings.iter().zip(reused) {
+            if let (Some(params), Some(reused)) = (&setting.params, reused) {
+                reused.fits(&caption(params))?;
+            }
+        }
         let order = by_features(settings, &session.pipeline)?;
         for pair @ (content, style) in pairs() {
             for setting in order.iter().map(|&i| &settings[i]) {
                 let Some(params) = setting.params.as_ref().filter(|_| is_missing(setting, pair)) else { continue };
                 let styles = [Style::alone(&style.picture)];
                 let outcome = session.run(&content.picture, &styles, params, &control).await?;
-                write_file(&file(setting, content, style), &to_png(&outcome.image, &[])?)?;
+                write_file(&file(setting, content, style), &caption(params).png(&outcome.image)?)?;
             }
         }
         Ok(Some(session))
@@ -228,7 +256,8 @@ pub async fn run(args: Args) -> Result<()> {
     let (contents, styles) = (sources(&args.content)?, sources(&args.style)?);
     let measures = EvalMeasures::new(&args)?;
     let settings = args.settings()?;
-    let session = args.make(&contents, &styles, &settings).await?;
+    let reused = args.reused(&contents, &styles, &settings)?;
+    let session = args.make(&contents, &styles, &settings, &reused).await?;
     let round_trips = args.round_trips(session, &contents, &settings).await?;
 
     let mut sets = Vec::new();
@@ -245,10 +274,15 @@ pub async fn run(args: Args) -> Result<()> {
             write_file(&path, &to_png(&sheet, &[])?)?;
         }
     }
+    let is_known = |reused: &Option<Reused>| reused.as_ref().is_some_and(Reused::is_known);
     let all: Vec<Figures> = settings
         .iter()
+        .zip(&reused)
         .zip(&sets)
-        .map(|(setting, set)| Figures { name: setting.name.as_deref(), settings: setting.params.as_ref(), set })
+        .map(|((setting, reused), set)| {
+            let settings = setting.params.as_ref().filter(|_| is_known(reused));
+            Figures { name: setting.name.as_deref(), settings, set }
+        })
         .collect();
     print!("{}", figures::table(&all));
     if let Some(path) = &args.csv {

@@ -57,45 +57,44 @@ impl KeptCopy {
         &self.manifest.chunks
     }
 
+    /// Whether all of the model's tensors are there, as far as its chunks have been read.
+    pub fn whole(&self) -> bool {
+        self.manifest.complete && self.lost.is_empty()
+    }
+
     /// The tensors of a chunk. Bytes that are not those that were put are never given.
     ///
-    /// Where the chunk of an incomplete model is damaged or cannot be read there are none: it is forgotten, which is noted
-    /// in [`super::Cache::notes`], and its tensors are fetched again like those that are yet to come.
+    /// Where the chunk is damaged there are none: it is forgotten, which is noted in [`super::Cache::notes`], and its
+    /// tensors are to be fetched again like those that are yet to come. The others stay. The same goes for a chunk of an
+    /// incomplete model that cannot be read.
     ///
     /// # Errors
-    /// The chunk of a complete model is damaged (the model is removed, so that the next load fetches it again) or cannot be
-    /// read (the model stays).
+    /// The chunk of a complete model cannot be read. Nothing is lost by it: another program may be using the file.
     pub async fn read_chunk(&mut self, index: usize) -> Result<Vec<Compact>> {
         let Some(chunk) = self.manifest.chunks.get(index) else {
             return Err(Error::File(format!("The kept copy of {} has no part {index}.", self.manifest.key.origin)));
         };
-        let origin = &self.manifest.key.origin;
-        match self.storage.read(&self.folder, &chunk.file).await {
-            Ok(Some(bytes)) if bytes.len() as u64 == chunk.bytes && crc32fast::hash(&bytes) == chunk.crc32 => {
-                Ok(self.split(index, bytes))
-            }
-            outcome if !self.manifest.complete => {
-                let reason = match outcome {
-                    Ok(_) => "is damaged".to_string(),
-                    Err(error) => format!("cannot be read ({error})"),
-                };
-                self.notes
-                    .borrow_mut()
-                    .push(format!("A part of the kept copy of {origin} {reason}; this part is fetched again."));
-                self.lost.insert(index);
-                Ok(Vec::new())
-            }
-            Ok(_) => {
-                let outcome = match self.storage.remove(&self.folder).await {
-                    Ok(()) => "was removed; load the model again to fetch it anew".to_string(),
-                    Err(error) => format!("cannot be removed ({error}); remove the kept models and load it again"),
-                };
-                Err(Error::File(format!("The kept copy of {origin} is damaged and {outcome}.")))
-            }
-            Err(error) => {
-                Err(Error::File(format!("The kept copy of {origin} cannot be read ({error}); load the model again.")))
-            }
+        if self.lost.contains(&index) {
+            return Ok(Vec::new());
         }
+        let origin = &self.manifest.key.origin;
+        let reason = match self.storage.read(&self.folder, &chunk.file).await {
+            Ok(Some(bytes)) if bytes.len() as u64 == chunk.bytes && crc32fast::hash(&bytes) == chunk.crc32 => {
+                return Ok(self.split(index, bytes));
+            }
+            Ok(_) => "is damaged".to_string(),
+            Err(error) if self.manifest.complete => {
+                return Err(Error::File(format!(
+                    "The kept copy of {origin} cannot be read ({error}); try again, or remove it from this computer and \
+                     have it fetched anew."
+                )));
+            }
+            Err(error) => format!("cannot be read ({error})"),
+        };
+        let note = format!("A part of the kept copy of {origin} {reason}; this part is to be fetched again.");
+        self.notes.borrow_mut().push(note);
+        self.lost.insert(index);
+        Ok(Vec::new())
     }
 
     /// Cuts a whole chunk into its tensors, from its end, so that no more is in memory at once than the chunk and one

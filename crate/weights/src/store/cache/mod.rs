@@ -1,8 +1,8 @@
 //! Models kept on disk in compact form: what a second visit starts from.
 //!
 //! A model has a folder of its own ([`ModelKey::folder`]) with its tensors in chunk files, each with a checksum, and a manifest
-//! that is written after every chunk. Nothing that is read from there is believed without its checksum, and
-//! nothing that goes wrong here keeps a model from being loaded from where it came from.
+//! that is written after every chunk. Nothing that is read from there is believed without its checksum. What is damaged is
+//! fetched again, part by part, and nothing that goes wrong in keeping a model keeps it from being loaded.
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod disk;
@@ -100,16 +100,23 @@ impl Cache {
         Writer::begin(self.storage.clone(), folder, self.chunk_bytes, manifest, on_disk).await
     }
 
-    /// All kept models by their folders' names, broken and incomplete ones too. None where the storage cannot say, which is
-    /// noted.
-    pub async fn list(&self) -> Vec<Listing> {
-        let mut folders = match self.storage.folders().await {
-            Ok(folders) => folders,
-            Err(error) => {
-                self.note(format!("Nobody can say which models are kept ({error})."));
-                return Vec::new();
-            }
-        };
+    /// Writes down that what [`KeptCopy::read_chunk`] could not read of a model is not there, for the next visit to go on from.
+    ///
+    /// # Errors
+    /// Why that cannot be written.
+    pub async fn give_up_lost(&self, key: &ModelKey, kept: KeptCopy) -> Result<(), StorageError> {
+        let model = kept.model().clone();
+        self.begin(key, model, Some(kept)).await.leave().await
+    }
+
+    /// All kept models by their folders' names, broken and incomplete ones too.
+    ///
+    /// # Errors
+    /// The storage cannot say.
+    pub async fn list(&self) -> Result<Vec<Listing>> {
+        let folders = self.storage.folders().await;
+        let mut folders =
+            folders.map_err(|error| Error::File(format!("Nobody can say which models are kept ({error}).")))?;
         folders.retain(|(folder, _)| key::is_folder(folder));
         folders.sort();
         let mut list = Vec::with_capacity(folders.len());
@@ -121,7 +128,7 @@ impl Cache {
             let complete = manifest.as_ref().is_some_and(|manifest| manifest.complete);
             list.push(Listing { key: manifest.map(|manifest| manifest.key), bytes, complete, folder });
         }
-        list
+        Ok(list)
     }
 
     /// Removes the model in `folder`, as [`Cache::list`] names it; nothing happens where there is none.

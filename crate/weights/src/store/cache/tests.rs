@@ -219,6 +219,38 @@ fn a_visit_that_is_cut_anywhere_leaves_whole_tensors_that_the_next_one_goes_on_f
 
 #[test]
 fn a_part_that_is_damaged_or_missing_is_fetched_again_alone() {
+    // Chunks of 40+34, 68, 150, 100, 90 and 20 bytes.
+    for damage in 0..2 {
+        let storage = Rc::new(MemoryStorage::default());
+        let cache = cache(&storage);
+        keep(&cache, None).expect("nothing fails");
+        let mut kept = block_on(cache.find(&key())).expect("it was kept");
+        let at = (key().folder(), kept.chunks()[1].file.clone());
+        match damage {
+            0 => storage.files.borrow_mut().get_mut(&at).expect("it is there")[3] ^= 4,
+            _ => drop(storage.files.borrow_mut().remove(&at)),
+        }
+        let had: Vec<String> = names().into_iter().filter(|name| name != "unet.c").collect();
+        assert!(kept.whole());
+        assert_eq!(readable(&mut kept), had);
+        assert_eq!((kept.complete(), kept.whole()), (true, false));
+        assert_eq!(readable(&mut kept), had, "and again");
+        assert_eq!(cache.notes().len(), 1, "said once");
+
+        block_on(cache.give_up_lost(&key(), kept)).expect("nothing fails");
+        let mut kept = block_on(cache.find(&key())).expect("the rest is there");
+        assert!(!kept.complete(), "the next visit knows");
+        assert_eq!((readable(&mut kept), kept.model()), (had, &json!({"known": "all"})));
+        let before = storage.writes();
+        keep(&cache, Some(kept)).expect("nothing fails");
+        assert_eq!(storage.writes() - before, 3, "a chunk, and a manifest before and after it is complete");
+        let mut kept = block_on(cache.find(&key())).expect("it was kept");
+        assert!(kept.complete());
+        let (mut all, mut expected) = (readable(&mut kept), names());
+        all.sort();
+        expected.sort();
+        assert_eq!(all, expected);
+    }
     for damage in 0..3 {
         let storage = Rc::new(MemoryStorage::default());
         let cache = cache(&storage);
@@ -335,7 +367,7 @@ fn models_are_listed_and_purged() {
     for (folder, file) in [(&broken.folder()[..], "chunk-0000.bin"), ("photos", "a.jpg")] {
         storage.files.borrow_mut().insert((folder.into(), file.into()), vec![0; 9]);
     }
-    let list = block_on(cache.list());
+    let list = block_on(cache.list()).expect("the storage can say");
     assert_eq!(list.len(), 3);
     let of = |folder: String| list.iter().find(|listing| listing.folder == folder).expect("it is listed");
     let first = of(key().folder());
@@ -350,9 +382,9 @@ fn models_are_listed_and_purged() {
     for no in ["photos", "", ".", "..", "../x", "/"] {
         assert!(block_on(cache.purge(no)).is_err(), "{no}");
     }
-    assert_eq!(block_on(cache.list()).len(), 2);
+    assert_eq!(block_on(cache.list()).expect("the storage can say").len(), 2);
     block_on(cache.purge_all()).expect("all can be removed");
-    assert!(block_on(cache.list()).is_empty());
+    assert!(block_on(cache.list()).expect("the storage can say").is_empty());
     let left: Vec<(String, String)> = storage.files.borrow().keys().cloned().collect();
     assert_eq!(left, [("photos".to_string(), "a.jpg".to_string())]);
 }

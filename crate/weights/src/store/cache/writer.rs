@@ -68,6 +68,17 @@ impl Writer {
         self.stopped.map_or(Ok(()), Err)
     }
 
+    /// Writes down what is there, for a later visit to go on from.
+    ///
+    /// # Errors
+    /// Why that cannot be written.
+    pub(super) async fn leave(mut self) -> Result<(), StorageError> {
+        match self.stopped.take() {
+            Some(error) => Err(error),
+            None => self.write_manifest().await,
+        }
+    }
+
     /// Why nothing is written any more; `None` while all is well.
     pub fn stopped(&self) -> Option<&StorageError> {
         self.stopped.as_ref()

@@ -31,7 +31,7 @@ impl Drop for Scratch {
 fn the_disk_keeps_models_among_other_things() {
     let scratch = Scratch::new("models");
     let cache = || Cache { chunk_bytes: CHUNK, ..Cache::new(Rc::new(Disk::at(scratch.0.join("deep/er")))) };
-    assert!(block_on(cache().list()).is_empty());
+    assert!(block_on(cache().list()).expect("the disk can say").is_empty());
     assert!(block_on(cache().find(&key())).is_none());
     keep(&cache(), None).expect("a temporary folder can be written to");
     let mut kept = block_on(cache().find(&key())).expect("it was kept");
@@ -51,16 +51,22 @@ fn the_disk_keeps_models_among_other_things() {
     std::fs::create_dir(root.join("photos")).expect("a folder");
     std::fs::write(root.join("photos/a.jpg"), "picture").expect("a file");
     std::fs::write(root.join("notes.txt"), "text").expect("a file");
-    let list = block_on(cache().list());
+    let list = block_on(cache().list()).expect("the disk can say");
     assert_eq!((list.len(), list[0].key.clone(), list[0].complete), (1, Some(key()), true));
     let bytes: u64 =
         expected.iter().map(|file| std::fs::metadata(root.join(key().folder()).join(file)).expect("it").len()).sum();
     assert_eq!(list[0].bytes, bytes);
 
     std::fs::write(root.join(key().folder()).join("chunk-0002.bin"), "short").expect("a file");
+    assert_eq!(block_on(kept.read_chunk(2)).expect("it can be read"), []);
+    keep(&cache(), Some(kept)).expect("a temporary folder can be written to");
+    let mut kept = block_on(cache().find(&key())).expect("it was kept");
+    assert!(kept.complete() && readable(&mut kept).len() == names().len());
+    let chunk = root.join(key().folder()).join("chunk-0002.bin");
+    std::fs::remove_file(&chunk).expect("it was mended");
+    std::fs::create_dir(&chunk).expect("a folder cannot be read like a file");
     assert!(block_on(kept.read_chunk(2)).is_err());
-    assert!(!root.join(key().folder()).exists());
-    keep(&cache(), None).expect("a temporary folder can be written to");
+    assert!(root.join(key().folder()).exists(), "the model stays");
     block_on(cache().purge_all()).expect("it can be removed");
     assert!(!root.join(key().folder()).exists());
     assert!(root.join("photos/a.jpg").exists() && root.join("notes.txt").exists());

@@ -88,8 +88,20 @@ fn an_unreadable_cache_is_no_cache_and_stays() {
     assert!(cache.notes().is_empty(), "they were taken");
     storage.unreadable.replace(Some("chunk".into()));
     let mut kept = block_on(cache.find(&key())).expect("the manifest can be read");
-    assert!(block_on(kept.read_chunk(0)).is_err());
+    let error = block_on(kept.read_chunk(0)).expect_err("it is in use").to_string();
+    assert!(error.contains("cannot be read (the file is in use); try again"), "{error}");
+    assert!(kept.whole(), "nothing is lost by it");
     storage.unreadable.replace(None);
     assert_eq!(storage.files.borrow().len(), files);
     assert_eq!(readable(&mut kept), names());
+}
+
+#[test]
+fn a_storage_that_cannot_be_listed_is_not_an_empty_one() {
+    let storage = Rc::new(MemoryStorage::default());
+    let cache = cache(&storage);
+    keep(&cache, None).expect("nothing fails");
+    storage.dead.set(true);
+    let error = block_on(cache.list()).expect_err("nobody can say").to_string();
+    assert_eq!(error, "Nobody can say which models are kept (the process is dead).");
 }
