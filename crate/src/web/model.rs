@@ -53,6 +53,7 @@ async fn load(options: ModelOptions, files: JsValue, device: Device, on_event: F
         weights: options.weights,
         prediction: options.prediction,
         memory: options.memory(),
+        ..LoadOptions::default()
     };
     let model = StableDiffusion::load(&origin, device, how, &control).await?;
     let info = model.info.clone();
