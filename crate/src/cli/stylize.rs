@@ -124,7 +124,8 @@ impl Args {
         let (contents, sets) = (expand(&self.content)?, sets(&self.styles.style.0)?);
         if contents.iter().chain(sets.iter().flatten()).any(|path| path == Path::new(PIPE)) {
             return Err(Error::Settings(
-                "Standard input is one picture without a name; give --out a file or -, and leave out --json-lines.".into(),
+                "Standard input is one picture without a name; give --out a file or -, and leave out --json-lines."
+                    .into(),
             ));
         }
         let job = |pair @ (content, set): Pair, out| Job {
@@ -133,12 +134,18 @@ impl Args {
             styles: sets[set].clone(),
             out,
         };
-        if self.is_single() {
+        let names_png = |out: &PathBuf| {
+            let name = out.to_string_lossy().to_lowercase();
+            name.ends_with(".png") && !name.contains('{') && !out.is_dir()
+        };
+        // A folder or a pattern may have one picture.
+        let is_one = contents.len() == 1 && sets.len() == 1 && self.out.as_ref().is_some_and(names_png);
+        if is_one || self.is_single() {
             self.batch.refuse()?;
             return Ok(vec![job((0, 0), self.target(&contents[0], &sets[0]))]);
         }
         let out = self.out.as_ref().unwrap_or(&self.save_dir);
-        if out.is_file() || out.to_string_lossy().to_lowercase().ends_with(".png") && !out.to_string_lossy().contains('{') {
+        if out.is_file() || names_png(out) {
             return Err(Error::Settings(format!(
                 "Several results do not go into one file, {}; give --out a folder, or a name with {{content}} and {{style}}.",
                 out.display()
@@ -171,7 +178,9 @@ impl Args {
 
     async fn run_many(&self) -> Result<()> {
         if self.trace.is_some() {
-            return Err(Error::Settings("A trace is of one result; name one photo and one painting for --trace.".into()));
+            return Err(Error::Settings(
+                "A trace is of one result; name one photo and one painting for --trace.".into(),
+            ));
         }
         let params = self.method.params()?;
         let jobs = self.jobs()?;

@@ -5,8 +5,10 @@ use burn::tensor::{Device, DeviceKind};
 
 use super::{Adapter, TASKS_MAX, is_software, native, opened, unusable};
 use crate::Result;
+use crate::fault::{self, Fault};
 
-/// Set by tests: `hardware` has whatever adapter there is count as hardware, `broken` has one that cannot be opened.
+/// Set by tests: `hardware` has whatever adapter there is count as hardware, `broken` has one that cannot be opened, and `small`
+/// one whose memory runs out at once.
 const PRETENDED: &str = "STYLEID_TEST_ADAPTER";
 
 /// An adapter as far as the choice goes.
@@ -68,7 +70,8 @@ pub async fn choose() -> Choice {
 /// One sentence where it cannot be used.
 pub async fn open_chosen(candidate: &Candidate) -> Result<(Device, Adapter)> {
     let options = Device::wgpu_options().tasks_max(TASKS_MAX);
-    let options = match std::env::var(PRETENDED).as_deref() {
+    let pretended = std::env::var(PRETENDED);
+    let options = match pretended.as_deref() {
         Ok("broken") => return Err(unusable(&"it is only pretended")),
         Ok(_) => options,
         // The first of its kind, which is how the choice was made.
@@ -80,6 +83,9 @@ pub async fn open_chosen(candidate: &Candidate) -> Result<(Device, Adapter)> {
         }),
     };
     let (device, setup) = native::open(options).await?;
+    if pretended.as_deref() == Ok("small") {
+        fault::remember(Fault::Memory);
+    }
     Ok(opened(device, &setup))
 }
 

@@ -13,7 +13,7 @@ mod size;
 
 pub use colour::with_chroma_of;
 pub use crop::Crop;
-pub use decode::{Examined, decode, examine};
+pub use decode::{Examined, check_whole, decode, examine};
 pub use fit::{Frame, fit};
 pub use mask::Mask;
 pub use pixels::{Rounding, from_pixels, to_pixels};

@@ -190,19 +190,12 @@ impl Session {
 
     /// Puts what does not serve away before anything new is made, since features can be hundreds of megabytes, and gets what
     /// serves from the shelf.
-    async fn change(
-        &mut self,
-        pictures: &RunPictures,
-        used: &[&RgbImage],
-        plan: &Plan,
-        params: &Params,
-    ) -> Result<()> {
+    async fn change(&mut self, pictures: &RunPictures, used: &[&RgbImage], plan: &Plan, params: &Params) -> Result<()> {
         if let Some(kept) = self.content.take_if(|kept| !kept.serves(&pictures.content, plan, params)) {
             self.shelf.put(kept).await?;
         }
-        let serves = |kept: &mut KeptInversion<KeyValue>| {
-            pictures.styles.iter().any(|style| kept.serves(style, plan, params))
-        };
+        let serves =
+            |kept: &mut KeptInversion<KeyValue>| pictures.styles.iter().any(|style| kept.serves(style, plan, params));
         let idle: Vec<_> = self.styles.extract_if(.., |kept| !serves(kept)).collect();
         for kept in idle {
             self.shelf.put(kept).await?;

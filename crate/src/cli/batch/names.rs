@@ -53,8 +53,7 @@ impl Template {
 /// A name that every system takes, Windows too.
 fn safe(name: &str) -> String {
     let end = (0..=name.len().min(LONGEST)).rev().find(|&end| name.is_char_boundary(end)).unwrap_or_default();
-    let safe =
-        sanitize_with_options(&name[..end], Options { windows: true, truncate: false, replacement: "_" });
+    let safe = sanitize_with_options(&name[..end], Options { windows: true, truncate: false, replacement: "_" });
     if safe.is_empty() { "_".into() } else { safe }
 }
 

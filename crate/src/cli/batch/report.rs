@@ -17,7 +17,14 @@ const EVERY: Duration = Duration::from_secs(60);
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event<'a> {
     /// A result is begun, the `number`-th `of` so many.
-    Started { content: &'a Path, style: &'a [std::path::PathBuf], out: &'a Path, number: usize, of: usize, seconds: f64 },
+    Started {
+        content: &'a Path,
+        style: &'a [std::path::PathBuf],
+        out: &'a Path,
+        number: usize,
+        of: usize,
+        seconds: f64,
+    },
     /// So many steps of a phase are done.
     Step {
         #[serde(flatten)]
@@ -76,10 +83,8 @@ impl Report {
 
     /// Hears of a step.
     pub fn step(&self, progress: Progress) {
-        let is_walk = matches!(
-            progress.phase,
-            Phase::InvertContent | Phase::InvertStyle | Phase::InvertBoth | Phase::Stylize
-        );
+        let is_walk =
+            matches!(progress.phase, Phase::InvertContent | Phase::InvertStyle | Phase::InvertBoth | Phase::Stylize);
         if is_walk && progress.step > 0 {
             let pictures = if progress.phase == Phase::InvertBoth { 2 } else { 1 };
             self.done.set(self.done.get() + pictures);

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
-use styleid::picture::Crop;
+use styleid::picture::{Crop, check_whole};
 use styleid::platform::Here;
+use styleid::styleid::plan::Plan;
 use styleid::styleid::{Caption, MadeOf};
 use styleid::weights::checkpoint::stream::hex;
 use styleid::{Control, Error, Params, Result, Session};
@@ -32,6 +33,15 @@ pub struct Job {
     pub out: PathBuf,
 }
 
+impl Job {
+    /// Why it failed, with the name of a picture in it.
+    fn named(&self, why: String) -> String {
+        let names: Vec<String> =
+            std::iter::once(&self.content).chain(&self.styles).map(|path| path.display().to_string()).collect();
+        if names.iter().any(|name| why.contains(name)) { why } else { format!("{}: {why}", names.join(" in ")) }
+    }
+}
+
 /// What makes many results.
 pub struct Batch<'a> {
     /// The model and the device.
@@ -52,7 +62,11 @@ pub struct Batch<'a> {
 
 /// What became of a result.
 enum Outcome {
-    Made { png: Vec<u8>, size: (u32, u32), content_bytes: u64 },
+    Made {
+        png: Vec<u8>,
+        size: (u32, u32),
+        content_bytes: u64,
+    },
     /// It was there.
     Kept,
 }
@@ -72,6 +86,13 @@ impl Hashes {
 /// SHA-256 as lowercase hexadecimal.
 pub fn sha(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// The bytes of a picture of which nothing is missing.
+fn read_whole(path: &Path) -> Result<Vec<u8>> {
+    let bytes = read_file(path)?;
+    check_whole(&path.display().to_string(), &bytes)?;
+    Ok(bytes)
 }
 
 impl Batch<'_> {
@@ -94,7 +115,11 @@ impl Batch<'_> {
         // Whether two pictures are inverted in one batch depends on what is kept already, and rounding with it: a result shall
         // not depend on which others were made before.
         options.memory.pairs = Some(false);
-        let mut session = Some(self.engine.session_with(options, &control).await?.with_shelf(self.batch.shelf()?));
+        let shelf = self.batch.shelf()?;
+        let session = self.engine.session_with(options, &control).await?.with_shelf(shelf);
+        // What the model cannot do would fail as often as there are results.
+        Plan::new(&session.pipeline.model, self.params)?;
+        let mut session = Some(session);
 
         self.sort(&mut jobs, usize::MAX);
         report.expect(self.steps(&jobs));
@@ -157,7 +182,7 @@ impl Batch<'_> {
                 Err(error) => {
                     let sentence = error.to_string();
                     report.tell(&Event::Failed { content, out, error: &sentence, seconds }, "");
-                    *failures.entry(sentence).or_default() += 1;
+                    *failures.entry(job.named(sentence)).or_default() += 1;
                 }
             }
             report.finished(self.steps(&jobs[at..]));
@@ -234,8 +259,8 @@ impl Batch<'_> {
         if std::fs::read(&job.out).is_ok_and(|file| caption.is_of(&file)) {
             return Ok(Outcome::Kept);
         }
-        let content = picture_of(&job.content, &read_file(&job.content)?, None)?;
-        let files = job.styles.iter().map(|style| read_file(style)).collect::<Result<Vec<_>>>()?;
+        let content = picture_of(&job.content, &read_whole(&job.content)?, None)?;
+        let files = job.styles.iter().map(|style| read_whole(style)).collect::<Result<Vec<_>>>()?;
         let files: Vec<(&Path, &[u8])> =
             job.styles.iter().zip(&files).map(|(style, bytes)| (style.as_path(), bytes.as_slice())).collect();
         let styles = self.styles.read(&files, self.crop.as_ref(), content.dimensions())?;

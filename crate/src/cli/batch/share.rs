@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn shares_have_every_pair_once_and_are_alike() {
-        for (contents, styles, of) in [(3, 4, 1), (3, 4, 3), (20, 40, 7), (20, 40, 8), (1, 5, 3), (5, 1, 3), (2, 2, 9)] {
+        for (contents, styles, of) in [(3, 4, 1), (3, 4, 3), (20, 40, 7), (20, 40, 8), (1, 5, 3), (5, 1, 3), (2, 2, 9)]
+        {
             let shares: Vec<_> = (1..=of).map(|number| Shard { number, of }.pairs(contents, styles)).collect();
             let all: BTreeSet<Pair> = shares.iter().flatten().copied().collect();
             assert_eq!(all.len(), contents * styles);
@@ -100,9 +101,8 @@ mod tests {
 
     #[test]
     fn a_share_inverts_few_pictures() {
-        let inverted = |of: usize| {
-            (1..=of).map(|number| inverted(&Shard { number, of }.pairs(20, 40))).max().expect("a share")
-        };
+        let inverted =
+            |of: usize| (1..=of).map(|number| inverted(&Shard { number, of }.pairs(20, 40))).max().expect("a share");
         assert_eq!(inverted(1), 60);
         // Ten photos with ten paintings each, where whole columns would be twenty with five.
         assert_eq!(inverted(8), 20);

@@ -182,7 +182,8 @@ impl Args {
     ) -> Result<Option<Session>> {
         // Style by style, as inversions are kept.
         let whole = || (0..styles.len()).flat_map(|style| (0..contents.len()).map(move |content| (content, style)));
-        let share = self.batch.shard.map_or_else(|| whole().collect(), |shard| shard.pairs(contents.len(), styles.len()));
+        let share =
+            self.batch.shard.map_or_else(|| whole().collect(), |shard| shard.pairs(contents.len(), styles.len()));
         let pairs = || share.iter().map(|&(content, style)| (&contents[content], &styles[style]));
         let is_missing = |setting: &Setting, (content, style)| !file(setting, content, style).exists();
         let missing = |setting: &Setting| -> Vec<PathBuf> {
@@ -236,7 +237,9 @@ pub async fn run(args: Args) -> Result<()> {
     let settings = args.settings()?;
     let session = args.make(&contents, &styles, &settings).await?;
     if let Some(shard) = args.batch.shard {
-        println!("The results of the share {shard} are there; --measure-only measures all when those of the others are, too.");
+        println!(
+            "The results of the share {shard} are there; --measure-only measures all when those of the others are, too."
+        );
         return Ok(());
     }
     let round_trips = args.round_trips(session, &contents, &settings).await?;

@@ -185,10 +185,8 @@ impl Named {
 
 /// An inversion as a file of safetensors; none where its values are of a type that no file takes.
 async fn written<F: Feature>(inversion: &Inversion<F>) -> Result<Option<Vec<u8>>> {
-    let mut tensors = vec![
-        Named::of_latents("z0", inversion.latents()).await?,
-        Named::of_latents("noise", inversion.noise()).await?,
-    ];
+    let mut tensors =
+        vec![Named::of_latents("z0", inversion.latents()).await?, Named::of_latents("noise", inversion.noise()).await?];
     tensors.extend(inversion.bank.to_parts().await?.into_iter().map(|part| Named::of_part("role", part)));
     if let Some(own) = &inversion.own {
         tensors.extend(own.to_parts().await?.into_iter().map(|part| Named::of_part("own", part)));
@@ -239,7 +237,8 @@ fn read<F: Feature>(bytes: &[u8], wish: &Wish<'_>) -> Option<Inversion<F>> {
     }
     let [Some(z0), Some(noise)] = latents else { return None };
     let layers = notes.get("layers")?.trim_matches(['[', ']']).split(", ");
-    let layers: Vec<usize> = layers.filter(|layer| !layer.is_empty()).map(|layer| layer.parse().ok()).collect::<Option<_>>()?;
+    let layers: Vec<usize> =
+        layers.filter(|layer| !layer.is_empty()).map(|layer| layer.parse().ok()).collect::<Option<_>>()?;
     for parts in &mut banks {
         parts.sort_by_key(|part| part.at);
     }
