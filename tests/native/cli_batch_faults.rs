@@ -1,5 +1,6 @@
 //! Many results where something is wrong: pictures, folders, a run that is killed, a GPU that is none.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -132,6 +133,10 @@ fn where_nothing_can_be_written_a_sentence_says_so() {
     assert!(said.starts_with("error: Inversions cannot be kept in ") && said.contains("file"), "{said}");
 }
 
+/// Where no driver is.
+const NOWHERE: &[(&str, &str)] =
+    &[("VK_DRIVER_FILES", "/nonexistent.json"), ("__EGL_VENDOR_LIBRARY_FILENAMES", "/nonexistent.json")];
+
 #[test]
 fn the_device_is_chosen_and_named() {
     let scratch = folders();
@@ -140,19 +145,20 @@ fn the_device_is_chosen_and_named() {
         ["photos/photos0.png", "paintings/paintings0.png", "out.png"].map(|name| scratch.path(name));
     let base = ["stylize", "--model", text(&model), "--content", text(&photo), "--style", text(&painting)];
     let quick = ["--steps", "1", "--size", "64", "--layers", "7", "--out", text(&out), "--device"];
-    let said = |device: &str, hook: Option<&str>, drivers: Option<&str>| {
+    let started = |device: &str, hook: Option<&str>, drivers: &[(&str, &str)]| {
         let mut program = program(&[&base[..], &quick, &[device]].concat());
-        program.envs(hook.map(|hook| ("STYLEID_TEST_ADAPTER", hook)));
-        program.envs(drivers.map(|drivers| ("VK_DRIVER_FILES", drivers)));
-        let output = program.output().expect("the program starts");
+        program.envs(hook.map(|hook| ("STYLEID_TEST_ADAPTER", hook))).envs(drivers.iter().copied());
+        program.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
+    };
+    let said = |device: &str, hook: Option<&str>, drivers: &[(&str, &str)]| {
+        let output = started(device, hook, drivers).wait_with_output().expect("it ends");
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    // Nothing is where Vulkan is told to look, and on Linux there is nothing but Vulkan.
+    // Nothing is where Vulkan and EGL are told to look, and on Linux there is nothing else.
     if cfg!(target_os = "linux") {
-        let nowhere = Some("/nonexistent.json");
-        let (made, words) = said("auto", None, nowhere);
+        let (made, words) = said("auto", None, NOWHERE);
         assert!(made && words.contains("Processor: there is no GPU here"), "{words}");
-        let (made, words) = said("gpu", None, nowhere);
+        let (made, words) = said("gpu", None, NOWHERE);
         assert!(!made && words.contains("error: No GPU can be used here"), "{words}");
     }
     if std::env::var_os("VK_DRIVER_FILES").is_none() {
@@ -160,15 +166,20 @@ fn the_device_is_chosen_and_named() {
         return;
     }
     // The one that ./dev test brings is software.
-    let (made, words) = said("auto", None, None);
+    let (made, words) = said("auto", None, &[]);
     assert!(made && words.contains("Processor: the only GPU here is software ("), "{words}");
-    let (made, words) = said("auto", Some("hardware"), None);
-    assert!(made && words.contains("GPU: ") && words.contains("the best one here"), "{words}");
-    let (made, words) = said("auto", Some("broken"), None);
+    let mut child = started("auto", Some("hardware"), &[]);
+    let mut first = String::new();
+    BufReader::new(child.stderr.take().expect("its errors")).read_line(&mut first).expect("a line");
+    // Software would take a minute for the run itself.
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert!(first.starts_with("GPU: ") && first.contains("the best one here"), "{first}");
+    let (made, words) = said("auto", Some("broken"), &[]);
     assert!(
         made && words.contains("No GPU can be used here") && words.contains("The processor computes instead"),
         "{words}"
     );
-    let (made, words) = said("auto", Some("small"), None);
+    let (made, words) = said("auto", Some("small"), &[]);
     assert!(made && words.contains("memory ran out") && words.contains("The processor computes instead"), "{words}");
 }

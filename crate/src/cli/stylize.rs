@@ -16,7 +16,7 @@ use styleid::{Control, Error, Params, Result, Session, trace};
 
 use super::bars::Bars;
 use super::batch::names::{Template, check_distinct, stem};
-use super::batch::pictures::{expand, is_file};
+use super::batch::pictures::{expand, is_file, pattern};
 use super::batch::share::Pair;
 use super::batch::{Batch, BatchArgs, Job, sha};
 use super::engine::{EngineArgs, PIPE, picture_of, prepare_folder, read_file, write_file};
@@ -151,23 +151,27 @@ impl Args {
                 out.display()
             )));
         }
-        self.refuse_own_results(out)?;
         let (template, look) = (Template::new(&out.to_string_lossy())?, self.method.name());
         let file = |(content, set): Pair| template.file(&stem(&contents[content]), &names(&sets[set]), &look);
         let all = || (0..contents.len()).flat_map(|content| (0..sets.len()).map(move |set| (content, set)));
         let files: Vec<(PathBuf, String)> = all()
             .map(|pair| (file(pair), format!("{} in {}", contents[pair.0].display(), names(&sets[pair.1]))))
             .collect();
+        self.refuse_own_results(out, files.iter().map(|(file, _)| file.as_path()))?;
         check_distinct(files.iter().map(|(file, pair)| (file.as_path(), pair.clone())))?;
         let pairs = self.batch.shard.map_or_else(|| all().collect(), |shard| shard.pairs(contents.len(), sets.len()));
         Ok(pairs.into_iter().map(|pair| job(pair, file(pair))).collect())
     }
 
     /// A run that is repeated would take its own results for pictures.
-    fn refuse_own_results(&self, out: &Path) -> Result<()> {
-        let Ok(out) = out.canonicalize() else { return Ok(()) };
-        let named = self.content.iter().chain(self.styles.style.0.iter().flatten());
-        if named.filter_map(|named| named.canonicalize().ok()).any(|named| named == out) {
+    fn refuse_own_results<'a>(&self, out: &Path, mut results: impl Iterator<Item = &'a Path>) -> Result<()> {
+        let named = || self.content.iter().chain(self.styles.style.0.iter().flatten());
+        let out = out.canonicalize().unwrap_or_else(|_| out.into());
+        let is_among = named().filter(|named| named.is_dir()).filter_map(|named| named.canonicalize().ok());
+        let patterns: Vec<_> = named().filter(|named| !is_file(named)).filter_map(|named| pattern(named)).collect();
+        if is_among.into_iter().any(|folder| folder == out)
+            || results.any(|result| patterns.iter().any(|pattern| pattern.matches_path(result)))
+        {
             return Err(Error::Settings(format!(
                 "The results would lie among the pictures in {}; give --out a folder of its own.",
                 out.display()

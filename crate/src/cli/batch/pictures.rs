@@ -16,6 +16,11 @@ fn is_pattern(named: &Path) -> bool {
     named.to_string_lossy().contains(['*', '?', '['])
 }
 
+/// The pattern that `named` is, if it can be one.
+pub fn pattern(named: &Path) -> Option<glob::Pattern> {
+    glob::Pattern::new(&named.to_string_lossy()).ok().filter(|_| is_pattern(named) && !named.exists())
+}
+
 /// The files that `named` names, in their order: those of a folder, without folders in it, and those that a pattern fits, by name.
 /// Nothing is read yet.
 ///
