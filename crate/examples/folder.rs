@@ -23,11 +23,12 @@ fn main() -> Result<()> {
     let (origin, control) = (Origin::local(model, None)?, silent());
     let load = StableDiffusion::load(&origin, device::cpu(), LoadOptions::default(), &control);
     let mut session = Session::new(Pipeline::new(pollster::block_on(load)?));
+    let (styles, params) = ([Style::alone(&style)], Params::default());
     for entry in std::fs::read_dir(photos).map_err(file)? {
         let path = entry.map_err(file)?.path();
         let content = picture::decode(&path.display().to_string(), &std::fs::read(&path).map_err(file)?)?;
-        let run = session.run(&content, &[Style::alone(&style)], &Params::default(), &control);
-        let png = picture::to_png(&pollster::block_on(run)?.image, &[])?;
+        let outcome = pollster::block_on(session.run(&content, &styles, &params, &control))?;
+        let png = picture::to_png(&outcome.image, &[])?;
         let name = path.with_extension("png");
         std::fs::write(Path::new(results).join(name.file_name().unwrap_or_default()), png).map_err(file)?;
     }

@@ -45,7 +45,7 @@ impl Shard {
             let works: Vec<usize> = cut(*strips).iter().map(work).collect();
             (works.iter().max().copied(), works.iter().sum::<usize>())
         };
-        let most = contents.min(self.of).min(MOST_STRIPS).max(1);
+        let most = contents.min(self.of).clamp(1, MOST_STRIPS);
         let strips = (1..=most).min_by_key(cost).unwrap_or(1);
         cut(strips).swap_remove(self.number - 1)
     }
