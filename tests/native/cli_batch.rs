@@ -93,6 +93,11 @@ fn twelve_results_take_seven_inversions_and_are_those_of_twelve_runs() {
     has(&made(&scratch, "first", &folder), &["inversions: 7, reverse passes: 12"]);
     has(&made(&scratch, "second", &folder), &["inversions: 0, reverse passes: 12"]);
     assert!(files(&scratch.path("first")) == all && files(&scratch.path("second")) == all);
+    // A run of one result uses it, too.
+    let one = styleid(&[&single[..], &folder].concat());
+    assert!(one.status.success());
+    has(&String::from_utf8_lossy(&one.stdout), &["UNet evaluations: 1\n"]);
+    assert!(std::fs::read(&alone).expect("a result") == all["photos1_in_paintings2.png"]);
     // The folder keeps within its bytes, and a file in it that is damaged is made anew.
     let bytes: Vec<usize> = files(&kept).values().map(Vec::len).collect();
     assert_eq!(bytes.len(), 7);

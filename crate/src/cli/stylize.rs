@@ -240,7 +240,9 @@ impl Args {
             precision: self.engine.asked_precision(),
         };
         let one = One { content, styles, params, made_of };
-        let mut session = self.engine.session(&control).await?;
+        let session = self.engine.session(&control).await?;
+        // What comes from a folder has no way from the picture to the noise, which a trace is about.
+        let mut session = if self.trace.is_some() { session } else { session.with_shelf(self.batch.shelf()?) };
         let (png, mut said) = match self.make(&mut session, &one, &control).await {
             Err(error) if self.engine.may_give_up(&session, &error) => {
                 session = self.engine.after_failure(session, &error, self.engine.options(), &control).await?;

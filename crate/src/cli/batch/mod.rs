@@ -59,11 +59,10 @@ impl BatchArgs {
     /// # Errors
     /// Names what makes no sense there.
     pub fn refuse(&self) -> Result<()> {
-        match (self.shard, &self.keep_inversions) {
-            (Some(_), _) => Err(Error::Settings(
-                "There is one result and nothing to share; leave out --shard, or name folders of pictures.".into(),
-            )),
-            _ => Ok(()),
+        if self.shard.is_some() {
+            let sentence = "There is one result and nothing to share; leave out --shard, or name folders of pictures.";
+            return Err(Error::Settings(sentence.into()));
         }
+        Ok(())
     }
 }
