@@ -153,6 +153,12 @@ pub fn lacks_cause() -> bool {
     FAULTS.lacks_cause()
 }
 
+/// Drops whatever was reported: the GPU is given up, and what computes instead has no part in it.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn forget() {
+    *FAULTS.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
 /// Reads the log for what the GPU's runtime only writes there in the browser: why a shader could not be compiled, and that
 /// the device is gone.
 #[cfg(target_arch = "wasm32")]

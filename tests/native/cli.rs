@@ -6,8 +6,20 @@ use std::process::{Command, Output};
 use crate::golden::{Golden, fixture};
 use crate::support::Scratch;
 
+/// Runs the program. What it computes it computes on the processor unless `args` say otherwise, so that every machine gives
+/// the same.
 pub fn styleid(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_styleid")).args(args).output().expect("the program starts")
+    program(args).output().expect("the program starts")
+}
+
+/// The program as [`styleid`] runs it.
+pub fn program(args: &[&str]) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_styleid"));
+    program.args(args);
+    if matches!(args.first(), Some(&("stylize" | "eval"))) && !args.contains(&"--device") {
+        program.args(["--device", "cpu"]);
+    }
+    program
 }
 
 pub fn text(path: &Path) -> &str {

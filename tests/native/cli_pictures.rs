@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use image::{RgbImage, imageops};
+use sha2::{Digest, Sha256};
 use styleid::picture::{Size, with_chroma_of};
 use styleid::{Params, Preset, styleid::Curve, styleid::curve::Shape};
 
@@ -161,12 +162,20 @@ fn a_result_says_how_it_was_made_and_nothing_of_whose_pictures() {
     let crop = |x, width| serde_json::json!({ "x": x, "y": 0.0, "width": width, "height": 64.0 });
     let mut rest = settings.clone();
     rest.as_object_mut().expect("an object").remove("options");
+    // Files as lowercase SHA-256, which says nothing to whoever has not the file; the model's weights likewise.
+    let sha = |path: &Path| {
+        let hash = Sha256::digest(std::fs::read(path).expect("a file"));
+        hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let model_sum = rest["made_of"].as_object_mut().expect("what it is made of").remove("model").expect("the model's");
+    assert!(model_sum.as_str().is_some_and(|sum| sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit())));
     let expected = serde_json::json!({
         "version": version, "model": "micro15", "taken": { "vae": "vae" }, "weights": "q8", "crop": crop(0.0, 64.5),
         "styles": [
             { "weight": 1.0, "crop": null, "masked": false },
             { "weight": 0.3, "crop": crop(8.0, 100.0), "masked": true },
         ],
+        "made_of": { "content": sha(&content), "styles": [sha(&style), sha(&content)], "masks": [sha(&mask)] },
     });
     assert_eq!(rest, expected);
     let bytes = std::fs::read(&path).expect("the result");

@@ -1,6 +1,8 @@
 //! Native tests of the library and of the command line, against the reference.
 
 mod cli;
+mod cli_batch;
+mod cli_batch_faults;
 mod cli_eval;
 mod cli_pictures;
 mod golden;

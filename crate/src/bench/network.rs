@@ -122,7 +122,9 @@ pub async fn build(model: Model, weights: WeightType, memory: Memory, place: &Pl
         parts: Vec::new(),
     };
     let scheduler = SchedulerConfig::default();
-    Ok(StableDiffusion { unet, vae, scheduler, null_embedding, context, info, memory, place: place.clone() })
+    let place = place.clone();
+    let fingerprint = None;
+    Ok(StableDiffusion { unet, vae, scheduler, null_embedding, context, info, memory, place, fingerprint })
 }
 
 /// Calls the UNet of `model` once and then `repetitions` times.

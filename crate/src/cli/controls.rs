@@ -42,6 +42,11 @@ enum LookChoice {
 }
 
 impl ControlArgs {
+    /// What the look is called, where one was asked for.
+    pub fn look_name(&self) -> Option<String> {
+        self.look?.to_possible_value().map(|value| value.get_name().to_string())
+    }
+
     /// `params` with what is asked for here.
     pub fn of(&self, params: Params) -> Params {
         let look = self.look.map(|look| match look {

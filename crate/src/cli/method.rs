@@ -68,6 +68,12 @@ enum PresetChoice {
 }
 
 impl MethodArgs {
+    /// What names of results call these settings: the look, or else the version of the method.
+    pub fn name(&self) -> String {
+        let preset = || self.preset.unwrap_or(PresetChoice::Diffusers).to_possible_value();
+        self.controls.look_name().or_else(|| preset().map(|value| value.get_name().to_string())).unwrap_or_default()
+    }
+
     /// The settings, checked.
     ///
     /// # Errors

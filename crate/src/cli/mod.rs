@@ -1,7 +1,9 @@
 //! `styleid`: arguments, and what each command prints.
 
 mod bars;
+mod batch;
 mod controls;
+mod devices;
 mod engine;
 mod eval;
 mod info;
@@ -11,12 +13,14 @@ mod method;
 mod model;
 mod pack;
 mod site;
+mod stop;
 mod styles;
 mod stylize;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
+use styleid::Error;
 
 /// StyleID: repaints a photo in the style of a painting with Stable Diffusion, without training.
 #[derive(Debug, Parser)]
@@ -50,15 +54,6 @@ enum Command {
     Cache(keep::Command),
 }
 
-/// Where to compute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DeviceChoice {
-    /// All cores of the processor, in f32.
-    Cpu,
-    /// The best GPU, through wgpu.
-    Gpu,
-}
-
 /// Runs the command line and says how it ended.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -72,6 +67,10 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ Error::Cancelled) => {
+            eprintln!("{error}");
+            ExitCode::from(stop::STOPPED)
+        }
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

@@ -1,10 +1,10 @@
 //! The flags of several styles, and of settings that change over the steps.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clap::ValueEnum;
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, ValueEnum, value_parser};
 use image::RgbImage;
 use styleid::picture::{Crop, Mask};
 use styleid::styleid::CaptionStyle;
@@ -12,13 +12,42 @@ use styleid::styleid::curve::Shape;
 use styleid::styleid::{Blend, Curve};
 use styleid::{Error, Result, Style};
 
-use super::engine::{read_file, read_picture};
+use super::engine::{picture_of, read_file};
+
+/// What `--style` was given, flag by flag: a flag with one file each makes a blend, one flag with more makes more results.
+#[derive(Debug, Clone)]
+pub struct StyleFlags(pub Vec<Vec<PathBuf>>);
+
+impl FromArgMatches for StyleFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let flags = matches.get_occurrences::<PathBuf>("style").into_iter().flatten();
+        Ok(Self(flags.map(|files| files.cloned().collect()).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for StyleFlags {
+    fn augment_args(command: Command) -> Command {
+        let flag = Arg::new("style").long("style").alias("sty_fn").value_name("PICTURE").required(true);
+        command.arg(flag.action(ArgAction::Append).num_args(1..).value_parser(value_parser!(PathBuf)).help(
+            "Picture whose style is taken. Several files after one --style, a folder or a pattern such as 'paintings/*.jpg' are styles \
+             of results of their own; up to four flags with one file each are blended in one result",
+        ))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
 
 #[derive(Debug, clap::Args)]
 pub struct StyleArgs {
-    /// Picture whose style is taken; up to four, each with a flag of its own.
-    #[arg(long, alias = "sty_fn", value_name = "FILE", required = true)]
-    pub style: Vec<PathBuf>,
+    #[command(flatten)]
+    pub style: StyleFlags,
     /// How much of a style goes into the result beside the others; one for each --style, in the same order [default: 1].
     #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
     style_weight: Vec<f32>,
@@ -72,16 +101,8 @@ impl Styles {
 }
 
 impl StyleArgs {
-    /// For the result's name.
-    pub fn names(&self) -> String {
-        let stem =
-            |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        self.style.iter().map(stem).collect::<Vec<_>>().join("+")
-    }
-
-    /// For a photo of `whole` pixels, of which the run uses the part `crop`.
-    pub fn read(&self, crop: Option<&Crop>, whole: (u32, u32)) -> Result<Styles> {
-        let styles = self.style.len();
+    /// Makes sure that what goes with `styles` styles was given as often.
+    pub fn check(&self, styles: usize) -> Result<()> {
         for (flag, given) in [
             ("--style-weight", self.style_weight.len()),
             ("--style-mask", self.style_mask.len()),
@@ -93,6 +114,12 @@ impl StyleArgs {
                 )));
             }
         }
+        Ok(())
+    }
+
+    /// The pictures that are in `files` one after the other, for a photo of `whole` pixels, of which the run uses the part `crop`.
+    pub fn read(&self, files: &[(&Path, &[u8])], crop: Option<&Crop>, whole: (u32, u32)) -> Result<Styles> {
+        self.check(files.len())?;
         let mask = |i: usize| match self.style_mask.get(i) {
             Some(mask) if mask.as_os_str() != "none" => {
                 let mask = Mask::decode(&mask.display().to_string(), &read_file(mask)?)?;
@@ -104,8 +131,10 @@ impl StyleArgs {
             }
             _ => Ok(None),
         };
-        let read = |(i, path): (usize, &PathBuf)| Ok((read_picture(path, self.crop(i))?, self.weight(i), mask(i)?));
-        self.style.iter().enumerate().map(read).collect::<Result<_>>().map(Styles)
+        let read = |(i, &(path, bytes)): (usize, &(&Path, &[u8]))| {
+            Ok((picture_of(path, bytes, self.crop(i))?, self.weight(i), mask(i)?))
+        };
+        files.iter().enumerate().map(read).collect::<Result<_>>().map(Styles)
     }
 
     fn crop(&self, i: usize) -> Option<&Crop> {
@@ -116,11 +145,16 @@ impl StyleArgs {
         self.style_weight.get(i).copied().unwrap_or(1.0)
     }
 
-    /// What the result says of them.
-    pub fn captions(&self) -> Vec<CaptionStyle> {
+    /// The files of masks.
+    pub fn masks(&self) -> impl Iterator<Item = &Path> {
+        self.style_mask.iter().filter(|mask| mask.as_os_str() != "none").map(PathBuf::as_path)
+    }
+
+    /// What the result says of so many styles.
+    pub fn captions(&self, styles: usize) -> Vec<CaptionStyle> {
         let masked = |i: usize| self.style_mask.get(i).is_some_and(|mask| mask.as_os_str() != "none");
         let caption = |i| CaptionStyle { weight: self.weight(i), crop: self.crop(i).copied(), masked: masked(i) };
-        (0..self.style.len()).map(caption).collect()
+        (0..styles).map(caption).collect()
     }
 }
 

@@ -4,6 +4,8 @@
 #[cfg(target_arch = "wasm32")]
 mod browser;
 #[cfg(not(target_arch = "wasm32"))]
+pub mod hardware;
+#[cfg(not(target_arch = "wasm32"))]
 mod native;
 
 use burn::tensor::Device;
@@ -42,6 +44,12 @@ fn unusable(error: &dyn std::fmt::Display) -> Error {
     Error::Unsupported(format!("No GPU can be used here ({error})."))
 }
 
+/// Whether an adapter is the processor pretending to be a GPU.
+fn is_software(kind: wgpu::DeviceType, name: &str) -> bool {
+    let names = ["swiftshader", "llvmpipe", "lavapipe", "basic render driver"];
+    kind == wgpu::DeviceType::Cpu || names.iter().any(|software| name.to_lowercase().contains(software))
+}
+
 /// Opens the best GPU that there is. Can be done once in a process; clone the device afterwards.
 ///
 /// # Errors
@@ -60,8 +68,7 @@ fn opened(device: Device, setup: &WgpuSetup) -> (Device, Adapter) {
     let info = setup.adapter.get_info();
     #[cfg(target_arch = "wasm32")]
     let info = wgpu::AdapterInfo { name: browser::name(setup), ..info };
-    let software = info.device_type == wgpu::DeviceType::Cpu
-        || ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|name| info.name.to_lowercase().contains(name));
+    let software = is_software(info.device_type, &info.name);
     ops::choose(if software { Kernels::Software } else { Kernels::Hardware });
     let features = setup.device.features();
     let limits = setup.device.limits();

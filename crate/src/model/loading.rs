@@ -15,7 +15,7 @@ use crate::device::{Place, Precision, settle};
 use crate::memory::Memory;
 use crate::weights::checkpoint::NULL_EMBEDDING;
 use crate::weights::checkpoint::origin::Origin;
-use crate::weights::checkpoint::stream::{ByteProgress, Receiver, Wanted, spans, stream};
+use crate::weights::checkpoint::stream::{ByteProgress, Receiver, Wanted, hex, spans, stream};
 use crate::weights::config::{Configs, Prediction};
 use crate::weights::format::Dtype;
 use crate::weights::source::Pending;
@@ -24,6 +24,7 @@ use crate::weights::store::{Cache, KeptCopy, ModelKey};
 use crate::weights::{self, Compact, TensorRequest, WeightType};
 use crate::{Error, Result};
 use burn::tensor::Device;
+use sha2::{Digest, Sha256};
 
 /// How often a model is read again from the start because its files changed meanwhile.
 const RESTARTS: usize = 2;
@@ -45,6 +46,8 @@ pub struct LoadOptions {
     /// Bytes that may be fetched in place of damaged parts of a kept model, of which nobody has been told that it is to be
     /// fetched; any number where there is none.
     pub repair: Option<u64>,
+    /// Whether the weights are hashed on their way: about a second a gigabyte.
+    pub fingerprint: bool,
 }
 
 /// A kept model, as it was found.
@@ -62,12 +65,27 @@ pub(super) struct Assembly<'a> {
     /// Bytes on their way to the device.
     uploaded: usize,
     writer: Option<&'a mut Writer>,
+    /// Hashes of the networks' tensors by name, where they are wanted.
+    sums: Option<BTreeMap<String, String>>,
     control: &'a Control<'a>,
 }
 
 impl<'a> Assembly<'a> {
     pub(super) fn new(place: &'a Place, control: &'a Control<'a>) -> Self {
-        Self { place, ready: BTreeMap::new(), null_embedding: None, uploaded: 0, writer: None, control }
+        Self { place, ready: BTreeMap::new(), null_embedding: None, uploaded: 0, writer: None, sums: None, control }
+    }
+
+    fn summing(self, sums: bool) -> Self {
+        Self { sums: sums.then(BTreeMap::new), ..self }
+    }
+
+    /// Hashes a tensor as it is kept. The text encoder is left out: a copy on disk comes without it.
+    fn sum(&mut self, tensor: &Compact) {
+        let Some(sums) = self.sums.as_mut().filter(|_| !tensor.name.starts_with("text_encoder.")) else { return };
+        let mut hash = Sha256::new();
+        hash.update(format!("{:?} {:?} ", tensor.dtype, tensor.shape));
+        hash.update(&tensor.bytes);
+        sums.insert(tensor.name.clone(), hex(&hash.finalize()));
     }
 
     async fn add(&mut self, tensor: Compact, request: &TensorRequest) -> Result<()> {
@@ -76,6 +94,7 @@ impl<'a> Assembly<'a> {
             return Ok(());
         };
         let (part, name) = (part.to_string(), name.to_string());
+        self.sum(&tensor);
         self.uploaded += tensor.bytes.len();
         let ready = Ready::new(tensor, request, self.place)?;
         if let Ready::Weight(weight) = &ready
@@ -171,7 +190,7 @@ impl StableDiffusion {
         let Ok(needs) = requests(&configs, shapes.iter(), false, &place) else {
             return Ok(Found::InPart(Box::new(kept)));
         };
-        let mut assembly = Assembly::new(&place, control);
+        let mut assembly = Assembly::new(&place, control).summing(options.fingerprint);
         let (mut done, total) = (0, kept.bytes());
         for chunk in 0..kept.chunks().len() {
             let bytes = kept.chunks()[chunk].bytes;
@@ -219,7 +238,7 @@ impl StableDiffusion {
             partial => (partial, None),
         };
         let mut had = BTreeSet::new();
-        let mut assembly = Assembly::new(&place, control);
+        let mut assembly = Assembly::new(&place, control).summing(options.fingerprint);
         if let Some(kept) = &mut partial {
             let (mut done, total) = (0, kept.bytes());
             for chunk in 0..kept.chunks().len() {
@@ -366,5 +385,17 @@ fn finish(
     vae.band_bytes = memory.band_bytes(&place);
     let unet = Unet::build(configs.unet.clone(), assembly.take("unet"), &place)?;
     let context = unet.context(&null_embedding);
-    Ok(StableDiffusion { unet, vae, scheduler: configs.scheduler, null_embedding, context, info, memory, place })
+    let fingerprint = assembly.sums.take().map(|sums| fingerprint(&configs, &sums));
+    let scheduler = configs.scheduler;
+    Ok(StableDiffusion { unet, vae, scheduler, null_embedding, context, info, memory, place, fingerprint })
+}
+
+/// One hash of the networks' weights and of what their configs say.
+fn fingerprint(configs: &Configs, sums: &BTreeMap<String, String>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(format!("{:?} {:?} {:?}", configs.unet, configs.vae, configs.scheduler));
+    for (name, sum) in sums {
+        hash.update(format!("{name} {sum} "));
+    }
+    hex(&hash.finalize())
 }

@@ -28,4 +28,6 @@ pub struct StableDiffusion {
     pub memory: Memory,
     /// Where it lives.
     pub place: Place,
+    /// SHA-256 of its networks' weights and configs, as lowercase hexadecimal, where loading was told to find it.
+    pub fingerprint: Option<String>,
 }

@@ -76,6 +76,19 @@ pub fn examine(name: &str, bytes: &[u8]) -> Result<Examined> {
     Ok(Examined { width, height, note: (!notes.is_empty()).then(|| notes.join(" ")) })
 }
 
+/// Refuses what [`decode`] takes though a part of it is missing: where nobody looks at the result, nobody would notice.
+///
+/// # Errors
+/// One sentence if `bytes` are a JPEG file that is cut off.
+pub fn check_whole(name: &str, bytes: &[u8]) -> Result<()> {
+    if bytes.starts_with(&[0xff, 0xd8]) && is_cut_off(bytes) {
+        return Err(Error::Picture(format!(
+            "{name} is cut off, and a part of the picture is missing; try another copy."
+        )));
+    }
+    Ok(())
+}
+
 pub(super) fn decode_any(name: &str, bytes: &[u8]) -> Result<Decoded> {
     let unknown = || Error::Picture(kind::sentence(name, bytes));
     let damaged = |error: ImageError| match error {

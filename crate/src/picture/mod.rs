@@ -13,11 +13,11 @@ mod size;
 
 pub use colour::with_chroma_of;
 pub use crop::Crop;
-pub use decode::{Examined, decode, examine};
+pub use decode::{Examined, check_whole, decode, examine};
 pub use fit::{Frame, fit};
 pub use mask::Mask;
 pub use pixels::{Rounding, check_pixels, from_pixels, to_pixels};
-pub use png::{preview, to_png};
+pub use png::{png_text, preview, to_png};
 pub use size::Size;
 
 /// Pixels of the shortest side that anything can be made of: two latents of Stable Diffusion's 8 pixels.

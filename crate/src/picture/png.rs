@@ -32,6 +32,17 @@ pub fn to_png(picture: &RgbImage, texts: &[(&str, &str)]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The text under `keyword` in the file of these bytes, if it is a PNG with such a text, and whole.
+pub fn png_text(file: &[u8], keyword: &str) -> Option<String> {
+    // The last chunk, which is always the same, with its length in front and its sum behind.
+    if !file.ends_with(b"\0\0\0\0IEND\xaeB`\x82") {
+        return None;
+    }
+    let reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().ok()?;
+    let chunk = reader.info().utf8_text.iter().find(|chunk| chunk.keyword == keyword)?;
+    chunk.get_text().ok()
+}
+
 /// A PNG of any picture that can be decoded, its long side at most `long_side` pixels: for browsers, which do not show all kinds.
 ///
 /// # Errors

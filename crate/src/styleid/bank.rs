@@ -13,6 +13,8 @@ use crate::device::lasting;
 use crate::ops::halves::{self, Packed};
 use crate::{Error, Result};
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod parts;
 #[cfg(test)]
 mod tests;
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::params::Params;
 use crate::model::ModelInfo;
-use crate::picture::{Crop, to_png};
+use crate::picture::{Crop, png_text, to_png};
 use crate::weights::WeightType;
 use crate::{Error, Result};
 
@@ -20,7 +20,7 @@ const SOFTWARE: &str = concat!("StyleID ", env!("CARGO_PKG_VERSION"));
 const KEYWORD: &str = "StyleID";
 
 /// What a result says about how it was made, in text chunks of its file: everything that it takes to make it again from the same
-/// pictures, but nothing about the visitor, and no names of pictures.
+/// pictures, but nothing about the visitor, and no names of pictures. Two results with the same words are the same.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Caption {
     version: &'static str,
@@ -32,6 +32,26 @@ pub struct Caption {
     options: Params,
     crop: Option<Crop>,
     styles: Vec<CaptionStyle>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made_of: Option<MadeOf>,
+}
+
+/// What a result was made of, by SHA-256 as lowercase hexadecimal. It tells whether a result has to be made again.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MadeOf {
+    /// Of the model's weights and configs ([`StableDiffusion::fingerprint`](crate::model::StableDiffusion::fingerprint)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Of the photo's file.
+    pub content: String,
+    /// Of the styles' files, in their order.
+    pub styles: Vec<String>,
+    /// Of the masks' files, those that there are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub masks: Vec<String>,
+    /// The type that was asked for to compute in, where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
 }
 
 /// How a style was used.
@@ -55,7 +75,25 @@ impl Caption {
         styles: Vec<CaptionStyle>,
     ) -> Self {
         let (model, taken, options) = (model.name.clone(), model.taken.clone(), options.clone());
-        Self { version: env!("CARGO_PKG_VERSION"), model, taken, weights, options, crop, styles }
+        Self { version: env!("CARGO_PKG_VERSION"), model, taken, weights, options, crop, styles, made_of: None }
+    }
+
+    /// The same with what the result is made of.
+    #[must_use]
+    pub fn with_made_of(self, made_of: MadeOf) -> Self {
+        Self { made_of: Some(made_of), ..self }
+    }
+
+    /// Whether the file of these bytes is a whole result with this caption.
+    pub fn is_of(&self, file: &[u8]) -> bool {
+        self.settings().is_ok_and(|settings| png_text(file, KEYWORD).is_some_and(|said| said == settings))
+    }
+
+    /// This as JSON.
+    fn settings(&self) -> Result<String> {
+        // Written as they are; by way of a `Value` an f32 of 0.6 would become 0.6000000238418579.
+        serde_json::to_string(self)
+            .map_err(|error| Error::Picture(format!("The result cannot be written as PNG: {error}.")))
     }
 
     /// What [`Caption::png`] wrote into a file; `None` where it says nothing of the kind.
@@ -70,9 +108,7 @@ impl Caption {
     /// # Errors
     /// Says why it cannot be encoded.
     pub fn png(&self, picture: &RgbImage) -> Result<Vec<u8>> {
-        // Written as they are; by way of a `Value` an f32 of 0.6 would become 0.6000000238418579.
-        let settings = serde_json::to_string(self)
-            .map_err(|error| Error::Picture(format!("The result cannot be written as PNG: {error}.")))?;
+        let settings = self.settings()?;
         to_png(picture, &[("Title", TITLE), ("Software", SOFTWARE), (KEYWORD, &settings)])
     }
 }

@@ -30,6 +30,18 @@ pub struct Inversion<F> {
 }
 
 impl<F> Inversion<F> {
+    /// An inversion from `z0` to `noise` that was kept elsewhere, with what the network attended with in `layers`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn kept(
+        z0: Tensor<4>,
+        noise: Tensor<4>,
+        bank: Bank<F>,
+        own: Option<Bank<KeyValue>>,
+        layers: Vec<usize>,
+    ) -> Self {
+        Self { z0, trajectory: vec![noise], bank, own, layers }
+    }
+
     /// The picture's scaled latents z₀, `[1, 4, h, w]`.
     pub fn latents(&self) -> &Tensor<4> {
         &self.z0
@@ -76,6 +88,7 @@ impl Pipeline {
         let mut trajectory = Trajectory::new(plan.start(&z0), run);
         let mut solver = Solver::inverting(plan.prediction, z0.clone());
         let calls = plan.inversion();
+        run.counters.inverts(1);
         self.begin(F::INVERT, turn, &z0, calls.len(), run);
         for (i, call) in calls.iter().enumerate() {
             let mut capture = Capture { layers: call.layers, level: call.level, bank: &mut bank, own: own.as_mut() };
@@ -105,6 +118,7 @@ impl Pipeline {
         let mut trajectory = Trajectory::new(plan.start(&z0), run);
         let mut solver = Solver::inverting(plan.prediction, z0.clone());
         let calls = plan.inversion();
+        run.counters.inverts(2);
         self.begin(Phase::InvertBoth, Turn::ONLY, &z0, calls.len(), run);
         for (i, call) in calls.iter().enumerate() {
             let (layers, level) = (call.layers, call.level);

@@ -1,5 +1,8 @@
 //! Inversions with what they were made from, and how those of one run are made.
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod folder;
+
 use burn::tensor::Tensor;
 use image::RgbImage;
 
@@ -12,6 +15,7 @@ use super::plan::Plan;
 use super::run::Run;
 use crate::Result;
 use crate::control::Turn;
+use crate::device::is_processor;
 use crate::memory::Shares;
 use crate::picture;
 
@@ -22,6 +26,8 @@ pub struct KeptInversion<F> {
     preset: Preset,
     steps: usize,
     vae_sample: Option<u32>,
+    /// Whether it is in a folder already, where there is one.
+    pub filed: bool,
     /// What is kept.
     pub inversion: Inversion<F>,
 }
@@ -30,6 +36,27 @@ impl<F: Feature> KeptInversion<F> {
     /// What was inverted.
     pub fn picture(&self) -> &RgbImage {
         &self.picture
+    }
+
+    /// Bytes of its features, wherever they are.
+    pub fn feature_bytes(&self) -> u64 {
+        let (device, main) = self.inversion.feature_bytes();
+        device + main
+    }
+
+    /// Moves its features to main memory, which on the processor is where they are.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn leave_device(&mut self) -> Result<()> {
+        if is_processor(&self.inversion.latents().device()) {
+            return Ok(());
+        }
+        self.inversion.bank.shrink(0).await?;
+        match &mut self.inversion.own {
+            Some(own) => own.shrink(0).await,
+            None => Ok(()),
+        }
     }
 
     /// Whether this is the inversion of `picture` that a run with these settings needs.
@@ -135,6 +162,7 @@ impl Invert<'_> {
             preset: self.plan.preset,
             steps: self.plan.course.steps(),
             vae_sample: self.params.vae_sample,
+            filed: false,
             inversion,
         }
     }

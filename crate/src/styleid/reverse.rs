@@ -78,6 +78,7 @@ impl Pipeline {
             mixes: self.mixes(styles.mix, &plan.layers),
             params,
         });
+        run.counters.reverses();
         self.begin(Phase::Stylize, Turn::ONLY, &x, steps, run);
         for (i, call) in calls.iter().enumerate() {
             let context = &self.model.context;

@@ -20,6 +20,8 @@ pub struct Run<'a> {
 #[derive(Debug, Default)]
 pub struct Counters {
     calls: Cell<usize>,
+    inversions: Cell<usize>,
+    reverse_passes: Cell<usize>,
     met: RefCell<BTreeSet<[usize; 4]>>,
 }
 
@@ -27,6 +29,26 @@ impl Counters {
     /// Pictures that the UNet was called on so far.
     pub fn unet_calls(&self) -> usize {
         self.calls.get()
+    }
+
+    /// Pictures that were inverted so far.
+    pub fn inversions(&self) -> usize {
+        self.inversions.get()
+    }
+
+    /// Reverse passes so far.
+    pub fn reverse_passes(&self) -> usize {
+        self.reverse_passes.get()
+    }
+
+    /// Counts an inversion of so many `pictures`.
+    pub(super) fn inverts(&self, pictures: usize) {
+        self.inversions.set(self.inversions.get() + pictures);
+    }
+
+    /// Counts a reverse pass.
+    pub(super) fn reverses(&self) {
+        self.reverse_passes.set(self.reverse_passes.get() + 1);
     }
 
     /// Counts a call of the UNet on a batch of `pictures`.

@@ -1,4 +1,5 @@
-//! Runs that remember: the last content and the last styles stay inverted, so that a run does only what changed.
+//! Runs that remember: the last content and the last styles stay inverted, and more where there is a shelf for them, so that a
+//! run does only what changed.
 
 use std::collections::VecDeque;
 
@@ -15,6 +16,7 @@ use super::plan::Plan;
 use super::preview::{self, ColourFit, LatentColours};
 use super::reverse::{ReversePass, Styles};
 use super::run::{Counters, Run};
+use super::shelf::Shelf;
 use crate::Result;
 use crate::control::{Control, Turn};
 use crate::memory::{Shares, Task, gpu_bytes};
@@ -31,6 +33,7 @@ pub struct Session {
     content: Option<KeptInversion<Query>>,
     /// In no order: each is found by its picture.
     styles: Vec<KeptInversion<KeyValue>>,
+    shelf: Shelf,
     counters: Counters,
     traced: bool,
 }
@@ -111,13 +114,30 @@ impl RunPictures {
 impl Session {
     /// A session that has run nothing yet.
     pub fn new(pipeline: Pipeline) -> Self {
-        Self { pipeline, content: None, styles: Vec::new(), counters: Counters::default(), traced: false }
+        let (shelf, counters) = (Shelf::default(), Counters::default());
+        Self { pipeline, content: None, styles: Vec::new(), shelf, counters, traced: false }
+    }
+
+    /// The same, which keeps inversions of other runs than the last on `shelf`. Runs give the same results with it and without.
+    #[must_use]
+    pub fn with_shelf(self, shelf: Shelf) -> Self {
+        Self { shelf, ..self }
+    }
+
+    /// What all runs so far came to.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// The same, whose runs keep the latents of every step.
     #[must_use]
     pub fn traced(self) -> Self {
         Self { traced: true, ..self }
+    }
+
+    /// Says whether the runs from now on keep the latents of every step.
+    pub fn trace(&mut self, traced: bool) {
+        self.traced = traced;
     }
 
     /// Repaints `content` in the style of `styles`, all at the size that `params` asks for.
@@ -160,10 +180,12 @@ impl Session {
         };
         let calls = self.counters.unet_calls();
 
-        // What does not serve is dropped before anything new is made: features can be hundreds of megabytes.
-        self.content.take_if(|kept| !kept.serves(&pictures.content, &plan, params));
-        self.styles.retain(|kept| pictures.styles.iter().any(|style| kept.serves(style, &plan, params)));
-        let kept = self.invert(&pictures, &used, &plan, params, control).await?;
+        self.change(&pictures, &used, &plan, params).await?;
+        let mut kept = self.invert(&pictures, &used, &plan, params, control).await?;
+        self.shelf.file(&mut kept, &self.pipeline, &plan, params, control).await;
+        for kept in &mut self.styles {
+            self.shelf.file(kept, &self.pipeline, &plan, params, control).await;
+        }
         let colours = self.colours(&kept, params).await?;
         let content = &self.content.insert(kept).inversion;
         let pipeline = &self.pipeline;
@@ -186,6 +208,29 @@ impl Session {
         let unet_calls = self.counters.unet_calls() - calls;
         let feature_bytes = feature_bytes(content, &self.styles);
         Ok(Outcome { content, styles: inversions, stylized, pixels, image, unet_calls, feature_bytes })
+    }
+
+    /// Puts what does not serve away before anything new is made, since features can be hundreds of megabytes, and gets what
+    /// serves from the shelf.
+    async fn change(&mut self, pictures: &RunPictures, used: &[&RgbImage], plan: &Plan, params: &Params) -> Result<()> {
+        if let Some(kept) = self.content.take_if(|kept| !kept.serves(&pictures.content, plan, params)) {
+            self.shelf.put(kept).await?;
+        }
+        let serves =
+            |kept: &mut KeptInversion<KeyValue>| pictures.styles.iter().any(|style| kept.serves(style, plan, params));
+        let idle: Vec<_> = self.styles.extract_if(.., |kept| !serves(kept)).collect();
+        for kept in idle {
+            self.shelf.put(kept).await?;
+        }
+        if self.content.is_none() {
+            self.content = self.shelf.take(&pictures.content, &self.pipeline, plan, params);
+        }
+        for &picture in used {
+            if !self.styles.iter().any(|kept| kept.serves(picture, plan, params)) {
+                self.styles.extend(self.shelf.take(picture, &self.pipeline, plan, params));
+            }
+        }
+        Ok(())
     }
 
     /// How latents are shown in previews, if any are asked for: by the pictures that are kept, so that no run encodes anything for

@@ -57,6 +57,7 @@ async fn load(options: ModelOptions, files: JsValue, device: Device, on_event: F
         prediction: options.prediction,
         memory: options.memory(),
         repair: Some(REPAIR_BYTES),
+        ..LoadOptions::default()
     };
     let model = StableDiffusion::load(&origin, device, how, &control).await?;
     let info = model.info.clone();

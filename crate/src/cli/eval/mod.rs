@@ -21,6 +21,7 @@ use self::measures::EvalMeasures;
 use self::reuse::Reused;
 use self::settings::Setting;
 use super::bars::Bars;
+use super::batch::BatchArgs;
 use super::engine::{EngineArgs, prepare_folder, read_picture, write_file};
 use super::method::MethodArgs;
 
@@ -35,6 +36,8 @@ pub struct Args {
     engine: EngineArgs,
     #[command(flatten)]
     method: MethodArgs,
+    #[command(flatten)]
+    batch: BatchArgs,
     /// Folder of content pictures.
     #[arg(long, alias = "cnt", value_name = "DIR")]
     content: PathBuf,
@@ -48,11 +51,12 @@ pub struct Args {
     /// they leave out is as the other flags say. Results are in a folder NAME of --results. Where an entry has no settings, they are only measured.
     #[arg(long, value_name = "FILE.json")]
     compare: Option<PathBuf>,
-    /// Make nothing, and measure what is there however it was made: a missing result is an error.
-    #[arg(long)]
+    /// Make nothing, and measure what is there however it was made: a missing result is an error. After runs with --shard this
+    /// measures all results.
+    #[arg(long, conflicts_with = "shard")]
     measure_only: bool,
     /// Also invert each content and sample it again without any style, and measure how much of it comes back.
-    #[arg(long, conflicts_with = "measure_only")]
+    #[arg(long, conflicts_with_all = ["measure_only", "shard"])]
     round_trip: bool,
     /// Write the table as CSV.
     #[arg(long, value_name = "FILE.csv")]
@@ -197,7 +201,11 @@ impl Args {
         settings: &[Setting],
         reused: &[Option<Reused>],
     ) -> Result<Option<Session>> {
-        let pairs = || contents.iter().flat_map(|content| styles.iter().map(move |style| (content, style)));
+        // Style by style, as inversions are kept.
+        let whole = || (0..styles.len()).flat_map(|style| (0..contents.len()).map(move |content| (content, style)));
+        let share =
+            self.batch.shard.map_or_else(|| whole().collect(), |shard| shard.pairs(contents.len(), styles.len()));
+        let pairs = || share.iter().map(|&(content, style)| (&contents[content], &styles[style]));
         let is_missing = |setting: &Setting, (content, style)| !file(setting, content, style).exists();
         let missing = |setting: &Setting| -> Vec<PathBuf> {
             let of = |(content, style)| file(setting, content, style);
@@ -223,7 +231,7 @@ impl Args {
         let on_progress = |progress| bars.show(progress);
         let on_notice = |notice: &str| bars.say(notice);
         let control = Control::new(&Here, &on_progress, &|| false).with_notices(&on_notice);
-        let mut session = self.engine.session(&control).await?;
+        let mut session = self.engine.session(&control).await?.with_shelf(self.batch.shelf()?);
         let info = session.pipeline.model.info.clone();
         let caption =
             |params: &Params| Caption::of_run(&info, self.engine.options().weights, params, None, reuse::style());
@@ -258,6 +266,12 @@ pub async fn run(args: Args) -> Result<()> {
     let settings = args.settings()?;
     let reused = args.reused(&contents, &styles, &settings)?;
     let session = args.make(&contents, &styles, &settings, &reused).await?;
+    if let Some(shard) = args.batch.shard {
+        println!(
+            "The results of the share {shard} are there; --measure-only measures all when those of the others are, too."
+        );
+        return Ok(());
+    }
     let round_trips = args.round_trips(session, &contents, &settings).await?;
 
     let mut sets = Vec::new();

@@ -1,0 +1,59 @@
+//! A bank taken apart into tensors that can be written, and put together again.
+
+use burn::tensor::{DType, Device, TensorData};
+
+use super::{Bank, Held, Keeping, Location, Spilled};
+use crate::Result;
+use crate::styleid::features::Feature;
+
+/// One tensor of a bank.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Its noise level, layer, and place among the tensors of the feature.
+    pub at: (usize, usize, usize),
+    /// Its values as the bank keeps them.
+    pub data: TensorData,
+    /// Its shape as floats.
+    pub shape: [usize; 4],
+    /// Its type as floats.
+    pub dtype: DType,
+}
+
+impl<F: Feature> Bank<F> {
+    /// Copies of all tensors.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn to_parts(&self) -> Result<Vec<Part>> {
+        let mut parts = Vec::new();
+        for (&(level, layer), locations) in &self.entries {
+            for (i, location) in locations.iter().enumerate() {
+                let spilled = match location {
+                    Location::Device(held) => Held::clone(held).spill().await?,
+                    Location::Main(spilled) => Spilled::clone(spilled),
+                };
+                let Spilled { data, shape, dtype, .. } = spilled;
+                parts.push(Part { at: (level, layer, i), data, shape, dtype });
+            }
+        }
+        Ok(parts)
+    }
+
+    /// The bank of these tensors, which are in their order. What goes beyond the bytes of `keeping` is not brought to `device` yet.
+    pub fn from_parts(parts: Vec<Part>, keeping: Keeping, device: &Device) -> Self {
+        let mut bank = Self::new(keeping);
+        for Part { at: (level, layer, _), data, shape, dtype } in parts {
+            let bytes = data.as_bytes().len() as u64;
+            let spilled = Spilled { data, shape, dtype, device: device.clone() };
+            let location = if bank.held.saturating_add(bytes) <= keeping.device_bytes {
+                bank.held += bytes;
+                Location::Device(Box::new(spilled.upload()))
+            } else {
+                bank.spilled += bytes;
+                Location::Main(Box::new(spilled))
+            };
+            bank.entries.entry((level, layer)).or_default().push(location);
+        }
+        bank
+    }
+}
