@@ -98,9 +98,7 @@ impl Caption {
 
     /// What [`Caption::png`] wrote into a file; `None` where it says nothing of the kind.
     pub fn of_file(png: &[u8]) -> Option<Value> {
-        let reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().ok()?;
-        let chunk = reader.info().utf8_text.iter().find(|chunk| chunk.keyword == KEYWORD)?;
-        serde_json::from_str(&chunk.get_text().ok()?).ok()
+        serde_json::from_str(&png_text(png, KEYWORD)?).ok()
     }
 
     /// The result's file: a PNG that says in the chunks Title, Software and StyleID (this as JSON) how it was made.
