@@ -139,7 +139,7 @@ impl Batch<'_> {
             let mut outcome = self.make(&mut runs, &job, &mut hashes, &control).await;
             if let Err(error) = outcome {
                 // A picture that is too large is no reason to give up a GPU that made others.
-                let is_lost = matches!(error, Error::Device(_));
+                let is_lost = matches!(error, Error::Device(_) | Error::Unsupported(_));
                 if (made.get() == 0 || is_lost) && self.engine.may_give_up(&runs, &error) {
                     match self.engine.after_failure(runs, &error, options, &control).await {
                         Ok(again) => {
