@@ -6,7 +6,7 @@ import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { launch } from "./browsers.js";
+import { launch, notInFirefox } from "./browsers.js";
 import { readGolden } from "./goldens.js";
 import { PageUnderTest, dist } from "./page.js";
 import { serve } from "./server.js";
@@ -185,7 +185,7 @@ test("half a deployment changes nothing", async () => {
   for (const [name, sum] of before) assert.ok(now.has(name + sum), `${name} is still there`);
 });
 
-test("the page can be installed", async () => {
+test("the page can be installed", notInFirefox("only Chromium tells whether a page can be installed"), async () => {
   const page = await visit();
   await kept(page);
   const session = await page.page.context().newCDPSession(page.page);

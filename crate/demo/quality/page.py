@@ -52,7 +52,7 @@ def rows(figures: list) -> list:
     lines = []
     for one in figures:
         mean, settings = one["mean"], one.get("settings")
-        below = magenta_at(at, mean["lpips"]) if settings else None
+        below = magenta_at(at, mean["lpips"]) if settings and MAGENTA[0] in at else None
         lines.append((one["name"], [
             str(calls(settings)) if settings else "",
             f"{mean['lpips']:.3f}", f"{mean['style_distance']:.2f}", f"{mean['histogram']:.3f}",
@@ -87,11 +87,7 @@ def versions(figures: dict) -> str:
 
 
 def controls(figures: dict) -> str:
-    names = [one["name"] for one in figures["nine"]]
-    order = [PLAIN, *(name for name in names if name not in LOOKS and "steps" not in name and not name.endswith("copied")
-                      and not name.startswith("Magenta"))]
-    cells = dict(rows(figures["nine"]))
-    return table(MEASURES, [[name, *cells[name]] for name in order])
+    return table(MEASURES[:-1], [[name, *cells[:-1]] for name, cells in rows(figures["three"])])
 
 
 def looks(figures: dict) -> str:
@@ -106,7 +102,7 @@ def looks(figures: dict) -> str:
 
 def monotony(figures: dict) -> str:
     """How each control moves both measures, step by step."""
-    at = points(figures["nine"])
+    at = points(figures["three"])
     lines = []
     for name, line in CONTROLS.items():
         moves = [[at[b][i] - at[a][i] for a, b in zip(line, line[1:])] for i in (0, 1)]
@@ -117,24 +113,25 @@ def monotony(figures: dict) -> str:
 
 
 def plot(figures: dict, path: Path):
-    """LPIPS against style distance: the nine with every control, and the six with what they have."""
+    """LPIPS against style distance: looks beside Magenta's line on both sets, and every control on three pairs."""
     plt.rcParams.update({"svg.hashsalt": "styleid", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 8})
-    whole, axes = plt.subplots(1, 2, figsize=(11, 5.2))
-    for axis, kind in zip(axes, ("nine", "six")):
+    whole, axes = plt.subplots(1, 3, figsize=(14, 4.8))
+    for axis, kind in zip(axes, ("nine", "six", "three")):
         at = points(figures[kind])
-        for label, line in {**(CONTROLS if kind == "nine" else {}), "looks": LOOKS}.items():
-            axis.plot(*zip(*(at[name] for name in line)), linewidth=1, marker="o", markersize=2.5, alpha=0.8, label=label)
-        line = [at[name] for name in MAGENTA]
-        axis.plot(*zip(*line), linewidth=1.4, color="#525252", marker="s", markersize=3, label="Magenta, strength")
-        for name in [*LOOKS, PLAIN, "diffusers, 20 steps", *MAGENTA[1:]]:
+        lines = CONTROLS if kind == "three" else {"looks": LOOKS, "Magenta, strength": MAGENTA}
+        named = [PLAIN] if kind == "three" else [*LOOKS, PLAIN, "diffusers, 20 steps", *MAGENTA[1:]]
+        for label, line in lines.items():
+            color = "#525252" if label.startswith("Magenta") else None
+            axis.plot(*zip(*(at[name] for name in line)), linewidth=1.2, marker="o", markersize=3, alpha=0.8, label=label, color=color)
+        axis.scatter(*zip(*(at[name] for name in named)), s=14, color="#b4380c", zorder=3)
+        for name in named:
             axis.annotate(name, at[name], xytext=(4, 3), textcoords="offset points", fontsize=7)
-        axis.scatter(*at["diffusers, 20 steps"], s=16, color="#b4380c", zorder=3)
-        axis.set_xlim(left=0.05)
         axis.set_xlabel("LPIPS: how far from the photo")
         axis.set_ylabel("style distance: how far from the painting")
+        axis.margins(0.12)
         axis.spines[["top", "right"]].set_visible(False)
-        axis.set_title({"nine": "nine pairs", "six": "six more pairs"}[kind])
-        axis.legend(frameon=False, fontsize=7, loc="upper right")
+        axis.set_title({"nine": "nine pairs", "six": "six more pairs", "three": "controls, three of the nine"}[kind])
+        axis.legend(frameon=False, fontsize=7)
     whole.tight_layout()
     whole.savefig(path, metadata={"Date": None})
 
@@ -155,7 +152,7 @@ def write(figures: dict, results: Path, docs: Path):
     folder = docs / "quality"
     folder.mkdir(exist_ok=True)
     plot(figures, folder / "tradeoff.svg")
-    for kind in figures:
+    for kind in ("nine", "six"):
         sheet(results / kind, folder / f"{kind}.jpg")
     (folder / "figures.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
     page = docs / "quality.md"

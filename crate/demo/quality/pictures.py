@@ -10,14 +10,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "train"))
 import fetch_data
 
-# Photos and paintings of a set, by their names in ../data.tsv, each with its own here. The model was trained on none of the first two sets.
+# Photos and paintings of a set, by their names in ../data.tsv, each with its own here. The model was trained on none of them.
+PHOTOS = {"chelsea": "cat", "coffee": "coffee", "citrus-fruits": "fruit"}
 SETS = {
-    "nine": ({"chelsea": "cat", "coffee": "coffee", "citrus-fruits": "fruit"},
-             {"GreatWave": "great-wave", "HokusaiPoppies": "poppies", "gogh_auvert": "auvers"}),
+    "nine": (PHOTOS, {"GreatWave": "great-wave", "HokusaiPoppies": "poppies", "gogh_auvert": "auvers"}),
     "six": ({"red_panda": "red-panda", "tajMahal": "taj-mahal", "city8": "city"},
             {"VincentVanGoghBridge": "bridge", "GreatWave": "great-wave"}),
-    "seen": ({"astronaut": "portrait", "european-honey-bee": "bee"},
-             {"EjiriSuruga": "ejiri", "HiroshigeInokashiraSnow": "snow", "MonaLisa": "mona-lisa"}),
+    "three": (PHOTOS, {"GreatWave": "great-wave"}),
 }
 
 
