@@ -157,7 +157,7 @@ fn fast_ways() -> Vec<Vec<f64>> {
         let levels = Levels::karras(&SchedulerConfig::default(), count).expect("possible");
         let timesteps: Vec<f64> = levels.all().iter().rev().map(|level| level.timestep).collect();
         let (first, last) = (timesteps[0], timesteps[count - 1]);
-        timesteps.into_iter().map(|timestep| (timestep - first) / (last - first)).collect()
+        timesteps.into_iter().map(|timestep| (first - timestep) / (first - last)).collect()
     };
     [2, 3, 10, 25].map(ways).into()
 }
