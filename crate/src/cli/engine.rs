@@ -119,7 +119,8 @@ impl EngineArgs {
     }
 
     fn gives_up(&self, error: &Error) -> bool {
-        self.device == DeviceChoice::Auto && matches!(error, Error::Device(_) | Error::Unsupported(_) | Error::Memory(_))
+        self.device == DeviceChoice::Auto
+            && matches!(error, Error::Device(_) | Error::Unsupported(_) | Error::Memory(_))
     }
 
     async fn load(&self, device: Device, options: LoadOptions, control: &Control<'_>) -> Result<Session> {
