@@ -69,6 +69,10 @@ def table(head: list, lines: list) -> str:
 MEASURES = ["", "UNet calls", "LPIPS", "style distance", "histogram loss", "below Magenta"]
 
 
+# The sets that each table is made of.
+MADE_OF = {"versions": {"nine", "six"}, "looks": {"nine", "six"}, "controls": {"three"}, "monotony": {"three"}}
+
+
 def versions(figures: dict) -> str:
     """Round trips of all photos, and both kinds of held-out pairs."""
     trips = {}
@@ -115,8 +119,9 @@ def monotony(figures: dict) -> str:
 def plot(figures: dict, path: Path):
     """LPIPS against style distance: looks beside Magenta's line on both sets, and every control on three pairs."""
     plt.rcParams.update({"svg.hashsalt": "styleid", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 8})
-    whole, axes = plt.subplots(1, 3, figsize=(14, 4.8))
-    for axis, kind in zip(axes, ("nine", "six", "three")):
+    kinds = [kind for kind in ("nine", "six", "three") if kind in figures]
+    whole, axes = plt.subplots(1, len(kinds), figsize=(4.7 * len(kinds), 4.8))
+    for axis, kind in zip(axes, kinds):
         at = points(figures[kind])
         lines = CONTROLS if kind == "three" else {"looks": LOOKS, "Magenta, strength": MAGENTA}
         named = [PLAIN] if kind == "three" else [*LOOKS, PLAIN, "diffusers, 20 steps", *MAGENTA[1:]]
@@ -158,6 +163,8 @@ def write(figures: dict, results: Path, docs: Path):
     page = docs / "quality.md"
     text = page.read_text()
     for name, make in (("versions", versions), ("controls", controls), ("looks", looks), ("monotony", monotony)):
+        if f"<!-- {name} -->" not in text or not MADE_OF[name] <= figures.keys():
+            continue
         head, rest = text.split(f"<!-- {name} -->\n")
         _, tail = rest.split(f"<!-- /{name} -->")
         text = f"{head}<!-- {name} -->\n{make(figures)}<!-- /{name} -->{tail}"
