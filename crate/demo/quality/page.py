@@ -12,7 +12,7 @@ MAGENTA = ["photo copied", "Magenta 0.25", "Magenta 0.50", "Magenta 0.75", "Mage
 LOOKS = ["tint", "gentle", "painted", "bold"]
 # A row of a contact sheet: both pictures, StyleID's own version, the looks, and Magenta's model.
 COLUMNS = ["photo copied", "painting copied", "diffusers, 20 steps", *LOOKS, "Magenta 0.75", "Magenta 1.00"]
-CELL, GAP = 176, 4
+CELL, GAP = 144, 4
 # Points that one control connects, in its order; the version `fast` itself is where none is set.
 PLAIN = "fast, 10 steps"
 CONTROLS = {
@@ -82,9 +82,10 @@ def versions(figures: dict) -> str:
     six = dict(rows(figures["six"]))
     lines = []
     for name, cells in rows(figures["nine"]):
-        if name in trips:
-            worst = f"{sum(trips[name]) / len(trips[name]):.1f} ({min(trips[name]):.1f})"
-            lines.append([name, cells[0], worst, *cells[1:4], *six[name][1:4]])
+        if "steps" in name:
+            own = trips.get(name)
+            told = f"{sum(own) / len(own):.1f} ({min(own):.1f})" if own else ""
+            lines.append([name, cells[0], told, *cells[1:4], *six[name][1:4]])
     head = ["", "UNet calls", "round trip, dB (least)", "nine: LPIPS", "style distance", "histogram loss",
             "six: LPIPS", "style distance", "histogram loss"]
     return table(head, lines)
@@ -130,7 +131,8 @@ def plot(figures: dict, path: Path):
             axis.plot(*zip(*(at[name] for name in line)), linewidth=1.2, marker="o", markersize=3, alpha=0.8, label=label, color=color)
         axis.scatter(*zip(*(at[name] for name in named)), s=14, color="#b4380c", zorder=3)
         for name in named:
-            axis.annotate(name, at[name], xytext=(4, 3), textcoords="offset points", fontsize=7)
+            side, shift = ("right", (-4, -8)) if name == PLAIN else ("left", (4, 3))
+            axis.annotate(name, at[name], xytext=shift, ha=side, textcoords="offset points", fontsize=7)
         axis.set_xlabel("LPIPS: how far from the photo")
         axis.set_ylabel("style distance: how far from the painting")
         axis.margins(0.12)
@@ -149,7 +151,7 @@ def sheet(results: Path, path: Path):
         for column, name in enumerate(COLUMNS):
             picture = Image.open(results / name / pair).convert("RGB").resize((CELL, CELL), Image.Resampling.LANCZOS)
             whole.paste(picture, (column * (CELL + GAP), row * (CELL + GAP)))
-    whole.save(path, quality=80, optimize=True)
+    whole.save(path, quality=74, optimize=True)
 
 
 def write(figures: dict, results: Path, docs: Path):
