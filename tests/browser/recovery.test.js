@@ -214,12 +214,17 @@ test("on the page, a download that is gone from the disk is asked about again at
   }
 });
 
-test("on the page, a run that loses its GPU while it is paused begins anew, and does not say that it is paused", async () => {
+/** The page with a worker to which accidents happen, ready for a long run. */
+async function accidentProne() {
   page = await browser.open();
   page.server.prepend.set("worker.js", ACCIDENTS);
   await page.goto("?model=micro15");
   await page.choose(golden);
   await page.set({ size: "keep", steps: 40 });
+}
+
+test("on the page, a run that loses its GPU while it is paused begins anew, and does not say that it is paused", async () => {
+  await accidentProne();
   await page.go.click();
   await page.page.getByRole("button", { name: "Pause" }).click({ timeout: 120_000 }); // once the model is loaded
   await page.status.getByText("Paused.").waitFor();
@@ -237,11 +242,7 @@ test("on the page, a run that loses its GPU while it is paused begins anew, and 
 });
 
 test("on the page, a run after a lost device and one after a dead worker need no reload", async () => {
-  page = await browser.open();
-  page.server.prepend.set("worker.js", ACCIDENTS);
-  await page.goto("?model=micro15");
-  await page.choose(golden);
-  await page.set({ size: "keep", steps: 40 });
+  await accidentProne();
   for (const accident of ["lost device", "dead worker"]) {
     await page.go.click();
     await page.page
