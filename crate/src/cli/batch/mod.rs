@@ -45,9 +45,14 @@ impl BatchArgs {
         Ok(Shelf::new(self.keep_memory).with_folder(self.keep_inversions.as_ref().map(open).transpose()?))
     }
 
+    /// Whether inversions are kept for other runs, which tell by the weights' hash whether they are theirs.
+    pub fn has_folder(&self) -> bool {
+        self.keep_inversions.is_some()
+    }
+
     /// How many contents can be kept that take so many `bytes` each. A folder takes all.
     fn contents(&self, bytes: u64) -> usize {
-        if self.keep_inversions.is_some() {
+        if self.has_folder() {
             return usize::MAX;
         }
         // One more is in hand.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 use styleid::eval::round_trip::round_trip;
 use styleid::eval::sheet::contact_sheet;
+use styleid::model::LoadOptions;
 use styleid::picture::to_png;
 use styleid::platform::Here;
 use styleid::styleid::Caption;
@@ -165,7 +166,7 @@ impl Args {
         let control = Control::new(&Here, &on_progress, &|| false);
         let mut session = match session {
             Some(session) => session,
-            None => self.engine.session(&control).await?,
+            None => self.session(&control).await?,
         };
         for content in contents {
             for (setting, trips) in settings.iter().zip(&mut all) {
@@ -191,6 +192,12 @@ impl Args {
             Some(Reused::read(there, params, self.engine.options().weights))
         };
         settings.iter().map(|setting| of(setting).transpose()).collect()
+    }
+
+    /// Loads the model; its weights are hashed only for a folder of inversions, since no caption here tells of them.
+    async fn session(&self, control: &Control<'_>) -> Result<Session> {
+        let options = LoadOptions { fingerprint: self.batch.has_folder(), ..self.engine.options() };
+        self.engine.session_with(options, control).await
     }
 
     /// Makes what is missing, where it goes with what is there; gives the session that it took.
@@ -231,7 +238,7 @@ impl Args {
         let on_progress = |progress| bars.show(progress);
         let on_notice = |notice: &str| bars.say(notice);
         let control = Control::new(&Here, &on_progress, &|| false).with_notices(&on_notice);
-        let mut session = self.engine.session(&control).await?.with_shelf(self.batch.shelf()?);
+        let mut session = self.session(&control).await?.with_shelf(self.batch.shelf()?);
         let info = session.pipeline.model.info.clone();
         let caption =
             |params: &Params| Caption::of_run(&info, self.engine.options().weights, params, None, reuse::style());
