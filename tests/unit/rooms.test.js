@@ -24,8 +24,8 @@ const PUBLIC = [
 const UNPUBLISHED = ["README.md", "styleid.d.ts"];
 /** What the build makes. */
 const MADE = ["index.html", "styleid.js", "styleid_bg.wasm", "files.js"];
-/** Where a visit begins, the page's own and that of another site's page. */
-const ENTRANCES = ["index.html", "how.html", "example.html", "api.js"];
+/** Where a visit begins, the page's own and that of another site's page; the dialogs' styles are linked once the page is seen. */
+const ENTRANCES = ["index.html", "how.html", "example.html", "api.js", "page/dialogs.css"];
 
 /** The rooms in their order. */
 const ROOMS = [...read("README.md").matchAll(/^\d+\. `(\w+)\/`/gm)].map(([, room]) => room);
@@ -55,6 +55,9 @@ function publish() {
 const SITE = publish();
 
 const from = (file, to) => path.posix.join(path.posix.dirname(file), to);
+
+/** What a style sheet imports. @param {string} file */
+const importsOf = (file) => [...read(file).matchAll(/^@import "([^"]+)";/gm)].map(([, to]) => from(file, to));
 
 /** Whether a match is within a comment: only types are imported there. */
 function isComment(text, index) {
@@ -105,6 +108,9 @@ test("all that is named is there", () => {
   for (const page of PUBLIC.filter((file) => file.endsWith(".html"))) {
     for (const to of linksOf(page)) assert.ok(to === "./" || SITE.has(to), `${page} names ${to}, which is not there`);
   }
+  for (const file of SOURCES.filter((file) => file.endsWith(".css"))) {
+    for (const to of importsOf(file)) assert.ok(SITE.has(to), `${file} imports ${to}, which is not there`);
+  }
   for (const file of SCRIPTS) {
     const { imports, types, addresses } = namesOf(file);
     for (const to of [...imports, ...addresses]) assert.ok(SITE.has(to), `${file} names ${to}, which is not there`);
@@ -119,6 +125,7 @@ test("every script and style sheet is used", () => {
   const used = new Set(ENTRANCES);
   for (const file of used) {
     if (file.endsWith(".html")) for (const to of linksOf(file)) used.add(to);
+    else if (file.endsWith(".css")) for (const to of importsOf(file)) used.add(to);
     else if (SCRIPTS.includes(file)) {
       const { imports, addresses } = namesOf(file);
       for (const to of [...imports, ...addresses]) used.add(to);

@@ -14,9 +14,10 @@ import { History, HistoryView } from "../results/history.js";
 import { MaskDialog } from "../pictures/mask-painter.js";
 import { measure } from "../engine/measure.js";
 import { ModelForm } from "../forms/model-form.js";
-import { fetchModels, listedOrNamed, needsConsent, partsOf, readQuery, selectModel } from "../engine/models.js";
+import { needsConsent, partsOf, readQuery } from "../engine/models.js";
 import { Notifications, titleProgress } from "./notify.js";
 import { goOffline, whenIdle } from "./offline.js";
+import { Opening, breath } from "./opening.js";
 import { droppedFiles, isModelDrop } from "../engine/picked.js";
 import { PictureSlot, pastedPictures } from "../pictures/picture-slot.js";
 import { QueueView } from "./queue-view.js";
@@ -44,6 +45,11 @@ const element = (id) => /** @type {T} */ (document.getElementById(id));
 const sentence = (error) => (error instanceof Error ? error.message : String(error));
 /** @param {string} id */
 const dialog = (id) => /** @type {HTMLDialogElement} */ (element(id));
+
+/** Whether all of the page is built: it is in pieces, so that no one of them holds up what somebody does meanwhile. */
+let isBuilt = false;
+/** Whether a run can be asked for. */
+let isReady = false;
 
 const engine = new Engine();
 const camera = new CameraDialog(dialog("camera-dialog"));
@@ -73,8 +79,10 @@ const painting = new PictureSlot(element("painting"), {
   samples: PAINTINGS,
   given: GIVEN.painting,
 });
+await breath();
 
 function picturesChanged() {
+  if (!isBuilt) return; // the end of building asks again
   blend.setPictures(photo.picture, painting.pictures);
   foretell();
   releaseAddresses();
@@ -114,6 +122,7 @@ function foretell() {
 
 const form = /** @type {HTMLFormElement} */ (element("run"));
 const settings = new Settings(form, element("looks"));
+await breath();
 const blend = new BlendForm(element("blend"), {
   masks: new MaskDialog(dialog("mask-dialog")),
   onChange: () => foretell(),
@@ -276,38 +285,10 @@ function linkTo({ fragment, model }) {
     : { url, sentence: "It holds the model and every setting; your pictures stay here." };
 }
 
-/** Takes the settings of the address's fragment. @returns {string} what is wrong with it */
-function openLink() {
-  const link = fromFragment(location.hash);
-  if (!link) return "";
-  const { shared, problems } = link;
-  const named = shared.model === null ? null : selectModel(modelForm.models, shared.model, document.baseURI);
-  if (named?.problem) problems.push(named.problem.replace("The address", "The link"));
-  else if (named) modelForm.offer(named.models, named.selected);
-  const model = modelForm.selected;
-  if (model && !named?.problem) {
-    /** @param {"rest" | "vae"} part */
-    const taken = (part) => {
-      const text = shared[part];
-      const found = text === null ? null : listedOrNamed(modelForm.models, text, document.baseURI);
-      if (text !== null && !found) {
-        problems.push(`The link's ${part} is “${text}”, which names no model: it is left out.`);
-      }
-      return found;
-    };
-    const whole = { ...model, rest: taken("rest"), vae: taken("vae") };
-    modelForm.select(whole, { weights: shared.weights ?? weights ?? model.weights, prediction: shared.prediction });
-  }
-  settings.write(shared.options); // its layers are that model's
-  blend.write(shared);
-  if (settings.missing) problems.push(settings.missing);
-  foretell();
-  return problems.join(" ");
-}
-
 addEventListener("hashchange", () => {
   unfoldTarget();
-  const problem = openLink();
+  const problem = opening.takeLink();
+  foretell();
   if (problem) bar.say(problem, "problem");
   else if (fromFragment(location.hash)) bar.say("The settings of the link are set.");
 });
@@ -315,6 +296,7 @@ addEventListener("hashchange", () => {
 // ---- models
 
 const advice = new Advice({ modelForm, settings, runner, gpu });
+const opening = new Opening({ modelForm, settings, blend, bar, advice, query, weights, problems });
 
 /** After a picture by the demonstration model: what would paint it for real. @param {Entry} entry */
 function offerStepUp({ model }) {
@@ -327,20 +309,6 @@ function offerStepUp({ model }) {
     foretell();
     void workshop.start();
   });
-}
-
-async function offerModels() {
-  try {
-    const listed = await fetchModels(new URL("../models.json", import.meta.url));
-    const { models, selected, problem } = selectModel(listed, query.get("model"), document.baseURI);
-    modelForm.offer(models, selected);
-    advice.recommend();
-    const all = [problem, ...problems, openLink()].filter(Boolean).join(" ");
-    if (all) bar.say(all, "problem");
-    else if (fromFragment(location.hash)) bar.say("The settings of the link are set: choose your pictures.");
-  } catch (error) {
-    bar.say(sentence(error), "problem");
-  }
 }
 
 /** Looks up what is on the disk. @returns {Promise<import("./consent.js").Room>} what room there is */
@@ -376,7 +344,7 @@ async function mayLoad(model, { weights }) {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (modelForm.models.length > 0) void workshop.start(); // before that, start.js keeps the wish
+  if (isReady) void workshop.start(); // before that, start.js keeps the wish
 });
 for (const type of ["input", "change"]) document.addEventListener(type, () => foretell());
 
@@ -400,19 +368,31 @@ addEventListener("beforeunload", (event) => {
   if (workshop.isRunning) event.preventDefault();
 });
 
-titleProgress(null, "");
-unfoldTarget();
-picturesChanged();
+/** Fills the page, in pieces like its building. */
+async function fill() {
+  isBuilt = true;
+  titleProgress(null, "");
+  unfoldTarget();
+  await breath();
+  picturesChanged();
+  await opening.offerModels();
+  await breath();
+  foretell();
+  isReady = true;
+}
 /** When a run can be asked for. */
-export const ready = offerModels().then(() => foretell());
+export const ready = fill();
 void ready
   .then(whenIdle)
   .then(refreshKept)
   .then(() => foretell());
-void new DoorsView(element("doors"), element("diagnosis")).show().then(({ features, device }) => {
-  gpu.setFeatures(features);
-  advice.recommend(device);
-});
+void ready
+  .then(breath)
+  .then(() => new DoorsView(element("doors"), element("diagnosis")).show())
+  .then(({ features, device }) => {
+    gpu.setFeatures(features);
+    advice.recommend(device);
+  });
 void goOffline({
   isBusy: () => workshop.isRunning || photo.isChosen || painting.isChosen,
   onUpdate(apply) {

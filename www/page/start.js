@@ -26,6 +26,8 @@ const loaded = new Promise((come) => {
 });
 const enough = new Promise((over) => setTimeout(over, PATIENCE_MS));
 await Promise.race([Promise.all([painted, loaded]), enough]);
+// The dialogs' styles are waited for by nobody: all dialogs are closed.
+document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: "page/dialogs.css" }));
 const { ready } = await import("./app.js");
 await ready;
 document.removeEventListener("submit", early);

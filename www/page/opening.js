@@ -1,0 +1,75 @@
+// What the page opens with: the models it lists, and what its address names.
+
+import { fetchModels, listedOrNamed, selectModel } from "../engine/models.js";
+import { fromFragment } from "../forms/share.js";
+
+/**
+ * @typedef {object} Parts
+ * @property {import("../forms/model-form.js").ModelForm} modelForm
+ * @property {import("../forms/settings.js").Settings} settings
+ * @property {import("../forms/blend-form.js").BlendForm} blend
+ * @property {import("./run-bar.js").RunBar} bar
+ * @property {import("./advice.js").Advice} advice
+ * @property {URLSearchParams} query of the address
+ * @property {import("../styleid.js").WeightType | null} weights that the query names
+ * @property {string[]} problems of the query
+ */
+
+/** Lets the browser paint, and hear what somebody does, between two pieces of work. */
+export const breath = () => new Promise((next) => setTimeout(next));
+
+export class Opening {
+  #parts;
+
+  /** @param {Parts} parts */
+  constructor(parts) {
+    this.#parts = parts;
+  }
+
+  /** Takes the settings of the address's fragment. @returns {string} what is wrong with it */
+  takeLink() {
+    const { modelForm, settings, blend, weights } = this.#parts;
+    const link = fromFragment(location.hash);
+    if (!link) return "";
+    const { shared, problems } = link;
+    const named = shared.model === null ? null : selectModel(modelForm.models, shared.model, document.baseURI);
+    if (named?.problem) problems.push(named.problem.replace("The address", "The link"));
+    else if (named) modelForm.offer(named.models, named.selected);
+    const model = modelForm.selected;
+    if (model && !named?.problem) {
+      /** @param {"rest" | "vae"} part */
+      const taken = (part) => {
+        const text = shared[part];
+        const found = text === null ? null : listedOrNamed(modelForm.models, text, document.baseURI);
+        if (text !== null && !found) {
+          problems.push(`The link's ${part} is “${text}”, which names no model: it is left out.`);
+        }
+        return found;
+      };
+      const whole = { ...model, rest: taken("rest"), vae: taken("vae") };
+      modelForm.select(whole, { weights: shared.weights ?? weights ?? model.weights, prediction: shared.prediction });
+    }
+    settings.write(shared.options); // its layers are that model's
+    blend.write(shared);
+    if (settings.missing) problems.push(settings.missing);
+    return problems.join(" ");
+  }
+
+  /** Lists the models, and selects what the address names. */
+  async offerModels() {
+    const { modelForm, bar, advice, query, problems } = this.#parts;
+    try {
+      const listed = await fetchModels(new URL("../models.json", import.meta.url));
+      const { models, selected, problem } = selectModel(listed, query.get("model"), document.baseURI);
+      modelForm.offer(models, selected);
+      await breath();
+      advice.recommend();
+      await breath();
+      const all = [problem, ...problems, this.takeLink()].filter(Boolean).join(" ");
+      if (all) bar.say(all, "problem");
+      else if (fromFragment(location.hash)) bar.say("The settings of the link are set: choose your pictures.");
+    } catch (error) {
+      bar.say(error instanceof Error ? error.message : String(error), "problem");
+    }
+  }
+}
