@@ -376,6 +376,9 @@ export function checkPicture(bytes: Uint8Array): PictureInfo;
 /** A PNG of a picture, for what browsers do not show (TIFF). */
 export function previewPicture(bytes: Uint8Array, longSide: number): Uint8Array<ArrayBuffer>;
 
+/** Whether a picture is only for the browser's own decoders: its sides in pixels by its header, 0 where they are unknown. */
+export function foreignPicture(bytes: Uint8Array): Uint32Array | undefined;
+
 export function stylize(
   request: Request,
   options: Options,

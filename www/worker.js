@@ -4,6 +4,7 @@
 import init, {
   cancel,
   checkPicture,
+  foreignPicture,
   keptFolder,
   listKept,
   loadModel,
@@ -16,6 +17,7 @@ import init, {
   resume,
   stylize,
 } from "./styleid.js";
+import { NOTE, decodedByBrowser } from "./engine/foreign.js";
 import { inTurn } from "./engine/in-turn.js";
 
 /**
@@ -117,6 +119,25 @@ async function loadInTurn({ options, files }, onEvent) {
   }
 }
 
+/** A picture's file as the program reads it, or what this browser makes of it. @param {Uint8Array} bytes */
+async function readable(bytes) {
+  const sides = foreignPicture(bytes);
+  return (sides && (await decodedByBrowser(bytes, [...sides]))) ?? bytes;
+}
+
+/** @param {Uint8Array} given */
+async function checked(given) {
+  const bytes = await readable(given);
+  const info = checkPicture(bytes);
+  return bytes === given ? info : { ...info, note: [NOTE, info.note].filter(Boolean).join(" ") };
+}
+
+/** @param {Request} request @returns {Promise<Request>} */
+async function readableRequest(request) {
+  const styles = request.styles.map(async (style) => ({ ...style, picture: await readable(style.picture) }));
+  return { ...request, content: await readable(request.content), styles: await Promise.all(styles) };
+}
+
 /** @param {Call} call */
 async function perform(call) {
   await ready;
@@ -131,9 +152,9 @@ async function perform(call) {
     case "openDevice":
       return openDevice();
     case "checkPicture":
-      return checkPicture(call.bytes);
+      return checked(call.bytes);
     case "previewPicture":
-      return previewPicture(call.bytes, call.longSide);
+      return previewPicture(await readable(call.bytes), call.longSide);
     case "loadModel":
       return loadInTurn(call, onEvent);
     case "listKept":
@@ -141,10 +162,10 @@ async function perform(call) {
     case "purgeKept":
       return purgeKept(call.folder);
     case "measure":
-      return measure(call.request, call.result, call.weights);
+      return measure(await readableRequest(call.request), call.result, call.weights);
     case "stylize": {
       // The result is an object of the wasm module's; only its values can leave the worker.
-      const styled = await stylize(call.request, call.options, onEvent);
+      const styled = await stylize(await readableRequest(call.request), call.options, onEvent);
       const { png, width, height, seconds, unetCalls, gpuBytesReserved } = styled;
       styled.free(); // it has another copy of the picture
       return { png, width, height, seconds, unetCalls, gpuBytesReserved };

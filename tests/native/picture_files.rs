@@ -8,7 +8,7 @@ use image::codecs::gif::GifEncoder;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, Frame, ImageBuffer, ImageEncoder, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use moxcms::{ColorProfile, Layout, TransformOptions};
-use styleid::picture::{decode, examine, preview};
+use styleid::picture::{decode, examine, foreign, preview};
 
 use crate::golden::fixture;
 
@@ -18,9 +18,11 @@ enum End {
     Read(u32, u32, &'static str),
     /// It is refused by a sentence that contains this.
     Refused(&'static str),
+    /// So it is here, but browsers decode it, to this size.
+    Foreign(u32, u32, &'static str),
 }
 
-use End::{Read, Refused};
+use End::{Foreign, Read, Refused};
 
 fn colours(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([(x * 5) as u8, (y * 7) as u8, (x + y) as u8]))
@@ -101,12 +103,12 @@ fn animated_webp() -> Vec<u8> {
     chunk(b"RIFF", &body)
 }
 
-/// A PNG whose header says `width` × `height`, and nothing more.
-fn bomb(width: u32, height: u32) -> Vec<u8> {
+/// A PNG whose header says `width` × `height` in a depth and kind of colour, and nothing more.
+fn bomb(width: u32, height: u32, bits: u8, colour: u8) -> Vec<u8> {
     let mut header = b"IHDR".to_vec();
     header.extend(width.to_be_bytes());
     header.extend(height.to_be_bytes());
-    header.extend([8, 2, 0, 0, 0]);
+    header.extend([bits, colour, 0, 0, 0]);
     let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
     bytes.extend(&header);
     bytes.extend(crc32fast::hash(&header).to_be_bytes());
@@ -158,17 +160,89 @@ fn cmyk() -> Vec<u8> {
     bytes
 }
 
-/// A TIFF's only directory, with these entries of one number each.
-fn tiff_of(entries: &[(u16, u32)]) -> Vec<u8> {
+/// A TIFF's only directory, with these entries: a tag and numbers of two bytes, of which one alone may also be of four. `pixels`
+/// lie behind it as the only strip.
+fn tiff_of(entries: &[(u16, &[u32])], pixels: &[u8]) -> Vec<u8> {
+    let mut entries: Vec<(u16, Vec<u32>)> = entries.iter().map(|(tag, numbers)| (*tag, numbers.to_vec())).collect();
+    // Where they begin, and how many there are; more numbers than two lie behind the directory, before the pixels.
+    let behind = 8 + 2 + 12 * (entries.len() + 2) + 4;
+    let begin = behind
+        + entries.iter().map(|(_, numbers)| if numbers.len() > 2 { 2 * numbers.len() } else { 0 }).sum::<usize>();
+    entries.extend([(273, vec![begin as u32]), (279, vec![pixels.len() as u32])]);
+    entries.sort();
     let mut bytes = b"II*\0\x08\0\0\0".to_vec();
     bytes.extend((entries.len() as u16).to_le_bytes());
-    for (tag, value) in entries {
+    let mut more = Vec::new();
+    for (tag, numbers) in &entries {
+        let two =
+            |numbers: &[u32]| numbers.iter().flat_map(|number| (*number as u16).to_le_bytes()).collect::<Vec<u8>>();
+        let is_short = numbers.len() > 1;
         bytes.extend(tag.to_le_bytes());
-        bytes.extend([4, 0, 1, 0, 0, 0]);
-        bytes.extend(value.to_le_bytes());
+        bytes.extend(if is_short { 3u16 } else { 4 }.to_le_bytes());
+        bytes.extend((numbers.len() as u32).to_le_bytes());
+        match numbers[..] {
+            [number] => bytes.extend(number.to_le_bytes()),
+            [_, _] => bytes.extend(two(numbers)),
+            _ => {
+                bytes.extend(((behind + more.len()) as u32).to_le_bytes());
+                more.extend(two(numbers));
+            }
+        }
     }
     bytes.extend([0; 4]);
+    [bytes, more, pixels.to_vec()].concat()
+}
+
+/// A TIFF of 48 × 32 pixels: its photometric interpretation, its compression, its bits a channel, and other entries.
+fn tiff_kind(photometric: u32, compression: u32, bits: &[u32], more: &[(u16, &[u32])], pixels: &[u8]) -> Vec<u8> {
+    let channels = [bits.len() as u32];
+    let usual: [(u16, &[u32]); 7] = [
+        (256, &[48]),
+        (257, &[32]),
+        (258, bits),
+        (259, &[compression]),
+        (262, &[photometric]),
+        (277, &channels),
+        (278, &[32]),
+    ];
+    tiff_of(&[&usual, more].concat(), pixels)
+}
+
+/// Sixteen colours, the last of them bright red, in four bits a pixel: each row counts through them thrice.
+fn palette() -> Vec<u8> {
+    let map: Vec<u32> =
+        (0..3).flat_map(|channel| (0..16).map(move |i| if channel == 0 { i * 0x1111 } else { 0 })).collect();
+    let row: Vec<u8> = (0..24).map(|i| ((2 * i % 16) << 4) | ((2 * i + 1) % 16)).collect();
+    tiff_kind(3, 1, &[4], &[(320, &map)], &row.repeat(32))
+}
+
+/// A grey baseline JPEG of any size whose every block is one DC coefficient that does not change: a quarter of a byte a block.
+fn plain_jpeg(width: u16, height: u16) -> Vec<u8> {
+    let segment = |marker: u8, data: &[u8]| {
+        let length = (data.len() as u16 + 2).to_be_bytes();
+        [&[0xff, marker], &length[..], data].concat()
+    };
+    let mut bytes = vec![0xff, 0xd8];
+    bytes.extend(segment(0xdb, &[vec![0], vec![8; 64]].concat()));
+    let ([h, l], [b, r]) = (height.to_be_bytes(), width.to_be_bytes());
+    bytes.extend(segment(0xc0, &[8, h, l, b, r, 1, 1, 0x11, 0]));
+    // One code of one bit in either table: no difference, and the end of a block.
+    bytes.extend(segment(0xc4, &[vec![0, 1], vec![0; 15], vec![0]].concat()));
+    bytes.extend(segment(0xc4, &[vec![0x10, 1], vec![0; 15], vec![0]].concat()));
+    bytes.extend(segment(0xda, &[1, 1, 0, 0, 63, 0]));
+    let blocks = usize::from(width).div_ceil(8) * usize::from(height).div_ceil(8);
+    bytes.extend(vec![0; blocks.div_ceil(4)]);
+    bytes.extend([0xff, 0xd9]);
     bytes
+}
+
+/// Half of a JPEG that embeds a whole one, as phones do with a thumbnail.
+fn cut_with_thumbnail() -> Vec<u8> {
+    let thumbnail = [b"Exif\0\0".to_vec(), orientation(1), jpeg(&colours(40, 30), None, None)].concat();
+    let whole = jpeg(&colours(200, 150), None, None);
+    let length = (thumbnail.len() as u16 + 2).to_be_bytes();
+    let all = [&whole[..2], &[0xff, 0xe1], &length, &thumbnail, &whole[2..]].concat();
+    all[..all.len() - whole.len() / 2].to_vec()
 }
 
 fn boxed(brand: &[u8; 4]) -> Vec<u8> {
@@ -207,13 +281,29 @@ fn kinds() -> Vec<(&'static str, Vec<u8>, End)> {
         ("animated.webp", animated_webp(), Read(40, 30, "It is animated; its first frame is used.")),
         ("plain.bmp", file(photo.clone(), ImageFormat::Bmp), Read(48, 32, "")),
         ("plain.tiff", file(photo.clone(), ImageFormat::Tiff), Read(48, 32, "")),
+        ("palette.tiff", palette(), Read(48, 32, "")),
+        ("grey-4-bits.tiff", tiff_kind(1, 1, &[4], &[], &[0x7f; 24 * 32]), Read(48, 32, "")),
+        ("scan.tiff", tiff_kind(6, 7, &[8, 8, 8], &[(530, &[2, 2])], &jpeg(&photo, None, None)), Read(48, 32, "")),
+        (
+            "lab.tiff",
+            tiff_kind(8, 1, &[8, 8, 8], &[], &[90; 48 * 32 * 3]),
+            Refused("a TIFF file with Lab colours, which"),
+        ),
+        ("cut-thumbnail.jpg", cut_with_thumbnail(), Read(200, 150, "The file is cut off")),
+        ("108-million.jpg", plain_jpeg(12_000, 9_000), Read(6_000, 4_500, "It has 108 million pixels, of which fewer")),
         ("one-pixel.png", png(colours(1, 1)), Refused("is 1 × 1 pixels, too small")),
         ("thread.png", png(colours(1, 5000)), Refused("is 1 × 5000 pixels, too small")),
         ("ribbon.png", png(colours(400, 20)), Read(400, 20, "It is very long")),
-        ("bomb.png", bomb(20_000, 20_000), Refused("is 20000 × 20000 pixels (400 million); at most 100 million")),
-        ("raw.dng", tiff_of(&[(254, 1), (256, 160), (257, 120), (0xc612, 0x0401)]), Refused("a camera's RAW file")),
+        ("bomb.png", bomb(20_000, 20_000, 8, 2), Refused("is 20000 × 20000 pixels (400 million); at most 100 million")),
+        ("too-deep.png", bomb(9_000, 8_000, 16, 6), Refused("(72 million) at 16 bits a channel; at most 67 million")),
+        (
+            "raw.dng",
+            tiff_of(&[(254, &[1]), (256, &[160]), (257, &[120]), (0xc612, &[0x0401])], &[]),
+            Refused("a camera's RAW file"),
+        ),
         ("photo.heic", boxed(b"heic"), Refused("a HEIC photo, which cannot be read here; save it as JPEG")),
         ("photo.avif", boxed(b"avif"), Refused("an AVIF picture")),
+        ("painting.avif", include_bytes!("../fixtures/painting.avif").to_vec(), Foreign(48, 32, "an AVIF picture")),
         ("film.mp4", b"\0\0\0\x18ftypisom\0\0\x02\0isommp41".to_vec(), Refused("a video")),
         ("photo.jxl", b"\xff\x0a\xfa\x1f\x01\x90\x01\0".to_vec(), Refused("a JPEG XL picture")),
         ("photo.jp2", b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ".to_vec(), Refused("a JPEG 2000 picture")),
@@ -236,6 +326,10 @@ fn kinds() -> Vec<(&'static str, Vec<u8>, End)> {
     ]
 }
 
+/// What is refused, but may be a sound picture for a browser's decoders.
+const FOREIGN: [&str; 8] =
+    ["lab.tiff", "bomb.png", "too-deep.png", "photo.heic", "photo.avif", "painting.avif", "photo.jxl", "photo.jp2"];
+
 #[test]
 fn every_kind_works_or_gets_a_sentence_of_its_own_in_time() {
     let mut sentences = Vec::new();
@@ -254,7 +348,8 @@ fn every_kind_works_or_gets_a_sentence_of_its_own_in_time() {
                 let shown = decode("a", &preview("This file", &bytes, 20).expect("what can be read")).expect("a PNG");
                 assert_eq!(shown.width().max(shown.height()), width.max(height).min(20), "{name}");
             }
-            (Err(error), Refused(part)) => {
+            (Err(error), Refused(part) | Foreign(_, _, part)) => {
+                assert_eq!(foreign(&bytes).is_some(), FOREIGN.contains(&name), "{name}");
                 let said = error.to_string();
                 assert_eq!(error.kind(), "picture", "{name}: {said}");
                 assert!(
@@ -289,6 +384,9 @@ fn the_browser_s_tests_have_the_same_files() {
                 serde_json::json!({ "name": name, "size": format!("{width} × {height}"), "says": note })
             }
             Refused(part) => serde_json::json!({ "name": name, "size": null, "says": part }),
+            Foreign(width, height, part) => serde_json::json!({
+                "name": name, "size": null, "says": part, "inBrowsers": format!("{width} × {height}"),
+            }),
         });
     }
     let list = format!("{}\n", serde_json::to_string_pretty(&list).expect("plain values"));
@@ -297,6 +395,35 @@ fn the_browser_s_tests_have_the_same_files() {
         std::fs::write(&path, &list).expect("a file");
     }
     assert_eq!(std::fs::read_to_string(&path).expect("the list"), list);
+}
+
+#[test]
+fn scans_and_palettes_have_their_colours() {
+    let plain = jpeg(&colours(48, 32), None, None);
+    let scan = tiff_kind(6, 7, &[8, 8, 8], &[(530, &[2, 2])], &plain);
+    let (scan, plain) = (decode("a", &scan).expect("a TIFF"), decode("a", &plain).expect("a JPEG"));
+    let far = scan.iter().zip(plain.iter()).map(|(a, b)| a.abs_diff(*b)).max().expect("pixels");
+    assert!(far <= 1, "{far} of 255 from the JPEG in it");
+    let drawn = decode("a", &palette()).expect("a TIFF");
+    for x in 0..48 {
+        assert_eq!(drawn.get_pixel(x, 31).0, [(x % 16 * 17) as u8, 0, 0], "at {x}");
+    }
+    let grey = decode("a", &tiff_kind(1, 1, &[4], &[], &[0x7f; 24 * 32])).expect("a TIFF");
+    assert_eq!([grey.get_pixel(0, 0).0, grey.get_pixel(1, 31).0], [[119; 3], [255; 3]]);
+}
+
+#[test]
+fn photos_of_200_million_pixels_are_read_smaller_in_time() {
+    let began = Instant::now();
+    let examined = examine("a", &plain_jpeg(16_320, 12_240)).expect("a JPEG");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!([examined.width, examined.height], [4_080, 3_060]);
+    // Colours come out as of a small one.
+    let grey = decode("a", &plain_jpeg(64, 64)).expect("a JPEG").get_pixel(9, 9).0;
+    assert_eq!(decode("a", &plain_jpeg(16_320, 12_240)).expect("a JPEG").get_pixel(900, 900).0, grey);
+    // A part that is missing is damage here too.
+    let cut = plain_jpeg(16_320, 12_240);
+    assert!(examine("a", &cut[..cut.len() / 2]).is_err());
 }
 
 #[test]

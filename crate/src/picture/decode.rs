@@ -8,14 +8,17 @@ use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
+use super::large_jpeg::LargeJpeg;
 use super::profile::Profile;
+use super::rare_tiff::RareTiff;
+use super::tiff_header::Header;
 use super::{LEAST_SIDE, kind};
 use crate::{Error, Result};
 
 /// Pixels of the largest picture that is decoded: 100 million, of which a browser's memory holds several copies.
 const MOST_PIXELS: u64 = 100_000_000;
 /// Bytes that decoding may take; 16-bit pictures of 100 million pixels with transparency would be 800 MB.
-const MOST_BYTES: u64 = 512 << 20;
+pub(super) const MOST_BYTES: u64 = 512 << 20;
 /// Pictures longer than this many times their width are mentioned.
 const LONG: u32 = 8;
 
@@ -35,6 +38,8 @@ pub(super) struct Decoded {
     pub(super) picture: DynamicImage,
     format: ImageFormat,
     profile: Option<Vec<u8>>,
+    /// The file's own sides, where fewer pixels were decoded.
+    full: Option<[u32; 2]>,
 }
 
 /// Decodes a picture of any kind to upright 8-bit RGB: EXIF orientation applied, colours converted to sRGB where the file says
@@ -53,7 +58,7 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<RgbImage> {
 /// As [`decode`]; also where it is too small for anything.
 pub fn examine(name: &str, bytes: &[u8]) -> Result<Examined> {
     let decoded = decode_any(name, bytes)?;
-    let format = decoded.format;
+    let (format, full) = (decoded.format, decoded.full);
     let (picture, is_exact) = to_rgb(decoded);
     let (width, height) = picture.dimensions();
     if width < LEAST_SIDE || height < LEAST_SIDE {
@@ -72,7 +77,11 @@ pub fn examine(name: &str, bytes: &[u8]) -> Result<Examined> {
         (!is_exact).then_some("Its colours may look a little different: their profile cannot be applied here.");
     let long = (width.max(height) > LONG * width.min(height))
         .then_some("It is very long; unless you crop it, only its middle is used.");
-    let notes: Vec<&str> = [several, cut, colours, long].into_iter().flatten().collect();
+    let smaller = full.map(|[width, height]| {
+        let millions = (u64::from(width) * u64::from(height)).div_ceil(1_000_000);
+        format!("It has {millions} million pixels, of which fewer are read.")
+    });
+    let notes: Vec<&str> = [several, smaller.as_deref(), cut, colours, long].into_iter().flatten().collect();
     Ok(Examined { width, height, note: (!notes.is_empty()).then(|| notes.join(" ")) })
 }
 
@@ -89,50 +98,159 @@ pub fn check_whole(name: &str, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn decode_any(name: &str, bytes: &[u8]) -> Result<Decoded> {
-    let unknown = || Error::Picture(kind::sentence(name, bytes));
-    let damaged = |error: ImageError| match error {
-        ImageError::Limits(_) => {
-            Error::Picture(format!("{name} takes too much memory to decode; make it smaller first."))
+/// Why a picture is not decoded here.
+enum Refusal {
+    /// It is sound as far as can be seen, but of a kind or size for other decoders. Its sides in pixels, 0 where unknown.
+    Foreign([u32; 2], String),
+    /// No decoder would make a picture of it.
+    Unusable(String),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Foreign(_, sentence) | Refusal::Unusable(sentence) => Self::Picture(sentence),
         }
-        ImageError::Unsupported(error) => {
-            Error::Picture(format!("{name} is of a rare kind that cannot be read ({error}); save it as PNG or JPEG."))
-        }
-        error => {
-            // Some decoders' messages end with a line of their own.
-            let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-            Error::Picture(format!("{name} is damaged and cannot be decoded ({why}); try another copy."))
-        }
+    }
+}
+
+/// Whether a picture is only for other decoders, such as a browser's: its sides in pixels by its header, not yet upright, or 0
+/// where they are unknown. Nothing where [`decode`] takes it, or nobody would.
+pub fn foreign(bytes: &[u8]) -> Option<[u32; 2]> {
+    match open("", bytes) {
+        Err(Refusal::Foreign(sides, _)) => Some(sides),
+        _ => None,
+    }
+}
+
+/// What decodes a picture, by its header.
+enum Opened<'a> {
+    Usual(ImageFormat, Box<dyn ImageDecoder + 'a>),
+    RareTiff(RareTiff<'a>),
+    LargeJpeg(LargeJpeg<'a>),
+}
+
+/// Reads the header, before anything is allocated.
+fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Opened<'a>, Refusal> {
+    let unknown = || {
+        let sentence = kind::sentence(name, bytes);
+        if kind::is_foreign(bytes) { Refusal::Foreign([0, 0], sentence) } else { Refusal::Unusable(sentence) }
     };
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|_| unknown())?;
     let format = reader.format().filter(ImageFormat::reading_enabled).ok_or_else(unknown)?;
     if format == ImageFormat::Tiff && kind::is_raw(bytes) {
-        return Err(Error::Picture(kind::raw_sentence(name)));
+        return Err(Refusal::Unusable(kind::raw_sentence(name)));
     }
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
-    // From the header, before anything is allocated.
+    let decoder = match reader.into_decoder() {
+        Ok(decoder) => decoder,
+        Err(ImageError::Unsupported(_)) if format == ImageFormat::Tiff => {
+            let tiff = RareTiff::open(bytes).map_err(|what| Refusal::Foreign([0, 0], rare(name, &what)))?;
+            let [width, height] = tiff.sides();
+            check_size(name, [width, height], 3 * u64::from(width) * u64::from(height), 8)?;
+            return Ok(Opened::RareTiff(tiff));
+        }
+        Err(error) => return Err(undecoded(name, format, error)),
+    };
     let (width, height) = decoder.dimensions();
+    if format == ImageFormat::Jpeg && u64::from(width) * u64::from(height) > MOST_PIXELS {
+        // Its decoder can leave out fine detail as it reads.
+        if let Some(large) = LargeJpeg::open(bytes) {
+            return Ok(Opened::LargeJpeg(large));
+        }
+    }
+    let colour = decoder.color_type();
+    let bits = u16::from(colour.bytes_per_pixel() / colour.channel_count()) * 8;
+    check_size(name, [width, height], decoder.total_bytes(), bits)?;
+    Ok(Opened::Usual(format, Box::new(decoder)))
+}
+
+/// The sentence about a kind that is not decoded here.
+fn rare(name: &str, what: &str) -> String {
+    format!("{name} is a {what}, which cannot be read here; save it as PNG or JPEG.")
+}
+
+/// Why a decoder gave up, in a person's words where they help.
+fn undecoded(name: &str, format: ImageFormat, error: ImageError) -> Refusal {
+    match error {
+        ImageError::Limits(_) => {
+            Refusal::Foreign([0, 0], format!("{name} takes too much memory to decode; make it smaller first."))
+        }
+        ImageError::Unsupported(_) => {
+            let kind = format.extensions_str().first().map_or("picture".into(), |ending| ending.to_uppercase());
+            Refusal::Foreign([0, 0], rare(name, &format!("{kind} file of a rare kind")))
+        }
+        error => {
+            // Some decoders' messages end with a line of their own.
+            let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            Refusal::Unusable(format!("{name} is damaged and cannot be decoded ({why}); try another copy."))
+        }
+    }
+}
+
+/// Refuses what would take too much memory: `bytes` decoded, at `bits` a channel.
+fn check_size(name: &str, [width, height]: [u32; 2], bytes: u64, bits: u16) -> Result<(), Refusal> {
     let pixels = u64::from(width) * u64::from(height);
-    if pixels > MOST_PIXELS || decoder.total_bytes() > MOST_BYTES {
-        return Err(Error::Picture(format!(
-            "{name} is {width} × {height} pixels ({} million); at most {} million can be read here: make it smaller first.",
-            pixels.div_ceil(1_000_000),
-            MOST_PIXELS / 1_000_000
-        )));
-    }
     if pixels == 0 {
-        return Err(Error::Picture(format!("{name} has no pixels; choose another picture.")));
+        return Err(Refusal::Unusable(format!("{name} has no pixels; choose another picture.")));
     }
-    room_for(name, 2 * decoder.total_bytes())?;
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_BYTES);
-    decoder.set_limits(limits).map_err(damaged)?;
-    // Broken metadata should not cost the picture: it then stays as it is.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let profile = decoder.icc_profile().ok().flatten();
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    picture.apply_orientation(orientation);
-    Ok(Decoded { picture, format, profile })
+    let millions = pixels.div_ceil(1_000_000);
+    let is_deep = pixels <= MOST_PIXELS && bytes > MOST_BYTES;
+    if is_deep {
+        let most = MOST_BYTES / bytes.div_ceil(pixels) / 1_000_000;
+        return Err(Refusal::Foreign(
+            [width, height],
+            format!(
+                "{name} is {width} × {height} pixels ({millions} million) at {bits} bits a channel; at most {most} million of that depth \
+                 can be read here: save it with 8 bits a channel, or make it smaller first."
+            ),
+        ));
+    }
+    if pixels > MOST_PIXELS {
+        let most = MOST_PIXELS / 1_000_000;
+        return Err(Refusal::Foreign(
+            [width, height],
+            format!(
+                "{name} is {width} × {height} pixels ({millions} million); at most {most} million can be read here: make it smaller \
+                 first."
+            ),
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn decode_any(name: &str, bytes: &[u8]) -> Result<Decoded> {
+    match open(name, bytes)? {
+        Opened::Usual(format, mut decoder) => {
+            room_for(name, 2 * decoder.total_bytes())?;
+            let mut limits = Limits::default();
+            limits.max_alloc = Some(MOST_BYTES);
+            let failed = |error| undecoded(name, format, error);
+            decoder.set_limits(limits).map_err(failed)?;
+            // Broken metadata should not cost the picture: it then stays as it is.
+            let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+            let profile = decoder.icc_profile().ok().flatten();
+            let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
+            picture.apply_orientation(orientation);
+            Ok(Decoded { picture, format, profile, full: None })
+        }
+        Opened::RareTiff(tiff) => {
+            let [width, height] = tiff.sides();
+            // Samples, and the colours made of them.
+            room_for(name, 6 * u64::from(width) * u64::from(height))?;
+            let (mut picture, orientation, profile) =
+                tiff.decode().map_err(|error| undecoded(name, ImageFormat::Tiff, error))?;
+            picture.apply_orientation(orientation);
+            Ok(Decoded { picture, format: ImageFormat::Tiff, profile, full: None })
+        }
+        Opened::LargeJpeg(large) => {
+            let full = large.sides();
+            room_for(name, large.bytes())?;
+            let (mut picture, orientation, profile) =
+                large.decode().map_err(|error| undecoded(name, ImageFormat::Jpeg, error))?;
+            picture.apply_orientation(orientation);
+            Ok(Decoded { picture, format: ImageFormat::Jpeg, profile, full: Some(full) })
+        }
+    }
 }
 
 /// Makes sure that `bytes` can be had: an allocation that fails later would end the program.
@@ -186,33 +304,36 @@ fn is_animated(format: ImageFormat, bytes: &[u8]) -> bool {
 
 /// Whether another directory follows a TIFF's first.
 fn has_more_pages(bytes: &[u8]) -> bool {
-    let mut tiff = match tiff_pages(bytes) {
-        Some(tiff) => tiff,
-        None => return false,
-    };
-    tiff.next().is_some() && tiff.next().is_some()
+    Header::of(bytes).is_some_and(|header| header.pages().nth(1).is_some())
 }
 
-/// Where a TIFF's directories begin, those that are in the file.
-fn tiff_pages(bytes: &[u8]) -> Option<impl Iterator<Item = u32>> {
-    let is_little = bytes.starts_with(b"II");
-    let four = move |at: usize| {
-        let quad = bytes.get(at..)?.first_chunk::<4>()?;
-        Some(if is_little { u32::from_le_bytes(*quad) } else { u32::from_be_bytes(*quad) })
-    };
-    let two = move |at: usize| {
-        let pair = bytes.get(at..)?.first_chunk::<2>()?;
-        Some(usize::from(if is_little { u16::from_le_bytes(*pair) } else { u16::from_be_bytes(*pair) }))
-    };
-    let after = move |begin: &u32| {
-        let at = (*begin as usize).checked_add(2)?.checked_add(12 * two(*begin as usize)?)?;
-        four(at).filter(|next| *next != 0)
-    };
-    Some(std::iter::successors(four(4), after))
-}
-
-/// Whether a JPEG has no end marker: what is missing was decoded as grey.
+/// Whether a JPEG ends before its end marker: what is missing was decoded as grey. What it embeds, such as a thumbnail, has end
+/// markers of its own, and lies in segments that say their length.
 fn is_cut_off(bytes: &[u8]) -> bool {
-    // Cameras and programs append things of their own after the marker.
-    !bytes.windows(2).rev().any(|pair| pair == [0xff, 0xd9])
+    const END: u8 = 0xd9;
+    const SCAN: u8 = 0xda;
+    /// Markers without a segment: one that does nothing, and those that restart the entropy coder.
+    const ALONE: [std::ops::RangeInclusive<u8>; 2] = [0x01..=0x01, 0xd0..=0xd7];
+    let mut at = 2;
+    // Cameras and programs append things of their own after the end marker.
+    loop {
+        let Some(next) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == 0xff)) else {
+            return true;
+        };
+        at += next + 1;
+        match bytes.get(at) {
+            None => return true,
+            Some(&END) => return false,
+            // A byte of the coded picture that is 0xff, and filling.
+            Some(0 | 0xff) => {}
+            Some(marker) if ALONE.iter().any(|range| range.contains(marker)) => {}
+            Some(&marker) => {
+                let Some(length) = bytes.get(at + 1..).and_then(<[u8]>::first_chunk::<2>) else { return true };
+                at += 1 + usize::from(u16::from_be_bytes(*length));
+                if marker == SCAN && at >= bytes.len() {
+                    return true;
+                }
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What a file is that is no picture of the kinds read here, so that its owner hears what to do.
 
+use super::tiff_header::Header;
+
 /// A sentence about the file `name`, which cannot be read: what it is, by its first bytes, and what to do.
 pub fn sentence(name: &str, bytes: &[u8]) -> String {
     if bytes.is_empty() {
@@ -11,6 +13,12 @@ pub fn sentence(name: &str, bytes: &[u8]) -> String {
             format!("{name} is not a picture of a kind that can be read; use a JPEG, PNG, WebP, GIF, BMP or TIFF file.")
         }
     }
+}
+
+/// Whether a file is a picture that a browser or a system may decode though nothing here does.
+pub fn is_foreign(bytes: &[u8]) -> bool {
+    const FOREIGN: [&str; 4] = ["a HEIC photo", "an AVIF picture", "a JPEG XL picture", "a JPEG 2000 picture"];
+    kind(bytes).is_some_and(|(what, _)| FOREIGN.contains(&what))
 }
 
 type Kind = (&'static str, &'static str);
@@ -100,29 +108,11 @@ pub fn is_raw(bytes: &[u8]) -> bool {
     const NEW_SUBFILE_TYPE: u16 = 0x00fe;
     const SUB_IFDS: u16 = 0x014a;
     const DNG_VERSION: u16 = 0xc612;
-    let is_little = bytes.starts_with(b"II");
-    let two = |at: usize| {
-        let pair = bytes.get(at..)?.first_chunk::<2>()?;
-        Some(if is_little { u16::from_le_bytes(*pair) } else { u16::from_be_bytes(*pair) })
-    };
-    let four = |at: usize| {
-        let quad = bytes.get(at..)?.first_chunk::<4>()?;
-        Some(if is_little { u32::from_le_bytes(*quad) } else { u32::from_be_bytes(*quad) })
-    };
-    let directory = || {
-        let begin = four(4)? as usize;
-        let entries = (0..two(begin)?).map_while(|i| {
-            let at = begin.checked_add(2 + 12 * usize::from(i))?;
-            Some((two(at)?, four(at + 8)?))
-        });
-        Some(entries.collect::<Vec<_>>())
-    };
-    let is_tiff = (is_little || bytes.starts_with(b"MM")) && two(2) == Some(42);
-    let entries = directory().filter(|_| is_tiff).unwrap_or_default();
-    let has = |tag| entries.iter().any(|(known, _)| *known == tag);
-    let is_thumbnail = entries.contains(&(NEW_SUBFILE_TYPE, 1));
+    let Some(header) = Header::of(bytes) else { return false };
+    let has = |tag| header.entries().any(|(known, ..)| known == tag);
+    let is_thumbnail = header.entries().any(|(tag, _, value)| (tag, value) == (NEW_SUBFILE_TYPE, 1));
     // Canon's CR2 says so in its header.
-    has(DNG_VERSION) || has(SUB_IFDS) && is_thumbnail || is_tiff && bytes.get(8..10) == Some(b"CR")
+    has(DNG_VERSION) || has(SUB_IFDS) && is_thumbnail || bytes.get(8..10) == Some(b"CR")
 }
 
 /// The sentence about a RAW file.

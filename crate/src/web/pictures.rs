@@ -30,3 +30,11 @@ pub fn preview_picture(bytes: &[u8], long_side: u32) -> Result<Vec<u8>, JsValue>
     super::heap::forget();
     Ok(picture::preview(NAME, bytes, long_side)?)
 }
+
+/// Whether a picture is only for the browser's own decoders: its sides in pixels by its header, 0 where they are unknown. Nothing where
+/// [`check_picture`] takes it, or nothing would.
+#[wasm_bindgen(js_name = foreignPicture)]
+pub fn foreign_picture(bytes: &[u8]) -> Option<Vec<u32>> {
+    super::heap::forget();
+    picture::foreign(bytes).map(Vec::from)
+}

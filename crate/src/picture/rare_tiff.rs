@@ -1,0 +1,171 @@
+//! TIFF files that `image` does not read, though what decodes TIFF for it could: palettes, YCbCr as scanners write it, and greys
+//! of a few bits.
+
+use std::borrow::Cow;
+use std::io::Cursor;
+
+use image::error::{DecodingError, LimitError, LimitErrorKind, UnsupportedError, UnsupportedErrorKind};
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, ImageError, ImageFormat, RgbImage};
+use tiff::decoder::{Decoder, DecodingResult, Limits};
+use tiff::tags::Tag;
+use tiff::{ColorType, TiffError};
+
+use super::decode::MOST_BYTES;
+use super::tiff_header::Header;
+
+/// Values of the tag PhotometricInterpretation.
+const BLACK_IS_ZERO: u32 = 1;
+const PALETTE: u32 = 3;
+
+/// How samples become colours.
+enum Colours {
+    /// Indices of so many bits into red, green and blue, each of 2^bits.
+    Palette(u8, Vec<u8>),
+    /// Levels of so many bits.
+    Grey(u8),
+    /// Luminance and two differences of colour, as in JPEG.
+    YCbCr,
+}
+
+/// A TIFF whose header was read.
+pub(super) struct RareTiff<'a> {
+    decoder: Decoder<Cursor<Cow<'a, [u8]>>>,
+    sides: [u32; 2],
+    colours: Colours,
+}
+
+impl<'a> RareTiff<'a> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// What the file is, as words for a sentence, where it is not one of these.
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
+        let rare = |_: TiffError| "TIFF file of a rare kind".to_string();
+        let photometric = |header: &Header| {
+            let tag = Tag::PhotometricInterpretation.to_u16();
+            // The value is a number of two bytes, at the beginning of its four in either order.
+            header.entries().find(|(known, ..)| *known == tag).map(|(_, at, _)| at)
+        };
+        let mut limits = Limits::default();
+        limits.decoding_buffer_size = MOST_BYTES as usize;
+        let begin = |bytes| Decoder::new(Cursor::new(bytes)).map_err(rare).map(|tiff| tiff.with_limits(limits.clone()));
+        let mut decoder = begin(Cow::Borrowed(bytes))?;
+        let kind: u32 = decoder.get_tag_unsigned(Tag::PhotometricInterpretation).map_err(rare)?;
+        let colours = if kind == PALETTE {
+            let bits: Vec<u8> = decoder.find_tag_unsigned_vec(Tag::BitsPerSample).map_err(rare)?.unwrap_or(vec![1]);
+            let map = decoder.get_tag_u16_vec(Tag::ColorMap).map_err(rare)?;
+            let header = Header::of(bytes).ok_or("TIFF file with a palette and more than 4 GB")?;
+            let at = photometric(&header).ok_or("TIFF file of a rare kind")?;
+            // The decoder refuses palettes; their indices are read as if they were greys.
+            decoder = begin(Cow::Owned(header.with_number(at, BLACK_IS_ZERO as u16)))?;
+            match (&bits[..], map.len()) {
+                (&[bits @ (1 | 2 | 4 | 8)], length) if length == 3 << bits => Colours::Palette(bits, eight_bits(&map)),
+                _ => return Err("TIFF file with an odd palette".into()),
+            }
+        } else {
+            match decoder.colortype() {
+                Ok(ColorType::YCbCr(8)) => Colours::YCbCr,
+                Ok(ColorType::Gray(bits @ (2 | 4))) => Colours::Grey(bits),
+                Ok(other) => return Err(format!("TIFF file with {} bits a channel", other.bit_depth())),
+                Err(_) if (8..=10).contains(&kind) => return Err("TIFF file with Lab colours".into()),
+                Err(error) => return Err(rare(error)),
+            }
+        };
+        let (width, height) = decoder.dimensions().map_err(rare)?;
+        Ok(Self { decoder, sides: [width, height], colours })
+    }
+
+    /// Width and height in pixels, not yet upright.
+    pub(super) fn sides(&self) -> [u32; 2] {
+        self.sides
+    }
+
+    /// The picture, how it is to be turned, and its colour profile.
+    pub(super) fn decode(mut self) -> Result<(DynamicImage, Orientation, Option<Vec<u8>>), ImageError> {
+        let turned = self.decoder.find_tag_unsigned::<u8>(Tag::Orientation).ok().flatten();
+        let orientation = turned.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms);
+        let profile = self.decoder.find_tag_unsigned_vec::<u8>(Tag::IccProfile).ok().flatten();
+        let DecodingResult::U8(samples) = self.decoder.read_image().map_err(image_error)? else {
+            return Err(damaged("samples are not of 8 bits"));
+        };
+        let [width, height] = self.sides;
+        let picture = match self.colours {
+            Colours::YCbCr => {
+                let rgb = samples.chunks_exact(3).flat_map(|pixel| to_rgb([pixel[0], pixel[1], pixel[2]])).collect();
+                RgbImage::from_raw(width, height, rgb).map(DynamicImage::from)
+            }
+            Colours::Grey(bits) => {
+                let most = u16::from(u8::MAX >> (8 - bits));
+                let levels = unpacked(&samples, self.sides, bits).map(|level| (u16::from(level) * 255 / most) as u8);
+                GrayImage::from_raw(width, height, levels.collect()).map(DynamicImage::from)
+            }
+            Colours::Palette(bits, map) => {
+                let of = map.len() / 3;
+                let colour = |index: u8| [0, of, 2 * of].map(|channel| map[channel + usize::from(index)]);
+                let rgb = unpacked(&samples, self.sides, bits).flat_map(colour).collect();
+                RgbImage::from_raw(width, height, rgb).map(DynamicImage::from)
+            }
+        };
+        Ok((picture.ok_or_else(|| damaged("samples are missing"))?, orientation, profile))
+    }
+}
+
+/// Samples of 1, 2, 4 or 8 bits, of which each row begins with a byte of its own; the first lies in the highest bits.
+fn unpacked(bytes: &[u8], [width, _]: [u32; 2], bits: u8) -> impl Iterator<Item = u8> {
+    let (width, bits) = (width as usize, usize::from(bits));
+    bytes.chunks_exact((width * bits).div_ceil(8).max(1)).flat_map(move |row| {
+        (0..width).map(move |i| row[i * bits / 8] >> (8 - bits - i * bits % 8) & (u8::MAX >> (8 - bits)))
+    })
+}
+
+/// Levels of 16 bits as 8; some programs write 8 where 16 are meant.
+fn eight_bits(map: &[u16]) -> Vec<u8> {
+    let shift = if map.iter().all(|level| *level <= 255) { 0 } else { 8 };
+    map.iter().map(|level| (level >> shift) as u8).collect()
+}
+
+/// JFIF 1.02: ITU-R BT.601 over the whole range.
+fn to_rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    let [y, cb, cr] = [f32::from(y), f32::from(cb) - 128.0, f32::from(cr) - 128.0];
+    [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb]
+        .map(|level| level.round().clamp(0.0, 255.0) as u8)
+}
+
+fn damaged(why: &str) -> ImageError {
+    ImageError::Decoding(DecodingError::new(ImageFormat::Tiff.into(), why.to_string()))
+}
+
+fn image_error(error: TiffError) -> ImageError {
+    match error {
+        TiffError::LimitsExceeded => ImageError::Limits(LimitError::from_kind(LimitErrorKind::InsufficientMemory)),
+        TiffError::UnsupportedError(error) => ImageError::Unsupported(UnsupportedError::from_format_and_kind(
+            ImageFormat::Tiff.into(),
+            UnsupportedErrorKind::GenericFeature(error.to_string()),
+        )),
+        error => ImageError::Decoding(DecodingError::new(ImageFormat::Tiff.into(), error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_few_bits_are_unpacked_row_by_row() {
+        // Three samples of 4 bits a row: the last half byte of each row is filling.
+        let of = |bytes: &[u8], width, bits| unpacked(bytes, [width, 2], bits).collect::<Vec<_>>();
+        assert_eq!(of(&[0x12, 0x3f, 0x45, 0x6f], 3, 4), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(of(&[0b1010_0000, 0b0110_0000], 3, 1), [1, 0, 1, 0, 1, 1]);
+        assert_eq!(of(&[0b1101_1000, 0b0010_0111], 4, 2), [3, 1, 2, 0, 0, 2, 1, 3]);
+        assert_eq!(of(&[7, 8, 9, 10], 2, 8), [7, 8, 9, 10]);
+    }
+
+    #[test]
+    fn jpeg_s_colours_become_red_green_and_blue() {
+        // Of the primaries, as Pillow converts them.
+        assert_eq!(to_rgb([76, 85, 255]), [254, 0, 0]);
+        assert_eq!(to_rgb([128, 128, 128]), [128, 128, 128]);
+        assert_eq!(to_rgb([29, 255, 107]), [0, 0, 254]);
+    }
+}
