@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { after, afterEach, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { startHub } from "../hub/server.js";
@@ -267,4 +268,29 @@ test("on the page, a run after a lost device and one after a dead worker need no
   await page.go.click();
   assert.match(await page.waitForEnd(), /^Done in /);
   assertPicture({ png: (await page.download()).bytes.toString("base64") });
+});
+
+test("on the page, a worker that is killed again and again ends in a sentence, and the page is never reloaded", async () => {
+  await accidentProne();
+  let navigations = 0;
+  page.page.on("framenavigated", () => (navigations += 1));
+  await page.go.click();
+  // As phones do that are short of memory: whenever the run is in sight of its first step, it is over.
+  await page.page.evaluate(() => {
+    const channel = new BroadcastChannel("accident");
+    window.deaths = 0;
+    const status = document.getElementById("status");
+    new MutationObserver(() => {
+      if (!/Encoding|Preparing/.test(status.textContent ?? "")) return;
+      window.deaths += 1;
+      channel.postMessage("dead worker");
+    }).observe(status, { childList: true, characterData: true, subtree: true });
+  });
+  assert.match(await page.waitForEnd(), /^The browser ended the program|^The program /);
+  const deaths = await page.page.evaluate(() => window.deaths);
+  await sleep(3000);
+  assert.ok(await page.cancel.isHidden(), "nothing begins by itself");
+  assert.equal(await page.page.evaluate(() => window.deaths), deaths);
+  assert.equal(navigations, 0);
+  assert.ok(deaths <= 6, `${deaths} tries`);
 });

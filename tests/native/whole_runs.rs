@@ -92,7 +92,9 @@ fn fast_preset() {
 fn controls_of_the_noise_and_of_the_prediction() {
     let redraw = Params { redraw: 0.25, ..params(Preset::Diffusers, 4) };
     whole_run("micro21v", "micro21v.diffusers.n4.redraw", &redraw);
-    // All at once, with noises of two sizes.
+    let toned = Params { redraw: 0.25, tone: 0.6, ..params(Preset::Fast, 6) };
+    whole_run("micro15", "micro15.fast.n6.rect.toned", &toned);
+    // All of the noise and of the prediction at once, with noises of two sizes.
     let painted =
         Params { redraw: 0.5, redraw_band: 0.4, adain_strength: 0.75, style_scale: 1.5, ..params(Preset::Fast, 6) };
     whole_run("micro15", "micro15.fast.n6.rect.painted", &painted);

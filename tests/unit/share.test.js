@@ -29,6 +29,7 @@ const EVERYTHING = {
     redraw: 0.55,
     redrawBand: 0.4,
     adainStrength: 0.5,
+    tone: 0.4,
     styleScale: 1.5,
     contentShare: 0.35,
     size: 768,
@@ -69,9 +70,9 @@ test("a link holds only what differs, and reads well", () => {
 test("a look in a link says what it is made of, so that it means the same with every model", () => {
   const link = (id) =>
     toFragment({ ...NOTHING, options: { ...DEFAULTS, ...lookOf(PRESETS.find((preset) => preset.id === id)) } });
-  assert.equal(link("painted"), "version=fast&redraw=0.35");
-  assert.equal(link("bold"), "version=fast&redraw=0.4&redraw-band=0.4");
-  assert.equal(link("tint"), "version=fast&adain-strength=0.5");
+  assert.equal(link("painted"), "version=fast&redraw=0.35&tone=1");
+  assert.equal(link("bold"), "version=fast&redraw=0.4&redraw-band=0.4&tone=1");
+  assert.equal(link("tint"), "version=fast&adain-strength=0.5&tone=0.5");
   assert.equal(link("balanced"), "");
 });
 
@@ -108,6 +109,7 @@ test("hostile fragments never throw", () => {
     "#redraw=1.01",
     "#redraw-band=0",
     "#adain-strength=-1",
+    "#tone=2",
     "#style-scale=0.5",
     "#style-scale=6",
     "#content-share=1.01",
@@ -155,12 +157,12 @@ test("the presets are what their descriptions say", () => {
   const looks = ["tint", "gentle", "painted", "bold"].map((id) => look[id]);
   assert.deepEqual(new Set(looks.map(({ preset }) => preset)), new Set(["fast"]));
   assert.deepEqual(
-    looks.map(({ redraw, redrawBand, adainStrength }) => [redraw, redrawBand, adainStrength]),
+    looks.map(({ redraw, redrawBand, adainStrength, tone }) => [redraw, redrawBand, adainStrength, tone]),
     [
-      [0, 0.6, 0.5],
-      [0.5, 0.6, 0.5],
-      [0.35, 0.6, 1],
-      [0.4, 0.4, 1],
+      [0, 0.6, 0.5, 0.5],
+      [0.25, 0.6, 0.75, 0.75],
+      [0.35, 0.6, 1, 1],
+      [0.4, 0.4, 1, 1],
     ],
   );
   assert.deepEqual([look.schedule.gamma, look.schedule.gammaCurve], [0.75, { curve: "cosine", end: 0.375 }]);

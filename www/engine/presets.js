@@ -31,6 +31,7 @@ export const DEFAULTS = {
   redraw: 0,
   redrawBand: 0.6,
   adainStrength: 1,
+  tone: 0,
   styleScale: 1,
   contentShare: 0,
   size: null,
@@ -74,9 +75,10 @@ export const callsAStep = ({ attnInjection, styleScale, layers }) =>
 
 /**
  * Whether a run needs anything of the paintings: their noise or their features.
- * @param {Pick<Options, "initAdain" | "redraw">} options @param {number[]} layers that are injected
+ * @param {Pick<Options, "initAdain" | "redraw" | "tone">} options @param {number[]} layers that are injected
  */
-export const needsStyle = ({ initAdain, redraw }, layers) => initAdain || redraw > 0 || layers.length > 0;
+export const needsStyle = ({ initAdain, redraw, tone }, layers) =>
+  initAdain || redraw > 0 || tone > 0 || layers.length > 0;
 
 /** The most paintings that the engine blends. */
 export const MOST_STYLES = 4;
@@ -97,6 +99,7 @@ const LOOK = [
   "redraw",
   "redrawBand",
   "adainStrength",
+  "tone",
   "styleScale",
   "contentShare",
 ];
@@ -110,25 +113,25 @@ export const PRESETS = [
     id: "tint",
     name: "Tint",
     note: "The photo as it is, with a touch of the painting's colours.",
-    options: { preset: "fast", adainStrength: 0.5 },
+    options: { preset: "fast", adainStrength: 0.5, tone: 0.5 },
   },
   {
     id: "gentle",
     name: "Gentle",
-    note: "The photo's drawing in the painting's strokes, half in its own colours.",
-    options: { preset: "fast", redraw: 0.5, adainStrength: 0.5 },
+    note: "The photo's drawing in the painting's strokes and most of its colours.",
+    options: { preset: "fast", redraw: 0.25, adainStrength: 0.75, tone: 0.75 },
   },
   {
     id: "painted",
     name: "Painted",
     note: "The photo as a painting: the painting's strokes and all its colours.",
-    options: { preset: "fast", redraw: 0.35 },
+    options: { preset: "fast", redraw: 0.35, tone: 1 },
   },
   {
     id: "bold",
     name: "Bold",
     note: "A painting for which the photo is only a sketch: broad strokes, little detail.",
-    options: { preset: "fast", redraw: 0.4, redrawBand: 0.4 },
+    options: { preset: "fast", redraw: 0.4, redrawBand: 0.4, tone: 1 },
   },
   { id: USUAL_LOOK, name: "Balanced", note: "The method's own values, by which it is known.", options: {} },
   {

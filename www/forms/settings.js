@@ -140,6 +140,7 @@ export class Settings {
       redraw: this.#number("redraw") ?? DEFAULTS.redraw,
       redrawBand: this.#number("redrawBand") ?? DEFAULTS.redrawBand,
       adainStrength: this.#number("adainStrength") ?? DEFAULTS.adainStrength,
+      tone: this.#number("tone") ?? DEFAULTS.tone,
       styleScale: this.#number("styleScale") ?? DEFAULTS.styleScale,
       contentShare: this.#number("contentShare") ?? DEFAULTS.contentShare,
       size: size === "native" ? null : size === "keep" ? "keep" : Number(size),
@@ -169,6 +170,7 @@ export class Settings {
       "redraw",
       "redrawBand",
       "adainStrength",
+      "tone",
       "styleScale",
       "contentShare",
     ])) {

@@ -20,6 +20,9 @@ pub struct ControlArgs {
     /// How far the content's noise is moved to the style's statistics, 0 to 1 [default: 1].
     #[arg(long, value_name = "STRENGTH")]
     adain_strength: Option<f32>,
+    /// How far the result's colours and contrasts are moved to the style's at the end, 0 to 1 [default: 0].
+    #[arg(long, value_name = "STRENGTH")]
+    tone: Option<f32>,
     /// How far the prediction goes from the plain one towards the injected one and beyond, 1 to 5; one more call of the UNet a
     /// reverse step [default: 1].
     #[arg(long, value_name = "SCALE")]
@@ -33,7 +36,7 @@ pub struct ControlArgs {
 enum LookChoice {
     /// The photo, tinted by the painting.
     Tint,
-    /// The photo's drawing in the painting's strokes, with half its colours.
+    /// The photo's drawing in the painting's strokes and most of its colours.
     Gentle,
     /// A painting of the photo.
     Painted,
@@ -60,6 +63,7 @@ impl ControlArgs {
             redraw: self.redraw.unwrap_or(params.redraw),
             redraw_band: self.redraw_band.unwrap_or(params.redraw_band),
             adain_strength: self.adain_strength.unwrap_or(params.adain_strength),
+            tone: self.tone.unwrap_or(params.tone),
             style_scale: self.style_scale.unwrap_or(params.style_scale),
             content_share: self.content_share.unwrap_or(params.content_share),
             ..params

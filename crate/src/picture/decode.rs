@@ -127,7 +127,7 @@ pub fn foreign(bytes: &[u8]) -> Option<[u32; 2]> {
 enum Opened<'a> {
     Usual(ImageFormat, Box<dyn ImageDecoder + 'a>),
     RareTiff(RareTiff<'a>),
-    LargeJpeg(LargeJpeg<'a>),
+    LargeJpeg(Box<LargeJpeg<'a>>),
 }
 
 /// Reads the header, before anything is allocated.
@@ -155,7 +155,7 @@ fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Opened<'a>, Refusal> {
     if format == ImageFormat::Jpeg && u64::from(width) * u64::from(height) > MOST_PIXELS {
         // Its decoder can leave out fine detail as it reads.
         if let Some(large) = LargeJpeg::open(bytes) {
-            return Ok(Opened::LargeJpeg(large));
+            return Ok(Opened::LargeJpeg(Box::new(large)));
         }
     }
     let colour = decoder.color_type();

@@ -15,8 +15,9 @@ use super::decode::MOST_BYTES;
 use super::tiff_header::Header;
 
 /// Values of the tag PhotometricInterpretation.
-const BLACK_IS_ZERO: u32 = 1;
+const BLACK_IS_ZERO: u16 = 1;
 const PALETTE: u32 = 3;
+const LAB: std::ops::RangeInclusive<u32> = 8..=10;
 
 /// How samples become colours.
 enum Colours {
@@ -30,9 +31,17 @@ enum Colours {
 
 /// A TIFF whose header was read.
 pub(super) struct RareTiff<'a> {
-    decoder: Decoder<Cursor<Cow<'a, [u8]>>>,
+    /// The file, as its decoder takes it.
+    bytes: Cow<'a, [u8]>,
     sides: [u32; 2],
     colours: Colours,
+}
+
+/// The decoder that `image` has, too: of one type, so that it is in the program once.
+fn decoder(bytes: &[u8]) -> Result<Decoder<Cursor<&[u8]>>, TiffError> {
+    let mut limits = Limits::default();
+    limits.decoding_buffer_size = MOST_BYTES as usize;
+    Ok(Decoder::new(Cursor::new(bytes))?.with_limits(limits))
 }
 
 impl<'a> RareTiff<'a> {
@@ -42,38 +51,33 @@ impl<'a> RareTiff<'a> {
     /// What the file is, as words for a sentence, where it is not one of these.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let rare = |_: TiffError| "TIFF file of a rare kind".to_string();
-        let photometric = |header: &Header| {
-            let tag = Tag::PhotometricInterpretation.to_u16();
-            // The value is a number of two bytes, at the beginning of its four in either order.
-            header.entries().find(|(known, ..)| *known == tag).map(|(_, at, _)| at)
-        };
-        let mut limits = Limits::default();
-        limits.decoding_buffer_size = MOST_BYTES as usize;
-        let begin = |bytes| Decoder::new(Cursor::new(bytes)).map_err(rare).map(|tiff| tiff.with_limits(limits.clone()));
-        let mut decoder = begin(Cow::Borrowed(bytes))?;
-        let kind: u32 = decoder.get_tag_unsigned(Tag::PhotometricInterpretation).map_err(rare)?;
+        let mut tiff = decoder(bytes).map_err(rare)?;
+        let kind: u32 = tiff.get_tag_unsigned(Tag::PhotometricInterpretation).map_err(rare)?;
+        let (width, height) = tiff.dimensions().map_err(rare)?;
+        let mut taken = Cow::Borrowed(bytes);
         let colours = if kind == PALETTE {
-            let bits: Vec<u8> = decoder.find_tag_unsigned_vec(Tag::BitsPerSample).map_err(rare)?.unwrap_or(vec![1]);
-            let map = decoder.get_tag_u16_vec(Tag::ColorMap).map_err(rare)?;
+            let bits: Vec<u8> = tiff.find_tag_unsigned_vec(Tag::BitsPerSample).map_err(rare)?.unwrap_or(vec![1]);
+            let map = tiff.get_tag_u16_vec(Tag::ColorMap).map_err(rare)?;
             let header = Header::of(bytes).ok_or("TIFF file with a palette and more than 4 GB")?;
-            let at = photometric(&header).ok_or("TIFF file of a rare kind")?;
-            // The decoder refuses palettes; their indices are read as if they were greys.
-            decoder = begin(Cow::Owned(header.with_number(at, BLACK_IS_ZERO as u16)))?;
+            let tag = Tag::PhotometricInterpretation.to_u16();
+            let at = header.entries().find(|(known, ..)| *known == tag).map(|(_, at, _)| at);
+            // The decoder refuses palettes; their indices are read as if they were greys. The number has two bytes, the first of its
+            // four in either order.
+            taken = Cow::Owned(header.with_number(at.ok_or("TIFF file of a rare kind")?, BLACK_IS_ZERO));
             match (&bits[..], map.len()) {
                 (&[bits @ (1 | 2 | 4 | 8)], length) if length == 3 << bits => Colours::Palette(bits, eight_bits(&map)),
                 _ => return Err("TIFF file with an odd palette".into()),
             }
         } else {
-            match decoder.colortype() {
+            match tiff.colortype() {
                 Ok(ColorType::YCbCr(8)) => Colours::YCbCr,
                 Ok(ColorType::Gray(bits @ (2 | 4))) => Colours::Grey(bits),
                 Ok(other) => return Err(format!("TIFF file with {} bits a channel", other.bit_depth())),
-                Err(_) if (8..=10).contains(&kind) => return Err("TIFF file with Lab colours".into()),
+                Err(_) if LAB.contains(&kind) => return Err("TIFF file with Lab colours".into()),
                 Err(error) => return Err(rare(error)),
             }
         };
-        let (width, height) = decoder.dimensions().map_err(rare)?;
-        Ok(Self { decoder, sides: [width, height], colours })
+        Ok(Self { bytes: taken, sides: [width, height], colours })
     }
 
     /// Width and height in pixels, not yet upright.
@@ -82,11 +86,12 @@ impl<'a> RareTiff<'a> {
     }
 
     /// The picture, how it is to be turned, and its colour profile.
-    pub(super) fn decode(mut self) -> Result<(DynamicImage, Orientation, Option<Vec<u8>>), ImageError> {
-        let turned = self.decoder.find_tag_unsigned::<u8>(Tag::Orientation).ok().flatten();
+    pub(super) fn decode(self) -> Result<(DynamicImage, Orientation, Option<Vec<u8>>), ImageError> {
+        let mut tiff = decoder(&self.bytes).map_err(image_error)?;
+        let turned = tiff.find_tag_unsigned::<u8>(Tag::Orientation).ok().flatten();
         let orientation = turned.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms);
-        let profile = self.decoder.find_tag_unsigned_vec::<u8>(Tag::IccProfile).ok().flatten();
-        let DecodingResult::U8(samples) = self.decoder.read_image().map_err(image_error)? else {
+        let profile = tiff.find_tag_unsigned_vec::<u8>(Tag::IccProfile).ok().flatten();
+        let DecodingResult::U8(samples) = tiff.read_image().map_err(image_error)? else {
             return Err(damaged("samples are not of 8 bits"));
         };
         let [width, height] = self.sides;

@@ -87,7 +87,7 @@ impl Plan {
 
     /// Whether a run needs anything of the style: its statistics or its features.
     pub fn needs_style(&self, params: &Params) -> bool {
-        params.init_adain || params.redraw > 0.0 || !self.layers.is_empty()
+        params.init_adain || params.redraw > 0.0 || params.tone > 0.0 || !self.layers.is_empty()
     }
 
     /// What an inversion starts from: a picture's latents `z0`, at the noise of the least noisy level.

@@ -117,6 +117,7 @@ impl Pipeline {
             (Preset::Diffusers | Preset::Fast, Some(x0)) => x0,
             _ => x,
         };
+        let latents = self.toned(latents, styles, plan, params);
         Ok(ReversePass { initial, x0: x0s, previous, latents })
     }
 

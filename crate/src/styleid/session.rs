@@ -163,7 +163,7 @@ impl Session {
         }
         let (used, parts): (Vec<&RgbImage>, Vec<StylePart>) =
             pictures.used().map(|(picture, part)| (picture, part.clone())).unzip();
-        let without = Params { init_adain: false, attn_injection: false, redraw: 0.0, ..params.clone() };
+        let without = Params { init_adain: false, attn_injection: false, redraw: 0.0, tone: 0.0, ..params.clone() };
         let params = if used.is_empty() {
             // Every mask is empty: there is nothing of a style anywhere.
             plan.layers.clear();
