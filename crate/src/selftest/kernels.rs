@@ -1,4 +1,4 @@
-//! The kernels that are tested, each with numbers by formula at a shape of Stable Diffusion's own, on 256 pixels mostly.
+//! The kernels that are tested, each with numbers by formula at a shape of Stable Diffusion's own.
 
 use burn::tensor::Tensor;
 use half::f16;
@@ -76,44 +76,48 @@ const fn conv(channels: [usize; 2], kernel: usize, stride: usize, side: usize) -
     Kernel::Conv(Convolution { channels, kernel, stride, side, doubled: false, weights: WeightType::F32 })
 }
 
-const fn product(weights: WeightType) -> Kernel {
-    Kernel::Linear { widths: [1280, 320], tokens: 1024, weights, geglu: false }
+const fn product(weights: WeightType, tokens: usize) -> Kernel {
+    Kernel::Linear { widths: [1280, 320], tokens, weights, geglu: false }
 }
 
-/// What a run spends its time in comes first: a slow GPU has no time for all of them.
-pub const KERNELS: [Kernel; 20] = [
-    attend(8, 40, [1024, 1024], true),
-    conv([320, 320], 3, 1, 32),
-    product(WeightType::Q8),
-    Kernel::GroupNorm { channels: 320, side: 32 },
-    Kernel::LayerNorm { width: 320, tokens: 1024 },
-    Kernel::Linear { widths: [320, 2560], tokens: 1024, weights: WeightType::F16, geglu: true },
-    product(WeightType::F32),
-    product(WeightType::F16),
-    product(WeightType::Q4),
-    // The tokens of a prompt are no multiple of any tile.
-    attend(8, 40, [1024, 77], false),
-    attend(8, 80, [256, 256], true),
-    attend(8, 160, [256, 256], true),
-    // As in Stable Diffusion 2.
-    attend(5, 64, [1024, 1024], true),
-    conv([320, 320], 1, 1, 32),
-    conv([320, 320], 3, 2, 32),
-    Kernel::Conv(Convolution {
-        channels: [320, 320],
-        kernel: 3,
-        stride: 1,
-        side: 16,
-        doubled: true,
-        weights: WeightType::Q8,
-    }),
-    // A sum of 36 terms, and a result of four channels.
-    conv([4, 320], 3, 1, 32),
-    conv([320, 4], 3, 1, 32),
-    // The VAE's.
-    attend(1, 512, [256, 256], false),
-    Kernel::Halves { count: 8 * 40 * 1024 },
-];
+/// All that are tested, with latents of `side` squared. What a run spends its time in comes first: a slow GPU has no time for
+/// all of them.
+pub fn kernels(side: usize) -> [Kernel; 20] {
+    let tokens = side * side;
+    [
+        attend(8, 40, [tokens, tokens], true),
+        conv([320, 320], 3, 1, side),
+        product(WeightType::Q8, tokens),
+        Kernel::GroupNorm { channels: 320, side },
+        Kernel::LayerNorm { width: 320, tokens },
+        Kernel::Linear { widths: [320, 2560], tokens, weights: WeightType::F16, geglu: true },
+        product(WeightType::F32, tokens),
+        product(WeightType::F16, tokens),
+        product(WeightType::Q4, tokens),
+        // The tokens of a prompt are no multiple of any tile.
+        attend(8, 40, [tokens, 77], false),
+        attend(8, 80, [tokens / 4, tokens / 4], true),
+        attend(8, 160, [tokens / 4, tokens / 4], true),
+        // As in Stable Diffusion 2.
+        attend(5, 64, [tokens, tokens], true),
+        conv([320, 320], 1, 1, side),
+        conv([320, 320], 3, 2, side),
+        Kernel::Conv(Convolution {
+            channels: [320, 320],
+            kernel: 3,
+            stride: 1,
+            side: side / 2,
+            doubled: true,
+            weights: WeightType::Q8,
+        }),
+        // A sum of 36 terms, and a result of four channels.
+        conv([4, 320], 3, 1, side),
+        conv([320, 4], 3, 1, side),
+        // The VAE's.
+        attend(1, 512, [tokens / 4, tokens / 4], false),
+        Kernel::Halves { count: 8 * 40 * tokens },
+    ]
+}
 
 /// A kernel with its operands on the device.
 pub struct Prepared {

@@ -9,13 +9,18 @@ pub mod timing;
 use burn::tensor::Device;
 use serde::Serialize;
 
-use self::kernels::{KERNELS, Kernel};
+use self::kernels::{Kernel, kernels};
 use self::timing::{Stopwatch, now};
 use crate::device::{Place, Precision};
+use crate::ops::{self, Kernels};
 use crate::{Control, Result, fault};
 
 /// Differences that are allowed, of the largest value, by what activations are kept as.
 pub const TOLERANCES: [(Precision, f64); 2] = [(Precision::F32, 1e-4), (Precision::F16, 5e-3)];
+
+/// Latents of the tests, along a side: those of pictures of 256 pixels, or of 128 where the processor poses as a GPU.
+const SIDE: usize = 32;
+const SOFTWARE_SIDE: usize = 16;
 
 /// What came of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -106,9 +111,10 @@ impl Case {
 
 /// Every kernel in f32, then those of the UNet in f16 where shaders have it.
 fn cases(device: &Device) -> Vec<Case> {
+    let side = if ops::kernels(device) == Kernels::Software { SOFTWARE_SIDE } else { SIDE };
     let of = |(precision, tolerance)| {
         let place = Place::new(device.clone(), precision, 0).ok();
-        let kernels = KERNELS.into_iter().filter(move |kernel| kernel.is_in(precision));
+        let kernels = kernels(side).into_iter().filter(move |kernel| kernel.is_in(precision));
         place.into_iter().flat_map(move |place| {
             kernels.clone().map(move |kernel| Case { kernel, place: place.clone(), precision, tolerance })
         })
@@ -164,9 +170,12 @@ mod tests {
 
     #[test]
     fn every_kernel_has_a_name_of_its_own_and_something_to_be_timed_by() {
-        let names: std::collections::BTreeSet<String> = KERNELS.iter().map(Kernel::name).collect();
-        assert_eq!(names.len(), KERNELS.len());
-        assert!(KERNELS.iter().all(|kernel| (kernel.flop() > 0.0) != (kernel.moved() > 0)));
-        assert!(KERNELS.iter().filter(|kernel| kernel.is_in(Precision::F16)).count() + 2 == KERNELS.len());
+        for side in [SIDE, SOFTWARE_SIDE] {
+            let all = kernels(side);
+            let names: std::collections::BTreeSet<String> = all.iter().map(Kernel::name).collect();
+            assert_eq!(names.len(), all.len());
+            assert!(all.iter().all(|kernel| (kernel.flop() > 0.0) != (kernel.moved() > 0)));
+            assert_eq!(all.iter().filter(|kernel| kernel.is_in(Precision::F16)).count() + 2, all.len());
+        }
     }
 }
