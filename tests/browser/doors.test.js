@@ -192,14 +192,14 @@ test("a press of a button tests this GPU, and the diagnosis has every kernel tha
   assert.match(await told.textContent(), /^This GPU computes (everything right|right all that was tested, .*)\.$/);
   assert.match(text, /^Kernels: (software|hardware), .*; in f32/m);
   assert.match(text, /^Adapter: /m, "what was there before is there still");
-  const [, count, seconds] = /^GPU test: (\d+) kernels in ([\d.]+) s$/m.exec(text);
+  const [, count, seconds] = /^GPU test: (\d+) of \d+ kernels in ([\d.]+) s$/m.exec(text);
   const lines = text.split("\n").filter((line) => /^f(32|16) /.test(line));
   assert.equal(lines.length, Number(count));
-  assert.ok(lines.length >= 2, "a few are done in any case");
+  assert.ok(lines.length >= 1, "one is begun in any case");
   for (const line of lines) assert.match(line, /: ok, [\d.]+ (GFLOPS|GB\/s)$/);
   // It ends with the kernel that is at work when the time is over; a loaded machine takes longer for that one.
   assert.ok(Number(seconds) < 30, `${seconds} s`);
-  assert.match(text, /attention \d+x\d+ 8x40 blended: ok/);
+  assert.match(text, /^f32 group_norm\+silu 320 @\d+: ok/m);
   assert.ok(await tab.getByRole("button", { name: "Test this GPU" }).isEnabled());
   // Nothing was sent anywhere.
   const outside = page.requests.filter((url) => !url.startsWith(page.server.url) && !/^(blob|data):/.test(url));
@@ -212,17 +212,19 @@ test("a program asks for the same test, and with enough time every kernel is rig
   const { kernels, seconds, sentence, heard } = await tab.evaluate(async () => {
     const { StyleID } = await import("./api.js");
     const heard = [];
-    const test = await StyleID.selfTest({ seconds: 900, onKernel: ({ name }, of) => heard.push([name, of]) });
+    const begun = performance.now();
+    const onKernel = ({ name }, of) => heard.push([name, of, Math.round(performance.now() - begun)]);
+    const test = await StyleID.selfTest({ seconds: 900, onKernel });
     return { ...test, heard };
   });
   t.diagnostic(`${kernels.length} kernels in ${seconds.toFixed(1)} s`);
-  for (const kernel of kernels) {
-    t.diagnostic(JSON.stringify(kernel));
+  for (const [i, kernel] of kernels.entries()) {
+    t.diagnostic(`${heard[i][2]} ms: ${JSON.stringify(kernel)}`);
     assert.equal(kernel.verdict, "right", JSON.stringify(kernel));
   }
   assert.equal(sentence, "This GPU computes everything right.");
   assert.deepEqual(
-    heard,
+    heard.map(([name, of]) => [name, of]),
     kernels.map(({ name }) => [name, kernels.length]),
   );
 });

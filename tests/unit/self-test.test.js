@@ -62,13 +62,13 @@ test("a lost GPU is said, with the kernel that was at work", () => {
 test("the text for a report has every kernel, and the sentence last", () => {
   const kernels = [kernel(), norm, untested("skipped"), { ...untested("skipped"), precision: "f16" }];
   assert.deepEqual(textOf(kernels, "That is all.", 6.24).split("\n"), [
-    "GPU test: 2 kernels in 6.2 s",
+    "GPU test: 2 of 4 kernels in 6.2 s",
     lineOf(kernel()),
     lineOf(norm),
     "Not run, as the time was over: f32 conv3x3 320-320 @32 f32; f16 conv3x3 320-320 @32 f32",
     "That is all.",
   ]);
-  assert.equal(textOf([], "Nothing."), "GPU test: 0 kernels\nNothing.");
+  assert.equal(textOf([], "Nothing."), "GPU test: 0 of 0 kernels\nNothing.");
 });
 
 test("the choice of kernels is told with what they may compute in", () => {

@@ -69,7 +69,7 @@ export function textOf(kernels, sentence, seconds = null) {
   const run = kernels.filter(({ verdict }) => verdict !== "skipped");
   const skipped = kernels.filter(({ verdict }) => verdict === "skipped").map(fullName);
   return [
-    `GPU test: ${run.length} kernels${seconds === null ? "" : ` in ${seconds.toFixed(1)} s`}`,
+    `GPU test: ${run.length} of ${kernels.length} kernels${seconds === null ? "" : ` in ${seconds.toFixed(1)} s`}`,
     ...run.map(lineOf),
     ...(skipped.length > 0 ? [`Not run, as the time was over: ${skipped.join("; ")}`] : []),
     sentence,

@@ -34,6 +34,7 @@ export class DoorsView {
   #runner;
   /** The diagnosis in its parts: the page's own, the kernels that were chosen, the test of the GPU. */
   #lines = { own: "", kernels: "", test: "" };
+  #isTesting = false;
 
   /**
    * @param {HTMLElement} banner @param {HTMLDetailsElement} root of the diagnosis, holding the elements marked `data-part`
@@ -102,11 +103,13 @@ export class DoorsView {
   }
 
   async #test() {
-    const button = /** @type {HTMLButtonElement} */ (this.#part("test"));
+    // The button is not disabled meanwhile: it would lose the focus.
+    if (this.#isTesting) return;
+    this.#isTesting = true;
+    const button = this.#part("test");
     const label = button.textContent;
     /** @type {import("../styleid.js").KernelTest[]} */
     const kernels = [];
-    button.disabled = true;
     button.textContent = "Testing…";
     this.#part("tested").textContent = "";
     try {
@@ -119,9 +122,10 @@ export class DoorsView {
       this.#conclude(kernels, sentenceOf(kernels), seconds);
     } catch (error) {
       this.#conclude(kernels, sentenceOfEnd(kernels, sentence(error)));
-      this.#runner.forget(); // the worker may be another one now
+      // The worker may be another one now, unless the test was only refused.
+      if (kernels.length > 0) this.#runner.forget();
     } finally {
-      button.disabled = false;
+      this.#isTesting = false;
       button.textContent = label;
     }
     await this.#tellChoice();

@@ -80,16 +80,16 @@ const fn product(weights: WeightType, tokens: usize) -> Kernel {
     Kernel::Linear { widths: [1280, 320], tokens, weights, geglu: false }
 }
 
-/// All that are tested, with latents of `side` squared. What a run spends its time in comes first: a slow GPU has no time for
-/// all of them.
+/// All that are tested, with latents of `side` squared. One of each kind comes first, those before that compile soonest: a slow
+/// GPU has no time for all of them.
 pub fn kernels(side: usize) -> [Kernel; 20] {
     let tokens = side * side;
     [
-        attend(8, 40, [tokens, tokens], true),
-        conv([320, 320], 3, 1, side),
-        product(WeightType::Q8, tokens),
         Kernel::GroupNorm { channels: 320, side },
         Kernel::LayerNorm { width: 320, tokens },
+        conv([320, 320], 3, 1, side),
+        attend(8, 40, [tokens, tokens], true),
+        product(WeightType::Q8, tokens),
         Kernel::Linear { widths: [320, 2560], tokens, weights: WeightType::F16, geglu: true },
         product(WeightType::F32, tokens),
         product(WeightType::F16, tokens),
