@@ -21,6 +21,7 @@ import {
 } from "./engine/models.js";
 import { chosenFiles } from "./engine/picked.js";
 import { MOST_STYLES, PRESETS } from "./engine/presets.js";
+import { SECONDS, sentenceOf, textOf } from "./engine/self-test.js";
 
 export { EngineError };
 
@@ -35,12 +36,14 @@ export const LOOKS = Object.fromEntries(
 
 /**
  * @typedef {import("./styleid.js").Crop} Crop
+ * @typedef {import("./styleid.js").KernelTest} KernelTest
  * @typedef {import("./styleid.js").Measures} Measures
  * @typedef {import("./styleid.js").ModelInfo} ModelInfo
  * @typedef {import("./styleid.js").ModelOptions} ModelOptions
  * @typedef {import("./styleid.js").Options} Options
  * @typedef {import("./styleid.js").Preview} Preview
  * @typedef {import("./styleid.js").ProgressEvent} ProgressEvent
+ * @typedef {import("./styleid.js").SelfTest} SelfTest
  * @typedef {import("./styleid.js").StyleSource} StyleSource
  * @typedef {import("./styleid.js").WeightType} WeightType
  *
@@ -155,6 +158,25 @@ export class StyleID {
    */
   async measure({ result, ...pictures }, { signal } = {}) {
     return measure(this.#engine, await requestOf(pictures), await bytesOf(result, "result"), { signal });
+  }
+
+  /**
+   * Tests each kind of kernel of this GPU against known values, in a worker of its own and without a model. `sentence` says to a
+   * person what came of it, `text` is for a bug report. Where the GPU is lost or refuses a kernel it fails with an EngineError,
+   * after `onKernel` has heard of that kernel.
+   * @param {{ seconds?: number, onKernel?: (kernel: KernelTest, of: number) => void, signal?: AbortSignal }} [options] after
+   *   `seconds` (10) no kernel is begun any more
+   * @returns {Promise<SelfTest & { sentence: string, text: string }>}
+   */
+  static async selfTest({ seconds = SECONDS, ...options } = {}) {
+    const engine = new Engine();
+    try {
+      const test = await engine.selfTest(seconds, options);
+      const sentence = sentenceOf(test.kernels);
+      return { ...test, sentence, text: textOf(test.kernels, sentence, test.seconds) };
+    } finally {
+      engine.dispose();
+    }
   }
 
   /** Holds the running `stylize` until `resume`; it can be cancelled meanwhile. */

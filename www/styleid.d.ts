@@ -9,6 +9,8 @@ export type Adapter = {
   backend: string;
   /** Whether it is the processor pretending to be a GPU. */
   software: boolean;
+  /** The kernels that are chosen for it: those for GPUs, or those for the processor pretending to be one. */
+  kernels: "hardware" | "software";
   /** Whether shaders may compute in f16. */
   shaderF16: boolean;
   /** Largest buffer in MiB. */
@@ -289,6 +291,33 @@ export type Measures = {
   styles: Array<ToStyle>;
 };
 
+/** What came of a kernel. */
+export type Verdict = "right" | "wrong" | "failed" | "skipped";
+
+/** The test of one kernel. */
+export type KernelTest = {
+  /** What it computes, at which shape, and what its weights are kept as. */
+  name: string;
+  /** What its activations are kept as. */
+  precision: "f32" | "f16";
+  /** What came of it. */
+  verdict: Verdict;
+  /** Largest difference from what it should compute, of the largest value; NaN where it gave something that is no number. */
+  difference: number | null;
+  /** 10⁹ floating-point operations a second. */
+  gflops: number | null;
+  /** 10⁹ bytes a second, of kernels that move rather than compute. */
+  gigabytes: number | null;
+};
+
+/** A test of this GPU. */
+export type SelfTest = {
+  /** Every kernel, those last for which there was no time. */
+  kernels: Array<KernelTest>;
+  /** Seconds that it took. */
+  seconds: number;
+};
+
 /** A result on its way to the page. */
 export type Stylized = {
   /** A PNG file with the settings in its text chunks: "Title", "Software", and "StyleID" with JSON. */
@@ -391,12 +420,21 @@ export function stylize(
  */
 export function measure(request: Request, result: Uint8Array, weights: Uint8Array): Promise<Measures>;
 
+/**
+ * Tests each kind of kernel of this GPU against known values, and begins none any more after `seconds`; `of` kernels in all, of
+ * which each is told. Needs a device and no model.
+ */
+export function selfTest(
+  seconds: number,
+  onEvent: (event: { kernel: KernelTest; of: number }) => void,
+): Promise<SelfTest>;
+
 /** Holds the running `stylize` at its next block, until `resume` or `cancel`. A run begins unpaused. */
 export function pause(): void;
 
 export function resume(): void;
 
-/** Makes the running `loadModel`, `stylize` or `measure` reject with "cancelled" at its next block, also while it is paused. */
+/** Makes the running `loadModel`, `stylize`, `measure` or `selfTest` reject with "cancelled" at its next block, also while it is paused. */
 export function cancel(): void;
 
 declare global {

@@ -15,12 +15,14 @@ import init, {
   purgeKept,
   ranOutOfMemory,
   resume,
+  selfTest,
   stylize,
 } from "./styleid.js";
 import { NOTE, decodedByBrowser } from "./engine/foreign.js";
 import { inTurn } from "./engine/in-turn.js";
 
 /**
+ * @typedef {import("./styleid.js").KernelTest} KernelTest
  * @typedef {import("./styleid.js").ModelOptions} ModelOptions
  * @typedef {import("./styleid.js").Notice} Notice
  * @typedef {import("./styleid.js").Options} Options
@@ -35,8 +37,9 @@ import { inTurn } from "./engine/in-turn.js";
  *   | { id: number, operation: "listKept" }
  *   | { id: number, operation: "purgeKept", folder: string }
  *   | { id: number, operation: "stylize", request: Request, options: Options }
- *   | { id: number, operation: "measure", request: Request, result: Uint8Array, weights: Uint8Array }} Call
- * @typedef {ProgressEvent | Notice | { preview: Preview }} RunEvent
+ *   | { id: number, operation: "measure", request: Request, result: Uint8Array, weights: Uint8Array }
+ *   | { id: number, operation: "selfTest", seconds: number }} Call
+ * @typedef {ProgressEvent | Notice | { preview: Preview } | { kernel: KernelTest, of: number }} RunEvent
  * @typedef {Call | { tell: "cancel" | "pause" | "resume" }} Message
  * @typedef {{ id: number, value: unknown }
  *   | { id: number, event: RunEvent }
@@ -163,6 +166,8 @@ async function perform(call) {
       return purgeKept(call.folder);
     case "measure":
       return measure(await readableRequest(call.request), call.result, call.weights);
+    case "selfTest":
+      return selfTest(call.seconds, onEvent);
     case "stylize": {
       // The result is an object of the wasm module's; only its values can leave the worker.
       const styled = await stylize(await readableRequest(call.request), call.options, onEvent);

@@ -17,19 +17,16 @@ use styleid::model::tensors::Tensors;
 use styleid::model::unet::Unet;
 use styleid::model::vae::Vae;
 use styleid::platform::silent;
+use styleid::selftest::formula::{uniform, values};
 use styleid::styleid::bank::Bank;
 use styleid::styleid::blend::LayerMix;
 use styleid::styleid::processors::{Capture, Inject, Injection};
 use styleid::weights::WeightType;
 use styleid::weights::config::{TextConfig, UnetConfig, VaeConfig};
 
-#[path = "support/formula.rs"]
-mod formula;
 #[path = "../../tests/native/golden.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod golden;
-
-use formula::{uniform, values};
 
 const TOLERANCE: f32 = 2e-3;
 const LAYERS: [usize; 6] = [6, 7, 8, 9, 10, 11];

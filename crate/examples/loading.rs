@@ -14,13 +14,12 @@ use std::time::Instant;
 use styleid::device::cpu;
 use styleid::model::{LoadOptions, StableDiffusion};
 use styleid::platform::Here;
+use styleid::selftest::formula;
 use styleid::weights::source::http::{Web, native::Native};
 use styleid::weights::source::hub::Reference;
 use styleid::weights::{Origin, WeightType};
 use styleid::{Control, Error, Progress, Result};
 
-#[path = "support/formula.rs"]
-mod formula;
 #[path = "support/heap.rs"]
 mod heap;
 #[path = "support/shapes.rs"]

@@ -10,7 +10,7 @@ use burn::tensor::wgpu::MemoryConfiguration;
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 use styleid::bench::network::{self, Model};
-use styleid::bench::{name, parse};
+use styleid::bench::parse;
 use styleid::device::{Place, Precision};
 use styleid::gpu;
 use styleid::memory::{GpuBytes, Memory, gpu_bytes, parse_bytes};
@@ -120,7 +120,7 @@ async fn run(arguments: Arguments) -> Result<()> {
     if let Some(kernels) = &arguments.kernels {
         ops::choose(parse(kernels)?);
     }
-    let kernels = name(ops::kernels(&device));
+    let kernels = ops::kernels(&device).name();
     println!("{} ({}), {kernels} kernels, weights {}", adapter.name, adapter.backend, arguments.weights.name());
     let (precision, activations) = if arguments.f16 { (Precision::F16, "f16") } else { (Precision::F32, "f32") };
     let place = Place::new(device, precision, u64::MAX)?;

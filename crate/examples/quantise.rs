@@ -15,14 +15,13 @@ use styleid::model::tensors::Formula;
 use styleid::model::tensors::Tensors;
 use styleid::model::unet::Unet;
 use styleid::platform::silent;
+use styleid::selftest::formula;
 use styleid::weights::WeightType;
 use styleid::weights::config::UnetConfig;
 use styleid::weights::format::Dtype;
 use styleid::weights::format::compact::kept_as;
 use styleid::{Error, Result};
 
-#[path = "support/formula.rs"]
-mod formula;
 #[path = "support/shapes.rs"]
 mod shapes;
 

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! weights < error < control < fault < device < ops < picture < memory < gpu < platform < diffusion < model < styleid
-//!   < eval < trace < bench < messages < web < cli
+//!   < eval < trace < selftest < bench < messages < web < cli
 //! ```
 //!
 //! [`weights`] is the crate `styleid-weights`: bytes to a checkpoint's tensors. The way of a picture and of a weight is in
@@ -34,6 +34,7 @@ pub mod model;
 pub mod ops;
 pub mod picture;
 pub mod platform;
+pub mod selftest;
 pub mod styleid;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod trace;

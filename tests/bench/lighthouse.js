@@ -8,7 +8,12 @@ import { serve } from "../browser/server.js";
 
 const runs = Number(process.argv[2] ?? 5);
 const dist = fileURLToPath(new URL("../../dist", import.meta.url));
-const FIGURES = ["first-contentful-paint", "largest-contentful-paint", "total-blocking-time", "cumulative-layout-shift"];
+const FIGURES = [
+  "first-contentful-paint",
+  "largest-contentful-paint",
+  "total-blocking-time",
+  "cumulative-layout-shift",
+];
 
 const server = await serve(dist, "/some/where/");
 const chromeFlags = ["--headless=new", "--no-sandbox"];

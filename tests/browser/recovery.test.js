@@ -294,3 +294,39 @@ test("on the page, a worker that is killed again and again ends in a sentence, a
   assert.equal(navigations, 0);
   assert.ok(deaths <= 6, `${deaths} tries`);
 });
+
+test("on the page, a GPU that is lost while it is tested is said to be, and can be tested again", async () => {
+  await accidentProne();
+  await page.unfold("Diagnosis for a bug report");
+  const told = page.page.getByRole("status", { name: "Test of this GPU" });
+  const begun = () => page.page.getByRole("button", { name: /^Testing… \d+ of \d+$/ }).waitFor({ timeout: 120_000 });
+  const test = page.page.getByRole("button", { name: "Test this GPU" });
+  await test.click();
+  await begun();
+  await page.page.evaluate(() => {
+    const channel = new BroadcastChannel("accident");
+    channel.postMessage("lost device");
+    channel.close();
+  });
+  await told.getByText(/^The test ended (at f\d+ [^:]+|early): The GPU was lost .*\.$/).waitFor({ timeout: 60_000 });
+  const text = await page.page.getByLabel("Diagnosis", { exact: true }).inputValue();
+  assert.match(text, /^f32 group_norm.*: ok/m, "what was known before is told");
+  assert.match(text, /^The test ended .*: The GPU was lost /m);
+  await test.click();
+  await begun();
+});
+
+test("on the page, a test of the GPU is refused while a run goes on, which goes on", async () => {
+  await accidentProne();
+  await page.unfold("Diagnosis for a bug report");
+  await page.go.click();
+  await page.page
+    .getByText(/Encoding|Preparing the GPU|Inverting/)
+    .first()
+    .waitFor({ timeout: 120_000 });
+  await page.page.getByRole("button", { name: "Test this GPU" }).click();
+  const told = page.page.getByRole("status", { name: "Test of this GPU" });
+  await told.getByText("Something is still running here; cancel it or wait until it is done.").waitFor();
+  await page.cancel.click();
+  assert.match(await page.waitForEnd(), /^Cancelled/);
+});

@@ -20,6 +20,7 @@ mod picture_files;
 mod pictures;
 mod previews;
 mod reuse;
+mod selftest;
 mod site;
 mod styles;
 mod support;

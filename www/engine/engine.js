@@ -6,6 +6,7 @@ import { startWorker, staysInside, watchLife } from "./worker-life.js";
 /**
  * @typedef {import("../styleid.js").Adapter} Adapter
  * @typedef {import("../styleid.js").KeptModels} KeptModels
+ * @typedef {import("../styleid.js").KernelTest} KernelTest
  * @typedef {import("../styleid.js").Measures} Measures
  * @typedef {import("../styleid.js").ModelInfo} ModelInfo
  * @typedef {import("../styleid.js").ModelOptions} ModelOptions
@@ -15,10 +16,11 @@ import { startWorker, staysInside, watchLife } from "./worker-life.js";
  * @typedef {import("../styleid.js").Preview} Preview
  * @typedef {import("../styleid.js").ProgressEvent} ProgressEvent
  * @typedef {import("../styleid.js").Request} Request
+ * @typedef {import("../styleid.js").SelfTest} SelfTest
  * @typedef {import("../styleid.js").Stylized} Stylized
  * @typedef {import("../styleid.js").ErrorKind} ErrorKind
  * @typedef {{ signal?: AbortSignal, onEvent?: (event: ProgressEvent) => void, onNotice?: (sentence: string) => void,
- *   onPreview?: (preview: Preview) => void }} CallOptions
+ *   onPreview?: (preview: Preview) => void, onKernel?: (kernel: KernelTest, of: number) => void }} CallOptions
  * @typedef {Omit<CallOptions, "signal"> & { message: Record<string, unknown>, resolve: (value: any) => void,
  *   reject: (error: EngineError) => void }} Pending
  */
@@ -87,7 +89,8 @@ export class Engine {
   #lastId = 0;
   /** @type {Promise<Adapter> | null} */ #device = null;
   /** @type {{ identity: string, info: ModelInfo } | null} */ #model = null;
-  /** While results are measured; settles, never fails, when they are. @type {Promise<void> | null} */ #measured = null;
+  /** While something of seconds is done, such as measuring; settles, never fails, when it is. @type {Promise<void> | null} */
+  #brief = null;
   #createWorker;
   #cancelGraceMs;
 
@@ -123,7 +126,7 @@ export class Engine {
    * @param {CallOptions} [options] @returns {Promise<ModelInfo>}
    */
   async load(model, files, options = {}) {
-    if (this.#measured) await this.#measured; // one thing at a time; this one takes seconds
+    if (this.#brief) await this.#brief; // one thing at a time; this one takes seconds
     const isInside = staysInside(model, files);
     if (isInside !== this.#isInside) await this.#retire();
     this.#isInside = isInside;
@@ -160,17 +163,33 @@ export class Engine {
    * @param {Uint8Array} weights LPIPS's @param {CallOptions} [options] @returns {Promise<Measures>}
    */
   measure(request, result, weights, options = {}) {
-    const before = this.#measured ?? Promise.resolve();
-    const measures = before.then(async () => {
+    return this.#inTurn({ operation: "measure", request, result, weights }, options);
+  }
+
+  /**
+   * Tests each kind of kernel of this GPU against known values, and begins none any more after `seconds`. Needs no model. `load`
+   * waits for it; it is refused while a run goes on.
+   * @param {number} seconds @param {Pick<CallOptions, "onKernel" | "signal">} [options] `onKernel` hears of each kernel, and how
+   *   many there are, also of one that fails
+   * @returns {Promise<SelfTest>}
+   */
+  selfTest(seconds, options = {}) {
+    return this.#inTurn({ operation: "selfTest", seconds }, options);
+  }
+
+  /** As `#call`, with a device, when whatever else `load` waits for is done. @param {Record<string, unknown>} message @param {CallOptions} options */
+  #inTurn(message, options) {
+    const before = this.#brief ?? Promise.resolve();
+    const answer = before.then(async () => {
       await this.device();
-      return this.#call({ operation: "measure", request, result, weights }, options);
+      return this.#call(message, options);
     });
     const over = () => {
-      if (this.#measured === measured) this.#measured = null;
+      if (this.#brief === brief) this.#brief = null;
     };
-    const measured = measures.then(over, over);
-    this.#measured = measured;
-    return measures;
+    const brief = answer.then(over, over);
+    this.#brief = brief;
+    return answer;
   }
 
   /** Holds the running `stylize` until `resume`; it can be cancelled meanwhile. */
@@ -251,6 +270,7 @@ export class Engine {
     if (event) {
       if ("notice" in event) call.onNotice?.(event.notice);
       else if ("preview" in event) call.onPreview?.(event.preview);
+      else if ("kernel" in event) call.onKernel?.(event.kernel, event.of);
       else call.onEvent?.(event);
       return;
     }
@@ -261,7 +281,7 @@ export class Engine {
     }
     const error = fromReply(reply.error);
     const { operation } = call.message;
-    const hasComputed = ["loadModel", "stylize", "measure"].includes(String(operation));
+    const hasComputed = ["loadModel", "stylize", "measure", "selfTest"].includes(String(operation));
     const isStarted = isKind(reply.error.kind);
     // The GPU's memory comes back, and another device can be had, only with another worker.
     const isSpent = ["device", "unsupported", "memory"].includes(error.kind);

@@ -388,7 +388,7 @@ void ready
   .then(() => foretell());
 void ready
   .then(breath)
-  .then(() => new DoorsView(element("doors"), element("diagnosis")).show())
+  .then(() => new DoorsView(element("doors"), element("diagnosis"), { engine, runner }).show())
   .then(({ features, device }) => {
     gpu.setFeatures(features);
     advice.recommend(device);

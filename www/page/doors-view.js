@@ -2,6 +2,7 @@
 // report.
 
 import { build } from "../shared/dom.js";
+import { SECONDS, choiceOf, sentenceOf, sentenceOfEnd, textOf } from "../engine/self-test.js";
 import { examine } from "./doors.js";
 
 /** @typedef {import("./doors.js").Door["kind"]} Kind */
@@ -23,14 +24,30 @@ const LINES = {
   "little-storage": "Large models may not be kept here.",
 };
 
+/** @param {unknown} error */
+const sentence = (error) => (error instanceof Error ? error.message : String(error));
+
 export class DoorsView {
   #banner;
   #root;
+  #engine;
+  #runner;
+  /** The diagnosis in its parts: the page's own, the kernels that were chosen, the test of the GPU. */
+  #lines = { own: "", kernels: "", test: "" };
+  #isTesting = false;
 
-  /** @param {HTMLElement} banner @param {HTMLElement} root of the diagnosis, holding the elements marked `data-part` */
-  constructor(banner, root) {
+  /**
+   * @param {HTMLElement} banner @param {HTMLDetailsElement} root of the diagnosis, holding the elements marked `data-part`
+   * @param {{ engine: import("../engine/engine.js").Engine, runner: import("../engine/runner.js").Runner }} program
+   */
+  constructor(banner, root, { engine, runner }) {
     this.#banner = banner;
     this.#root = root;
+    this.#engine = engine;
+    this.#runner = runner;
+    // Only the program chooses kernels, and it is fetched for whoever wants to know.
+    root.addEventListener("toggle", () => root.open && void this.#tellChoice());
+    this.#part("test").addEventListener("click", () => void this.#test());
     this.#part("copy").addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(this.#text.value);
@@ -46,7 +63,7 @@ export class DoorsView {
   /** @returns {Promise<Pick<Awaited<ReturnType<typeof examine>>, "features" | "device">>} what there is to run on */
   async show() {
     const { doors, diagnosis, features, device } = await examine();
-    this.#text.value = diagnosis;
+    this.#tell({ own: diagnosis });
     const [first] = doors;
     const reasons = doors.map(({ sentence, kind }) => build("p", { "data-kind": kind }, sentence));
     const tone = first && CLOSED.includes(first.kind) ? "problem" : "plain";
@@ -68,6 +85,56 @@ export class DoorsView {
         : []),
     );
     return { features, device };
+  }
+
+  /** @param {Partial<{ own: string, kernels: string, test: string }>} lines */
+  #tell(lines) {
+    Object.assign(this.#lines, lines);
+    const { own, kernels, test } = this.#lines;
+    this.#text.value = [own, kernels, test].filter(Boolean).join("\n");
+  }
+
+  async #tellChoice() {
+    try {
+      this.#tell({ kernels: `Kernels: ${choiceOf(await this.#engine.device())}` });
+    } catch (error) {
+      this.#tell({ kernels: `Kernels: none (${sentence(error)})` });
+    }
+  }
+
+  async #test() {
+    // The button is not disabled meanwhile: it would lose the focus.
+    if (this.#isTesting) return;
+    this.#isTesting = true;
+    const button = this.#part("test");
+    const label = button.textContent;
+    /** @type {import("../styleid.js").KernelTest[]} */
+    const kernels = [];
+    button.textContent = "Testing…";
+    this.#part("tested").textContent = "";
+    try {
+      const { seconds } = await this.#engine.selfTest(SECONDS, {
+        onKernel(kernel, of) {
+          kernels.push(kernel);
+          button.textContent = `Testing… ${kernels.length} of ${of}`;
+        },
+      });
+      this.#conclude(kernels, sentenceOf(kernels), seconds);
+    } catch (error) {
+      this.#conclude(kernels, sentenceOfEnd(kernels, sentence(error)));
+      // The worker may be another one now, unless the test was only refused.
+      if (kernels.length > 0) this.#runner.forget();
+    } finally {
+      this.#isTesting = false;
+      button.textContent = label;
+    }
+    await this.#tellChoice();
+  }
+
+  /** @param {import("../styleid.js").KernelTest[]} kernels @param {string} said @param {number} [seconds] */
+  #conclude(kernels, said, seconds) {
+    this.#part("tested").textContent = said;
+    this.#tell({ test: textOf(kernels, said, seconds) });
   }
 
   get #text() {

@@ -1,6 +1,6 @@
 //! Measures our operations against burn's own, natively and in the browser: `./dev bench kernels`, `./dev bench browser`.
 //!
-//! [`shapes`] says what the models consist of, [`operation`] builds one of those, [`timing`] times it, [`peak`] finds
+//! [`shapes`] says what the models consist of, [`operation`] builds one of those, [`Stopwatch`] times it, [`peak`] finds
 //! how fast the adapter multiplies and adds when nothing else is in the way.
 
 pub mod check;
@@ -8,13 +8,9 @@ pub mod network;
 mod operation;
 pub mod peak;
 pub mod shapes;
-pub mod timing;
 #[cfg(target_arch = "wasm32")]
 mod web;
 pub mod work;
-
-#[path = "../../examples/support/formula.rs"]
-mod formula;
 
 use std::collections::BTreeMap;
 
@@ -23,10 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use self::peak::Peak;
 use self::shapes::Entry;
-use self::timing::{Stopwatch, Timing};
 use crate::device::{Place, Precision};
 use crate::gpu::{self, Adapter};
 use crate::ops::{self, Kernels};
+use crate::selftest::timing::{Stopwatch, Timing};
 use crate::weights::WeightType;
 use crate::{Error, Result};
 
@@ -100,24 +96,14 @@ pub struct Row {
     pub failed: Option<String>,
 }
 
-/// The name of `kernels` in options and rows.
-pub const fn name(kernels: Kernels) -> &'static str {
-    match kernels {
-        Kernels::Reference => "reference",
-        Kernels::Processor => "processor",
-        Kernels::Software => "software",
-        Kernels::Hardware => "hardware",
-    }
-}
-
-/// The kernels of this [`name`].
+/// The kernels of this name.
 ///
 /// # Errors
 /// There are none.
 pub fn parse(text: &str) -> Result<Kernels> {
     [Kernels::Reference, Kernels::Software, Kernels::Hardware]
         .into_iter()
-        .find(|kernels| name(*kernels) == text)
+        .find(|kernels| kernels.name() == text)
         .ok_or_else(|| Error::Settings(format!("Kernels are software, hardware or reference, not {text}.")))
 }
 
@@ -155,7 +141,7 @@ impl Bench {
             peak: peak::measure(&place, &watch).await?,
             wait: watch.wait,
             weights: options.weights.name(),
-            kernels: kernels.iter().map(|kernels| name(*kernels)).collect(),
+            kernels: kernels.iter().map(|kernels| kernels.name()).collect(),
             rows: shapes::entries().len(),
             networks: shapes::NETWORKS,
         };
@@ -200,7 +186,7 @@ impl Bench {
         for &kernels in &self.kernels {
             ops::choose(kernels);
             let (timing, out) = self.watch.measure(&operation).await?;
-            row.times.insert(name(kernels), timing);
+            row.times.insert(kernels.name(), timing);
             match first.take() {
                 Some(ours) if kernels == Kernels::Reference => row.difference = Some(difference(ours, out).await?),
                 other => first = other.or(Some(out)),

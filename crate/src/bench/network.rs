@@ -7,9 +7,7 @@ use burn::tensor::Tensor;
 use image::{Rgb, RgbImage};
 use serde::Serialize;
 
-use super::formula::{uniform, values};
 use super::shapes::{bk_sdm, bk_tiny, sd15, sd21};
-use super::timing::now;
 use super::work::PROMPT;
 use crate::device::{Place, settle};
 use crate::memory::{self, GpuBytes, Memory, gpu_bytes};
@@ -21,6 +19,8 @@ use crate::model::unet::Unet;
 use crate::model::vae::Vae;
 use crate::picture::Size;
 use crate::platform::{Here, silent};
+use crate::selftest::formula::{uniform, values};
+use crate::selftest::timing::now;
 use crate::weights::WeightType;
 use crate::weights::config::{Prediction, SchedulerConfig, VaeConfig};
 use crate::{Control, Params, Phase, Pipeline, Progress, Result, Session, Style};

@@ -2,7 +2,6 @@
 
 use burn::tensor::Tensor;
 
-use super::formula::{uniform, values};
 use super::work::{PROMPT, TIME, Work};
 use crate::Result;
 use crate::device::Place;
@@ -12,15 +11,12 @@ use crate::model::resnet::{ResnetBlock, ResnetShape, Upsample};
 use crate::model::tensors::Tensors;
 use crate::ops::attention::{Attend, attention};
 use crate::ops::norm::{Affine, group_norm, layer_norm};
+use crate::selftest::formula::{uniform, values};
+use crate::selftest::sums::{EPSILON, GROUPS};
 use crate::weights::WeightType;
 
 /// Runs once and hands back the result, `[1, …]`.
 pub type Operation = Box<dyn Fn() -> Tensor<4>>;
-
-/// Group norms' groups in all networks.
-pub const GROUPS: usize = 32;
-/// Added to all norms' variances.
-pub const EPSILON: f64 = 1e-5;
 
 /// The value of weight `name`: the same for every row, so that another engine can be given them too.
 pub fn weight(name: &str, shape: &[usize]) -> Vec<f32> {

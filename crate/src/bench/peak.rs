@@ -13,9 +13,9 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 use serde::Serialize;
 
-use super::timing::Stopwatch;
 use crate::Result;
 use crate::device::Place;
+use crate::selftest::timing::Stopwatch;
 
 const INVOCATIONS: usize = 256;
 /// Steps of the loop, and multiply-adds of each chain in a step.

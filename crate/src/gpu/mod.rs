@@ -32,6 +32,9 @@ pub struct Adapter {
     pub backend: String,
     /// Whether it is the processor pretending to be a GPU.
     pub software: bool,
+    /// The kernels that are chosen for it: those for GPUs, or those for the processor pretending to be one.
+    #[cfg_attr(test, ts(type = "\"hardware\" | \"software\""))]
+    pub kernels: &'static str,
     /// Whether shaders may compute in f16.
     pub shader_f16: bool,
     /// Largest buffer in MiB.
@@ -69,7 +72,8 @@ fn opened(device: Device, setup: &WgpuSetup) -> (Device, Adapter) {
     #[cfg(target_arch = "wasm32")]
     let info = wgpu::AdapterInfo { name: browser::name(setup), ..info };
     let software = is_software(info.device_type, &info.name);
-    ops::choose(if software { Kernels::Software } else { Kernels::Hardware });
+    let kernels = if software { Kernels::Software } else { Kernels::Hardware };
+    ops::choose(kernels);
     let features = setup.device.features();
     let limits = setup.device.limits();
     let shader_f16 = features.contains(wgpu::Features::SHADER_F16);
@@ -78,6 +82,7 @@ fn opened(device: Device, setup: &WgpuSetup) -> (Device, Adapter) {
     let adapter = Adapter {
         backend: format!("{:?}", info.backend),
         software,
+        kernels: kernels.name(),
         shader_f16,
         max_buffer_mib: limits.max_buffer_size >> 20,
         name: info.name,

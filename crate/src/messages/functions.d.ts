@@ -73,12 +73,21 @@ export function stylize(
  */
 export function measure(request: Request, result: Uint8Array, weights: Uint8Array): Promise<Measures>;
 
+/**
+ * Tests each kind of kernel of this GPU against known values, and begins none any more after `seconds`; `of` kernels in all, of
+ * which each is told. Needs a device and no model.
+ */
+export function selfTest(
+  seconds: number,
+  onEvent: (event: { kernel: KernelTest; of: number }) => void,
+): Promise<SelfTest>;
+
 /** Holds the running `stylize` at its next block, until `resume` or `cancel`. A run begins unpaused. */
 export function pause(): void;
 
 export function resume(): void;
 
-/** Makes the running `loadModel`, `stylize` or `measure` reject with "cancelled" at its next block, also while it is paused. */
+/** Makes the running `loadModel`, `stylize`, `measure` or `selfTest` reject with "cancelled" at its next block, also while it is paused. */
 export function cancel(): void;
 
 declare global {

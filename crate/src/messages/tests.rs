@@ -14,6 +14,7 @@ use crate::diffusion::levels::Levels;
 use crate::gpu::Adapter;
 use crate::model::{LevelInfo, ModelInfo, PartInfo};
 use crate::picture::{Crop, LEAST_SIDE};
+use crate::selftest::{KernelTest, SelfTest, Verdict};
 use crate::styleid::blend::MOST;
 use crate::styleid::curve::{Curve, Shape};
 use crate::styleid::{Blend, Look, Params, Preset};
@@ -107,6 +108,9 @@ fn the_pages_types_are_those_of_the_crate() {
         KeptModels,
         ToStyle,
         Measures,
+        Verdict,
+        KernelTest,
+        SelfTest,
         Stylized,
     ];
     let kinds: Vec<String> = error_kinds().iter().map(|kind| format!("{kind:?}")).collect();

@@ -19,6 +19,18 @@ pub enum Kernels {
     Processor,
 }
 
+impl Kernels {
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reference => "reference",
+            Self::Processor => "processor",
+            Self::Software => "software",
+            Self::Hardware => "hardware",
+        }
+    }
+}
+
 static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
 /// Sets what runs on the GPU from now on.

@@ -11,6 +11,7 @@ mod origin;
 mod pictures;
 mod request;
 mod run;
+mod selftest;
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -93,7 +94,7 @@ impl Drop for Flight {
     }
 }
 
-/// Requests WebGPU and describes it: `{name, backend, software, shaderF16, maxBufferMiB}`. Later calls describe it again.
+/// Requests WebGPU and describes it: `{name, backend, software, kernels, shaderF16, maxBufferMiB}`. Later calls describe it again.
 ///
 /// # Errors
 /// `device`: there is no WebGPU here.

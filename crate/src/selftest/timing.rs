@@ -80,6 +80,20 @@ impl Stopwatch {
         Ok((Timing { seconds: median(&mut each), first, repetitions, batch }, last))
     }
 
+    /// Seconds of a run of `work`, which has run before: of a single one where that is long, else the mean of a batch.
+    ///
+    /// # Errors
+    /// As [`Stopwatch::measure`].
+    pub async fn quick(&self, work: &dyn Fn() -> Tensor<4>) -> Result<f64> {
+        let (once, _) = self.batch(work, 1).await?;
+        let batch = batch_size(once, self.wait);
+        if batch == 1 {
+            return Ok(once);
+        }
+        let (all, _) = self.batch(work, batch).await?;
+        Ok(all / batch as f64)
+    }
+
     /// Seconds of so many runs in a row, without the wait at the end.
     async fn batch(&self, work: &dyn Fn() -> Tensor<4>, runs: usize) -> Result<(f64, Tensor<4>)> {
         let begun = now();

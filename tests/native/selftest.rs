@@ -1,0 +1,64 @@
+//! The self-test of a GPU, on a software adapter with both families of kernels, and on the processor.
+
+use std::cell::RefCell;
+
+use styleid::device::cpu;
+use styleid::ops::Kernels;
+use styleid::platform::silent;
+use styleid::selftest::{self, KernelTest, SelfTest, Verdict};
+
+use crate::support::{self, Chosen};
+
+/// Long enough for every kernel, on a machine that does other things too.
+const ENOUGH: f64 = 600.0;
+
+fn names(tests: &[KernelTest]) -> Vec<(String, &'static str)> {
+    tests.iter().map(|test| (test.name.clone(), test.precision)).collect()
+}
+
+fn every_kernel_is_right(kernels: Kernels, shader_f16: bool, device: &burn::tensor::Device) {
+    let heard = RefCell::new(Vec::new());
+    let on_kernel = |test: &KernelTest, of: usize| {
+        eprintln!("{kernels:?} {of}: {test:?}");
+        heard.borrow_mut().push(test.clone());
+    };
+    let SelfTest { kernels: tests, seconds } =
+        pollster::block_on(selftest::run(device, ENOUGH, &silent(), &on_kernel)).expect("the device computes");
+    eprintln!("{kernels:?}: {seconds:.1} s");
+    assert_eq!(names(&heard.borrow()), names(&tests), "each is told of, in their order");
+    for test in &tests {
+        assert_eq!(test.verdict, Verdict::Right, "{kernels:?}: {test:?}");
+        assert!(test.gflops.or(test.gigabytes).is_some_and(|rate| rate > 0.0), "{test:?}");
+    }
+    assert_eq!(tests.iter().any(|test| test.precision == "f16"), shader_f16);
+    assert!(tests.len() >= 20, "{}", tests.len());
+}
+
+#[test]
+fn every_kernel_of_a_software_adapter_is_right() {
+    let Some((gpu, adapter)) = support::gpu() else { return };
+    for kernels in [Kernels::Software, Kernels::Hardware] {
+        let _chosen = Chosen::new(kernels);
+        every_kernel_is_right(kernels, adapter.shader_f16, gpu);
+    }
+}
+
+#[test]
+fn every_kernel_of_the_processor_is_right() {
+    every_kernel_is_right(Kernels::Processor, false, &cpu());
+}
+
+#[test]
+fn without_any_time_nothing_is_run() {
+    let none = |_: &KernelTest, _: usize| ();
+    let test = pollster::block_on(selftest::run(&cpu(), 0.0, &silent(), &none)).expect("the processor computes");
+    assert!(test.kernels.len() >= 20);
+    assert!(test.kernels.iter().all(|test| test.verdict == Verdict::Skipped && test.difference.is_none()));
+}
+
+#[test]
+fn a_cancelled_test_ends() {
+    let control = styleid::Control::new(&styleid::platform::Here, &|_| (), &|| true);
+    let ended = pollster::block_on(selftest::run(&cpu(), ENOUGH, &control, &|_, _| ()));
+    assert!(matches!(ended, Err(styleid::Error::Cancelled)));
+}
