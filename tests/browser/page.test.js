@@ -154,7 +154,7 @@ test("a model's own look is there from the start, goes when another model comes,
   const redraw = page.page.getByLabel(/^Redraw:/);
   const band = page.page.getByLabel(/^Redrawn from:/);
   assert.ok(await radio("Painted").isChecked());
-  assert.deepEqual([await version.inputValue(), await redraw.inputValue()], ["fast", "0.3"]);
+  assert.deepEqual([await version.inputValue(), await redraw.inputValue()], ["fast", "0.35"]);
   assert.ok(await band.isVisible());
   await page.page.getByText("The photo as a painting").waitFor();
 

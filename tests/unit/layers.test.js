@@ -69,7 +69,7 @@ test("a model's own look is taken where nobody has chosen one, and goes with it 
   const begun = { ...DEFAULTS, steps: 7, size: 256 };
   const painted = settingsFor(begun, { model: STABLE_DIFFUSION }, demo);
   assert.equal(id(painted, demo), "painted");
-  assert.deepEqual([painted.preset, painted.redraw, painted.steps, painted.size], ["fast", 0.3, 7, 256]);
+  assert.deepEqual([painted.preset, painted.redraw, painted.steps, painted.size], ["fast", 0.35, 7, 256]);
   assert.deepEqual(settingsFor(painted, demo, other), begun, "the usual look again");
   assert.deepEqual(settingsFor(painted, demo, texture).layers, [4, 5], "levels of the other model");
 
@@ -81,7 +81,7 @@ test("a model's own look is taken where nobody has chosen one, and goes with it 
 
   assert.deepEqual(defaultsOf(undefined), DEFAULTS);
   assert.deepEqual(defaultsOf("no such look"), DEFAULTS, "of a list that is newer than the page");
-  assert.deepEqual(defaultsOf("painted"), { ...DEFAULTS, preset: "fast", redraw: 0.3, tone: 0.75 });
+  assert.deepEqual(defaultsOf("painted"), { ...DEFAULTS, preset: "fast", redraw: 0.35, tone: 1 });
 });
 
 test("numbers that a model lacks are named in one sentence, and not sent", () => {

@@ -25,10 +25,10 @@ impl Look {
     /// Redraw, its band, the strength of AdaIN, and tone.
     fn controls(self) -> (f32, f32, f32, f32) {
         match self {
-            Self::Tint => (0.0, 0.6, 0.5, 0.25),
-            Self::Gentle => (0.25, 0.6, 0.75, 0.5),
-            Self::Painted => (0.3, 0.6, 1.0, 0.75),
-            Self::Bold => (0.4, 0.4, 1.0, 0.5),
+            Self::Tint => (0.0, 0.6, 0.5, 0.5),
+            Self::Gentle => (0.25, 0.6, 0.75, 0.75),
+            Self::Painted => (0.35, 0.6, 1.0, 1.0),
+            Self::Bold => (0.4, 0.4, 1.0, 1.0),
         }
     }
 
