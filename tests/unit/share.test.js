@@ -70,9 +70,9 @@ test("a link holds only what differs, and reads well", () => {
 test("a look in a link says what it is made of, so that it means the same with every model", () => {
   const link = (id) =>
     toFragment({ ...NOTHING, options: { ...DEFAULTS, ...lookOf(PRESETS.find((preset) => preset.id === id)) } });
-  assert.equal(link("painted"), "version=fast&redraw=0.35&tone=1");
-  assert.equal(link("bold"), "version=fast&redraw=0.4&redraw-band=0.4&tone=1");
-  assert.equal(link("tint"), "version=fast&adain-strength=0.5&tone=0.5");
+  assert.equal(link("painted"), "version=fast&redraw=0.35");
+  assert.equal(link("bold"), "version=fast&redraw=0.4&redraw-band=0.4");
+  assert.equal(link("tint"), "version=fast&adain-strength=0.5");
   assert.equal(link("balanced"), "");
 });
 
@@ -159,10 +159,10 @@ test("the presets are what their descriptions say", () => {
   assert.deepEqual(
     looks.map(({ redraw, redrawBand, adainStrength, tone }) => [redraw, redrawBand, adainStrength, tone]),
     [
-      [0, 0.6, 0.5, 0.5],
-      [0.25, 0.6, 0.75, 0.75],
-      [0.35, 0.6, 1, 1],
-      [0.4, 0.4, 1, 1],
+      [0, 0.6, 0.5, 0],
+      [0.5, 0.6, 0.5, 0],
+      [0.35, 0.6, 1, 0],
+      [0.4, 0.4, 1, 0],
     ],
   );
   assert.deepEqual([look.schedule.gamma, look.schedule.gammaCurve], [0.75, { curve: "cosine", end: 0.375 }]);

@@ -36,7 +36,7 @@ pub struct ControlArgs {
 enum LookChoice {
     /// The photo, tinted by the painting.
     Tint,
-    /// The photo's drawing in the painting's strokes and most of its colours.
+    /// The photo's drawing in the painting's strokes, with half its colours.
     Gentle,
     /// A painting of the photo.
     Painted,

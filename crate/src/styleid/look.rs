@@ -10,7 +10,7 @@ use super::params::{Params, Preset};
 pub enum Look {
     /// The photo, tinted by the painting.
     Tint,
-    /// The photo's drawing in the painting's strokes and most of its colours.
+    /// The photo's drawing in the painting's strokes, with half its colours.
     Gentle,
     /// A painting of the photo.
     Painted,
@@ -22,20 +22,20 @@ impl Look {
     /// All of them, from the nearest to the photo to the nearest to the painting.
     pub const ALL: [Self; 4] = [Self::Tint, Self::Gentle, Self::Painted, Self::Bold];
 
-    /// Redraw, its band, the strength of AdaIN, and tone.
-    fn controls(self) -> (f32, f32, f32, f32) {
+    /// Redraw, its band, and the strength of AdaIN.
+    fn controls(self) -> (f32, f32, f32) {
         match self {
-            Self::Tint => (0.0, 0.6, 0.5, 0.5),
-            Self::Gentle => (0.25, 0.6, 0.75, 0.75),
-            Self::Painted => (0.35, 0.6, 1.0, 1.0),
-            Self::Bold => (0.4, 0.4, 1.0, 1.0),
+            Self::Tint => (0.0, 0.6, 0.5),
+            Self::Gentle => (0.5, 0.6, 0.5),
+            Self::Painted => (0.35, 0.6, 1.0),
+            Self::Bold => (0.4, 0.4, 1.0),
         }
     }
 
     /// `params` with this look's version and controls; the rest stays.
     #[must_use]
     pub fn of(self, params: Params) -> Params {
-        let (redraw, redraw_band, adain_strength, tone) = self.controls();
-        Params { preset: Preset::Fast, redraw, redraw_band, adain_strength, tone, ..params }
+        let (redraw, redraw_band, adain_strength) = self.controls();
+        Params { preset: Preset::Fast, redraw, redraw_band, adain_strength, tone: 0.0, ..params }
     }
 }
