@@ -21,8 +21,8 @@ pub fn difference(ours: &[f32], known: &[Sample]) -> f64 {
         return f64::NAN;
     }
     let peak = known.iter().fold(0.0f64, |peak, (_, value)| peak.max(value.abs()));
-    // `max` would pass over what is not a number.
-    let worse = |worst: f64, far: f64| if far <= worst { worst } else { far };
+    // `max` would pass over what is not a number, which nothing is worse than.
+    let worse = |worst: f64, far: f64| if worst.is_nan() || far <= worst { worst } else { far };
     let far = |&(at, value): &Sample| ours.get(at).map_or(f64::NAN, |ours| (f64::from(*ours) - value).abs());
     known.iter().map(far).fold(0.0, worse) / peak
 }
