@@ -117,7 +117,8 @@ pub async fn open_device() -> Result<JsValue, JsValue> {
 async fn explained<T>(result: Result<T>) -> Result<T> {
     /// Firefox takes a few milliseconds.
     const PATIENCE: Duration = Duration::from_millis(200);
-    if result.is_err() && fault::lacks_cause() {
+    // What failed to be read back may only have been lost with the device.
+    if matches!(result, Err(Error::Device(_))) || result.is_err() && fault::lacks_cause() {
         Here.sleep(PATIENCE).await;
         fault::check()?;
     }
