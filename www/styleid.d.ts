@@ -183,6 +183,11 @@ export type Params = {
   /** How far the content's noise is moved to the style's mean and deviation, 0 to 1, where it is at all. */
   adainStrength: number;
   /**
+   * How far the result's latents are moved to the mean and deviation of the style's at the end, 0 to 1 (AdaIN of the picture, not of
+   * its noise).
+   */
+  tone: number;
+  /**
    * How far the prediction goes from the plain one towards the injected one and beyond, 1 to 5; other than 1 it takes one more call of the
    * UNet a reverse step.
    */

@@ -12,13 +12,11 @@ use super::large_jpeg::LargeJpeg;
 use super::profile::Profile;
 use super::rare_tiff::RareTiff;
 use super::tiff_header::Header;
-use super::{LEAST_SIDE, kind};
+use super::{LEAST_SIDE, MOST_BYTES, kind};
 use crate::{Error, Result};
 
 /// Pixels of the largest picture that is decoded: 100 million, of which a browser's memory holds several copies.
 const MOST_PIXELS: u64 = 100_000_000;
-/// Bytes that decoding may take; 16-bit pictures of 100 million pixels with transparency would be 800 MB.
-pub(super) const MOST_BYTES: u64 = 512 << 20;
 /// Pictures longer than this many times their width are mentioned.
 const LONG: u32 = 8;
 

@@ -25,3 +25,6 @@ pub use size::Size;
 
 /// Pixels of the shortest side that anything can be made of: two latents of Stable Diffusion's 8 pixels.
 pub const LEAST_SIDE: u32 = 16;
+
+/// Bytes that decoding may take; 16-bit pictures of 100 million pixels with transparency would be 800 MB.
+const MOST_BYTES: u64 = 512 << 20;

@@ -11,7 +11,7 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
-use super::decode::MOST_BYTES;
+use super::MOST_BYTES;
 use super::tiff_header::Header;
 
 /// Values of the tag PhotometricInterpretation.
