@@ -4,6 +4,9 @@
 /** The most that is made of one, in pixels: more than a run works on, also after cropping. */
 const MOST_PIXELS = 16_000_000;
 
+/** More than any browser decodes, in pixels: such a file may only say that it has them. */
+const TOO_MANY = 2 ** 28;
+
 /** What is said of such a picture. */
 export const NOTE = "This browser has decoded it.";
 
@@ -12,6 +15,7 @@ export const NOTE = "This browser has decoded it.";
  * @returns {Promise<Uint8Array<ArrayBuffer> | null>} null where this browser cannot decode it either
  */
 export async function decodedByBrowser(bytes, [width, height]) {
+  if (width * height > TOO_MANY) return null;
   const share = Math.sqrt(MOST_PIXELS / Math.max(width * height, MOST_PIXELS));
   try {
     const blob = new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (bytes)]);

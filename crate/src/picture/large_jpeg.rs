@@ -9,7 +9,7 @@ use image::{DynamicImage, GrayImage, ImageError, ImageFormat, RgbImage};
 use jpeg_decoder::{CodingProcess, Decoder, Error, PixelFormat};
 
 /// Pixels that are made of one at most: far more than a run works on, also after cropping.
-const WANTED_PIXELS: u64 = 32_000_000;
+const WANTED_PIXELS: u64 = 16_000_000;
 
 /// A JPEG whose header was read, and by what its sides are divided.
 pub(super) struct LargeJpeg<'a> {
