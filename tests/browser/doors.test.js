@@ -206,29 +206,25 @@ test("a press of a button tests this GPU, and the diagnosis has every kernel tha
   assert.deepEqual(outside, []);
 });
 
-test(
-  "a program asks for the same test, and with enough time every kernel is right",
-  notInFirefox("it has f16 here, for which Mesa compiles each kernel for minutes"),
-  async (t) => {
-    const { page: tab, server } = page;
-    await tab.goto(`${server.url}example.html`);
-    const { kernels, seconds, sentence, heard } = await tab.evaluate(async () => {
-      const { StyleID } = await import("./api.js");
-      const heard = [];
-      const begun = performance.now();
-      const onKernel = ({ name }, of) => heard.push([name, of, Math.round(performance.now() - begun)]);
-      const test = await StyleID.selfTest({ seconds: 900, onKernel });
-      return { ...test, heard };
-    });
-    t.diagnostic(`${kernels.length} kernels in ${seconds.toFixed(1)} s`);
-    for (const [i, kernel] of kernels.entries()) {
-      t.diagnostic(`${heard[i][2]} ms: ${JSON.stringify(kernel)}`);
-      assert.equal(kernel.verdict, "right", JSON.stringify(kernel));
-    }
-    assert.equal(sentence, "This GPU computes everything right.");
-    assert.deepEqual(
-      heard.map(([name, of]) => [name, of]),
-      kernels.map(({ name }) => [name, kernels.length]),
-    );
-  },
-);
+test("a program asks for the same test, and hears of each kernel", async (t) => {
+  const { page: tab, server } = page;
+  await tab.goto(`${server.url}example.html`);
+  const { kernels, seconds, sentence, heard } = await tab.evaluate(async () => {
+    const { StyleID } = await import("./api.js");
+    const heard = [];
+    const onKernel = ({ name }, of) => heard.push([name, of]);
+    const test = await StyleID.selfTest({ seconds: 5, onKernel });
+    return { ...test, heard };
+  });
+  t.diagnostic(`${kernels.length} kernels in ${seconds.toFixed(1)} s`);
+  const begun = kernels.findIndex(({ verdict }) => verdict === "skipped");
+  for (const [i, kernel] of kernels.entries()) {
+    const isBegun = begun < 0 || i < begun;
+    assert.equal(kernel.verdict, isBegun ? "right" : "skipped", JSON.stringify(kernel));
+  }
+  assert.match(sentence, /^This GPU computes (everything right|right all that was tested, \d+ of \d+ kernels)\.$/);
+  assert.deepEqual(
+    heard,
+    kernels.map(({ name }) => [name, kernels.length]),
+  );
+});
