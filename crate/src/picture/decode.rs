@@ -116,7 +116,8 @@ impl From<Refusal> for Error {
 /// where they are unknown. Nothing where [`decode`] takes it, or nobody would.
 pub fn foreign(bytes: &[u8]) -> Option<[u32; 2]> {
     match open("", bytes) {
-        Err(Refusal::Foreign(sides, _)) => Some(sides),
+        // Some browsers show what there is of a file that is cut, and say nothing.
+        Err(Refusal::Foreign(sides, _)) if !is_cut(bytes) => Some(sides),
         _ => None,
     }
 }
@@ -303,6 +304,13 @@ fn is_animated(format: ImageFormat, bytes: &[u8]) -> bool {
 /// Whether another directory follows a TIFF's first.
 fn has_more_pages(bytes: &[u8]) -> bool {
     Header::of(bytes).is_some_and(|header| header.pages().nth(1).is_some())
+}
+
+/// Whether a PNG or a JPEG ends before its end.
+fn is_cut(bytes: &[u8]) -> bool {
+    let is_png = bytes.starts_with(b"\x89PNG");
+    is_png && !bytes.windows(4).rev().any(|name| name == b"IEND")
+        || bytes.starts_with(&[0xff, 0xd8]) && is_cut_off(bytes)
 }
 
 /// Whether a JPEG ends before its end marker: what is missing was decoded as grey. What it embeds, such as a thumbnail, has end
