@@ -128,11 +128,14 @@ async function readable(bytes) {
   return (sides && (await decodedByBrowser(bytes, [...sides]))) ?? bytes;
 }
 
-/** @param {Uint8Array} given */
+/**
+ * What a picture is; with `png` where this browser has decoded it, which takes its file's place from then on.
+ * @param {Uint8Array} given
+ */
 async function checked(given) {
-  const bytes = await readable(given);
-  const info = checkPicture(bytes);
-  return bytes === given ? info : { ...info, note: [NOTE, info.note].filter(Boolean).join(" ") };
+  const png = await readable(given);
+  const info = checkPicture(png);
+  return png === given ? info : { ...info, note: [NOTE, info.note].filter(Boolean).join(" "), png };
 }
 
 /** @param {Request} request @returns {Promise<Request>} */
@@ -157,7 +160,7 @@ async function perform(call) {
     case "checkPicture":
       return checked(call.bytes);
     case "previewPicture":
-      return previewPicture(await readable(call.bytes), call.longSide);
+      return previewPicture(call.bytes, call.longSide);
     case "loadModel":
       return loadInTurn(call, onEvent);
     case "listKept":

@@ -17,6 +17,7 @@ mod ops_product;
 mod ops_shapes;
 mod order;
 mod picture_files;
+mod picture_makers;
 mod pictures;
 mod previews;
 mod reuse;

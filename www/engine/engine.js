@@ -110,7 +110,10 @@ export class Engine {
     return device;
   }
 
-  /** @param {Uint8Array} bytes @returns {Promise<PictureInfo>} */
+  /**
+   * What a picture is; with `png` where only this browser could decode it: then that is what runs should get.
+   * @param {Uint8Array} bytes @returns {Promise<PictureInfo & { png?: Uint8Array<ArrayBuffer> }>}
+   */
   check(bytes) {
     return this.#call({ operation: "checkPicture", bytes });
   }

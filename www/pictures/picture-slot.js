@@ -16,7 +16,8 @@ import { Latest } from "./latest.js";
  * @property {string} what names the picture in sentences: "photo"
  * @property {Sample[]} samples
  * @property {Given} [given]
- * @property {(bytes: Uint8Array) => Promise<{ width: number, height: number, note?: string | null }>} check
+ * @property {(bytes: Uint8Array) => Promise<{ width: number, height: number, note?: string | null, png?: Uint8Array<ArrayBuffer> }>} check with
+ *   `png` where the browser had to decode the picture
  * @property {(bytes: Uint8Array) => Promise<Uint8Array<ArrayBuffer>>} preview makes a PNG of what the browser does not show
  * @property {() => void} onChange
  * @property {(picture: Picture) => Promise<Crop | null | undefined>} crop
@@ -195,9 +196,9 @@ export class PictureSlot {
   /** @param {Blob} blob @param {string} name @returns {Promise<Picture>} */
   async #open(blob, name) {
     const bytes = new Uint8Array(await blob.arrayBuffer());
-    const { width, height, note = null } = await this.#options.check(bytes);
+    const { width, height, note = null, png } = await this.#options.check(bytes);
     // A copy: a file that is moved or changed on the disk cannot be read again.
-    const copy = new Blob([bytes], { type: blob.type });
+    const copy = png ? new Blob([png], { type: "image/png" }) : new Blob([bytes], { type: blob.type });
     return { ...made(copy, URL.createObjectURL(copy), name), width, height, note };
   }
 

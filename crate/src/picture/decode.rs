@@ -122,11 +122,12 @@ pub fn foreign(bytes: &[u8]) -> Option<[u32; 2]> {
     }
 }
 
-/// What decodes a picture, by its header.
-enum Opened<'a> {
-    Usual(ImageFormat, Box<dyn ImageDecoder + 'a>),
-    RareTiff(RareTiff<'a>),
-    LargeJpeg(Box<LargeJpeg<'a>>),
+/// What decodes a picture, after its header.
+struct Opened<'a> {
+    format: ImageFormat,
+    decoder: Box<dyn ImageDecoder + 'a>,
+    /// The file's own sides, where fewer pixels are decoded.
+    full: Option<[u32; 2]>,
 }
 
 /// Reads the header, before anything is allocated.
@@ -140,27 +141,25 @@ fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Opened<'a>, Refusal> {
     if format == ImageFormat::Tiff && kind::is_raw(bytes) {
         return Err(Refusal::Unusable(kind::raw_sentence(name)));
     }
-    let decoder = match reader.into_decoder() {
-        Ok(decoder) => decoder,
+    let mut decoder: Box<dyn ImageDecoder> = match reader.into_decoder() {
+        Ok(decoder) => Box::new(decoder),
         Err(ImageError::Unsupported(_)) if format == ImageFormat::Tiff => {
-            let tiff = RareTiff::open(bytes).map_err(|what| Refusal::Foreign([0, 0], rare(name, &what)))?;
-            let [width, height] = tiff.sides();
-            check_size(name, [width, height], 3 * u64::from(width) * u64::from(height), 8)?;
-            return Ok(Opened::RareTiff(tiff));
+            Box::new(RareTiff::open(bytes).map_err(|what| Refusal::Foreign([0, 0], rare(name, &what)))?)
         }
         Err(error) => return Err(undecoded(name, format, error)),
     };
     let (width, height) = decoder.dimensions();
-    if format == ImageFormat::Jpeg && u64::from(width) * u64::from(height) > MOST_PIXELS {
-        // Its decoder can leave out fine detail as it reads.
-        if let Some(large) = LargeJpeg::open(bytes) {
-            return Ok(Opened::LargeJpeg(Box::new(large)));
-        }
+    let mut full = None;
+    // Its decoder can leave out fine detail as it reads.
+    if format == ImageFormat::Jpeg
+        && u64::from(width) * u64::from(height) > MOST_PIXELS
+        && let Some(large) = LargeJpeg::open(bytes)
+    {
+        decoder = Box::new(large);
+        full = Some([width, height]);
     }
-    let colour = decoder.color_type();
-    let bits = u16::from(colour.bytes_per_pixel() / colour.channel_count()) * 8;
-    check_size(name, [width, height], decoder.total_bytes(), bits)?;
-    Ok(Opened::Usual(format, Box::new(decoder)))
+    check_size(name, &*decoder)?;
+    Ok(Opened { format, decoder, full })
 }
 
 /// The sentence about a kind that is not decoded here.
@@ -186,8 +185,10 @@ fn undecoded(name: &str, format: ImageFormat, error: ImageError) -> Refusal {
     }
 }
 
-/// Refuses what would take too much memory: `bytes` decoded, at `bits` a channel.
-fn check_size(name: &str, [width, height]: [u32; 2], bytes: u64, bits: u16) -> Result<(), Refusal> {
+/// Refuses what would take too much memory.
+fn check_size(name: &str, decoder: &dyn ImageDecoder) -> Result<(), Refusal> {
+    let ((width, height), bytes, colour) = (decoder.dimensions(), decoder.total_bytes(), decoder.color_type());
+    let bits = u16::from(colour.bytes_per_pixel() / colour.channel_count()) * 8;
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
         return Err(Refusal::Unusable(format!("{name} has no pixels; choose another picture.")));
@@ -218,38 +219,18 @@ fn check_size(name: &str, [width, height]: [u32; 2], bytes: u64, bits: u16) -> R
 }
 
 pub(super) fn decode_any(name: &str, bytes: &[u8]) -> Result<Decoded> {
-    match open(name, bytes)? {
-        Opened::Usual(format, mut decoder) => {
-            room_for(name, 2 * decoder.total_bytes())?;
-            let mut limits = Limits::default();
-            limits.max_alloc = Some(MOST_BYTES);
-            let failed = |error| undecoded(name, format, error);
-            decoder.set_limits(limits).map_err(failed)?;
-            // Broken metadata should not cost the picture: it then stays as it is.
-            let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-            let profile = decoder.icc_profile().ok().flatten();
-            let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
-            picture.apply_orientation(orientation);
-            Ok(Decoded { picture, format, profile, full: None })
-        }
-        Opened::RareTiff(tiff) => {
-            let [width, height] = tiff.sides();
-            // Samples, and the colours made of them.
-            room_for(name, 6 * u64::from(width) * u64::from(height))?;
-            let (mut picture, orientation, profile) =
-                tiff.decode().map_err(|error| undecoded(name, ImageFormat::Tiff, error))?;
-            picture.apply_orientation(orientation);
-            Ok(Decoded { picture, format: ImageFormat::Tiff, profile, full: None })
-        }
-        Opened::LargeJpeg(large) => {
-            let full = large.sides();
-            room_for(name, large.bytes())?;
-            let (mut picture, orientation, profile) =
-                large.decode().map_err(|error| undecoded(name, ImageFormat::Jpeg, error))?;
-            picture.apply_orientation(orientation);
-            Ok(Decoded { picture, format: ImageFormat::Jpeg, profile, full: Some(full) })
-        }
-    }
+    let Opened { format, mut decoder, full } = open(name, bytes)?;
+    let failed = |error| undecoded(name, format, error);
+    room_for(name, 2 * decoder.total_bytes())?;
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_BYTES);
+    decoder.set_limits(limits).map_err(failed)?;
+    // Broken metadata should not cost the picture: it then stays as it is.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let profile = decoder.icc_profile().ok().flatten();
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    picture.apply_orientation(orientation);
+    Ok(Decoded { picture, format, profile, full })
 }
 
 /// Makes sure that `bytes` can be had: an allocation that fails later would end the program.

@@ -6,7 +6,7 @@ use std::io::Cursor;
 
 use image::error::{DecodingError, LimitError, LimitErrorKind, UnsupportedError, UnsupportedErrorKind};
 use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, ImageError, ImageFormat, RgbImage};
+use image::{ImageDecoder, ImageError, ImageFormat, ImageResult};
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
@@ -33,7 +33,7 @@ enum Colours {
 pub(super) struct RareTiff<'a> {
     /// The file, as its decoder takes it.
     bytes: Cow<'a, [u8]>,
-    sides: [u32; 2],
+    sides: (u32, u32),
     colours: Colours,
 }
 
@@ -53,7 +53,7 @@ impl<'a> RareTiff<'a> {
         let rare = |_: TiffError| "TIFF file of a rare kind".to_string();
         let mut tiff = decoder(bytes).map_err(rare)?;
         let kind: u32 = tiff.get_tag_unsigned(Tag::PhotometricInterpretation).map_err(rare)?;
-        let (width, height) = tiff.dimensions().map_err(rare)?;
+        let sides = tiff.dimensions().map_err(rare)?;
         let mut taken = Cow::Borrowed(bytes);
         let colours = if kind == PALETTE {
             let bits: Vec<u8> = tiff.find_tag_unsigned_vec(Tag::BitsPerSample).map_err(rare)?.unwrap_or(vec![1]);
@@ -77,47 +77,61 @@ impl<'a> RareTiff<'a> {
                 Err(error) => return Err(rare(error)),
             }
         };
-        Ok(Self { bytes: taken, sides: [width, height], colours })
+        Ok(Self { bytes: taken, sides, colours })
     }
+}
 
-    /// Width and height in pixels, not yet upright.
-    pub(super) fn sides(&self) -> [u32; 2] {
+impl ImageDecoder for RareTiff<'_> {
+    fn dimensions(&self) -> (u32, u32) {
         self.sides
     }
 
-    /// The picture, how it is to be turned, and its colour profile.
-    pub(super) fn decode(self) -> Result<(DynamicImage, Orientation, Option<Vec<u8>>), ImageError> {
+    fn color_type(&self) -> image::ColorType {
+        if matches!(self.colours, Colours::Grey(_)) { image::ColorType::L8 } else { image::ColorType::Rgb8 }
+    }
+
+    fn icc_profile(&mut self) -> ImageResult<Option<Vec<u8>>> {
+        decoder(&self.bytes).and_then(|mut tiff| tiff.find_tag_unsigned_vec(Tag::IccProfile)).map_err(image_error)
+    }
+
+    fn orientation(&mut self) -> ImageResult<Orientation> {
+        let turned = decoder(&self.bytes).and_then(|mut tiff| tiff.find_tag_unsigned(Tag::Orientation));
+        Ok(turned.map_err(image_error)?.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms))
+    }
+
+    fn read_image(self, pixels: &mut [u8]) -> ImageResult<()> {
         let mut tiff = decoder(&self.bytes).map_err(image_error)?;
-        let turned = tiff.find_tag_unsigned::<u8>(Tag::Orientation).ok().flatten();
-        let orientation = turned.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms);
-        let profile = tiff.find_tag_unsigned_vec::<u8>(Tag::IccProfile).ok().flatten();
         let DecodingResult::U8(samples) = tiff.read_image().map_err(image_error)? else {
             return Err(damaged("samples are not of 8 bits"));
         };
-        let [width, height] = self.sides;
-        let picture = match self.colours {
+        let mut fill = |values: &mut dyn Iterator<Item = u8>| {
+            let filled = pixels.iter_mut().zip(values).map(|(pixel, value)| *pixel = value).count();
+            if filled == pixels.len() { Ok(()) } else { Err(damaged("samples are missing")) }
+        };
+        let unpacked = |bits| unpacked(&samples, self.sides.0, bits);
+        match self.colours {
             Colours::YCbCr => {
-                let rgb = samples.chunks_exact(3).flat_map(|pixel| to_rgb([pixel[0], pixel[1], pixel[2]])).collect();
-                RgbImage::from_raw(width, height, rgb).map(DynamicImage::from)
+                fill(&mut samples.chunks_exact(3).flat_map(|pixel| to_rgb([pixel[0], pixel[1], pixel[2]])))
             }
             Colours::Grey(bits) => {
                 let most = u16::from(u8::MAX >> (8 - bits));
-                let levels = unpacked(&samples, self.sides, bits).map(|level| (u16::from(level) * 255 / most) as u8);
-                GrayImage::from_raw(width, height, levels.collect()).map(DynamicImage::from)
+                fill(&mut unpacked(bits).map(|level| (u16::from(level) * 255 / most) as u8))
             }
             Colours::Palette(bits, map) => {
                 let of = map.len() / 3;
                 let colour = |index: u8| [0, of, 2 * of].map(|channel| map[channel + usize::from(index)]);
-                let rgb = unpacked(&samples, self.sides, bits).flat_map(colour).collect();
-                RgbImage::from_raw(width, height, rgb).map(DynamicImage::from)
+                fill(&mut unpacked(bits).flat_map(colour))
             }
-        };
-        Ok((picture.ok_or_else(|| damaged("samples are missing"))?, orientation, profile))
+        }
+    }
+
+    fn read_image_boxed(self: Box<Self>, pixels: &mut [u8]) -> ImageResult<()> {
+        (*self).read_image(pixels)
     }
 }
 
 /// Samples of 1, 2, 4 or 8 bits, of which each row begins with a byte of its own; the first lies in the highest bits.
-fn unpacked(bytes: &[u8], [width, _]: [u32; 2], bits: u8) -> impl Iterator<Item = u8> {
+fn unpacked(bytes: &[u8], width: u32, bits: u8) -> impl Iterator<Item = u8> {
     let (width, bits) = (width as usize, usize::from(bits));
     bytes.chunks_exact((width * bits).div_ceil(8).max(1)).flat_map(move |row| {
         (0..width).map(move |i| row[i * bits / 8] >> (8 - bits - i * bits % 8) & (u8::MAX >> (8 - bits)))
@@ -159,7 +173,7 @@ mod tests {
     #[test]
     fn samples_of_few_bits_are_unpacked_row_by_row() {
         // Three samples of 4 bits a row: the last half byte of each row is filling.
-        let of = |bytes: &[u8], width, bits| unpacked(bytes, [width, 2], bits).collect::<Vec<_>>();
+        let of = |bytes: &[u8], width, bits| unpacked(bytes, width, bits).collect::<Vec<_>>();
         assert_eq!(of(&[0x12, 0x3f, 0x45, 0x6f], 3, 4), [1, 2, 3, 4, 5, 6]);
         assert_eq!(of(&[0b1010_0000, 0b0110_0000], 3, 1), [1, 0, 1, 0, 1, 1]);
         assert_eq!(of(&[0b1101_1000, 0b0010_0111], 4, 2), [3, 1, 2, 0, 0, 2, 1, 3]);
