@@ -16,6 +16,7 @@ import { chosenFiles } from "../engine/picked.js";
 import { newTab } from "../shared/dom.js";
 import { PartsForm } from "./parts-form.js";
 import { formatBytes } from "../shared/format.js";
+import { messageOf } from "../shared/message.js";
 
 /**
  * @typedef {import("../engine/models.js").Model} Model
@@ -234,7 +235,7 @@ export class ModelForm {
     try {
       this.#add(pickedModel(await files));
     } catch (error) {
-      this.#complain(error instanceof Error ? error.message : String(error));
+      this.#complain(messageOf(error));
     }
   }
 

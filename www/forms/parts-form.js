@@ -2,6 +2,7 @@
 
 import { listedOrNamed, pickedModel } from "../engine/models.js";
 import { chosenFiles } from "../engine/picked.js";
+import { messageOf } from "../shared/message.js";
 
 /**
  * @typedef {import("../engine/models.js").Model} Model
@@ -89,7 +90,7 @@ export class PartsForm {
     try {
       this.#picked = pickedModel(files, "VAE");
     } catch (error) {
-      this.#part("parts-problem").textContent = error instanceof Error ? error.message : String(error);
+      this.#part("parts-problem").textContent = messageOf(error);
       return;
     }
     this.#input("own-vae").value = this.#picked.name;

@@ -30,6 +30,7 @@ import { Settings } from "../forms/settings.js";
 import { fromFragment } from "../forms/share.js";
 import { StoragePanel } from "./storage.js";
 import { Workshop } from "./workshop.js";
+import { messageOf } from "../shared/message.js";
 
 /**
  * @typedef {import("../results/history.js").Entry} Entry
@@ -41,8 +42,6 @@ import { Workshop } from "./workshop.js";
 
 /** @template {HTMLElement} [T=HTMLElement] @param {string} id @returns {T} */
 const element = (id) => /** @type {T} */ (document.getElementById(id));
-/** @param {unknown} error */
-const sentence = (error) => (error instanceof Error ? error.message : String(error));
 /** @param {string} id */
 const dialog = (id) => /** @type {HTMLDialogElement} */ (element(id));
 
@@ -319,7 +318,7 @@ async function refreshKept() {
     storage.show(kept, modelForm.models);
     return kept;
   } catch (error) {
-    storage.complain(sentence(error));
+    storage.complain(messageOf(error));
     return { usage: null, quota: null, available: true };
   }
 }

@@ -4,6 +4,7 @@
 import { build } from "../shared/dom.js";
 import { SECONDS, choiceOf, sentenceOf, sentenceOfEnd, textOf } from "../engine/self-test.js";
 import { examine } from "./doors.js";
+import { messageOf } from "../shared/message.js";
 
 /** @typedef {import("./doors.js").Door["kind"]} Kind */
 
@@ -23,9 +24,6 @@ const LINES = {
   "no-storage": "Models are not kept in this window.",
   "little-storage": "Large models may not be kept here.",
 };
-
-/** @param {unknown} error */
-const sentence = (error) => (error instanceof Error ? error.message : String(error));
 
 export class DoorsView {
   #banner;
@@ -98,7 +96,7 @@ export class DoorsView {
     try {
       this.#tell({ kernels: `Kernels: ${choiceOf(await this.#engine.device())}` });
     } catch (error) {
-      this.#tell({ kernels: `Kernels: none (${sentence(error)})` });
+      this.#tell({ kernels: `Kernels: none (${messageOf(error)})` });
     }
   }
 
@@ -121,7 +119,7 @@ export class DoorsView {
       });
       this.#conclude(kernels, sentenceOf(kernels), seconds);
     } catch (error) {
-      this.#conclude(kernels, sentenceOfEnd(kernels, sentence(error)));
+      this.#conclude(kernels, sentenceOfEnd(kernels, messageOf(error)));
       // The worker may be another one now, unless the test was only refused.
       if (kernels.length > 0) this.#runner.forget();
     } finally {

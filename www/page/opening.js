@@ -2,6 +2,7 @@
 
 import { fetchModels, listedOrNamed, selectModel } from "../engine/models.js";
 import { fromFragment } from "../forms/share.js";
+import { messageOf } from "../shared/message.js";
 
 /**
  * @typedef {object} Parts
@@ -69,7 +70,7 @@ export class Opening {
       if (all) bar.say(all, "problem");
       else if (fromFragment(location.hash)) bar.say("The settings of the link are set: choose your pictures.");
     } catch (error) {
-      bar.say(error instanceof Error ? error.message : String(error), "problem");
+      bar.say(messageOf(error), "problem");
     }
   }
 }

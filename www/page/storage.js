@@ -2,6 +2,7 @@
 
 import { keptCopy, nameOfKept } from "../engine/kept-key.js";
 import { formatBytes } from "../shared/format.js";
+import { messageOf } from "../shared/message.js";
 
 /**
  * @typedef {import("../engine/models.js").Model} Model
@@ -109,7 +110,7 @@ export class StoragePanel {
     try {
       await this.#purge(folder, name);
     } catch (error) {
-      this.complain(error instanceof Error ? error.message : String(error));
+      this.complain(messageOf(error));
     } finally {
       this.#isRemoving = false;
       this.#refresh();

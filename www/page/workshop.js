@@ -9,6 +9,7 @@ import { atSize, changed } from "../engine/recovery.js";
 import { Declined, Failure } from "../engine/runner.js";
 import { began, ended, failed, jobBegan, progressed, retried } from "./run-state.js";
 import { toFragment } from "../forms/share.js";
+import { messageOf } from "../shared/message.js";
 
 /**
  * @typedef {import("../results/history.js").Entry} Entry
@@ -63,7 +64,7 @@ export class Workshop {
     try {
       await Promise.all([photo.ready(), painting.ready()]);
     } catch (error) {
-      return bar.say(error instanceof Error ? error.message : String(error), "problem");
+      return bar.say(messageOf(error), "problem");
     }
     if (this.isRunning) return; // a second word while the samples came
     queue.add(this.#jobs());
@@ -215,7 +216,7 @@ export class Workshop {
         else queue.cancel(item);
         return { text: NOT_DOWNLOADED };
       }
-      const problem = error instanceof Error ? error.message : String(error);
+      const problem = messageOf(error);
       queue.fail(item, problem);
       if (error instanceof Failure) bar.change(failed, item, error.offers);
       return { text: problem, tone: "problem" };

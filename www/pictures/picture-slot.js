@@ -5,6 +5,7 @@
 import { build, button } from "../shared/dom.js";
 import { isModelDrop } from "../engine/picked.js";
 import { Latest } from "./latest.js";
+import { messageOf } from "../shared/message.js";
 
 /**
  * @typedef {import("../styleid.js").Crop} Crop
@@ -172,7 +173,7 @@ export class PictureSlot {
         const picture = await this.#open(blob, name);
         taken.push(picture);
       } catch (error) {
-        const sentence = error instanceof Error ? error.message : String(error);
+        const sentence = messageOf(error);
         problems.push(given.length > 1 ? `${name}: ${sentence}` : sentence);
       }
       if (!this.#offers.counts(offer)) {
@@ -306,7 +307,7 @@ export class PictureSlot {
           this.#show();
         }
       } catch (error) {
-        this.complain(error instanceof Error ? error.message : String(error));
+        this.complain(messageOf(error));
       }
     };
     const sample = button("", () => void take(), { title, "data-file": file, "aria-pressed": "false" });

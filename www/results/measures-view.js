@@ -1,6 +1,7 @@
 // A result's measures, when the person asks for them: how much of the photo is left in it, how near its paintings it came.
 
 import { build } from "../shared/dom.js";
+import { messageOf } from "../shared/message.js";
 
 /**
  * @typedef {import("./history.js").Entry} Entry
@@ -57,7 +58,7 @@ export class MeasuresView {
       try {
         entry.measures = await this.#measure(entry);
       } catch (error) {
-        problem = error instanceof Error ? error.message : String(error);
+        problem = messageOf(error);
       }
       this.#pending.delete(entry);
       // The person may have gone on to another result.

@@ -5,6 +5,7 @@ import { CompareView } from "./compare-view.js";
 import { convert, fileName, save } from "../pictures/images.js";
 import { MeasuresView } from "./measures-view.js";
 import { formatDuration } from "../shared/format.js";
+import { messageOf } from "../shared/message.js";
 
 /**
  * @typedef {import("./history.js").Entry} Entry
@@ -194,7 +195,7 @@ export class ResultView {
       save(await convert(entry.png, type), `${name}.${ending}`);
       this.#say("");
     } catch (error) {
-      this.#say(error instanceof Error ? error.message : String(error));
+      this.#say(messageOf(error));
     }
   }
 
