@@ -224,6 +224,28 @@ async function accidentProne() {
   await page.set({ size: "keep", steps: 40 });
 }
 
+/**
+ * Has an accident happen as soon as a run is in sight of its first step, within the page: a phase may be over before a test
+ * has seen it. `window.accidents` counts them.
+ * @param {string} accident @param {{ once: boolean }} how
+ */
+const befall = (accident, { once }) =>
+  page.page.evaluate(
+    ([accident, once]) => {
+      const channel = new BroadcastChannel("accident");
+      window.accidents = 0;
+      const status = document.getElementById("status");
+      const observer = new MutationObserver(() => {
+        if (!/Encoding|Preparing/.test(status.textContent ?? "")) return;
+        window.accidents += 1;
+        channel.postMessage(accident);
+        if (once) observer.disconnect();
+      });
+      observer.observe(status, { childList: true, characterData: true, subtree: true });
+    },
+    [accident, once],
+  );
+
 test("on the page, a run that loses its GPU while it is paused begins anew, and does not say that it is paused", async () => {
   await accidentProne();
   await page.go.click();
@@ -245,23 +267,15 @@ test("on the page, a run that loses its GPU while it is paused begins anew, and 
 test("on the page, a run after a lost device and one after a dead worker need no reload", async () => {
   await accidentProne();
   for (const accident of ["lost device", "dead worker"]) {
+    await befall(accident, { once: true });
     await page.go.click();
-    await page.page
-      .getByText(/Encoding|Preparing the GPU/)
-      .first()
-      .waitFor({ timeout: 120_000 });
-    await page.page.evaluate((accident) => {
-      const channel = new BroadcastChannel("accident");
-      channel.postMessage(accident);
-      channel.close();
-    }, accident);
     // It says what happened; the flow may try again by itself, which is then stopped here.
     await page.page
       .getByText(/The GPU was lost|The GPU stopped|The browser ended the program|The program stopped/)
       .filter({ visible: true }) // the folded list of models may have been asked for at the time
       .first()
-      .waitFor();
-    if (await page.cancel.isVisible()) await page.cancel.click({ timeout: 1000 }).catch(() => {});
+      .waitFor({ timeout: 120_000 });
+    if (await page.cancel.isVisible()) await page.cancel.click().catch(() => {}); // it may have ended meanwhile
     await page.waitForEnd();
   }
   await page.set({ steps: 4 });
@@ -274,23 +288,13 @@ test("on the page, a worker that is killed again and again ends in a sentence, a
   await accidentProne();
   let navigations = 0;
   page.page.on("framenavigated", () => (navigations += 1));
+  await befall("dead worker", { once: false }); // as phones do that are short of memory
   await page.go.click();
-  // As phones do that are short of memory: whenever the run is in sight of its first step, it is over.
-  await page.page.evaluate(() => {
-    const channel = new BroadcastChannel("accident");
-    window.deaths = 0;
-    const status = document.getElementById("status");
-    new MutationObserver(() => {
-      if (!/Encoding|Preparing/.test(status.textContent ?? "")) return;
-      window.deaths += 1;
-      channel.postMessage("dead worker");
-    }).observe(status, { childList: true, characterData: true, subtree: true });
-  });
   assert.match(await page.waitForEnd(), /^The browser ended the program|^The program /);
-  const deaths = await page.page.evaluate(() => window.deaths);
+  const deaths = await page.page.evaluate(() => window.accidents);
   await sleep(3000);
   assert.ok(await page.cancel.isHidden(), "nothing begins by itself");
-  assert.equal(await page.page.evaluate(() => window.deaths), deaths);
+  assert.equal(await page.page.evaluate(() => window.accidents), deaths);
   assert.equal(navigations, 0);
   assert.ok(deaths <= 6, `${deaths} tries`);
 });

@@ -9,8 +9,6 @@ import { assertAccessible } from "./axe.js";
 import { encodePng, readGolden } from "./goldens.js";
 import { RUN_TIMEOUT_MS, start } from "./page.js";
 
-/** Playwright hides the caret by a style of its own, which Firefox says that the page's policy forbids. */
-const AS_IT_IS = /** @type {const} */ ({ caret: "initial" });
 /** Pictures for human eyes; those in docs/page/ are of these. */
 const output = fileURLToPath(new URL("../output/", import.meta.url));
 const WAY = ["photo", "painting", "look", "go", "result"];
@@ -68,7 +66,6 @@ for (const [name, options] of WINDOWS) {
         path: `${output}way-${name}-${colorScheme}.jpg`,
         type: "jpeg",
         quality: 70,
-        ...AS_IT_IS,
       });
       const { width, height } = options.viewport;
       const places = await boxes();
@@ -129,7 +126,7 @@ test("own pictures take two drops and one click, and the result takes the pictur
   ]) {
     assert.ok(await page.page.getByRole("button", { name: next }).isVisible(), next);
   }
-  await page.page.screenshot({ path: `${output}way-1280-result.jpg`, type: "jpeg", quality: 70, ...AS_IT_IS });
+  await page.page.screenshot({ path: `${output}way-1280-result.jpg`, type: "jpeg", quality: 70 });
   await page.page.getByRole("button", { name: "Another look" }).click();
   assert.equal(await page.page.evaluate(() => document.activeElement?.getAttribute("name")), "look");
   page.assertClean();
