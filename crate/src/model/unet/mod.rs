@@ -97,9 +97,7 @@ impl Unet {
         let layers = &self.layers;
         let time = layers.time_embedding.forward(sinusoids(timestep, &self.config, &self.place));
         let latents = if self.config.center_input_sample { latents.mul_scalar(2.0).sub_scalar(1.0) } else { latents };
-        // The first and the last convolution keep the working precision: in f16, latents and prediction would be rounded as a
-        // whole, which every step does again, and the two are small.
-        let mut x = layers.conv_in.forward(latents).cast(self.place.activations());
+        let mut x = layers.conv_in.forward(latents.cast(self.place.activations()));
         let mut skips = vec![x.clone()];
         for (block, context) in layers.down_blocks.iter().zip(&context.down) {
             x = block.forward(x, &time, context, &mut skips);
@@ -114,6 +112,6 @@ impl Unet {
             control.breathe().await?;
         }
         let dtype: FloatDType = self.place.dtype().into();
-        Ok(layers.conv_out.forward(layers.conv_norm_out.forward_silu(x.cast(dtype))))
+        Ok(layers.conv_out.forward(layers.conv_norm_out.forward_silu(x)).cast(dtype))
     }
 }
