@@ -152,7 +152,7 @@ impl<'a> Control<'a> {
         (self.on_progress)(Progress { phase, step: step as u64, steps: steps as u64 });
     }
 
-    /// As [`Control::report`] in one of several turns that a phase takes, which are one phase to whoever listens.
+    /// As [`Control::report`] for one of a phase's turns (one picture of several); all turns are reported as one phase.
     pub fn report_turn(&self, phase: Phase, turn: Turn, step: usize, steps: usize) {
         // A turn begins where the one before it ended.
         if step > 0 || turn.index == 0 {
@@ -170,7 +170,7 @@ impl<'a> Control<'a> {
     ///
     /// # Errors
     /// [`Error::Cancelled`], or the fault's sentence.
-    pub async fn breathe(&self) -> Result<()> {
+    pub async fn yield_and_check(&self) -> Result<()> {
         self.between.turn().await;
         while (self.paused)() && !(self.cancelled)() {
             self.between.check()?;
@@ -214,7 +214,7 @@ mod tests {
         };
         let began = Instant::now();
         let control = Control::new(&Sleeps, &|_| (), &|| false).with_pause(&paused);
-        pollster::block_on(control.breathe()).expect("nothing was cancelled");
+        pollster::block_on(control.yield_and_check()).expect("nothing was cancelled");
         assert_eq!(looked.get(), 4);
         assert!(began.elapsed() >= 3 * PAUSE);
     }
@@ -227,6 +227,6 @@ mod tests {
             looked.get() > 2
         };
         let control = Control::new(&Sleeps, &|_| (), &cancelled).with_pause(&|| true);
-        assert!(matches!(pollster::block_on(control.breathe()), Err(Error::Cancelled)));
+        assert!(matches!(pollster::block_on(control.yield_and_check()), Err(Error::Cancelled)));
     }
 }

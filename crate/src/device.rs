@@ -79,16 +79,16 @@ impl Place {
         Tensor::from_data(TensorData::new(values, shape), (&self.device, self.dtype))
     }
 
-    /// As [`Place::tensor`], for what stays as long as the model.
-    pub fn lasting<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
-        lasting(&self.device, values, |values| self.tensor(values, shape))
+    /// As [`Place::tensor`], in a buffer of exactly its size, for tensors that live as long as the model.
+    pub fn allocate_exact<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+        allocate_exact(&self.device, values, |values| self.tensor(values, shape))
     }
 }
 
-/// Has the tensors that `make` makes of `input` get buffers made to measure. In a browser, where tensors cannot share buffers,
-/// others take the first free one that is large enough, and what is kept for long would hold many that are far too large.
-/// What is let go of waits for the next of its very size, or for `Device::memory_cleanup`.
-pub(crate) fn lasting<I: Send, T: Send>(device: &Device, input: I, make: impl Fn(I) -> T + Send) -> T {
+/// Runs `make` on `input` with exact-size allocations, for tensors that live as long as the model. In a browser tensors cannot
+/// share buffers: a pooled tensor takes the first free buffer that is large enough, so long-lived ones would hold buffers far
+/// larger than they are. A freed exact-size buffer is reused only for its own size, until `Device::memory_cleanup` frees it.
+pub(crate) fn allocate_exact<I: Send, T: Send>(device: &Device, input: I, make: impl Fn(I) -> T + Send) -> T {
     device.memory_persistent_allocations(input, make)
 }
 
@@ -144,7 +144,7 @@ pub fn limits() -> Limits {
 ///
 /// # Errors
 /// The device stopped or reported an error, or the number is none.
-pub async fn settle<const D: usize>(x: &Tensor<D>) -> Result<()> {
+pub async fn wait_and_check_finite<const D: usize>(x: &Tensor<D>) -> Result<()> {
     let one = x.clone().slice(std::array::from_fn::<_, D, _>(|_| 0..1)).into_data_async().await?;
     fault::check()?;
     match one.iter::<f32>().next() {

@@ -5,7 +5,7 @@ use crate::weights;
 /// Result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, by the door it came in through. `Display` is one plain sentence.
+/// What went wrong, grouped by its source (picture, model, device, …). `Display` is one plain sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The caller asked to stop; nothing is wrong.

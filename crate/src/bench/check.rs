@@ -27,7 +27,7 @@ pub async fn check(work: Work, place: &Place) -> Result<Option<f64>> {
     let Some(exact) = exact(work) else { return Ok(None) };
     let data = build(work, place, WeightType::F32)?().into_data_async().await?;
     let ours: Vec<f32> = data.iter::<f32>().collect();
-    // Buffers made to measure for these weights fit no others.
+    // The exact-size buffers of these weights cannot be reused for others; this frees them.
     place.device.memory_cleanup();
     Ok(Some(sums::difference(&ours, &exact)))
 }

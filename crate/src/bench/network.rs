@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::shapes::{bk_sdm, bk_tiny, sd15, sd21};
 use super::work::PROMPT;
-use crate::device::{Place, settle};
+use crate::device::{Place, wait_and_check_finite};
 use crate::memory::{self, GpuBytes, Memory, gpu_bytes};
 use crate::model::ModelInfo;
 use crate::model::StableDiffusion;
@@ -104,7 +104,7 @@ pub async fn build(model: Model, weights: WeightType, memory: Memory, place: &Pl
     let unet = Unet::build(config, tensors("unet", weights), place)?;
     let context = unet.context(&null_embedding);
     // What was only queued would count as the first call's.
-    settle(&null_embedding).await?;
+    wait_and_check_finite(&null_embedding).await?;
     let info = ModelInfo {
         name: "formula".into(),
         taken: BTreeMap::new(),
@@ -135,14 +135,14 @@ pub async fn step(model: &StableDiffusion, pixels: usize, repetitions: usize) ->
     let side = pixels / model.info.factor;
     let shape = [1, model.unet.config.in_channels, side, side];
     let latents: Tensor<4> = model.place.tensor(uniform("bench.latents", shape.iter().product()), shape);
-    settle(&latents).await?;
+    wait_and_check_finite(&latents).await?;
     let weights = gpu_bytes(&model.place.device);
     memory::begin();
     let mut seconds = Vec::new();
     for _ in 0..=repetitions {
         let begun = now();
         let out = model.unet.forward(latents.clone(), 481.0, &model.context, &mut PlainProcessor, &silent()).await?;
-        settle(&out).await?;
+        wait_and_check_finite(&out).await?;
         seconds.push(now() - begun);
         memory::sample();
     }

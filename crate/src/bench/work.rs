@@ -9,7 +9,7 @@ pub enum Work {
     UpConv { channels: usize, side: usize },
     /// A linear layer over so many tokens.
     Linear { widths: [usize; 2], bias: bool, tokens: usize },
-    /// Attention of so many queries over so many keys.
+    /// Attention of `queries` queries over `keys` keys.
     Attention { heads: usize, head_dim: usize, queries: usize, keys: usize },
     /// Group norm over 32 groups.
     GroupNorm { channels: usize, side: usize, silu: bool },

@@ -21,7 +21,7 @@ pub enum Command {
 /// # Errors
 /// The cache has no place, or something in it cannot be removed.
 pub async fn run(command: Command) -> Result<()> {
-    let nowhere = || Error::File("Nobody says where models are kept; set STYLEID_CACHE to a folder.".into());
+    let nowhere = || Error::File("There is no folder to keep models in; set STYLEID_CACHE to one.".into());
     let cache = cache().ok_or_else(nowhere)?;
     match command {
         Command::List => {

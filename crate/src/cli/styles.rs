@@ -150,7 +150,7 @@ impl StyleArgs {
         self.style_mask.iter().filter(|mask| mask.as_os_str() != "none").map(PathBuf::as_path)
     }
 
-    /// What the result says of so many styles.
+    /// What the result's text chunks say of several styles.
     pub fn captions(&self, styles: usize) -> Vec<CaptionStyle> {
         let masked = |i: usize| self.style_mask.get(i).is_some_and(|mask| mask.as_os_str() != "none");
         let caption = |i| CaptionStyle { weight: self.weight(i), crop: self.crop(i).copied(), masked: masked(i) };

@@ -7,7 +7,7 @@ use crate::{Error, Result};
 /// Curvature of the grid: 1 is even in σ, larger ones put more levels where there is little noise (Karras et al. 2022,
 /// equation 5).
 const RHO: f64 = 7.0;
-/// The noisiest level is that of the first of so many "leading" DDIM steps, with which `StyleID` was tuned: 951 of 1000.
+/// The noisiest level is that of the first "leading" timestep of DDIM with this many steps, as `StyleID` was tuned: 951 of 1000.
 const STEPS_OF_NOISIEST: usize = 20;
 
 /// How noisy latents are, and what the network is told of it.

@@ -136,7 +136,7 @@ impl Bands {
         let mut parts = Vec::with_capacity(heights.len());
         for BandWindow { rows, padding } in this.windows(conv, heights) {
             parts.push(conv.forward_padded(prepared(rows), padding));
-            control.breathe().await?;
+            control.yield_and_check().await?;
         }
         Ok(Self { parts, limit })
     }
@@ -169,7 +169,7 @@ impl Bands {
                 rows = rows.narrow(2, wanted.start % 2, wanted.len());
             }
             parts.push(conv.forward_padded(rows, padding));
-            control.breathe().await?;
+            control.yield_and_check().await?;
         }
         Ok(Self { parts, limit })
     }

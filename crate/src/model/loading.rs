@@ -11,7 +11,7 @@ use super::tensors::{Ready, Tensors};
 use super::unet::Unet;
 use super::vae::Vae;
 use crate::control::Control;
-use crate::device::{Place, Precision, settle};
+use crate::device::{Place, Precision, wait_and_check_finite};
 use crate::memory::Memory;
 use crate::weights::checkpoint::NULL_EMBEDDING;
 use crate::weights::checkpoint::origin::Origin;
@@ -100,7 +100,7 @@ impl<'a> Assembly<'a> {
         if let Ready::Weight(weight) = &ready
             && self.uploaded >= UPLOADS
         {
-            weight.settle().await?;
+            weight.wait().await?;
             self.uploaded = 0;
         }
         self.ready.entry(part).or_default().insert(name, ready);
@@ -136,7 +136,7 @@ impl Receiver for Assembly<'_> {
     fn progress(&mut self, done: u64, total: u64) -> Pending<'_, weights::Result<()>> {
         Box::pin(async move {
             self.control.report_bytes(done, total);
-            Ok(self.control.breathe().await?)
+            Ok(self.control.yield_and_check().await?)
         })
     }
 }
@@ -204,7 +204,7 @@ impl StableDiffusion {
             }
             done += bytes;
             control.report_bytes(done, total);
-            control.breathe().await?;
+            control.yield_and_check().await?;
         }
         let info = ModelInfo::new(&configs, &record.with_prediction(options.prediction), parts);
         finish(assembly, configs, info, place.clone(), options.memory).map(|model| Found::Whole(Box::new(model)))
@@ -229,7 +229,7 @@ impl StableDiffusion {
         let with_text = !checkpoint.tensors.contains_key(NULL_EMBEDDING);
         let shapes = checkpoint.tensors.iter().map(|(name, located)| (name, &located.shape));
         let needs = requests(&configs, shapes, with_text, &place)?;
-        control.breathe().await?;
+        control.yield_and_check().await?;
 
         // What is kept is good only if it came from the same files.
         let Start { partial, limit } = start;
@@ -253,7 +253,7 @@ impl StableDiffusion {
                 }
                 done += bytes;
                 control.report_bytes(done, total);
-                control.breathe().await?;
+                control.yield_and_check().await?;
             }
         }
         if let Some((cache, _)) = &origin.keep {
@@ -291,7 +291,7 @@ impl StableDiffusion {
             // Exactly, whatever the rest is kept as: the embedding is worth it, and these weights go in a moment.
             stream(&checkpoint, &text, WeightType::Exact, &mut assembly, &mut progress).await?;
             let embedding = embed(&configs, assembly.take("text_encoder"), &place).await?;
-            // Buffers made to measure for the text encoder fit nothing else.
+            // The text encoder's exact-size buffers cannot be reused; this frees them.
             place.device.memory_cleanup();
             assembly.keep(&embedding).await;
             assembly.null_embedding = Some(embedding);
@@ -354,7 +354,7 @@ pub(super) async fn embed(configs: &Configs, tensors: Tensors, place: &Place) ->
     let encoder = TextEncoder::build(text, &ids, tensors, place)?;
     let embedding = encoder.forward(&ids)?;
     // The encoder's memory can go to the next network only when it is really done.
-    settle(&embedding).await?;
+    wait_and_check_finite(&embedding).await?;
     let shape = embedding.dims().to_vec();
     let values = embedding.into_data_async().await?;
     Ok(Compact {

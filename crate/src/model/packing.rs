@@ -346,7 +346,7 @@ impl Receiver for Parts<'_> {
     fn progress(&mut self, done: u64, total: u64) -> Pending<'_, weights::Result<()>> {
         Box::pin(async move {
             self.control.report_bytes(done, total);
-            Ok(self.control.breathe().await?)
+            Ok(self.control.yield_and_check().await?)
         })
     }
 }

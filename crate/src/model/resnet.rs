@@ -85,7 +85,7 @@ impl ResnetBlock {
         for (BandWindow { rows, padding }, x) in x.clone().windows(&self.conv1, heights.clone()).zip(x.into_parts()) {
             hidden.push(self.conv1.forward_padded(normed(rows), padding));
             shortcuts.push(self.shortcut(x));
-            control.breathe().await?;
+            control.yield_and_check().await?;
         }
         let hidden = Bands::of(hidden, limit);
         let normed = hidden.normed(&self.norm2);
@@ -93,7 +93,7 @@ impl ResnetBlock {
         for (BandWindow { rows, padding }, shortcut) in hidden.windows(&self.conv2, heights).zip(shortcuts) {
             let sum = self.conv2.forward_padded_added(normed(rows), padding, shortcut);
             parts.push(self.scaled(sum));
-            control.breathe().await?;
+            control.yield_and_check().await?;
         }
         Ok(Bands::of(parts, limit))
     }

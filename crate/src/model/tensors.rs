@@ -84,8 +84,9 @@ impl Tensors {
     /// # Errors
     /// Names the tensor if it is missing, has another shape, or is damaged.
     pub fn take<const D: usize>(&mut self, name: &str, shape: [usize; D], place: &Place) -> Result<Tensor<D>> {
-        self.take_any(name, &shape, None)
-            .map(|values| values.map_or_else(|| place.tensor(vec![0.0], [1; D]), |values| place.lasting(values, shape)))
+        self.take_any(name, &shape, None).map(|values| {
+            values.map_or_else(|| place.tensor(vec![0.0], [1; D]), |values| place.allocate_exact(values, shape))
+        })
     }
 
     /// Takes `rows` of the table `name` of `shape`.
@@ -95,7 +96,7 @@ impl Tensors {
     pub fn take_rows(&mut self, name: &str, shape: [usize; 2], rows: &[usize], place: &Place) -> Result<Tensor<2>> {
         let values = self.take_any(name, &shape, Some(rows))?;
         let taken = [rows.len(), shape[1]];
-        Ok(values.map_or_else(|| place.tensor(vec![0.0], [1; 2]), |values| place.lasting(values, taken)))
+        Ok(values.map_or_else(|| place.tensor(vec![0.0], [1; 2]), |values| place.allocate_exact(values, taken)))
     }
 
     /// Takes the matrix or convolution `name` of `shape` in the form that it is kept in.

@@ -87,7 +87,7 @@ impl VaeMidBlock {
             x = Bands::whole(attention.forward(x.join()), limit);
         }
         let x = self.resnets[1].forward_bands(x, control).await?;
-        control.breathe().await?;
+        control.yield_and_check().await?;
         Ok(x)
     }
 }
@@ -228,7 +228,7 @@ impl Vae {
         for block in &encoder.down_blocks {
             for resnet in &block.resnets {
                 x = resnet.forward_bands(x, control).await?;
-                control.breathe().await?;
+                control.yield_and_check().await?;
             }
             if let Some(downsample) = &block.downsample {
                 x = downsample.forward_bands(x, control).await?;
@@ -262,7 +262,7 @@ impl Vae {
         for block in &decoder.up_blocks {
             for resnet in &block.resnets {
                 x = resnet.forward_bands(x, control).await?;
-                control.breathe().await?;
+                control.yield_and_check().await?;
             }
             if let Some(upsample) = &block.upsample {
                 x = upsample.forward_bands(x, control).await?;

@@ -7,7 +7,7 @@ use burn::tensor::{DType, Int, Tensor, TensorData};
 
 use super::gemm::{Format, Weights};
 use super::halves;
-use crate::device::{Place, lasting, settle};
+use crate::device::{Place, allocate_exact, wait_and_check_finite};
 use crate::weights::format::compact::Compact;
 use crate::weights::format::{Dtype, blocks};
 use crate::{Error, Result};
@@ -53,7 +53,7 @@ pub(crate) struct PackedWords {
 
 fn words(words: Vec<i32>, place: &Place) -> Param<Tensor<1, Int>> {
     let length = words.len();
-    let tensor = lasting(&place.device, words, |words| {
+    let tensor = allocate_exact(&place.device, words, |words| {
         Tensor::from_data(TensorData::new(words, [length]), (&place.device, DType::I32))
     });
     Param::initialized(ParamId::new(), tensor)
@@ -84,7 +84,7 @@ impl Weight {
         let columns = compact.shape.iter().skip(1).product();
         let values = match compact.dtype {
             Dtype::F32 => {
-                let values = place.lasting(floats(&compact)?, [rows, columns]);
+                let values = place.allocate_exact(floats(&compact)?, [rows, columns]);
                 Values::Dense(Param::initialized(ParamId::new(), values))
             }
             _ if place.is_processor() => Values::Host(Host { compact: Arc::new(compact), place: place.clone() }),
@@ -97,9 +97,9 @@ impl Weight {
     ///
     /// # Errors
     /// The device failed.
-    pub async fn settle(&self) -> Result<()> {
+    pub async fn wait(&self) -> Result<()> {
         match &self.values {
-            Values::Dense(values) => settle(&values.val()).await,
+            Values::Dense(values) => wait_and_check_finite(&values.val()).await,
             Values::Host(_) => Ok(()),
             Values::Packed(packed) => {
                 packed.codes.val().narrow(0, 0, 1).into_data_async().await?;

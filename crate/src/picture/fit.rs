@@ -14,9 +14,9 @@ const MOST_KEPT: u64 = 4096 * 4096;
 pub struct Frame {
     /// Size of the picture.
     whole: (u32, u32),
-    /// What of it is used: x, y, width, height.
+    /// The rectangle of the picture that is used: x, y, width, height, in pixels.
     part: [u32; 4],
-    /// What that becomes.
+    /// Width and height that the rectangle is resized to.
     pub size: (u32, u32),
 }
 

@@ -9,7 +9,7 @@ use crate::Result;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mask {
     grey: GrayImage,
-    /// What of it is meant, as shares of its width and height: left, top, width, height.
+    /// The part of `grey` that covers the photo, as fractions of its width and height: left, top, width, height.
     part: [f64; 4],
 }
 

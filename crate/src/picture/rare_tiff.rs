@@ -21,9 +21,9 @@ const LAB: std::ops::RangeInclusive<u32> = 8..=10;
 
 /// How samples become colours.
 enum Colours {
-    /// Indices of so many bits into red, green and blue, each of 2^bits.
+    /// Indices of this many bits into a palette of 2^bits reds, greens and blues.
     Palette(u8, Vec<u8>),
-    /// Levels of so many bits.
+    /// Levels of this many bits.
     Grey(u8),
     /// Luminance and two differences of colour, as in JPEG.
     YCbCr,

@@ -139,10 +139,10 @@ pub async fn run(
     let watch = Stopwatch::new(&probe, 0.0).await?;
     let mut kernels = Vec::with_capacity(cases.len());
     for case in &cases {
-        control.breathe().await?;
+        control.yield_and_check().await?;
         let test = if now() - begun < seconds {
             let tested = case.test(&watch).await;
-            // Buffers made to measure for these weights fit no others.
+            // The exact-size buffers of these weights cannot be reused for others; this frees them.
             device.memory_cleanup();
             tested.inspect_err(|_| on_kernel(&case.untested(Verdict::Failed), cases.len()))?
         } else {

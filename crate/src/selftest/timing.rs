@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use serde::Serialize;
 
 use crate::Result;
-use crate::device::settle;
+use crate::device::wait_and_check_finite;
 
 /// A first run of this many seconds counts: the compilation and first allocations in it are small beside it.
 const LONG_FIRST: f64 = 30.0;
@@ -43,11 +43,11 @@ impl Stopwatch {
     /// # Errors
     /// The device failed.
     pub async fn new(probe: &Tensor<4>, budget: f64) -> Result<Self> {
-        settle(probe).await?;
+        wait_and_check_finite(probe).await?;
         let mut waits = Vec::new();
         for _ in 0..9 {
             let begun = now();
-            settle(probe).await?;
+            wait_and_check_finite(probe).await?;
             waits.push(now() - begun);
         }
         // The shortest: taking off too much would flatter.
@@ -94,14 +94,14 @@ impl Stopwatch {
         Ok(all / batch as f64)
     }
 
-    /// Seconds of so many runs in a row, without the wait at the end.
+    /// Seconds of `runs` runs in a row, without the wait at the end.
     async fn batch(&self, work: &dyn Fn() -> Tensor<4>, runs: usize) -> Result<(f64, Tensor<4>)> {
         let begun = now();
         let mut last = work();
         for _ in 1..runs {
             last = work();
         }
-        settle(&last).await?;
+        wait_and_check_finite(&last).await?;
         Ok((without_wait(now() - begun, self.wait), last))
     }
 }

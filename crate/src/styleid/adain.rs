@@ -21,7 +21,8 @@ impl Statistics {
         Self { mean: mean.reshape([batch, channels, 1, 1]), std: std.reshape([batch, channels, 1, 1]) }
     }
 
-    /// Weighted means of several, with weights of `[1, 1, 1, 1]` or by place, `[1, 1, h, w]`; none of none.
+    /// Weighted means of several statistics, with weights `[1, 1, 1, 1]`, or by position `[1, 1, h, w]`. `None` if `parts` is
+    /// empty.
     pub fn blended(parts: impl IntoIterator<Item = (Self, Tensor<4>)>) -> Option<Self> {
         let weighed = parts
             .into_iter()

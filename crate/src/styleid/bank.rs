@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::features::{Feature, Key};
-use crate::device::lasting;
+use crate::device::allocate_exact;
 use crate::ops::halves::{self, Packed};
 use crate::{Error, Result};
 
@@ -34,14 +34,14 @@ impl Keeping {
 
 /// One tensor of a feature on the device.
 #[derive(Debug, Clone)]
-enum Held {
+enum OnDevice {
     Plain(Tensor<4>),
     Halves(Packed),
 }
 
 /// One tensor of a feature in main memory.
 #[derive(Debug, Clone)]
-struct Spilled {
+struct InMemory {
     data: TensorData,
     shape: [usize; 4],
     /// What it was as floats.
@@ -52,17 +52,17 @@ struct Spilled {
 /// Where one tensor of a feature is.
 #[derive(Debug, Clone)]
 enum Location {
-    Device(Box<Held>),
-    Main(Box<Spilled>),
+    Device(Box<OnDevice>),
+    Main(Box<InMemory>),
 }
 
-impl Held {
+impl OnDevice {
     fn new(x: Tensor<4>, halves: bool) -> Self {
         if !halves {
             return Self::Plain(x);
         }
         let device = x.device();
-        lasting(&device, x, |x| match x.dtype() {
+        allocate_exact(&device, x, |x| match x.dtype() {
             // What is f16 already needs no packing. The original stays alive, so that this is a copy.
             DType::F16 => Self::Plain(x.clone().mul_scalar(1.0)),
             _ => Self::Halves(halves::pack(x)),
@@ -84,7 +84,7 @@ impl Held {
         }
     }
 
-    async fn spill(self) -> Result<Spilled> {
+    async fn spill(self) -> Result<InMemory> {
         let (data, shape, dtype, device) = match self {
             Self::Plain(x) => (x.clone().into_data_async().await?, x.dims(), x.dtype(), x.device()),
             Self::Halves(Packed { words, shape, dtype }) => {
@@ -94,33 +94,33 @@ impl Held {
         };
         // What was read may still be the device's memory: a copy of our own lets it go.
         let data = TensorData::from_bytes_vec(data.as_bytes().to_vec(), data.shape().clone(), data.dtype());
-        Ok(Spilled { data, shape, dtype, device })
+        Ok(InMemory { data, shape, dtype, device })
     }
 }
 
-impl Spilled {
+impl InMemory {
     /// Starts a copy to the device.
-    fn upload(&self) -> Held {
+    fn upload(&self) -> OnDevice {
         let (data, held) = (self.data.clone(), self.data.dtype());
         if held == self.dtype {
-            return Held::Plain(Tensor::from_data(data, (&self.device, held)));
+            return OnDevice::Plain(Tensor::from_data(data, (&self.device, held)));
         }
         let words: Tensor<1, Int> = Tensor::from_data(data, (&self.device, held));
-        Held::Halves(Packed { words, shape: self.shape, dtype: self.dtype })
+        OnDevice::Halves(Packed { words, shape: self.shape, dtype: self.dtype })
     }
 }
 
 /// A feature on the device, or on its way there, still as it is kept.
 #[derive(Debug)]
 pub struct Fetched<F> {
-    parts: Vec<Held>,
+    parts: Vec<OnDevice>,
     feature: PhantomData<F>,
 }
 
 impl<F: Feature> Fetched<F> {
     /// The feature as floats.
     pub fn feature(&self) -> Option<F> {
-        F::from_tensors(self.parts.iter().map(Held::tensor).collect())
+        F::from_tensors(self.parts.iter().map(OnDevice::tensor).collect())
     }
 }
 
@@ -176,7 +176,7 @@ impl<F> Bank<F> {
         Ok(())
     }
 
-    /// Gives the bank another budget; [`Bank::settle`] moves what is beyond it.
+    /// Sets another budget; [`Bank::enforce_budget`] moves features beyond it to main memory.
     pub fn allow(&mut self, device_bytes: u64) {
         self.keeping.device_bytes = device_bytes;
     }
@@ -185,17 +185,17 @@ impl<F> Bank<F> {
     ///
     /// # Errors
     /// The device failed.
-    pub async fn settle(&mut self) -> Result<()> {
+    pub async fn enforce_budget(&mut self) -> Result<()> {
         self.shrink(self.keeping.device_bytes).await
     }
 }
 
 impl<F: Feature> Bank<F> {
-    /// Keeps the feature of one layer at one noise level, on the device until the bank next [settles](Self::settle).
+    /// Keeps the feature of one layer at one noise level, on the device until the bank next [enforces its budget](Self::enforce_budget).
     pub fn insert(&mut self, key: Key, feature: F) {
         let halves = self.keeping.halves;
-        let parts: Vec<Held> = feature.into_tensors().into_iter().map(|x| Held::new(x, halves)).collect();
-        self.held += parts.iter().map(Held::bytes).sum::<u64>();
+        let parts: Vec<OnDevice> = feature.into_tensors().into_iter().map(|x| OnDevice::new(x, halves)).collect();
+        self.held += parts.iter().map(OnDevice::bytes).sum::<u64>();
         self.entries
             .insert((key.level, key.layer), parts.into_iter().map(|held| Location::Device(Box::new(held))).collect());
     }
@@ -224,7 +224,7 @@ impl<F: Feature> Bank<F> {
     /// As [`Bank::check`].
     pub fn fetch(&self, key: Key) -> Result<Fetched<F>> {
         let held = |part: &Location| match part {
-            Location::Device(held) => Held::clone(held),
+            Location::Device(held) => OnDevice::clone(held),
             Location::Main(spilled) => spilled.upload(),
         };
         Ok(Fetched { parts: self.parts(key)?.iter().map(held).collect(), feature: PhantomData })

@@ -10,7 +10,7 @@ use super::processors::{Capture, CaptureBoth};
 use super::run::Run;
 use crate::Result;
 use crate::control::{Phase, Turn};
-use crate::device::settle;
+use crate::device::wait_and_check_finite;
 use crate::diffusion::Solver;
 use crate::model::attention::AttentionProcessor;
 use crate::model::unet::PromptContext;
@@ -70,8 +70,8 @@ pub struct Kept {
 }
 
 impl Pipeline {
-    /// Inverts scaled latents `z0` `[1, 4, h, w]` along `plan`, keeping the features of its layers as `kept` says. It is the
-    /// `turn`-th of so many pictures in its role.
+    /// Inverts scaled latents `z0` `[1, 4, h, w]` along `plan`, keeping the features of its layers as `kept` says. `turn` says
+    /// which of the content or style pictures this is, for progress.
     ///
     /// # Errors
     /// A cancel, or a device that stopped.
@@ -93,8 +93,8 @@ impl Pipeline {
         for (i, call) in calls.iter().enumerate() {
             let mut capture = Capture { layers: call.layers, level: call.level, bank: &mut bank, own: own.as_mut() };
             self.walk(&mut trajectory, call, &mut solver, &self.model.context, &mut capture, run).await?;
-            bank.settle().await?;
-            settle_own(&mut own).await?;
+            bank.enforce_budget().await?;
+            enforce_budget_of(&mut own).await?;
             run.control.report_turn(F::INVERT, turn, i + 1, calls.len());
         }
         Ok(Inversion { z0, trajectory: trajectory.finish(), bank, own, layers: plan.layers.clone() })
@@ -127,9 +127,9 @@ impl Pipeline {
                 style: Capture { layers, level, bank: &mut keys_values, own: None },
             };
             self.walk(&mut trajectory, call, &mut solver, &context, &mut capture, run).await?;
-            queries.settle().await?;
-            settle_own(&mut own).await?;
-            keys_values.settle().await?;
+            queries.enforce_budget().await?;
+            enforce_budget_of(&mut own).await?;
+            keys_values.enforce_budget().await?;
             run.control.report(Phase::InvertBoth, i + 1, calls.len());
         }
         let trajectory = trajectory.finish();
@@ -152,19 +152,19 @@ impl Pipeline {
         let x = trajectory.now().clone();
         let output = self.predict(x.clone(), call.timestep, context, processor, run).await?;
         if !call.go.moves() {
-            return settle(&output).await;
+            return wait_and_check_finite(&output).await;
         }
         let next = solver.step(&x, output, call.go).latents;
-        settle(&next).await?;
+        wait_and_check_finite(&next).await?;
         trajectory.push(next);
         Ok(())
     }
 }
 
-/// [`Bank::settle`] of a content's keys and values, where they are kept.
-async fn settle_own(own: &mut Option<Bank<KeyValue>>) -> Result<()> {
+/// [`Bank::enforce_budget`] of a content's keys and values, where they are kept.
+async fn enforce_budget_of(own: &mut Option<Bank<KeyValue>>) -> Result<()> {
     match own {
-        Some(bank) => bank.settle().await,
+        Some(bank) => bank.enforce_budget().await,
         None => Ok(()),
     }
 }

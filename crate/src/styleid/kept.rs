@@ -87,14 +87,14 @@ pub struct Invert<'a> {
 }
 
 impl Invert<'_> {
-    /// A picture's latents; `turn` of so many in its role.
+    /// Encodes a picture to latents; `turn` says which of the content or style pictures this is, for progress.
     ///
     /// # Errors
     /// A cancel, or a device that stopped.
     pub async fn encode<F: Feature>(&self, picture: &RgbImage, turn: Turn) -> Result<Tensor<4>> {
         let pixels = picture::to_pixels(picture, &self.pipeline.model.place);
         let latents = self.pipeline.encode::<F>(pixels, self.params.vae_sample, turn, self.run.control).await?;
-        self.pipeline.tidy();
+        self.pipeline.free_unused_buffers();
         Ok(latents)
     }
 
@@ -109,7 +109,7 @@ impl Invert<'_> {
         turn: Turn,
     ) -> Result<KeptInversion<F>> {
         let inversion = self.pipeline.invert(latents, self.plan, self.kept_as::<F>(), turn, &self.run).await?;
-        self.pipeline.tidy();
+        self.pipeline.free_unused_buffers();
         Ok(self.kept(picture, inversion))
     }
 
@@ -123,7 +123,7 @@ impl Invert<'_> {
     ) -> Result<(KeptInversion<Query>, KeptInversion<KeyValue>)> {
         let kept = [self.kept_as::<Query>(), self.kept_as::<KeyValue>()];
         let inversions = self.pipeline.invert_both([content.1, style.1], self.plan, kept, &self.run).await?;
-        self.pipeline.tidy();
+        self.pipeline.free_unused_buffers();
         Ok((self.kept(content.0, inversions.0), self.kept(style.0, inversions.1)))
     }
 
@@ -133,10 +133,10 @@ impl Invert<'_> {
     /// As [`Invert::encode`].
     pub async fn make_room<F: Feature>(&self, inversion: &mut Inversion<F>) -> Result<()> {
         inversion.bank.allow(self.device_bytes::<F>());
-        inversion.bank.settle().await?;
+        inversion.bank.enforce_budget().await?;
         if let Some(own) = &mut inversion.own {
             own.allow(self.device_bytes::<KeyValue>());
-            own.settle().await?;
+            own.enforce_budget().await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use super::features::Feature;
 use super::run::Run;
 use crate::control::{Control, Phase, Turn};
-use crate::device::settle;
+use crate::device::wait_and_check_finite;
 use crate::diffusion::randn;
 use crate::model::StableDiffusion;
 use crate::model::attention::AttentionProcessor;
@@ -30,8 +30,8 @@ impl Pipeline {
         !self.model.place.is_processor() && !self.model.memory.exact_features
     }
 
-    /// Gives back what the device keeps for tensors of sizes that the next phase has no use for.
-    pub(super) fn tidy(&self) {
+    /// Frees the device's unused buffers: the next phase has tensors of other sizes.
+    pub(super) fn free_unused_buffers(&self) {
         memory::sample();
         if !self.model.place.is_processor() {
             self.model.place.device.memory_cleanup();
@@ -62,8 +62,8 @@ impl Pipeline {
         Ok(output)
     }
 
-    /// Pixels `[1, 3, height, width]` in −1…1 to scaled latents: the posterior's mode, or a sample of it from `seed`. It is the
-    /// `turn`-th of so many pictures in its role.
+    /// Pixels `[1, 3, height, width]` in −1…1 to scaled latents: the posterior's mode, or a sample of it from `seed`. `turn` says
+    /// which of the content or style pictures this is, for progress.
     ///
     /// # Errors
     /// A cancel, or a device that stopped.
@@ -86,7 +86,7 @@ impl Pipeline {
             }
         };
         let latents = sample.mul_scalar(self.model.vae.config.scaling_factor);
-        settle(&latents).await?;
+        wait_and_check_finite(&latents).await?;
         control.report_turn(F::ENCODE, turn, 1, 1);
         Ok(latents)
     }

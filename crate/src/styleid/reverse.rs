@@ -14,7 +14,7 @@ use super::preview::{self, LatentColours};
 use super::processors::{Inject, Injection};
 use super::run::Run;
 use crate::control::{Phase, Preview, Turn};
-use crate::device::settle;
+use crate::device::wait_and_check_finite;
 use crate::diffusion::Solver;
 use crate::model::attention::PlainProcessor;
 use crate::{Error, Result};
@@ -99,7 +99,7 @@ impl Pipeline {
             };
             let stepped = solver.step(&x, output, call.go);
             x = stepped.latents;
-            settle(if call.go.moves() { &x } else { &stepped.clean }).await?;
+            wait_and_check_finite(if call.go.moves() { &x } else { &stepped.clean }).await?;
             if run.traced {
                 x0s.push(stepped.clean.clone());
                 previous.extend(call.go.moves().then(|| x.clone()));

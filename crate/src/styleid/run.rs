@@ -41,7 +41,7 @@ impl Counters {
         self.reverse_passes.get()
     }
 
-    /// Counts an inversion of so many `pictures`.
+    /// Counts an inversion of `pictures` pictures in one batch.
     pub(super) fn inverts(&self, pictures: usize) {
         self.inversions.set(self.inversions.get() + pictures);
     }

@@ -60,11 +60,11 @@ pub struct Outcome<'a> {
 /// The pictures of a run at its size.
 struct RunPictures {
     content: RgbImage,
-    /// Height and width of its latents.
+    /// Height and width of the content's latents.
     grid: [usize; 2],
-    /// As many as there are styles.
+    /// One for each style, fitted to the run's size.
     styles: Vec<RgbImage>,
-    /// Of as many, how much of each goes where.
+    /// Each style's weight and mask, one for each entry of `styles`.
     parts: Vec<StylePart>,
 }
 
@@ -194,12 +194,12 @@ impl Session {
         let inversions: Vec<_> = used.iter().filter_map(found).map(|kept| &kept.inversion).collect();
         let styles = mix.as_ref().map(|mix| Styles { inversions: inversions.clone(), mix });
         let stylized = pipeline.stylize(content, styles.as_ref(), &plan, params, colours.as_ref(), &run).await?;
-        pipeline.tidy();
+        pipeline.free_unused_buffers();
         let decoded = pipeline.decode(stylized.latents.clone(), control).await?;
         let [_, _, height, width] = decoded.dims();
         let pixels: Vec<f32> = decoded.into_data_async().await?.iter::<f32>().collect();
         // What the last kernels did wrong is told only after they ran.
-        control.breathe().await?;
+        control.yield_and_check().await?;
         picture::check_pixels(&pixels)?;
         let mut image = picture::from_pixels(&pixels, width, height, plan.preset.rounding());
         if params.keep_colours {

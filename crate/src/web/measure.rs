@@ -53,17 +53,17 @@ async fn measured(request: Request, result: &[u8], weights: &[u8], device: &Devi
     let content = lpips.see(&fitted(&request.photo()?.0))?;
     let distance = finite(lpips.distance(&content, &seen).await?)?;
     drop(content); // its features' memory is the next picture's
-    control.breathe().await?;
+    control.yield_and_check().await?;
     let histogram = Histogram::new(&result);
     let mut styles = Vec::with_capacity(request.styles.len());
     for (style, number) in request.styles.iter().zip(1..) {
-        control.breathe().await?;
+        control.yield_and_check().await?;
         let painting = fitted(&style.open(&StyleSource::name(number, request.styles.len()))?);
         let style_distance = finite(lpips.see(&painting)?.style_distance(&seen).await?)?;
-        control.breathe().await?;
+        control.yield_and_check().await?;
         styles.push(ToStyle { histogram: histogram.distance(&Histogram::new(&painting)), style_distance });
     }
-    control.breathe().await?;
+    control.yield_and_check().await?;
     Ok(Measures { lpips: distance, styles })
 }
 

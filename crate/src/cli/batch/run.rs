@@ -240,7 +240,7 @@ impl Batch<'_> {
         hashes: &mut Hashes,
         control: &Control<'_>,
     ) -> Result<Outcome> {
-        control.breathe().await?;
+        control.yield_and_check().await?;
         let made_of = MadeOf {
             model: session.pipeline.model.fingerprint.clone(),
             content: hashes.of(&job.content)?,

@@ -33,7 +33,7 @@ impl std::fmt::Display for Shard {
 }
 
 impl Shard {
-    /// Its part of all pairs of so many `contents` and `styles`. It depends on these numbers alone.
+    /// This share's pairs, of all pairs of `contents` contents and `styles` styles. They depend on these numbers alone.
     pub fn pairs(self, contents: usize, styles: usize) -> Vec<Pair> {
         let cut = |strips: usize| shares(contents, styles, self.of, strips);
         // An inversion takes as long as a reverse pass. The share that takes longest decides, then all together.

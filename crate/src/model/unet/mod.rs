@@ -82,7 +82,7 @@ impl Unet {
     }
 
     /// The prediction for `latents` `[batch, 4, h, w]` at `timestep` with `context` of the same batch: the same shape as the
-    /// latents. Breathes between blocks, and has `processor` attend at every self-attention of the decoder.
+    /// latents. Yields to the event loop between blocks; `processor` computes every self-attention of the decoder.
     ///
     /// # Errors
     /// Only what `control` returns: a cancel.
@@ -101,15 +101,15 @@ impl Unet {
         let mut skips = vec![x.clone()];
         for (block, context) in layers.down_blocks.iter().zip(&context.down) {
             x = block.forward(x, &time, context, &mut skips);
-            control.breathe().await?;
+            control.yield_and_check().await?;
         }
         if let Some(block) = &layers.mid_block {
             x = block.forward(x, &time, &context.mid);
-            control.breathe().await?;
+            control.yield_and_check().await?;
         }
         for (block, context) in layers.up_blocks.iter().zip(&context.up) {
             x = block.forward(x, &time, context, &mut skips, processor);
-            control.breathe().await?;
+            control.yield_and_check().await?;
         }
         let dtype: FloatDType = self.place.dtype().into();
         Ok(layers.conv_out.forward(layers.conv_norm_out.forward_silu(x)).cast(dtype))

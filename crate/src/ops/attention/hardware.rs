@@ -1,7 +1,9 @@
-//! Attention for GPUs: a workgroup attends with a tile of queries, over tiles of keys that its invocations share.
+//! FlashAttention (Dao et al. 2022) for GPUs: softmax(scale · Q·Kᵀ)·V without a score matrix. A workgroup takes a tile of queries
+//! over tiles of keys, with the online softmax of Milakov and Gimelshein (2018): it keeps each query's running maximum and sum, and
+//! rescales the output so far when the maximum rises.
 //!
-//! An invocation is at a row and a column of the workgroup. It owns four queries, and of the scores of a tile four keys,
-//! and of the output every `columns`-th vector. Scores become weights in workgroup memory, since all columns need them.
+//! An invocation has a row and a column in its workgroup. It owns four queries; of a tile's scores it owns four keys, and of the
+//! output every `columns`-th vector. Scores are exchanged through workgroup memory, since every column needs all weights of its rows.
 
 use cubecl::prelude::*;
 
@@ -49,11 +51,11 @@ impl Tiles {
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn attend<F: Float>(
-    q: &[Four<F>],
-    other: ComptimeOption<&[Four<F>]>,
-    k: &[Four<F>],
-    v: &[Four<F>],
-    out: &mut [Four<F>],
+    q: &[Four<F>],                       // (batch, heads, tokens, width), vectors of four
+    blended: ComptimeOption<&[Four<F>]>, // the second query operand, of q's shape
+    k: &[Four<F>],                       // (batch, heads, keys, width)
+    v: &[Four<F>],                       // (batch, heads, keys, width)
+    out: &mut [Four<F>],                 // (batch, heads, tokens, width)
     layout: Layout,
     factors: ScoreFactors,
     #[comptime] width: usize,
@@ -68,18 +70,20 @@ pub fn attend<F: Float>(
     let tile_keys = comptime!(OWN * columns);
     let vectors = comptime!(width.div_ceil(columns));
 
+    // Queries and keys of a piece of the depth: (tile_queries, depth), then (depth, tile_keys). Later values: (4·span, width).
     let mut stage = Shared::<[Four<f32>]>::new_slice(comptime!(tiles.stage(width)));
-    let mut weights = Shared::<[Four<f32>]>::new_slice(comptime!(tile_queries * columns));
+    // (tile_queries, columns): in turn the columns' maxima, the softmax's weights, and at the end the columns' sums.
+    let mut scratch = Shared::<[Four<f32>]>::new_slice(comptime!(tile_queries * columns));
 
     let end = layout.end as usize;
     let keys = layout.keys as usize;
-    let first = layout.first as usize + CUBE_POS_X as usize * tile_queries;
+    let first_query = layout.first as usize + CUBE_POS_X as usize * tile_queries;
     let k_at = start_of_head(&layout, &layout.k);
     let v_at = start_of_head(&layout, &layout.v);
     let unit = UNIT_POS as usize;
     let row = unit / columns;
     let column = unit % columns;
-    // The first of this invocation's queries in `weights`; the next is `columns` on.
+    // The first of this invocation's queries in `scratch`; the next is `columns` on.
     let own = row * OWN * columns;
 
     let mut sums = Sequence::<RuntimeCell<Four<f32>>>::new();
@@ -88,30 +92,32 @@ pub fn attend<F: Float>(
         sums.push(RuntimeCell::new(Four::new(0.0f32)));
     }
     // A component for each of the four queries.
-    let largest = RuntimeCell::<Four<f32>>::new(Four::new(LOWEST));
-    let total = RuntimeCell::<Four<f32>>::new(Four::new(0.0f32));
+    let running_max = RuntimeCell::<Four<f32>>::new(Four::new(LOWEST));
+    let running_sum = RuntimeCell::<Four<f32>>::new(Four::new(0.0f32));
 
-    for start in range_stepped(0usize, keys, tile_keys) {
+    for tile_start in range_stepped(0usize, keys, tile_keys) {
         // A vector of scores for each query, a component for each of the keys column, column + columns, ...
         let mut scores = Sequence::<RuntimeCell<f32>>::new();
         #[unroll]
         for _ in 0..OWN * OWN {
             scores.push(RuntimeCell::new(0.0f32));
         }
-        for from in range_stepped(0usize, width, depth) {
+        for depth_start in range_stepped(0usize, width, depth) {
+            // The stage's last reads (of values, or of the piece before) are over before it is written again.
             sync_cube();
             for item in range_stepped(unit, tile_queries * depth, invocations) {
-                let c = from + item % depth;
-                let token = min(first + item / depth, end - 1);
-                let x = query(q, other, &layout, &factors, token, min(c, width - 1));
+                let c = depth_start + item % depth;
+                let token = min(first_query + item / depth, end - 1);
+                let x = query(q, blended, &layout, &factors, token, min(c, width - 1));
                 stage[item] = x * Four::new(select(c < width, 1.0f32, 0.0f32));
             }
             for item in range_stepped(unit, tile_keys * depth, invocations) {
-                let c = min(from + item % depth, width - 1);
+                let c = min(depth_start + item % depth, width - 1);
                 let key = item / depth;
-                let x = k[k_at + min(start + key, keys - 1) * layout.k.token as usize + c];
+                let x = k[k_at + min(tile_start + key, keys - 1) * layout.k.token as usize + c];
                 stage[tile_queries * depth + (item % depth) * tile_keys + key] = Four::<f32>::cast_from(x);
             }
+            // The piece of queries and keys is complete before anyone reads it.
             sync_cube();
             #[unroll]
             for c in 0..depth {
@@ -133,10 +139,10 @@ pub fn attend<F: Float>(
         }
 
         // The largest of each query in this column, then over all columns.
-        let mut peaks = Four::<f32>::new(LOWEST);
+        let mut column_max = Four::<f32>::new(LOWEST);
         #[unroll]
         for j in 0..OWN {
-            let counts = start + j * columns + column < keys;
+            let counts = tile_start + j * columns + column < keys;
             let mut score = Four::<f32>::new(LOWEST);
             #[unroll]
             for i in 0..OWN {
@@ -144,19 +150,21 @@ pub fn attend<F: Float>(
                 cell.store(select(counts, cell.read() * factors.scale, LOWEST));
                 score.insert(i, cell.read());
             }
-            peaks = max(peaks, score);
+            column_max = max(column_max, score);
         }
-        weights[own + column] = peaks;
+        scratch[own + column] = column_max;
+        // All columns' maxima are there before they are combined.
         sync_cube();
-        let before = largest.read();
+        let old_max = running_max.read();
         #[unroll]
-        for other in 0..columns {
-            largest.store(max(largest.read(), weights[own + other]));
+        for peer in 0..columns {
+            running_max.store(max(running_max.read(), scratch[own + peer]));
         }
-        let now = largest.read();
-        let correction = (before - now).exp();
+        let new_max = running_max.read();
+        let rescale = (old_max - new_max).exp();
+        // All have read the maxima before the weights take their place.
         sync_cube();
-        total.store(total.read() * correction);
+        running_sum.store(running_sum.read() * rescale);
         #[unroll]
         for i in 0..OWN {
             let mut weight = Four::<f32>::new(0.0f32);
@@ -164,36 +172,38 @@ pub fn attend<F: Float>(
             for j in 0..OWN {
                 weight.insert(j, scores.index(i * OWN + j).read());
             }
-            let weight = (weight - Four::new(now.extract(i))).exp();
-            weights[own + i * columns + column] = weight;
+            let weight = (weight - Four::new(new_max.extract(i))).exp();
+            scratch[own + i * columns + column] = weight;
             let mut one = Four::<f32>::new(0.0f32);
             one.insert(
                 i,
                 weight.extract(0usize) + weight.extract(1usize) + weight.extract(2usize) + weight.extract(3usize),
             );
-            total.store(total.read() + one);
+            running_sum.store(running_sum.read() + one);
             #[unroll]
             for n in 0..vectors {
                 let sum = sums.index(i * vectors + n);
-                sum.store(sum.read() * Four::new(correction.extract(i)));
+                sum.store(sum.read() * Four::new(rescale.extract(i)));
             }
         }
 
-        for from in range_stepped(0usize, columns, span) {
+        for span_start in range_stepped(0usize, columns, span) {
+            // The weights are complete, and the stage's last reads (of keys, or of the values before) are over.
             sync_cube();
             // Four values to each column of weights, in the order of the weights' components.
             for item in range_stepped(unit, OWN * span * width, invocations) {
                 let slot = item / width;
-                let key = start + (slot % OWN) * columns + from + slot / OWN;
+                let key = tile_start + (slot % OWN) * columns + span_start + slot / OWN;
                 let x = v[v_at + min(key, keys - 1) * layout.v.token as usize + item % width];
                 stage[item] = Four::<f32>::cast_from(x);
             }
+            // The values are complete before anyone reads them.
             sync_cube();
-            for at in 0..min(span, columns - from) {
+            for at in 0..min(span, columns - span_start) {
                 let mut shares = Sequence::<Four<f32>>::new();
                 #[unroll]
                 for i in 0..OWN {
-                    shares.push(weights[own + i * columns + from + at]);
+                    shares.push(scratch[own + i * columns + span_start + at]);
                 }
                 #[unroll]
                 for j in 0..OWN {
@@ -212,19 +222,20 @@ pub fn attend<F: Float>(
         }
     }
 
-    // Each column has summed the weights of its own keys.
+    // Each column has summed the weights of its own keys. The weights' last reads are over before the sums take their place,
     sync_cube();
-    weights[own + column] = total.read();
+    scratch[own + column] = running_sum.read();
+    // and all columns' sums are there before they are added.
     sync_cube();
-    total.store(Four::new(0.0f32));
+    running_sum.store(Four::new(0.0f32));
     #[unroll]
-    for other in 0..columns {
-        total.store(total.read() + weights[own + other]);
+    for peer in 0..columns {
+        running_sum.store(running_sum.read() + scratch[own + peer]);
     }
     #[unroll]
     for i in 0..OWN {
-        let token = first + row * OWN + i;
-        let share = Four::new(1.0 / total.read().extract(i));
+        let token = first_query + row * OWN + i;
+        let share = Four::new(1.0 / running_sum.read().extract(i));
         let at = row_of(&layout, token, width);
         #[unroll]
         for n in 0..vectors {

@@ -1,8 +1,8 @@
-//! Attention for the processor posing as a GPU: every invocation attends with a few queries of its own over all keys.
+//! FlashAttention (Dao et al. 2022) for software adapters, which run shaders on the processor: every invocation attends with a few
+//! queries of its own over all keys, with the online softmax of Milakov and Gimelshein (2018).
 //!
-//! Nothing is shared and nothing waits. Keys and values are read at addresses that a whole workgroup has in common, which
-//! software adapters turn into scalar loads. The running maximum, and with it what was summed so far, is corrected once a
-//! block of keys.
+//! There is no workgroup memory and no barrier: all invocations of a workgroup read the same keys and values at the same time, which
+//! software adapters turn into scalar loads. The running maximum rises, and the output so far is rescaled, once a block of keys.
 
 use cubecl::prelude::*;
 
@@ -13,11 +13,11 @@ use super::layout::{Four, LOWEST, Layout, ScoreFactors, dot, query, row_of, star
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn held<F: Float>(
-    q: &[Four<F>],
-    other: ComptimeOption<&[Four<F>]>,
-    k: &[Four<F>],
-    v: &[Four<F>],
-    out: &mut [Four<F>],
+    q: &[Four<F>],                       // (batch, heads, tokens, width), vectors of four
+    blended: ComptimeOption<&[Four<F>]>, // the second query operand, of q's shape
+    k: &[Four<F>],                       // (batch, heads, keys, width)
+    v: &[Four<F>],                       // (batch, heads, keys, width)
+    out: &mut [Four<F>],                 // (batch, heads, tokens, width)
     layout: Layout,
     factors: ScoreFactors,
     #[comptime] width: usize,
@@ -26,8 +26,8 @@ pub fn held<F: Float>(
 ) {
     let end = layout.end as usize;
     let keys = layout.keys as usize;
-    let first = layout.first as usize + ABSOLUTE_POS_X as usize * tile;
-    if first >= end {
+    let first_query = layout.first as usize + ABSOLUTE_POS_X as usize * tile;
+    if first_query >= end {
         terminate!();
     }
     let k_at = start_of_head(&layout, &layout.k);
@@ -35,22 +35,22 @@ pub fn held<F: Float>(
 
     let mut queries = Sequence::<Four<f32>>::new();
     let mut sums = Sequence::<RuntimeCell<Four<f32>>>::new();
-    let mut largest = Sequence::<RuntimeCell<f32>>::new();
-    let mut totals = Sequence::<RuntimeCell<f32>>::new();
+    let mut running_max = Sequence::<RuntimeCell<f32>>::new();
+    let mut running_sums = Sequence::<RuntimeCell<f32>>::new();
     #[unroll]
     for i in 0..tile {
         // Queries past the end repeat the last; they are not written.
-        let token = min(first + i, end - 1);
+        let token = min(first_query + i, end - 1);
         #[unroll]
         for c in 0..width {
-            queries.push(query(q, other, &layout, &factors, token, c));
+            queries.push(query(q, blended, &layout, &factors, token, c));
             sums.push(RuntimeCell::new(Four::new(0.0f32)));
         }
-        largest.push(RuntimeCell::new(LOWEST));
-        totals.push(RuntimeCell::new(0.0f32));
+        running_max.push(RuntimeCell::new(LOWEST));
+        running_sums.push(RuntimeCell::new(0.0f32));
     }
 
-    for start in range_stepped(0usize, keys, block) {
+    for block_start in range_stepped(0usize, keys, block) {
         let mut scores = Sequence::<RuntimeCell<f32>>::new();
         #[unroll]
         for _ in 0..tile * block {
@@ -60,7 +60,8 @@ pub fn held<F: Float>(
         for c in 0..width {
             #[unroll]
             for j in 0..block {
-                let key = Four::<f32>::cast_from(k[k_at + min(start + j, keys - 1) * layout.k.token as usize + c]);
+                let key =
+                    Four::<f32>::cast_from(k[k_at + min(block_start + j, keys - 1) * layout.k.token as usize + c]);
                 #[unroll]
                 for i in 0..tile {
                     let cell = scores.index(i * block + j);
@@ -70,18 +71,27 @@ pub fn held<F: Float>(
         }
         #[unroll]
         for i in 0..tile {
-            let correction = weigh(&scores, largest.index(i), totals.index(i), factors.scale, keys - start, i, block);
+            let rescale = weigh(
+                &scores,
+                running_max.index(i),
+                running_sums.index(i),
+                factors.scale,
+                keys - block_start,
+                i,
+                block,
+            );
             #[unroll]
             for c in 0..width {
                 let sum = sums.index(i * width + c);
-                sum.store(sum.read() * Four::new(correction));
+                sum.store(sum.read() * Four::new(rescale));
             }
         }
         #[unroll]
         for c in 0..width {
             #[unroll]
             for j in 0..block {
-                let value = Four::<f32>::cast_from(v[v_at + min(start + j, keys - 1) * layout.v.token as usize + c]);
+                let value =
+                    Four::<f32>::cast_from(v[v_at + min(block_start + j, keys - 1) * layout.v.token as usize + c]);
                 #[unroll]
                 for i in 0..tile {
                     let sum = sums.index(i * width + c);
@@ -93,9 +103,9 @@ pub fn held<F: Float>(
 
     #[unroll]
     for i in 0..tile {
-        if first + i < end {
-            let share = Four::new(1.0 / totals.index(i).read());
-            let at = row_of(&layout, first + i, width);
+        if first_query + i < end {
+            let share = Four::new(1.0 / running_sums.index(i).read());
+            let at = row_of(&layout, first_query + i, width);
             #[unroll]
             for c in 0..width {
                 out[at + c] = Four::<F>::cast_from(sums.index(i * width + c).read() * share);
@@ -108,16 +118,16 @@ pub fn held<F: Float>(
 /// is f32 therefore. The code does not grow with the width, which would take minutes to compile.
 ///
 /// Attends over keys `from..to` only, `from` a multiple of `block`; launches from the first key to the last follow each
-/// other, and leave the running maximum and total of each query of each head in `state`.
+/// other, and leave each query's running maximum and sum, for each head, in `state`.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn streamed<F: Float>(
-    q: &[Four<F>],
-    other: ComptimeOption<&[Four<F>]>,
-    k: &[Four<F>],
-    v: &[Four<F>],
-    out: &mut [Four<f32>],
-    state: &mut [f32],
+    q: &[Four<F>],                       // (batch, heads, tokens, width), vectors of four
+    blended: ComptimeOption<&[Four<F>]>, // the second query operand, of q's shape
+    k: &[Four<F>],                       // (batch, heads, keys, width)
+    v: &[Four<F>],                       // (batch, heads, keys, width)
+    out: &mut [Four<f32>],               // (batch, heads, tokens, width)
+    state: &mut [f32],                   // (batch, heads, tokens, 2): running maximum, running sum
     layout: Layout,
     factors: ScoreFactors,
     from: u32,
@@ -128,28 +138,28 @@ pub fn streamed<F: Float>(
 ) {
     let end = layout.end as usize;
     let keys = layout.keys as usize;
-    let first = layout.first as usize + ABSOLUTE_POS_X as usize * tile;
-    if first >= end {
+    let first_query = layout.first as usize + ABSOLUTE_POS_X as usize * tile;
+    if first_query >= end {
         terminate!();
     }
     let k_at = start_of_head(&layout, &layout.k);
     let v_at = start_of_head(&layout, &layout.v);
-    let mut largest = Sequence::<RuntimeCell<f32>>::new();
-    let mut totals = Sequence::<RuntimeCell<f32>>::new();
+    let mut running_max = Sequence::<RuntimeCell<f32>>::new();
+    let mut running_sums = Sequence::<RuntimeCell<f32>>::new();
     #[unroll]
     for i in 0..tile {
-        let peak = RuntimeCell::<f32>::new(LOWEST);
-        let total = RuntimeCell::<f32>::new(0.0f32);
+        let maximum = RuntimeCell::<f32>::new(LOWEST);
+        let running_sum = RuntimeCell::<f32>::new(0.0f32);
         if from > 0 {
-            let at = 2 * row_of(&layout, min(first + i, end - 1), 1usize);
-            peak.store(state[at]);
-            total.store(state[at + 1]);
+            let at = 2 * row_of(&layout, min(first_query + i, end - 1), 1usize);
+            maximum.store(state[at]);
+            running_sum.store(state[at + 1]);
         }
-        largest.push(peak);
-        totals.push(total);
+        running_max.push(maximum);
+        running_sums.push(running_sum);
     }
 
-    for start in range_stepped(from as usize, to as usize, block) {
+    for block_start in range_stepped(from as usize, to as usize, block) {
         let mut scores = Sequence::<RuntimeCell<f32>>::new();
         #[unroll]
         for _ in 0..tile * block {
@@ -159,11 +169,12 @@ pub fn streamed<F: Float>(
             let mut queries = Sequence::<Four<f32>>::new();
             #[unroll]
             for i in 0..tile {
-                queries.push(query(q, other, &layout, &factors, min(first + i, end - 1), c));
+                queries.push(query(q, blended, &layout, &factors, min(first_query + i, end - 1), c));
             }
             #[unroll]
             for j in 0..block {
-                let key = Four::<f32>::cast_from(k[k_at + min(start + j, keys - 1) * layout.k.token as usize + c]);
+                let key =
+                    Four::<f32>::cast_from(k[k_at + min(block_start + j, keys - 1) * layout.k.token as usize + c]);
                 #[unroll]
                 for i in 0..tile {
                     let cell = scores.index(i * block + j);
@@ -171,17 +182,25 @@ pub fn streamed<F: Float>(
                 }
             }
         }
-        let mut corrections = Sequence::<f32>::new();
+        let mut rescales = Sequence::<f32>::new();
         #[unroll]
         for i in 0..tile {
-            corrections.push(weigh(&scores, largest.index(i), totals.index(i), factors.scale, keys - start, i, block));
+            rescales.push(weigh(
+                &scores,
+                running_max.index(i),
+                running_sums.index(i),
+                factors.scale,
+                keys - block_start,
+                i,
+                block,
+            ));
         }
         // The last block of keys leaves the mean rather than the sum.
-        let last = start + block >= keys;
+        let last = block_start + block >= keys;
         let mut shares = Sequence::<Four<f32>>::new();
         #[unroll]
         for i in 0..tile {
-            shares.push(Four::new(select(last, 1.0 / totals.index(i).read(), 1.0f32)));
+            shares.push(Four::new(select(last, 1.0 / running_sums.index(i).read(), 1.0f32)));
         }
         for c in 0..width {
             let mut sums = Sequence::<RuntimeCell<Four<f32>>>::new();
@@ -189,15 +208,16 @@ pub fn streamed<F: Float>(
             for i in 0..tile {
                 // What `out` holds before the first block is anything, numbers or not.
                 let sum = RuntimeCell::<Four<f32>>::new(Four::new(0.0f32));
-                if start > 0 {
-                    let so_far = out[row_of(&layout, min(first + i, end - 1), width) + c];
-                    sum.store(so_far * Four::new(*corrections.index(i)));
+                if block_start > 0 {
+                    let so_far = out[row_of(&layout, min(first_query + i, end - 1), width) + c];
+                    sum.store(so_far * Four::new(*rescales.index(i)));
                 }
                 sums.push(sum);
             }
             #[unroll]
             for j in 0..block {
-                let value = Four::<f32>::cast_from(v[v_at + min(start + j, keys - 1) * layout.v.token as usize + c]);
+                let value =
+                    Four::<f32>::cast_from(v[v_at + min(block_start + j, keys - 1) * layout.v.token as usize + c]);
                 #[unroll]
                 for i in 0..tile {
                     let sum = sums.index(i);
@@ -206,8 +226,8 @@ pub fn streamed<F: Float>(
             }
             #[unroll]
             for i in 0..tile {
-                if first + i < end {
-                    out[row_of(&layout, first + i, width) + c] = sums.index(i).read() * *shares.index(i);
+                if first_query + i < end {
+                    out[row_of(&layout, first_query + i, width) + c] = sums.index(i).read() * *shares.index(i);
                 }
             }
         }
@@ -216,42 +236,42 @@ pub fn streamed<F: Float>(
     if (to as usize) < keys {
         #[unroll]
         for i in 0..tile {
-            if first + i < end {
-                let at = 2 * row_of(&layout, first + i, 1usize);
-                state[at] = largest.index(i).read();
-                state[at + 1] = totals.index(i).read();
+            if first_query + i < end {
+                let at = 2 * row_of(&layout, first_query + i, 1usize);
+                state[at] = running_max.index(i).read();
+                state[at + 1] = running_sums.index(i).read();
             }
         }
     }
 }
 
-/// Turns query `i`'s scores of one block into weights relative to the largest score so far, and adds them to its total.
-/// Returns the factor that what was summed before this block needs now. Only the first `left` keys count.
+/// Turns query `i`'s scores of one block into weights relative to the largest score so far, and adds them to its running sum.
+/// Returns the factor that rescales what was summed before this block. Only the first `left` keys count.
 #[cube]
 fn weigh(
     scores: &Sequence<RuntimeCell<f32>>,
-    largest: &RuntimeCell<f32>,
-    total: &RuntimeCell<f32>,
+    running_max: &RuntimeCell<f32>,
+    running_sum: &RuntimeCell<f32>,
     scale: f32,
     left: usize,
     #[comptime] i: usize,
     #[comptime] block: usize,
 ) -> f32 {
-    let before = largest.read();
+    let old_max = running_max.read();
     #[unroll]
     for j in 0..block {
         let cell = scores.index(i * block + j);
         cell.store(select(j < left, cell.read() * scale, LOWEST));
-        largest.store(max(largest.read(), cell.read()));
+        running_max.store(max(running_max.read(), cell.read()));
     }
-    let now = largest.read();
-    let correction = (before - now).exp();
-    total.store(total.read() * correction);
+    let new_max = running_max.read();
+    let rescale = (old_max - new_max).exp();
+    running_sum.store(running_sum.read() * rescale);
     #[unroll]
     for j in 0..block {
         let cell = scores.index(i * block + j);
-        cell.store((cell.read() - now).exp());
-        total.store(total.read() + cell.read());
+        cell.store((cell.read() - new_max).exp());
+        running_sum.store(running_sum.read() + cell.read());
     }
-    correction
+    rescale
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, TensorData};
 
-use super::{Bank, Held, Keeping, Location, Spilled};
+use super::{Bank, InMemory, Keeping, Location, OnDevice};
 use crate::Result;
 use crate::styleid::features::Feature;
 
@@ -29,10 +29,10 @@ impl<F: Feature> Bank<F> {
         for (&(level, layer), locations) in &self.entries {
             for (i, location) in locations.iter().enumerate() {
                 let spilled = match location {
-                    Location::Device(held) => Held::clone(held).spill().await?,
-                    Location::Main(spilled) => Spilled::clone(spilled),
+                    Location::Device(held) => OnDevice::clone(held).spill().await?,
+                    Location::Main(spilled) => InMemory::clone(spilled),
                 };
-                let Spilled { data, shape, dtype, .. } = spilled;
+                let InMemory { data, shape, dtype, .. } = spilled;
                 parts.push(Part { at: (level, layer, i), data, shape, dtype });
             }
         }
@@ -44,7 +44,7 @@ impl<F: Feature> Bank<F> {
         let mut bank = Self::new(keeping);
         for Part { at: (level, layer, _), data, shape, dtype } in parts {
             let bytes = data.as_bytes().len() as u64;
-            let spilled = Spilled { data, shape, dtype, device: device.clone() };
+            let spilled = InMemory { data, shape, dtype, device: device.clone() };
             let location = if bank.held.saturating_add(bytes) <= keeping.device_bytes {
                 bank.held += bytes;
                 Location::Device(Box::new(spilled.upload()))

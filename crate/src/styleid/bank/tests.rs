@@ -28,7 +28,7 @@ fn filled(keeping: Keeping, precision: Precision) -> Bank<KeyValue> {
         for layer in LAYERS {
             bank.insert(Key { layer, level }, features(level, layer, precision));
         }
-        pollster::block_on(bank.settle()).expect("the processor gives its memory");
+        pollster::block_on(bank.enforce_budget()).expect("the processor gives its memory");
     }
     bank
 }

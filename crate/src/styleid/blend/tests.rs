@@ -85,7 +85,7 @@ fn a_share_is_a_share_whatever_the_size() {
     assert!((weight(0) - weight(1)).abs() < 1e-6, "{} and {}", weight(0), weight(1));
 }
 
-/// What each of so many groups weighs for the token `row`, all of its keys together.
+/// The attention that each group's keys get together from the query `row`.
 fn weights(groups: &Groups, count: usize, row: usize) -> Vec<f32> {
     let columns = Groups::columns(count);
     let (logs, members) = (numbers(groups.logs.clone()), numbers(groups.members.clone()));

@@ -102,7 +102,7 @@ fn a_content_s_share_is_what_its_keys_weigh() {
         style.insert(key, KeyValue { k: tensor(&k), v: tensor(&v) });
         own.insert(key, KeyValue { k: tensor(&own_k), v: tensor(&own_v) });
         for bank in [&mut style, &mut own] {
-            pollster::block_on(bank.settle()).expect("the processor gives its memory");
+            pollster::block_on(bank.enforce_budget()).expect("the processor gives its memory");
         }
         let part = StylePart { weight: 1.0, map: None, latents: painting };
         let mix = Mix::new(Blend::Together, vec![part], photo).expect("one style").sharing(params.content_share);

@@ -30,7 +30,7 @@ pub(super) fn levels(name: &str) -> usize {
     name.strip_prefix("decoder.up.").and_then(number).map_or(0, |(level, _)| level + 1)
 }
 
-/// The diffusers name in a VAE of so many levels, or `None` for what was only for its training. One that is not understood,
+/// The diffusers name in a VAE of `levels` levels, or `None` for what was only for its training. One that is not understood,
 /// as it is.
 pub(super) fn rename(name: &str, levels: usize) -> Option<String> {
     let is_training = ["loss.", "model_ema.", "discriminator."].iter().any(|start| name.starts_with(start));

@@ -53,17 +53,17 @@ fn plan(spans: &[Range<u64>], from: usize) -> VecDeque<Block> {
     blocks
 }
 
-/// Cuts bytes that come in order into spans.
-struct Cutter<'a> {
+/// Splits a stream of bytes into the spans that were asked for.
+struct RangeSplitter<'a> {
     spans: &'a [Range<u64>],
-    /// Where the next bytes are.
+    /// Position in the file of the next bytes.
     at: u64,
-    /// Those that are whole, and the one that is not yet.
+    /// Spans that are complete, and the one that is being filled.
     cut: Vec<Vec<u8>>,
     current: Vec<u8>,
 }
 
-impl<'a> Cutter<'a> {
+impl<'a> RangeSplitter<'a> {
     fn new(spans: &'a [Range<u64>], at: u64) -> Self {
         Self { spans, at, cut: Vec::with_capacity(spans.len()), current: Vec::new() }
     }
@@ -172,17 +172,17 @@ impl Remote {
 
     /// The bytes of spans that lie in `range`, by one request for what is not in the prefix.
     async fn fetch(&self, spans: &[Range<u64>], range: &Range<u64>) -> Result<Vec<Vec<u8>>, ReadStop> {
-        let mut cutter = Cutter::new(spans, range.start);
+        let mut splitter = RangeSplitter::new(spans, range.start);
         let known = self.prefix_of(range);
-        cutter.take(known);
+        splitter.take(known);
         let mut reader = RangeReader::part(&self.connection, range.start + known.len() as u64..range.end);
         while let Some(piece) = reader.next().await? {
-            cutter.take(&piece);
+            splitter.take(&piece);
         }
-        if cutter.cut.len() < spans.len() {
+        if splitter.cut.len() < spans.len() {
             return Err(self.short().into());
         }
-        Ok(cutter.cut)
+        Ok(splitter.cut)
     }
 
     /// What the prefix holds of `range`, from its start.
@@ -193,17 +193,17 @@ impl Remote {
 
     /// The bytes of a span, from the body that is open where it is not past them, or from a new one.
     async fn read_in_order(&self, span: Range<u64>) -> Result<Vec<u8>> {
-        let mut cutter = Cutter::new(std::slice::from_ref(&span), span.start);
-        cutter.take(self.prefix_of(&span));
-        if cutter.cut.is_empty() {
-            let at = cutter.at;
+        let mut splitter = RangeSplitter::new(std::slice::from_ref(&span), span.start);
+        splitter.take(self.prefix_of(&span));
+        if splitter.cut.is_empty() {
+            let at = splitter.at;
             let kept = self.kept.borrow_mut().take().filter(|reader| reader.at() <= at);
             let mut reader =
                 kept.unwrap_or_else(|| RangeReader::in_order(&self.connection, at, Some(self.bytes()), None));
             reader.skip_to(at);
-            while cutter.cut.is_empty() {
+            while splitter.cut.is_empty() {
                 let Some(piece) = reader.next().await? else { break };
-                let rest = cutter.take(&piece).len();
+                let rest = splitter.take(&piece).len();
                 reader.put_back(piece, rest);
             }
             // A server that learned what a range is needs no body kept open.
@@ -211,7 +211,7 @@ impl Remote {
                 *self.kept.borrow_mut() = Some(reader);
             }
         }
-        cutter.cut.pop().ok_or_else(|| self.short())
+        splitter.cut.pop().ok_or_else(|| self.short())
     }
 
     fn short(&self) -> Error {
