@@ -237,12 +237,17 @@ test("a pasted picture and one from the file picker are taken", async () => {
 
 test("without WebGPU the page says what to do, and picking pictures works", async () => {
   const page = await browser.open();
+  page.server.prepend.set("worker.js", 'Reflect.deleteProperty(WorkerNavigator.prototype, "gpu");\n');
   await page.page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, "gpu"));
   await page.goto("");
   await page.page.getByText("Nothing can run in this browser.").click();
   await page.page.getByText("This browser has no WebGPU").waitFor();
   await page.drop(page.photo, pictures.content, "content.png");
   await page.waitForPicture(page.photo, "content.png · 128 × 64");
+  // Who tries all the same is told in words, not in names of programming interfaces.
+  await page.go.click();
+  await page.status.getByText(/^This browser offers no GPU to web pages: [^()]*\.$/).waitFor({ timeout: 60_000 });
+  page.server.prepend.clear();
   await page.close();
 });
 

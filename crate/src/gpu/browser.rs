@@ -7,8 +7,8 @@ use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::unusable;
-use crate::Result;
 use crate::fault::{self, Fault, Listener};
+use crate::{Error, Result};
 
 /// Opens the GPU that the browser prefers for work, with all its features and limits.
 ///
@@ -25,7 +25,12 @@ pub(super) async fn open(options: WgpuOptions) -> Result<(Device, WgpuSetup)> {
         power_preference: wgpu::PowerPreference::HighPerformance,
         ..wgpu::RequestAdapterOptions::default()
     };
-    let adapter = instance.request_adapter(&wish).await.map_err(|error| unusable(&error))?;
+    // wgpu's own words list backends that were never asked for.
+    let adapter = instance.request_adapter(&wish).await.map_err(|_| {
+        let sentence = "This browser offers no GPU to web pages: open the page in one with WebGPU, or switch hardware acceleration \
+                        on in its settings.";
+        Error::Unsupported(sentence.into())
+    })?;
     let (device, queue) = adapter
         .request_device(&wgpu::DeviceDescriptor {
             label: None,
