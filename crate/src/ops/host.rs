@@ -1,19 +1,19 @@
-//! The processor's family of our operations: what they share. Tensors' numbers are read where they lie, products are the
-//! crate gemm's, and work is cut into parts that a core computes in its cache.
+//! What the implementations for the processor share. They read tensors in place, multiply matrices with the crate gemm, and
+//! divide work into blocks that fit into a core's cache.
 
 use burn::backend::{Flex, flex::FlexTensor};
 use burn::tensor::{Tensor, TensorData};
 use gemm::Parallelism;
 use pulp::{Arch, WithSimd};
 
-/// Numbers that a core's second-level cache holds beside what it computes with them.
+/// Numbers that fit into a core's second-level cache, with room for the operands and results of computing with them.
 pub const CACHED: usize = 1 << 16;
 
 /// The f32 numbers of a tensor on the processor.
 pub struct Host(FlexTensor);
 
 impl Host {
-    /// Those of `x`, without a copy; strides are as they are.
+    /// The numbers of `x` with its strides; copied only if a stride is negative.
     pub fn view<const D: usize>(x: Tensor<D>) -> Self {
         let tensor = x.clone().try_into_primitive::<Flex>();
         let tensor = tensor.unwrap_or_else(|_| FlexTensor::from_data(x.into_data()));
@@ -21,23 +21,23 @@ impl Host {
         Self(if is_flipped { tensor.to_contiguous() } else { tensor })
     }
 
-    /// Those of `x` in a row, copied where they are not.
+    /// The numbers of `x` contiguously, copied if they are not.
     pub fn row<const D: usize>(x: Tensor<D>) -> Self {
         Self(Self::view(x).0.to_contiguous())
     }
 
-    /// From the tensor's first number on.
+    /// The storage from the tensor's first number on.
     pub fn values(&self) -> &[f32] {
         let values: &[f32] = self.0.storage();
         &values[self.0.layout().start_offset()..]
     }
 
-    /// How far apart the numbers of each dimension are.
+    /// The stride of each dimension.
     pub fn strides<const D: usize>(&self) -> [usize; D] {
         std::array::from_fn(|i| self.0.layout().strides()[i].unsigned_abs())
     }
 
-    /// Runs `change` over the numbers in place, or over a copy where somebody else has them too.
+    /// Runs `change` over the numbers in place, or over a copy if another tensor shares them.
     pub fn changed<const D: usize>(self, change: impl FnOnce(&mut [f32])) -> Tensor<D> {
         let mut tensor = self.0.to_contiguous();
         let length = tensor.layout().num_elements();
@@ -52,7 +52,7 @@ pub fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> 
     Tensor::from_primitive::<Flex>(FlexTensor::from_data(TensorData::new(values, shape)))
 }
 
-/// A matrix among a tensor's numbers: its first number, and how far apart rows and columns are.
+/// A matrix within a tensor: its numbers from the first on, and the strides of rows and columns.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {
     pub values: &'a [f32],
@@ -60,8 +60,8 @@ pub struct Matrix<'a> {
     pub column: usize,
 }
 
-/// out = a·b, or out + a·b to `add`; `a` is `rows` by `inner`, `b` `inner` by `columns`, and rows of `out` are `stride` apart.
-/// On as many cores as there are where `wide`, else on this one.
+/// out = a·b, or out += a·b if `add`; `a` is `rows` by `inner`, `b` is `inner` by `columns`, and rows of `out` are `stride`
+/// apart. Runs on all cores if `wide`, else on this one.
 pub fn multiply(
     [rows, columns, inner]: [usize; 3],
     (out, stride): (&mut [f32], usize),
@@ -71,14 +71,14 @@ pub fn multiply(
     wide: bool,
 ) {
     assert!((rows - 1) * stride + columns <= out.len());
-    // SAFETY: it is the only one to write to `out`, where the last number lies as asserted.
+    // SAFETY: `out` is borrowed exclusively, and contains the last number, as asserted.
     unsafe { multiply_into([rows, columns, inner], (out.as_mut_ptr(), stride), a, b, add, wide) }
 }
 
 /// As [`multiply`].
 ///
 /// # Safety
-/// All rows of `out` are there, and nobody else reads or writes them meanwhile.
+/// `out` is valid for all rows, and nothing else reads or writes them meanwhile.
 pub unsafe fn multiply_into(
     [rows, columns, inner]: [usize; 3],
     (out, stride): (*mut f32, usize),
@@ -91,7 +91,7 @@ pub unsafe fn multiply_into(
         (rows - 1) * matrix.row + (columns - 1) * matrix.column < matrix.values.len()
     };
     assert!(ends(a, rows, inner) && ends(b, inner, columns));
-    // SAFETY: both factors end within their numbers, as asserted; for `out` the caller answers.
+    // SAFETY: both factors end within their slices, as asserted; the caller guarantees `out`.
     unsafe {
         gemm::gemm(
             rows,
@@ -117,11 +117,11 @@ pub unsafe fn multiply_into(
     }
 }
 
-/// Where parts of one result are written to by many cores.
+/// A result to which many cores write, each its own part.
 #[derive(Clone, Copy)]
 pub struct Shared(*mut f32);
 
-// SAFETY: whoever writes through it answers for its part, as `multiply_into` says.
+// SAFETY: every writer guarantees that its part is its own, as `multiply_into` requires.
 unsafe impl Send for Shared {}
 // SAFETY: the same.
 unsafe impl Sync for Shared {}
@@ -132,32 +132,32 @@ impl Shared {
         Self(out.as_mut_ptr())
     }
 
-    /// From the number `at` on.
+    /// A pointer to the number `at`.
     ///
     /// # Safety
-    /// There are so many.
+    /// `at` is within the result.
     pub unsafe fn from(self, at: usize) -> *mut f32 {
-        // SAFETY: the caller answers.
+        // SAFETY: the caller guarantees it.
         unsafe { self.0.add(at) }
     }
 }
 
-/// Runs `work` compiled for the widest vectors that the processor has.
+/// Runs `work`, compiled for the widest SIMD vectors of the processor.
 pub fn vectors<Work: WithSimd>(work: Work) -> Work::Output {
     Arch::new().dispatch(work)
 }
 
-/// eˣ to two units in the last place: 2ⁿ times a polynomial of what is left of x, |x − n·ln 2| at most ln 2 / 2. Not a number
-/// stays so.
+/// eˣ within two units in the last place: 2ⁿ times a polynomial of the remainder r = x − n·ln 2, |r| at most ln 2 / 2. NaN
+/// stays NaN.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    // Adding and subtracting 1.5·2²³ rounds to a whole number, whose bits are the last of the sum.
+    // Adding and subtracting 1.5·2²³ rounds to an integer, which the sum's low bits hold in between.
     const ROUND: f32 = 12_582_912.0;
     let x = if x < -87.0 { -87.0 } else { x };
     let x = if x > 88.0 { 88.0 } else { x };
     let sum = x * std::f32::consts::LOG2_E + ROUND;
     let n = sum - ROUND;
-    // ln 2 in two parts, the first with few bits, so that its product with n is exact.
+    // ln 2 in two parts (Cody and Waite): the first has few bits, so that its product with n is exact.
     let r = x - n * 0.693_359_4 - n * -2.121_944_4e-4;
     let tail = 1.0 / 120.0 + r * (1.0 / 720.0 + r * (1.0 / 5040.0));
     let polynomial = 1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * tail))));
@@ -171,18 +171,18 @@ pub fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
-/// x·Φ(x), the exact one: erf by Abramowitz and Stegun's 7.1.26, which is off by 1.5e-7 at most.
+/// Exact gelu, x·Φ(x): erf by Abramowitz and Stegun's 7.1.26, whose error is at most 1.5e-7.
 #[inline(always)]
 pub fn gelu(x: f32) -> f32 {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * z);
     let polynomial = t * (0.254_829_6 + t * (-0.284_496_73 + t * (1.421_413_8 + t * (-1.453_152_1 + t * 1.061_405_4))));
-    // erfc(|x|/√2)/2 is what the smaller side has; the larger has the rest.
+    // Φ(−|x|) is erfc(|x|/√2)/2, and Φ(|x|) is 1 − Φ(−|x|).
     let half = 0.5 * polynomial * exp(-z * z);
     x * if x < 0.0 { half } else { 1.0 - half }
 }
 
-/// The sum of `of` over all numbers, in sixteen sums side by side, so that vectors can be used and sums stay short.
+/// The sum of `of` over all numbers, in sixteen partial sums: the loop vectorises, and each sum has fewer terms.
 #[inline(always)]
 pub fn sum(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0f32; 16];
@@ -196,7 +196,7 @@ pub fn sum(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-/// The same numbers every time, about normal: sums of four that are even.
+/// Deterministic, approximately normal numbers: sums of four uniform ones.
 #[cfg(test)]
 pub fn random<const D: usize>(shape: [usize; D], mean: f32, deviation: f32) -> Tensor<D> {
     let mut state = 7u32;
@@ -208,7 +208,7 @@ pub fn random<const D: usize>(shape: [usize; D], mean: f32, deviation: f32) -> T
     tensor((0..shape.iter().product()).map(|_| mean + deviation * normal()).collect(), shape)
 }
 
-/// Whether no number of `ours` is further from the reference's than `share` of the largest.
+/// Asserts that no number of `ours` differs from the reference by more than `share` of the reference's largest.
 #[cfg(test)]
 #[track_caller]
 pub fn assert_near<const D: usize>(ours: Tensor<D>, reference: Tensor<D>, share: f32) {
@@ -241,7 +241,7 @@ mod tests {
         assert!(silu(f32::NAN).is_nan() && gelu(f32::NAN).is_nan());
     }
 
-    /// By its continued fraction, or its series near 0.
+    /// erfc by its continued fraction, near 0 by its series.
     fn erfc(x: f64) -> f64 {
         if x < 0.0 {
             return 2.0 - erfc(-x);

@@ -1,4 +1,4 @@
-//! What every launch of a kernel needs.
+//! Helpers for launching kernels.
 
 use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
@@ -6,24 +6,24 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 
-/// A new contiguous tensor of `shape` beside `like`, with its type; its contents are whatever was there.
+/// A new contiguous tensor of `shape` with the device and type of `like`; its contents are undefined.
 pub(super) fn output(like: &CubeTensor, shape: &[usize]) -> CubeTensor {
     output_of(like, shape, like.dtype)
 }
 
-/// [`output`] with a type of its own.
+/// [`output`] with another type.
 pub(super) fn output_of(like: &CubeTensor, shape: &[usize], dtype: DType) -> CubeTensor {
     let bytes = shape.iter().product::<usize>() * dtype.size();
     let handle = like.client.empty(bytes);
     CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape.into(), handle, dtype)
 }
 
-/// What a kernel generic over f16 and f32 is compiled for.
+/// The element type that a kernel generic over f16 and f32 is compiled for.
 pub(super) fn float(tensor: &CubeTensor) -> ElemType {
     ElemType::Float(if tensor.dtype == DType::F16 { FloatKind::F16 } else { FloatKind::F32 })
 }
 
-/// The widest vector that rows of `length` elements can be read in.
+/// The widest vector that divides rows of `length` elements.
 pub(super) fn vector(length: usize) -> usize {
     [4, 2].into_iter().find(|&size| length.is_multiple_of(size)).unwrap_or(1)
 }
@@ -38,7 +38,7 @@ pub(super) unsafe fn whole(tensor: &CubeTensor, vector: usize) -> BufferArg {
     unsafe { BufferArg::from_raw_parts(tensor.handle.clone(), length) }
 }
 
-/// The same tensor with its elements in a row.
+/// The same tensor, copied if it is not contiguous.
 pub(super) fn contiguous(tensor: CubeTensor) -> CubeTensor {
     into_contiguous(tensor)
 }

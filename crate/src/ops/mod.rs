@@ -1,8 +1,9 @@
-//! Operations of our own beside burn's: what a network spends its time in, as kernels written for WebGPU's default limits.
+//! Our own implementations, in addition to burn's, of the operations that networks spend their time in. The kernels keep to
+//! WebGPU's default limits.
 //!
-//! Each operation is a folder: `reference` computes it with burn's own operations, `kernel` holds the `CubeCL` kernels and
-//! how they are launched, `host` computes it on the processor's cores, and its `mod` is the one function that the model
-//! calls. That function asks [`family`] or [`kernels`] which of them to run.
+//! Each operation is a folder: `reference` computes it with burn's own operations, `kernel` or `gemm` has the `CubeCL` kernels
+//! and their launches, `host` computes it on the processor's cores, and `mod` has the functions that the model calls. These ask
+//! [`family`] or [`kernels`] which of them to run.
 
 pub mod attention;
 mod choice;

@@ -1,4 +1,4 @@
-//! One weight matrix on its device, in the compact form that it is kept in, and as floats when a layer needs it.
+//! One weight matrix on its device: kept in compact form, and widened to floats when a layer needs it.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::weights::format::compact::Compact;
 use crate::weights::format::{Dtype, blocks};
 use crate::{Error, Result};
 
-/// A weight `[rows, columns]`: PyTorch's `[out, in]`, a convolution's `[out, in·kh·kw]`.
+/// A weight `[rows, columns]`: `[out, in]` as in PyTorch, for a convolution `[out, in·kh·kw]`.
 #[derive(Module, Debug)]
 pub struct Weight {
     rows: usize,
@@ -23,11 +23,11 @@ pub struct Weight {
 /// How a weight's values are held.
 #[derive(Module, Debug)]
 enum Values {
-    /// Floats of the run's own type.
+    /// Floats in the run's own type.
     Dense(Param<Tensor<2>>),
-    /// On the processor: as in the file, widened by plain code.
+    /// On the processor: bytes as in the file, widened by plain code.
     Host(Host),
-    /// On a GPU: words that a kernel can read.
+    /// On a GPU: words that kernels read.
     Packed(PackedWords),
 }
 
@@ -40,7 +40,7 @@ struct Host {
     place: Place,
 }
 
-/// Compact values on a GPU: 32-bit words of little-endian codes, and the scales apart, two f16 a word.
+/// Compact values on a GPU: little-endian codes in 32-bit words, with the scales stored apart, two f16 a word.
 #[derive(Module, Debug)]
 pub(crate) struct PackedWords {
     #[module(skip)]
@@ -59,7 +59,7 @@ fn words(words: Vec<i32>, place: &Place) -> Param<Tensor<1, Int>> {
     Param::initialized(ParamId::new(), tensor)
 }
 
-/// Little-endian words; the last may be short.
+/// Little-endian words; the last is zero-padded.
 fn little_endian(bytes: &[u8]) -> impl Iterator<Item = i32> {
     bytes.chunks(4).map(|chunk| {
         let mut word = [0; 4];
@@ -75,10 +75,10 @@ impl Weight {
         Self { rows, columns, values: Values::Dense(Param::initialized(ParamId::new(), values)) }
     }
 
-    /// Takes a tensor in its compact form to `place`, as a matrix of its first dimension by the others.
+    /// Uploads a tensor in compact form to `place`, as a matrix of its first dimension by the product of the others.
     ///
     /// # Errors
-    /// Names a tensor whose bytes do not fit its shape.
+    /// Names an f32 tensor whose bytes do not fit its shape, or a tensor of a type that GPUs have no packed form for.
     pub fn new(compact: Compact, place: &Place) -> Result<Self> {
         let rows = compact.shape.first().copied().unwrap_or(1);
         let columns = compact.shape.iter().skip(1).product();
@@ -93,10 +93,10 @@ impl Weight {
         Ok(Self { rows, columns, values })
     }
 
-    /// Waits until the device has its copy: until then what was uploaded is in main memory too.
+    /// Waits for the upload to finish; until then the data is in main memory too.
     ///
     /// # Errors
-    /// The device failed.
+    /// If the device fails.
     pub async fn wait(&self) -> Result<()> {
         match &self.values {
             Values::Dense(values) => wait_and_check_finite(&values.val()).await,
@@ -126,7 +126,7 @@ impl Weight {
         }
     }
 
-    /// The values as floats of the run's own type, `[rows, columns]`.
+    /// The values `[rows, columns]` as floats in the run's own type.
     pub fn values(&self) -> Tensor<2> {
         match &self.values {
             Values::Dense(values) => values.val(),
@@ -150,7 +150,7 @@ fn floats(compact: &Compact) -> Result<Vec<f32>> {
 impl Host {
     fn values(&self, shape: [usize; 2]) -> Tensor<2> {
         let mut values = Vec::with_capacity(shape[0] * shape[1]);
-        // What `Weight::new` was given has been checked against its shape by whoever read or made it.
+        // Whoever read or made the bytes has checked them against the shape.
         let _ = blocks::dequantise(self.compact.dtype, &self.compact.bytes, &mut values);
         values.resize(shape[0] * shape[1], 0.0);
         self.place.tensor(values, shape)
@@ -163,7 +163,7 @@ impl PackedWords {
         match dtype {
             Dtype::F16 => {
                 let codes = little_endian(&bytes).collect();
-                // Before the device takes its copy: large ones need not be in memory three times.
+                // Freed before the upload copies the words, so that a large tensor is not in memory three times.
                 drop(bytes);
                 Ok(Self { dtype, codes: words(codes, place), scales: None })
             }
@@ -180,13 +180,13 @@ impl PackedWords {
         }
     }
 
-    /// All values in a row, in f32. Plain burn operations: the reference for kernels that read the words themselves.
+    /// All values in order, in f32. Plain burn operations: the reference for kernels that read the words themselves.
     fn values(&self) -> Tensor<1> {
         let codes = self.codes.val();
         let Some(scales) = &self.scales else { return halves::floats(codes) };
         let values = match self.dtype {
             Dtype::Q4_0 => {
-                // A group is four words; the low halves of its bytes come before the high halves.
+                // A group is four words; the low nibbles of its bytes come before the high nibbles.
                 let nibbles = |shift: i32| {
                     let parts = (0..4).map(|byte| {
                         let shifted = codes.clone().bitwise_right_shift_scalar(8 * byte + shift);
@@ -199,7 +199,7 @@ impl PackedWords {
                 Tensor::cat(vec![nibbles(0), nibbles(4)], 1).sub_scalar(8)
             }
             _ => {
-                // Shifting left, then arithmetically right, takes a byte out with its sign.
+                // Shifting left, then arithmetically right, sign-extends one byte.
                 let parts = (0..4).map(|byte| {
                     let shifted = codes.clone().bitwise_left_shift_scalar(24 - 8 * byte);
                     shifted.bitwise_right_shift_scalar(24)
@@ -210,7 +210,7 @@ impl PackedWords {
             }
         };
         let [groups, group] = values.dims();
-        // An odd number of scales fills half of the last word.
+        // An odd number of scales leaves half of the last word unused.
         let scales = halves::floats(scales.val()).narrow(0, 0, groups).reshape([groups, 1]);
         (values.float() * scales).reshape([groups * group])
     }

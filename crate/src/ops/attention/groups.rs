@@ -1,50 +1,51 @@
-//! Keys in groups that weigh more or less, by columns that are added to queries and keys.
+//! Weights for groups of keys, as extra columns of queries and keys.
 //!
-//! A group's logarithm is added to the scores of its keys: a query gets the logarithms after its own numbers, a key gets
-//! a one in its group's column, so that their product is what is added. No kernel knows of it.
+//! The logarithm of a group's weight is added to the scores of its keys. Every query has these logarithms appended, every key a
+//! one-hot row of its group, so their dot product contains the added term. Kernels need not know of groups.
 
 use burn::tensor::Tensor;
 
 use super::launch::VECTOR;
 
-/// What is added to the scores of keys that count for nothing: more than scores differ by, and within f16 as a factor.
+/// A query's value in the column of a group that weighs nothing: within f16's range, and its score is below all differences of
+/// scores.
 const NOTHING: f32 = -3e4;
 
-/// Groups of keys and what is added to their scores. Both have [`Groups::columns`] columns, as wide as the head dim asks for,
-/// those after the groups' all zero.
+/// Groups of keys and their logarithmic weights. Both tensors have [`Groups::columns`] columns, padded as head dims are; the
+/// padding is zero.
 #[derive(Debug, Clone)]
 pub struct Groups {
-    /// The logarithm of each group's weight, `[1, 1, queries or 1, columns]`; below any score where it weighs nothing.
+    /// The logarithm of each group's weight, `[1, 1, queries or 1, columns]`; far below any score for a weight of zero.
     pub logs: Tensor<4>,
     /// 1 in the column of a key's group, else 0: `[1, 1, keys, columns]`.
     pub members: Tensor<4>,
 }
 
 impl Groups {
-    /// Columns for so many groups.
+    /// Columns for this number of groups.
     pub fn columns(groups: usize) -> usize {
         groups.next_multiple_of(VECTOR)
     }
 
-    /// What a key has in its group's column. The factors of a product are within f16 whatever the scale is, and what stands
-    /// for nothing stays below what scores differ by.
+    /// A key's value in its group's column. It keeps both factors of the product within f16's range whatever the scale, and the
+    /// score of `NOTHING` lower than scores differ by.
     fn unit(scale: f32) -> f32 {
         (0.1 / scale).clamp(64.0, 6e4)
     }
 
-    /// Queries with the logarithms beside them, of scores that are multiplied by `scale`.
+    /// Queries with the logarithms appended, for scores that are multiplied by `scale`.
     pub(super) fn queries(&self, q: Tensor<4>, scale: f32) -> Tensor<4> {
         let columns = self.logs.clone().div_scalar(scale * Self::unit(scale)).clamp_min(NOTHING);
         beside(q, columns)
     }
 
-    /// Keys with their groups beside them.
+    /// Keys with their groups appended.
     pub(super) fn keys(&self, k: Tensor<4>, scale: f32) -> Tensor<4> {
         beside(k, self.members.clone().mul_scalar(Self::unit(scale)))
     }
 }
 
-/// `columns`, the same for all batches and heads, after the numbers of each token.
+/// Appends `columns`, the same for all batches and heads, to each token of `x`.
 fn beside(x: Tensor<4>, columns: Tensor<4>) -> Tensor<4> {
     let [batch, heads, tokens, _] = x.dims();
     let [_, _, rows, width] = columns.dims();

@@ -1,9 +1,10 @@
-//! FlashAttention (Dao et al. 2022) for GPUs: softmax(scale · Q·Kᵀ)·V without a score matrix. A workgroup takes a tile of queries
-//! over tiles of keys, with the online softmax of Milakov and Gimelshein (2018): it keeps each query's running maximum and sum, and
-//! rescales the output so far when the maximum rises.
+//! FlashAttention (Dao et al. 2022) for GPUs: softmax(scale · Q·Kᵀ)·V without a score matrix. A workgroup takes a tile of
+//! queries over tiles of keys. The online softmax of Milakov and Gimelshein (2018) keeps each query's running maximum and sum,
+//! and rescales the output so far when the maximum rises.
 //!
-//! An invocation has a row and a column in its workgroup. It owns four queries; of a tile's scores it owns four keys, and of the
-//! output every `columns`-th vector. Scores are exchanged through workgroup memory, since every column needs all weights of its rows.
+//! An invocation has a row and a column in its workgroup. It owns four queries; of a tile's scores it owns four keys, and of
+//! the output every `columns`-th vector. Scores are exchanged through workgroup memory, since every column needs all weights of
+//! its rows.
 
 use cubecl::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Attention on the processor: a block of queries at a time, whose scores a core keeps in its cache.
+//! Attention on the processor: one block of queries at a time, whose scores stay in a core's cache.
 
 use burn::tensor::Tensor;
 use pulp::NullaryFnOnce;
@@ -7,16 +7,16 @@ use rayon::prelude::*;
 use super::Attend;
 use crate::ops::host::{CACHED, Host, Matrix, exp, multiply, multiply_into, sum, tensor, vectors};
 
-/// Most queries to a block.
+/// Most queries of a block.
 const MOST_QUERIES: usize = 64;
 
-/// As [`super::attention`] without groups, of f32.
+/// [`super::attention`] without groups, for f32.
 pub fn attention(Attend { q, blend, k, v, scale, .. }: Attend) -> Tensor<4> {
     let [batch, heads, tokens, width] = q.dims();
     let (keys, head_dim) = (k.dims()[2], v.dims()[3]);
     let gamma = blend.as_ref().map_or(0.0, |(_, gamma)| *gamma);
     let (q, other) = (Host::view(q), blend.map(|(other, _)| Host::view(other)));
-    // A block's products read them once for all of its queries.
+    // Strided views, no contiguous copies: a block's products read them only once for all of its queries.
     let [k, v] = [k, v].map(Host::view);
     let threads = rayon::current_num_threads();
     let queries = (CACHED * 4 / keys).clamp(8, MOST_QUERIES).min(tokens.div_ceil(threads)).max(1);
@@ -53,7 +53,7 @@ pub fn attention(Attend { q, blend, k, v, scale, .. }: Attend) -> Tensor<4> {
                     let shares = Matrix { values: scores, row: keys, column: 1 };
                     let value = Matrix { values: &v.values()[from(at_v, 0)..], row: at_v[2], column: at_v[3] };
                     assert!(head * head_dim + (count - 1) * row + head_dim <= out.len());
-                    // SAFETY: this block's rows of `out` are this closure's alone, and the last ends within them, as asserted.
+                    // SAFETY: only this closure has this block's rows of `out`, and the last row ends within them, as asserted.
                     unsafe {
                         let to = out.as_mut_ptr().add(head * head_dim);
                         multiply_into([count, head_dim, keys], (to, row), shares, value, false, false);
@@ -69,11 +69,11 @@ pub fn attention(Attend { q, blend, k, v, scale, .. }: Attend) -> Tensor<4> {
     tensor(out, [batch, tokens, heads, head_dim]).swap_dims(1, 2)
 }
 
-/// e to each of a query's scaled scores less the largest, in their place, and the sum of all. Products are scaled here and
-/// queries are not before: a score of some thousands has one rounding more of its own size with each.
+/// The numerators of one query's softmax: replaces each score s by exp(scale·s − largest), and returns their sum. Scores are
+/// scaled here, not queries beforehand: that would round once more, which costs precision in scores of some thousands.
 struct Exponentials<'a>(&'a mut [f32], f32);
 
-// Not a closure: the compiler would leave one of this size outside of the function that has the wider vectors.
+// Not a closure: the compiler would not inline one of this size into the function that is compiled for wider vectors.
 impl NullaryFnOnce for Exponentials<'_> {
     type Output = f32;
 
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn it_is_the_references() {
         for (tokens, keys, width, head_dim) in [(1, 1, 4, 4), (5, 21, 8, 6), (130, 77, 40, 40), (67, 300, 12, 8)] {
-            // Views of heads that lie side by side, as the model has them.
+            // Views of `[batch, tokens, heads, width]`, as in the model.
             let heads = |tokens, width, scale| random([2, tokens, 3, width], 0.0, scale).swap_dims(1, 2);
             for gamma in [None, Some(0.75)] {
                 let operands = Attend {

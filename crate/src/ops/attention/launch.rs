@@ -1,4 +1,4 @@
-//! Which attention kernel is launched, on which tiles, and in how many parts.
+//! Launches of attention: which kernel runs, on which tiles, and in how many parts.
 
 use std::ops::Range;
 
@@ -22,34 +22,34 @@ pub const VECTOR: usize = 4;
 /// WebGPU's default limit of workgroup memory, in bytes.
 const SHARED: usize = 16 << 10;
 
-/// Widest head that the kernel for GPUs has workgroup memory for.
+/// Widest head that the kernel for GPUs has enough workgroup memory for.
 pub const WIDEST: usize = 512;
 
-/// Widest head, in vectors, that [`software::held`] serves: its code grows with the width, and with it the time to compile,
-/// about 3 s for these 16 on `SwiftShader`.
+/// Widest head, in vectors, for [`software::held`]. The kernel's code and compile time grow with the width; at 16 vectors
+/// `SwiftShader` takes about 3 s.
 const WIDEST_HELD: usize = 16;
 
-/// Queries and keys to a step of [`software::held`] and of [`software::streamed`]: the fastest of those that compile in a
-/// few seconds. More keys make up for reading queries and sums again.
+/// Queries of an invocation and keys of a block, for [`software::held`] and [`software::streamed`]: the fastest sizes that
+/// compile in a few seconds. `streamed` reads queries and sums again for every block, for which larger blocks make up.
 const HELD: (usize, usize) = (8, 2);
 const STREAMED: (usize, usize) = (8, 16);
 
-/// Invocations of a workgroup on software adapters: a vector or two of theirs, so that few queries still keep all cores busy.
+/// Workgroup size on software adapters: one or two of their SIMD vectors, so that few queries still keep all cores busy.
 const INVOCATIONS: usize = 8;
 
-/// Rounds of all its loops together that an invocation may make: Mesa's software adapters leave every loop, without a
-/// word, after 65,535 of them.
+/// Iterations an invocation may make in all its loops together: Mesa's software adapters silently leave every loop after 65,535
+/// iterations.
 const ITERATIONS: usize = 60_000;
 
 /// Work of one launch, in floating-point operations: about 300 ms on the processor, under 100 ms on a GPU of 200 GFLOPS.
 const SOFTWARE_PART: u64 = 2_000_000_000;
 const HARDWARE_PART: u64 = 5_400_000_000;
 
-/// Attention on `[batch, heads, tokens, head_dim]` with `head_dim` a multiple of [`VECTOR`], to `[batch, tokens, heads,
-/// head_dim]`, for software adapters or else for GPUs.
+/// Attention on `[batch, heads, tokens, head_dim]`, with `head_dim` a multiple of [`VECTOR`]. The result is `[batch, tokens,
+/// heads, head_dim]`. `software` selects the kernels for software adapters.
 #[backend_extension(Cube)]
 pub trait AttentionOps: Backend {
-    /// As the trait says.
+    /// Attention with queries q.
     fn attend(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -58,7 +58,7 @@ pub trait AttentionOps: Backend {
         software: bool,
     ) -> FloatTensor<Self>;
 
-    /// With queries γ·other + (1 − γ)·q.
+    /// Attention with queries γ·other + (1 − γ)·q.
     fn attend_blended(
         q: FloatTensor<Self>,
         other: FloatTensor<Self>,
@@ -88,8 +88,7 @@ impl AttentionOps for CubeBackend {
     }
 }
 
-/// The tensor itself where a head's numbers are neighbours and every vector of them is aligned, else a copy of which that
-/// is true.
+/// The tensor itself if its head dim is contiguous and its strides are whole vectors, else a contiguous copy.
 fn vectors(x: CubeTensor) -> CubeTensor {
     let strides = x.meta.strides();
     if strides[3] == 1 && strides[..3].iter().all(|stride| stride.is_multiple_of(VECTOR)) { x } else { contiguous(x) }
@@ -97,7 +96,7 @@ fn vectors(x: CubeTensor) -> CubeTensor {
 
 fn buffer(x: &CubeTensor) -> BufferArg {
     let bytes = usize::try_from(x.handle.size_in_used()).unwrap_or(usize::MAX);
-    // SAFETY: this is what the handle holds; kernels reach as far into it as the tensor's strides say.
+    // SAFETY: the handle holds this many vectors; kernels stay within the tensor's shape and strides.
     unsafe { BufferArg::from_raw_parts(x.handle.clone(), bytes / x.dtype.size() / VECTOR) }
 }
 
@@ -108,11 +107,11 @@ fn steps(x: &CubeTensor) -> StepsLaunch {
 
 /// Tiles for heads of `width` vectors, at most [`WIDEST`], within 256 invocations and [`SHARED`].
 fn tiles(width: usize) -> Tiles {
-    // Wide heads leave no room for as many queries. Of two numbers of columns that with fewer idle ones.
+    // Wide heads leave room for fewer queries. For narrow ones, 8 or 10 columns: whichever leaves fewer of them idle.
     let (rows, columns) =
         if width > 64 { (8, 16) } else { (16, if width.div_ceil(10) * 10 < width.div_ceil(8) * 8 { 10 } else { 8 }) };
     let room = SHARED / 16 - 4 * rows * columns;
-    // A chunk of queries and keys costs its vectors, idle ones too, and two barriers.
+    // The cost of a chunk of queries and keys: its vectors, idle ones included, and two barriers.
     let deepest = (room / (4 * (rows + columns))).max(1);
     let cost = |depth: &usize| width.div_ceil(*depth) * (2 * depth + 1);
     let depth = (1..=deepest).min_by_key(cost).unwrap_or(1);
@@ -120,13 +119,13 @@ fn tiles(width: usize) -> Tiles {
     Tiles { rows, columns, depth, span: columns.div_ceil(chunks) }
 }
 
-/// What one launch does: these queries of these heads, of all batches.
+/// The part of an attention that one launch computes: these queries of these heads, in all batches.
 struct Launch {
     heads: Range<usize>,
     queries: Range<usize>,
 }
 
-/// Operands of which [`vectors`] is true.
+/// Operands as [`vectors`] returns them.
 struct Call {
     q: CubeTensor,
     other: Option<CubeTensor>,
@@ -146,7 +145,7 @@ impl Call {
         }
     }
 
-    /// Batches, heads, queries and vectors of a head.
+    /// Numbers of batches, heads, queries, and vectors of a head.
     fn sizes(&self) -> [usize; 4] {
         let shape = self.q.meta.shape();
         [shape[0], shape[1], shape[2], shape[3] / VECTOR]
@@ -184,8 +183,8 @@ impl Call {
         output_of(&self.q, &shape, dtype)
     }
 
-    /// Parts of at most `work` operations, but at least `multiple` queries of one head. Whole heads rather than some queries
-    /// of all: a head's keys and values fit into caches, all heads' do not.
+    /// Parts of at most `work` operations, but of at least `multiple` queries of one head. Parts prefer whole heads to a few
+    /// queries of every head: one head's keys and values fit into caches, those of all heads do not.
     fn parts(&self, work: u64, multiple: usize) -> Vec<Launch> {
         let [batch, heads, queries, width] = self.sizes();
         let head: u64 = [4 * VECTOR, batch, queries, width, self.keys()].iter().map(|size| *size as u64).product();
@@ -213,7 +212,7 @@ impl Call {
         let queries = tile * INVOCATIONS;
         let out = self.output(self.q.dtype);
         for part in self.parts(SOFTWARE_PART, queries) {
-            // SAFETY: the kernel clamps queries and keys to those that there are, and writes only queries of the part.
+            // SAFETY: the kernel clamps queries and keys to the tensors' sizes, and writes only queries of the part.
             unsafe {
                 software::held::launch_unchecked::<F>(
                     &self.q.client,
@@ -279,7 +278,7 @@ impl Call {
         debug_assert!(tiles.bytes(width) <= SHARED, "{tiles:?}");
         let out = self.output(self.q.dtype);
         for part in self.parts(HARDWARE_PART, tiles.queries()) {
-            // SAFETY: the kernel clamps queries and keys to those that there are, and writes only queries before the end.
+            // SAFETY: the kernel clamps queries and keys to the tensors' sizes, and writes only queries before the end.
             unsafe {
                 hardware::attend::launch_unchecked::<F>(
                     &self.q.client,

@@ -1,4 +1,4 @@
-//! What all attention kernels share: how operands lie in memory, and how queries are read.
+//! What all attention kernels share: the operands' layout in memory, and how queries are read.
 
 use cubecl::prelude::*;
 
@@ -8,7 +8,7 @@ pub type Four<F> = Vector<F, Const<4>>;
 /// Below any score. Not the lowest f32, since differences of scores must not overflow.
 pub const LOWEST: f32 = -1e30;
 
-/// From one batch, head and token of an operand to the next, in vectors of four.
+/// Strides of an operand, in vectors of four.
 #[derive(CubeType, CubeLaunch, Debug, Clone, Copy)]
 pub struct Steps {
     /// From one batch to the next.
@@ -19,7 +19,7 @@ pub struct Steps {
     pub token: u32,
 }
 
-/// Sizes, and steps through the operands.
+/// Sizes and strides of the operands, and what part of them a launch computes.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub struct Layout {
     /// The first query of this launch.
@@ -28,50 +28,50 @@ pub struct Layout {
     pub end: u32,
     /// The first head of this launch.
     pub head: u32,
-    /// All heads.
+    /// Number of heads.
     pub heads: u32,
-    /// All queries.
+    /// Number of queries.
     pub queries: u32,
-    /// All keys.
+    /// Number of keys.
     pub keys: u32,
-    /// Through the queries.
+    /// Strides of the queries.
     pub q: Steps,
-    /// Through the queries to blend in.
+    /// Strides of the second query operand.
     pub other: Steps,
-    /// Through the keys.
+    /// Strides of the keys.
     pub k: Steps,
-    /// Through the values.
+    /// Strides of the values.
     pub v: Steps,
 }
 
-/// ScoreFactors of the scores: γ, and what multiplies the scores.
+/// Factors of the blend and of the scores.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub struct ScoreFactors {
-    /// Share of the other queries.
+    /// Share of the second query operand, γ.
     pub gamma: f32,
     /// Multiplies the scores.
     pub scale: f32,
 }
 
-/// Where the numbers of this invocation's batch and head begin: the grid's z and y.
+/// Offset of this invocation's batch and head, which are the grid's z and y, in an operand.
 #[cube]
 pub fn start_of_head(layout: &Layout, steps: &Steps) -> usize {
     let head = layout.head as usize + CUBE_POS_Y as usize;
     CUBE_POS_Z as usize * steps.batch as usize + head * steps.head as usize
 }
 
-/// Where the row of a token begins in an output of `[batch, tokens, heads, head_dim]`, `width` vectors to a head.
+/// Offset of a token's row in an output of `[batch, tokens, heads, head_dim]`, `width` vectors to a head.
 #[cube]
 pub fn row_of(layout: &Layout, token: usize, #[comptime] width: usize) -> usize {
     let head = layout.head as usize + CUBE_POS_Y as usize;
     ((CUBE_POS_Z as usize * layout.queries as usize + token) * layout.heads as usize + head) * width
 }
 
-/// Vector `column` of the query at `token`, blended. Not scaled: large scores lose less if they are scaled themselves.
+/// Vector `column` of the query at `token`, blended. Not scaled: scaling the scores instead loses less precision in large ones.
 #[cube]
 pub fn query<F: Float>(
-    q: &[Four<F>],
-    other: ComptimeOption<&[Four<F>]>,
+    q: &[Four<F>],                     // (batch, heads, tokens, width)
+    other: ComptimeOption<&[Four<F>]>, // the second query operand, of q's shape
     layout: &Layout,
     factors: &ScoreFactors,
     token: usize,

@@ -1,6 +1,6 @@
-//! softmax(scale · q·kᵀ)·v, with `StyleID`'s blend of two queries inside.
+//! Attention, softmax(scale · q·kᵀ)·v, with `StyleID`'s blend of two queries.
 //!
-//! The kernels keep a running softmax, so no score matrix is ever stored, and memory grows linearly with the tokens.
+//! The kernels use the online softmax of `FlashAttention`: no score matrix is stored, so memory grows linearly with the tokens.
 
 mod groups;
 mod hardware;
@@ -18,27 +18,27 @@ use super::{Kernels, family};
 pub use groups::Groups;
 use launch::{AttentionOps, VECTOR};
 
-/// Operands of one attention, each `[batch, heads, tokens, head_dim]`, f32 or f16; the kernels compute in f32.
+/// Operands of attention, each `[batch, heads, tokens, head_dim]`, f32 or f16; the kernels compute in f32.
 #[derive(Debug, Clone)]
 pub struct Attend {
     /// Queries.
     pub q: Tensor<4>,
-    /// Other queries of the same shape and their share γ: attends with γ·other + (1 − γ)·q (paper, equation 5).
+    /// A second query operand of the same shape and its share γ: attends with γ·other + (1 − γ)·q (paper, equation 5).
     pub blend: Option<(Tensor<4>, f32)>,
-    /// Keys; may have another number of tokens than the queries.
+    /// Keys; their number may differ from that of the queries.
     pub k: Tensor<4>,
-    /// Values, as many tokens as the keys.
+    /// Values, as many as keys.
     pub v: Tensor<4>,
     /// Multiplies the scores: T/√`head_dim`.
     pub scale: f32,
-    /// What is added to the scores, by groups of keys; nothing without.
+    /// Logarithmic weights of groups of keys, which are added to the scores.
     pub groups: Option<Groups>,
 }
 
-/// Attention, `[batch, heads, tokens, head_dim]` of the queries.
+/// Attention: `[batch, heads, tokens, head_dim]`, with the queries' tokens and the values' head dim.
 ///
-/// Operands may be views of `[batch, tokens, heads·head_dim]`. So is the output of the kernels: joining its heads copies
-/// nothing.
+/// Operands may be views of `[batch, tokens, heads·head_dim]`. The kernels' output is such a view too, so joining its heads
+/// copies nothing.
 pub fn attention(operands: Attend) -> Tensor<4> {
     let head_dim = operands.v.dims()[3];
     let operands = with_columns(operands);
@@ -61,17 +61,17 @@ pub fn attention(operands: Attend) -> Tensor<4> {
     Tensor::<4>::from_dispatch(out).narrow(3, 0, head_dim).swap_dims(1, 2)
 }
 
-/// The same attention without groups: as columns of queries and keys, which are wider then than the values.
+/// The same attention without groups: they become extra columns of queries and keys, which are then wider than the values.
 fn with_columns(operands: Attend) -> Attend {
     let Attend { q, blend, k, v, scale, groups: Some(groups) } = operands else {
         return operands;
     };
-    // Whatever the share of the other queries is, both have the same in the columns.
+    // Both query operands get the same columns, so blending leaves them unchanged.
     let blend = blend.map(|(other, gamma)| (groups.queries(other, scale), gamma));
     Attend { q: groups.queries(q, scale), blend, k: groups.keys(k, scale), v, scale, groups: None }
 }
 
-/// Zeros after each head's numbers, up to `width` of them; they change no score.
+/// Zero-pads the head dim to `width`, which changes no score.
 fn pad(x: Tensor<4>, width: usize) -> Tensor<4> {
     let [batch, heads, tokens, head_dim] = x.dims();
     if head_dim == width {

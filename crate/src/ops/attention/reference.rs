@@ -4,11 +4,11 @@ use burn::tensor::{DType, Tensor, activation};
 
 use super::Attend;
 
-/// A score matrix larger than this is computed in bands of query rows: WebGPU's default limit for a binding is 128 MiB,
-/// and softmax keeps a few such bands alive at once.
+/// Largest score matrix; a larger one is computed in bands of query rows. WebGPU's default limit for a binding is 128 MiB, and
+/// softmax keeps a few such bands alive at once.
 const SCORE_BYTES: usize = 16 << 20;
 
-/// As [`super::attention`] without groups; f16 operands are widened, as the kernels do.
+/// [`super::attention`] without groups; f16 operands are widened, as in the kernels.
 pub fn attention(Attend { q, blend, k, v, scale, .. }: Attend) -> Tensor<4> {
     if q.dtype() == DType::F16 {
         let wide = |x: Tensor<4>| x.cast(DType::F32);

@@ -1,8 +1,9 @@
-//! FlashAttention (Dao et al. 2022) for software adapters, which run shaders on the processor: every invocation attends with a few
-//! queries of its own over all keys, with the online softmax of Milakov and Gimelshein (2018).
+//! FlashAttention (Dao et al. 2022) for software adapters, which run shaders on the processor: every invocation attends with a
+//! few queries of its own over all keys, with the online softmax of Milakov and Gimelshein (2018).
 //!
-//! There is no workgroup memory and no barrier: all invocations of a workgroup read the same keys and values at the same time, which
-//! software adapters turn into scalar loads. The running maximum rises, and the output so far is rescaled, once a block of keys.
+//! There is no workgroup memory and no barrier: all invocations of a workgroup read the same keys and values at the same time,
+//! which software adapters turn into scalar loads. The running maximum rises, and the output so far is rescaled, once a block
+//! of keys.
 
 use cubecl::prelude::*;
 

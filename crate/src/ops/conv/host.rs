@@ -1,4 +1,4 @@
-//! Convolution on the processor: products of the weights with patches that are gathered for a block of pixels at a time.
+//! Convolution on the processor: im2col and a matrix product with the weights, for one block of output pixels at a time.
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use super::{Convolve, Geometry};
 use crate::ops::host::{CACHED, Host, Matrix, Shared, multiply_into, tensor};
 
-/// Pixels to a block: enough that weights are read seldom, few enough that their patches stay in a core's cache.
+/// Output pixels of a block: enough that weights are read seldom, few enough that their patches stay in a core's cache.
 const PIXELS: usize = 256;
 
-/// As [`super::conv2d`], of f32.
+/// [`super::conv2d`] for f32.
 pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Tensor<4> {
     let [batch, inputs, height, width] = x.dims();
     let [outputs, _] = weight.shape();
@@ -21,12 +21,12 @@ pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Ten
     let mut out = vec![0.0f32; batch * outputs * pixels];
     let result = Shared::new(&mut out);
     let blocks = pixels.div_ceil(PIXELS);
-    // Where there are few blocks, each core takes a part of the channels.
+    // With few blocks, the output channels are divided among the cores too.
     let parts = (2 * rayon::current_num_threads()).div_ceil(batch * blocks).clamp(1, outputs.div_ceil(16));
     let share = outputs.div_ceil(parts);
     let plain =
         geometry.kernel == 1 && geometry.stride == 1 && geometry.padding == [0; 4] && geometry.upsampled.is_none();
-    // Channels whose patches are gathered together.
+    // Input channels whose patches are gathered together.
     let chunk = if plain { inputs } else { (CACHED / (PIXELS * area)).clamp(1, inputs) };
     let patches = Patches { geometry, height, width, columns };
     let all = batch * blocks * parts;
@@ -44,7 +44,7 @@ pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Ten
             for (i, channel) in channels.clone().enumerate() {
                 let bias = bias.values()[if shared_bias { channel } else { picture * outputs + channel }];
                 let at = start + i * pixels;
-                // SAFETY: these pixels of these channels are this task's alone, and lie within the result.
+                // SAFETY: only this task has these pixels of these channels, and they lie within the result.
                 let row = unsafe { std::slice::from_raw_parts_mut(result.from(at), count) };
                 match &residual {
                     Some(residual) => {
@@ -82,23 +82,22 @@ pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Ten
     tensor(out, [batch, outputs, rows, columns])
 }
 
-/// Where a convolution's pixels come from.
+/// Gathers a convolution's patches.
 struct Patches {
     geometry: Geometry,
-    /// Of the input as it is stored.
+    /// Height of the input as it is stored.
     height: usize,
     width: usize,
-    /// Of the result.
+    /// Width of the result.
     columns: usize,
 }
 
 impl Patches {
-    /// What each place of the kernel sees of one input plane at `count` pixels of the result from `first` on: a row of `to`
-    /// for each place.
+    /// im2col of one input plane for `count` pixels of the result from `first` on: a row of `to` for each place in the kernel.
     fn gather(&self, plane: &[f32], first: usize, count: usize, to: &mut [f32]) {
         let Geometry { kernel, stride, padding: [top, _, left, _], upsampled } = self.geometry;
         let [tall, wide] = self.geometry.input([self.height, self.width]);
-        // Nearest neighbour to twice the size repeats every pixel.
+        // Nearest upsampling by two repeats every pixel.
         let halve = usize::from(upsampled.is_some());
         for (place, to) in to.chunks_mut(count).enumerate() {
             let (down, right) = (place / kernel, place % kernel);
@@ -115,7 +114,7 @@ impl Patches {
                 }
                 let row = &plane[((above - top) >> halve) * self.width..][..self.width];
                 if stride == 1 && halve == 0 {
-                    // Columns of the input from x + right − left on; zeros outside.
+                    // Copies the input's columns from x + right − left on; zeros outside.
                     let before = left.saturating_sub(x + right).min(run);
                     let from = (x + right + before).saturating_sub(left).min(wide);
                     let inside = (wide - from).min(run - before);
@@ -152,7 +151,7 @@ mod tests {
             ([1, 5, 16, 18], 6, Geometry { stride: 2, padding: [0, 1, 0, 1], ..plain }),
             ([1, 6, 9, 7], 8, Geometry { upsampled: Some([18, 14]), ..plain }),
             ([2, 6, 9, 7], 8, Geometry { upsampled: Some([17, 13]), ..plain }),
-            // Bands of rows have no zeros above or below.
+            // Bands of rows have no padding above or below.
             ([1, 6, 12, 9], 4, Geometry { padding: [0, 0, 1, 1], ..plain }),
             ([1, 6, 12, 2], 4, Geometry { kernel: 5, padding: [2; 4], ..plain }),
         ];

@@ -1,4 +1,4 @@
-//! Two-dimensional convolution, with nearest upsampling before it and an addition after it if asked for.
+//! Two-dimensional convolution, optionally with nearest upsampling before it and a residual after it.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod host;
@@ -12,18 +12,18 @@ use super::gemm::{ProductOps, factors};
 use super::weight::Weight;
 use super::{Kernels, family};
 
-/// What goes into a convolution.
+/// Operands of a convolution.
 #[derive(Debug, Clone)]
 pub struct Convolve<'a> {
     /// Pictures, `[batch, in, height, width]`.
     pub x: Tensor<4>,
     /// Weights `[out, in·kernel²]`.
     pub weight: &'a Weight,
-    /// `[1, out]` for all pictures or `[batch, out]`.
+    /// Bias, `[1, out]` for all pictures or `[batch, out]`.
     pub bias: Tensor<2>,
     /// Added to the result, in its shape.
     pub residual: Option<Tensor<4>>,
-    /// Kernel, padding, doubling.
+    /// Kernel, stride, padding and upsampling.
     pub geometry: Geometry,
 }
 

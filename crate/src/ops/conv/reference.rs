@@ -9,13 +9,13 @@ use super::Convolve;
 /// As [`super::conv2d`].
 pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Tensor<4> {
     let dtype = x.dtype();
-    // burn's convolution adds up in the type of its operands.
+    // burn's convolution accumulates in the type of its operands.
     let wide = |x: Tensor<4>| if dtype == DType::F16 { x.cast(DType::F32) } else { x };
     let [batch, input, height, width] = x.dims();
     let mut x = wide(x);
     if let Some([rows, columns]) = geometry.upsampled {
         let doubled = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);
-        // Nearest neighbour to 2n − 1 picks the same pixels as to 2n, less the last.
+        // Nearest upsampling to 2n − 1 picks the same pixels as to 2n, without the last.
         x = interpolate(x, doubled).narrow(2, 0, rows).narrow(3, 0, columns);
     }
     let values = weight.values();

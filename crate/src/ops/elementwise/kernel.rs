@@ -1,4 +1,4 @@
-//! Element by element in one kernel.
+//! Elementwise operations as one kernel each.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
@@ -25,7 +25,7 @@ impl ElementwiseOps for CubeBackend {
         let items = inner / vector;
         let total = batch * tokens * items;
         let dim = CubeDim::new_1d(if kernels == Kernels::Hardware { 256 } else { 32 });
-        // SAFETY: the arguments are the whole of contiguous tensors, in vectors that divide half a row.
+        // SAFETY: both arguments are whole contiguous tensors, in vectors that divide half a row.
         unsafe {
             multiply::launch_unchecked(
                 &x.client,
@@ -48,7 +48,7 @@ pub(super) fn geglu(x: Tensor<3>, kernels: Kernels) -> Tensor<3> {
     Tensor::from_dispatch(<Dispatch as ElementwiseOps>::elementwise_geglu(x.into_dispatch(), kernels))
 }
 
-/// x/2·(1 + erf(x/√2)). Beyond ±12 it is x or 0 in f32; squares are kept finite.
+/// Exact gelu, x/2·(1 + erf(x/√2)). x is clamped in erf, so that its squares stay finite: beyond ±12, gelu is x or 0 in f32.
 #[cube]
 pub fn gelu<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
     let bound = Vector::new(12.0f32);
@@ -59,8 +59,8 @@ pub fn gelu<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
 
 #[cube(launch_unchecked)]
 fn multiply<E: Float, N: Size>(
-    x: &[Vector<E, N>],
-    out: &mut [Vector<E, N>],
+    x: &[Vector<E, N>],       // (batch, tokens, 2·items)
+    out: &mut [Vector<E, N>], // (batch, tokens, items)
     items: u32,
     total: u32,
     #[define(E)] _dtype: ElemType,

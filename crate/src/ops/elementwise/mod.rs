@@ -1,4 +1,4 @@
-//! What is computed element by element.
+//! Elementwise operations.
 
 mod kernel;
 mod reference;
@@ -8,8 +8,8 @@ use burn::tensor::Tensor;
 use super::{Kernels, kernels};
 pub(super) use kernel::gelu;
 
-/// `[batch, tokens, 2·inner]` to `[batch, tokens, inner]`: the first half times gelu (the exact one) of the second
-/// (Shazeer 2020, GEGLU).
+/// GEGLU (Shazeer 2020) of `[batch, tokens, 2·inner]`, to `[batch, tokens, inner]`: the first half times the exact gelu of the
+/// second.
 pub fn geglu(x: Tensor<3>) -> Tensor<3> {
     match kernels(&x.device()) {
         Kernels::Reference => reference::geglu(x),

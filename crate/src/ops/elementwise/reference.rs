@@ -1,4 +1,4 @@
-//! Element by element in burn's operations.
+//! Elementwise operations in burn's operations.
 
 use burn::tensor::{DType, FloatDType, Tensor, activation};
 

@@ -1,4 +1,4 @@
-//! The product for GPUs: a workgroup stages tiles of both factors in its memory, each invocation sums a register tile.
+//! Matrix products for GPUs: a workgroup stages tiles of both factors in its memory, and each invocation sums a register tile.
 
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
@@ -10,17 +10,17 @@ use super::tile::{multiply, zeros};
 use super::weights::F4;
 use crate::ops::elementwise::gelu;
 
-/// Weights [channels out, channels in · side²] by what a convolution's kernel sees at every pixel; without a window rows of
-/// activations by rows of weights.
+/// With a window, a convolution as an implicit GEMM: weights times patches, which are gathered as they are staged. Without, a
+/// linear layer: rows of activations times rows of weights.
 #[cube(launch_unchecked)]
 pub fn product<E: Float, NX: Size, NW: Size, NO: Size>(
-    x: &[Vector<u32, NX>],
-    words: &[Vector<u32, NW>],
-    scales: &[u32],
-    bias: &[f32],
-    residual: &[Vector<E, NO>],
-    out: &mut [Vector<E, NO>],
-    parts: &mut [F4],
+    x: &[Vector<u32, NX>],      // (batch, channels, height, width); (rows, depth) in a linear layer
+    words: &[Vector<u32, NW>],  // (rows, depth); (columns, depth) in a linear layer, with GEGLU (2·columns, depth)
+    scales: &[u32],             // one f16 for 32 weights, two a word
+    bias: &[f32],               // (1 or batch, rows); (columns) in a linear layer, with GEGLU (2·columns)
+    residual: &[Vector<E, NO>], // of out's shape
+    out: &mut [Vector<E, NO>],  // (batch, rows, pixels); (rows, columns) in a linear layer
+    parts: &mut [F4],           // (parts, rows, columns), vectors of four; written instead of `out` if the sum is split
     sizes: Sizes,
     pictures: Pictures,
     #[comptime] plan: ProductPlan,
@@ -29,7 +29,7 @@ pub fn product<E: Float, NX: Size, NW: Size, NO: Size>(
     let ProductPlan { tile, aligned, geglu, .. } = comptime!(plan);
     let rows4 = comptime!(tile.rows() / 4);
     let columns4 = comptime!(tile.columns() / 4);
-    // With GEGLU a block of columns yields half as many.
+    // With GEGLU a tile yields half as many columns: the other half are gates.
     let yields = comptime!(if geglu { tile.columns() / 2 } else { tile.columns() });
     let mut left = Shared::<[F4]>::new_slice(comptime!(tile.depth * rows4));
     let mut right = Shared::<[F4]>::new_slice(comptime!(tile.depth * columns4));
@@ -94,8 +94,10 @@ pub fn product<E: Float, NX: Size, NW: Size, NO: Size>(
                 );
             }
         }
+        // Both tiles are complete before anyone reads them.
         sync_cube();
         multiply(&left, &right, &sums, y, lane, tile);
+        // The tiles' last reads are over before they are written again.
         sync_cube();
         k += tile.depth;
     }
@@ -126,13 +128,13 @@ pub fn product<E: Float, NX: Size, NW: Size, NO: Size>(
     }
 }
 
-/// Adds up the parts of a product whose sums were cut.
+/// Split-K's second step: adds up the partial sums of [`product`].
 #[cube(launch_unchecked)]
 pub fn join<E: Float, NO: Size>(
-    parts: &[F4],
-    bias: &[f32],
-    residual: &[Vector<E, NO>],
-    out: &mut [Vector<E, NO>],
+    parts: &[F4],               // (count, rows, columns), vectors of four
+    bias: &[f32],               // as in `product`
+    residual: &[Vector<E, NO>], // of out's shape
+    out: &mut [Vector<E, NO>],  // as in `product`
     count: usize,
     sizes: Sizes,
     pictures: Pictures,

@@ -1,4 +1,4 @@
-//! Which kernels run for a product, in which tiles, and how they are launched.
+//! Launches of matrix products: which kernels run, and on which tiles.
 
 mod winograd;
 
@@ -16,41 +16,41 @@ use super::weights::Format;
 use crate::ops::Kernels;
 use crate::ops::launch::{float, output, output_of, whole};
 
-/// A block of 128 × 128: for large products. Fills WebGPU's default 16 KiB of workgroup memory.
+/// 128 × 128, for large products. Fills WebGPU's default 16 KiB of workgroup memory.
 const LARGE: Tile = Tile { threads_y: 16, threads_x: 16, rows4: 2, columns4: 2, depth: 16 };
-/// A block of 64 × 64, for products that would not fill a GPU otherwise.
+/// 64 × 64, for products that would not fill a GPU otherwise.
 const SMALL: Tile = Tile { threads_y: 8, threads_x: 8, rows4: 2, columns4: 2, depth: 16 };
-/// Workgroups that should be under way at once: two on each of the 132 multiprocessors of the largest GPUs.
+/// Workgroups that fill a GPU: two for each of the 132 multiprocessors of the largest GPUs.
 const ENOUGH: usize = 264;
-/// Multiply-adds in one launch: 200 ms at 200 GFLOPS, so that a weak GPU can still draw the screen.
+/// Most multiply-adds of one launch: 200 ms at 200 GFLOPS, so that a weak GPU can still draw the screen.
 const LAUNCH: u64 = 20_000_000_000;
 /// The same for software adapters, at 5 GFLOPS.
 const SOFTWARE_LAUNCH: usize = 500_000_000;
-/// Bytes of laid-out pixels at once on software adapters.
+/// Bytes of im2col panels at once on software adapters.
 const SPREAD_BYTES: usize = 32 << 20;
 
-/// Tile and number of parts of the sum for a product on a GPU.
+/// The tile of a product on a GPU, and the number of parts its sum is split into (split-K).
 fn divide(rows: usize, columns: usize, depth: usize) -> (Tile, usize) {
     let groups = |tile: Tile| rows.div_ceil(tile.rows()) * columns.div_ceil(tile.columns());
     let tile = if groups(LARGE) >= ENOUGH { LARGE } else { SMALL };
     let wanted = ENOUGH.div_ceil(groups(tile));
-    // A part shorter than this costs more to add up than it gains.
+    // Shorter parts cost more to add up than they gain.
     let parts = wanted.min(depth / 256).clamp(1, 16);
     (tile, parts)
 }
 
-/// Length of a part of the sum, a multiple of the tile's depth, and the number of parts.
+/// Terms of a part of the sum, a multiple of the tile's depth, and the number of parts.
 fn cut(depth: usize, parts: usize, tile: Tile) -> (usize, usize) {
     let part = depth.div_ceil(parts).next_multiple_of(tile.depth);
     (part, depth.div_ceil(part))
 }
 
-/// Multiply-adds of a product, which can be more than 32 bits count.
+/// Multiply-adds of a product; they can exceed 32 bits.
 fn work(rows: usize, columns: usize, depth: usize) -> u64 {
     rows as u64 * columns as u64 * depth as u64
 }
 
-/// `count` workgroups cut to launches of at most [`LAUNCH`] multiply-adds: the first of each launch, and how many.
+/// Splits `count` workgroups into launches of at most [`LAUNCH`] multiply-adds: each launch's first workgroup and their number.
 fn launches(count: usize, work: u64) -> impl Iterator<Item = (usize, usize)> {
     let parts = usize::try_from(work.div_ceil(LAUNCH)).unwrap_or(count).clamp(1, count);
     let each = count.div_ceil(parts).min(65_535);
@@ -62,19 +62,19 @@ fn scratch(like: &CubeTensor, length: usize) -> CubeTensor {
     output_of(like, &[length], DType::F32)
 }
 
-/// What goes into a product; all tensors are contiguous.
+/// Operands of a product; all tensors are contiguous.
 pub struct Operands {
     /// Activations.
     pub x: CubeTensor,
     /// Weights.
     pub weights: Matrix,
-    /// Added to every row or column; f32.
+    /// Added along the output channels; f32.
     pub bias: Option<CubeTensor>,
     /// Added to the result, in its shape.
     pub residual: Option<CubeTensor>,
 }
 
-/// Pictures `[batch, channels, height, width]` convolved; `bias` is `[1, channels out]` or `[batch, channels out]`.
+/// Convolves pictures `[batch, in, height, width]`; the bias is `[1, out]` or `[batch, out]`.
 pub fn conv(operands: Operands, geometry: Geometry, kernels: Kernels) -> CubeTensor {
     let Operands { x, weights, bias, .. } = &operands;
     let shape = x.meta.shape();
@@ -94,7 +94,7 @@ pub fn conv(operands: Operands, geometry: Geometry, kernels: Kernels) -> CubeTen
     Product::new(operands, out, scene, [rows, columns, depth], Some(geometry.window()), false).run(kernels)
 }
 
-/// x·Wᵀ + b of rows `[…, depth]`; with `geglu` the left half of the columns times gelu of the right half, which is for GPUs.
+/// x·Wᵀ + b for rows `[…, depth]`; with `geglu` (GPUs only), the left half of the columns times gelu of the right half.
 pub fn linear(operands: Operands, geglu: bool, kernels: Kernels) -> CubeTensor {
     let Operands { x, weights, .. } = &operands;
     let mut shape = x.meta.shape().to_vec();
@@ -117,7 +117,7 @@ struct Product {
     rows: usize,
     columns: usize,
     depth: usize,
-    /// The plan but for what depends on how the work is divided.
+    /// The plan, with placeholders for what depends on how the work is divided.
     plan: ProductPlan,
 }
 
@@ -167,17 +167,17 @@ impl Product {
         SizesLaunch::new(self.rows, self.columns, depth, part, first)
     }
 
-    /// Elements of the result that lie together in a vector.
+    /// Elements in a vector of the result.
     fn vector(&self) -> usize {
         if self.scene.pixels.is_multiple_of(4) { 4 } else { 1 }
     }
 
-    /// The activations as words, as many to a vector as four terms have; a convolution takes them one by one.
+    /// The activations as words, in vectors of four terms where rows allow it; a convolution reads single words.
     fn words(&self) -> (BufferArg, usize) {
         self.words_in(self.plan.aligned && self.plan.window.is_none())
     }
 
-    /// A convolution's pixels as words, as many to a vector as four pixels have where its kernel is a single pixel.
+    /// A convolution's input as words, in vectors of four pixels if it is 1×1 and the number of pixels allows it.
     fn pixels(&self, window: Window) -> (BufferArg, usize) {
         let single = window == Window { side: 1, stride: 1, upsample: false };
         let pixels = self.scene.pixels;
@@ -189,14 +189,14 @@ impl Product {
         let format = self.plan.activations;
         let vector = if fours { format.words() } else { 1 };
         let words = if format == Format::F16 { values.div_ceil(2) } else { values };
-        // SAFETY: the tensor holds all of them in a row; where there are vectors they divide its rows.
+        // SAFETY: the tensor holds all words contiguously; vectors of several words divide its rows.
         (unsafe { BufferArg::from_raw_parts(self.operands.x.handle.clone(), words / vector) }, vector)
     }
 
-    /// A tensor, or the activations where there is none: bound, never read. Never one that is written, since WebGPU refuses
-    /// a buffer that is both.
+    /// `tensor`, or the activations as a placeholder, which is bound but never read. The result cannot be the placeholder:
+    /// WebGPU refuses a buffer that is bound both for reading and for writing.
     fn optional(&self, tensor: Option<&CubeTensor>, vector: usize) -> BufferArg {
-        // SAFETY: every tensor is contiguous; vectors of the result's shape divide it.
+        // SAFETY: every tensor is contiguous, and the vector divides its length.
         unsafe { whole(tensor.unwrap_or(&self.operands.x), vector) }
     }
 
@@ -217,7 +217,7 @@ impl Product {
         let client = &self.operands.x.client;
         let stored = if self.plan.geglu { 2 * self.columns } else { self.columns };
         let (tile, parts) = divide(self.rows, stored, self.depth);
-        // Halves that are multiplied with each other can't be added up apart.
+        // GEGLU multiplies finished sums, so it cannot use split-K.
         let (part, parts) = cut(self.depth, if self.plan.geglu { 1 } else { parts }, tile);
         let split = parts > 1;
         let plan = ProductPlan { tile, split, ..self.plan };
@@ -226,7 +226,7 @@ impl Product {
         let yields = if plan.geglu { tile.columns() / 2 } else { tile.columns() };
         for (first, count) in launches(stored.div_ceil(tile.columns()), work(self.rows, stored, self.depth)) {
             let (words, inner) = self.words();
-            // SAFETY, here and below: the kernels check rows, columns and terms against the sizes, which are the tensors'.
+            // SAFETY, here and below: the kernels check rows, columns and terms against the sizes, which match the tensors.
             unsafe {
                 hardware::product::launch_unchecked(
                     client,
@@ -271,7 +271,7 @@ impl Product {
         }
     }
 
-    /// A convolution on a software adapter: what the kernel sees is laid out for some pixels after the other.
+    /// A convolution on a software adapter: im2col and product, one chunk of output pixels after the other.
     fn spread_and_multiply(&self, window: Window) {
         let left = self.widened();
         let depth = self.depth.next_multiple_of(4);
@@ -307,7 +307,7 @@ impl Product {
         self.multiply(&self.operands.x, &right, if self.plan.aligned { 4 } else { 1 }, self.depth, 0, self.columns);
     }
 
-    /// `left`, `terms` of a row to a vector, by `right` in panels: `count` columns of the result from `first` on.
+    /// `left`, `terms` of a row to a vector, times `right` in panels: `count` columns of the result from `first` on.
     fn multiply(&self, left: &CubeTensor, right: &CubeTensor, terms: usize, depth: usize, first: usize, count: usize) {
         let registers = Registers::of(self.rows, count, terms);
         let [row_groups, column_groups] = registers.groups(self.rows, count);
@@ -334,7 +334,7 @@ impl Product {
         }
     }
 
-    /// The weights as f32 [rows, columns], rows filled up to vectors of four.
+    /// The weights as f32 [rows, columns], rows zero-padded to vectors of four.
     fn widened(&self) -> CubeTensor {
         let Matrix { rows, columns, format, .. } = self.operands.weights;
         if format == Format::F32 && self.operands.weights.aligned() {
@@ -362,7 +362,7 @@ impl Product {
         out
     }
 
-    /// The weights as f32, turned [columns, rows], in panels.
+    /// The weights as f32, transposed to [columns, rows], in panels.
     fn turned(&self) -> CubeTensor {
         let Matrix { rows, columns, format, .. } = self.operands.weights;
         let panels = rows.div_ceil(4 * PANEL);
@@ -395,7 +395,7 @@ mod tests {
         for tile in [LARGE, SMALL] {
             assert!(tile.threads() <= 256);
             assert!(4 * tile.depth * (tile.rows() + tile.columns()) <= 16 << 10);
-            // Each invocation stages a vector of pixels of every so many terms.
+            // `stage_pixels` needs whole rounds: in each, every invocation stages one vector of columns.
             assert_eq!(tile.depth % (tile.threads() / (tile.columns() / 4)), 0);
         }
     }

@@ -1,4 +1,4 @@
-//! A matrix as it is stored on the GPU, and the geometry of a convolution by it.
+//! A weight matrix as it is stored on the GPU, and the geometry of a convolution.
 
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -9,11 +9,11 @@ use super::weights::Format;
 /// A weight matrix on the GPU.
 #[derive(Debug, Clone)]
 pub struct Matrix {
-    /// Its words, whatever their element type.
+    /// Its 32-bit words, whatever the tensor's element type.
     pub words: CubeTensor,
-    /// One f16 for every 32 columns, two a word, for quantised weights.
+    /// Scales of quantised weights: one f16 for every 32 columns, two a word.
     pub scales: Option<CubeTensor>,
-    /// What the words are.
+    /// How values are stored in the words.
     pub format: Format,
     /// Rows.
     pub rows: usize,
@@ -22,12 +22,12 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Whether rows are a multiple of four columns long.
+    /// Whether a row is a multiple of four columns.
     pub fn aligned(&self) -> bool {
         self.columns.is_multiple_of(4)
     }
 
-    /// Words in a vector.
+    /// Words in a vector that kernels read.
     pub fn vector(&self) -> usize {
         if self.aligned() { self.format.words() } else { 1 }
     }
@@ -41,14 +41,14 @@ impl Matrix {
             Format::Q8 => values / 4,
             Format::Q4 => values / 8,
         };
-        // SAFETY: the tensor holds all words of the matrix in a row; its length is a multiple of the vector's.
+        // SAFETY: the tensor holds all words of the matrix contiguously; their number is a multiple of the vector's.
         unsafe { BufferArg::from_raw_parts(self.words.handle.clone(), words / self.vector()) }
     }
 
-    /// Its scales as a kernel's argument; anything that can be read where it has none.
+    /// Its scales as a kernel's argument; if it has none, the words as a placeholder.
     pub fn scales_arg(&self) -> BufferArg {
         let scales = self.scales.as_ref().unwrap_or(&self.words);
-        // SAFETY: read only where the format has scales, of which there is one for every 32 values.
+        // SAFETY: kernels read it only if the format has scales: one for every 32 values, two a word.
         unsafe { BufferArg::from_raw_parts(scales.handle.clone(), (self.rows * self.columns).div_ceil(64)) }
     }
 }
@@ -58,16 +58,16 @@ impl Matrix {
 pub struct Geometry {
     /// Side of the kernel.
     pub kernel: usize,
-    /// Step of the kernel.
+    /// Stride of the kernel.
     pub stride: usize,
-    /// Rows and columns of zeros: above, below, left and right.
+    /// Zero padding: above, below, left and right.
     pub padding: [usize; 4],
-    /// The size to which the input is doubled before, by repeating pixels; one short of twice drops the last.
+    /// The size of the input after nearest upsampling by two; a side of 2n − 1 drops the last pixel.
     pub upsampled: Option<[usize; 2]>,
 }
 
 impl Geometry {
-    /// What the kernel moves over, without the zeros.
+    /// Height and width of the input after any upsampling, without padding.
     pub fn input(&self, stored: [usize; 2]) -> [usize; 2] {
         self.upsampled.unwrap_or(stored)
     }
@@ -80,7 +80,7 @@ impl Geometry {
         [along(height + top + bottom), along(width + left + right)]
     }
 
-    /// What kernels are compiled for.
+    /// The window that GPU kernels are compiled for.
     pub fn window(self) -> Window {
         Window { side: self.kernel, stride: self.stride, upsample: self.upsampled.is_some() }
     }

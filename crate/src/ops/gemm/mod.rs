@@ -1,4 +1,4 @@
-//! Matrix products of activations by stored weights: what convolutions and linear layers are made of.
+//! Matrix products of activations and stored weights: the core of convolutions and linear layers.
 
 mod hardware;
 mod launch;
@@ -27,22 +27,22 @@ use launch::Operands;
 /// Weights as they are stored on the GPU.
 #[derive(ExtensionType)]
 pub enum Stored<B: Backend> {
-    /// Floats of the run's own type.
+    /// Floats in the run's own type.
     Floats(FloatTensor<B>),
     /// Two f16 a word.
     Halves(IntTensor<B>),
-    /// Codes with the scales apart.
+    /// Quantised codes, with their scales stored apart.
     Blocks {
         /// Words of codes.
         codes: IntTensor<B>,
         /// One f16 for every 32 codes, two a word.
         scales: IntTensor<B>,
-        /// How many codes a word has.
+        /// How codes lie in a word.
         format: Format,
     },
 }
 
-/// A tensor or none.
+/// An optional tensor, as an operand of a backend extension.
 #[derive(ExtensionType)]
 pub enum Optional<B: Backend> {
     /// A tensor.
@@ -51,7 +51,7 @@ pub enum Optional<B: Backend> {
     None,
 }
 
-/// What goes into a product.
+/// Operands of a product.
 #[derive(ExtensionType)]
 pub struct ProductOperands<B: Backend> {
     /// Activations.
@@ -61,7 +61,7 @@ pub struct ProductOperands<B: Backend> {
     pub weights: Stored<B>,
     /// Rows and columns of the weights.
     pub shape: [usize; 2],
-    /// Added to every row or column; f32, whatever the activations are.
+    /// Added along the output channels; f32, whatever the activations are.
     #[extension_type]
     pub bias: Optional<B>,
     /// Added to the result, in its shape.
@@ -69,17 +69,17 @@ pub struct ProductOperands<B: Backend> {
     pub residual: Optional<B>,
 }
 
-/// Products by stored weights.
+/// Convolutions and linear layers with stored weights.
 #[backend_extension(Cube)]
 pub trait ProductOps: Backend {
-    /// A convolution of `[batch, in, height, width]`; its bias is `[1, out]` or `[batch, out]`.
+    /// Convolution of `[batch, in, height, width]`; the bias is `[1, out]` or `[batch, out]`.
     fn conv(
         #[extension_type] factors: ProductOperands<Self>,
         geometry: Geometry,
         kernels: Kernels,
     ) -> FloatTensor<Self>;
 
-    /// x·Wᵀ of `[…, in]`; with `geglu` the left half of the columns times gelu of the right half.
+    /// x·Wᵀ + b for x `[…, in]`; with `geglu`, the left half of the columns times gelu of the right half.
     fn linear(#[extension_type] factors: ProductOperands<Self>, geglu: bool, kernels: Kernels) -> FloatTensor<Self>;
 }
 
@@ -124,7 +124,7 @@ impl ProductOps for CubeBackend {
     }
 }
 
-/// Weights of a layer, as burn's tensors.
+/// A layer's weights as burn tensors.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant, reason = "lives for one call")]
 pub enum Weights {
@@ -140,7 +140,7 @@ fn optional<const D: usize>(tensor: Option<Tensor<D>>) -> Optional<Dispatch> {
     tensor.map_or(Optional::None, |tensor| Optional::Tensor(tensor.into_dispatch()))
 }
 
-/// What goes into a product, for a GPU.
+/// The operands of a product on a GPU.
 pub(super) fn factors<const D: usize, const B: usize>(
     x: Tensor<D>,
     weights: Weights,

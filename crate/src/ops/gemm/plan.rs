@@ -1,11 +1,11 @@
-//! What a product's kernels are told: at compile time the [`ProductPlan`], at run time the [`Sizes`] and [`Pictures`].
+//! Parameters of a product's kernels: the [`ProductPlan`] at compile time, the [`Sizes`] and [`Pictures`] at run time.
 
 use cubecl::prelude::*;
 
 use super::tile::Tile;
 use super::weights::Format;
 
-/// What a kernel is compiled for.
+/// Compile-time parameters of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProductPlan {
     /// How the work is divided.
@@ -14,39 +14,39 @@ pub struct ProductPlan {
     pub weights: Format,
     /// How the activations are stored.
     pub activations: Format,
-    /// Whether the terms of a sum are a multiple of four.
+    /// Whether the number of terms of a sum is a multiple of four.
     pub aligned: bool,
-    /// What a convolution moves over its input; none in a linear layer.
+    /// The window of a convolution; none in a linear layer.
     pub window: Option<Window>,
-    /// What is added to every row or column.
+    /// Whether a bias is added, and along which axis.
     pub bias: Bias,
-    /// Whether something is added to the result.
+    /// Whether a residual is added to the result.
     pub residual: bool,
     /// Whether the left half of the columns is multiplied by gelu of the right half.
     pub geglu: bool,
-    /// Whether the sum is cut into parts, which another kernel adds up.
+    /// Split-K: whether workgroups share the terms of a sum, and another kernel adds up their partial sums.
     pub split: bool,
 }
 
-/// A convolution's kernel.
+/// The window that a convolution moves over its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// Its side.
+    /// Side of the window.
     pub side: usize,
-    /// Its step.
+    /// Stride of the window.
     pub stride: usize,
-    /// Whether it sees every pixel doubled along both sides.
+    /// Whether the input is upsampled by two before, nearest neighbour.
     pub upsample: bool,
 }
 
-/// What the bias is added to.
+/// The axis of the bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Bias {
-    /// There is none.
+    /// No bias.
     None,
-    /// A number for each row, a convolution's channels.
+    /// One value per row: a convolution's output channels.
     Rows,
-    /// A number for each column, a linear layer's outputs.
+    /// One value per column: a linear layer's outputs.
     Columns,
 }
 
@@ -55,22 +55,22 @@ pub enum Bias {
 pub struct Sizes {
     /// Rows of the product.
     pub rows: usize,
-    /// Columns of the product, of all pictures of a batch.
+    /// Columns of the product: for a convolution, the output pixels of the whole batch.
     pub columns: usize,
     /// Terms of each sum.
     pub depth: usize,
-    /// Terms that one workgroup adds; a multiple of the tile's depth.
+    /// Terms that one workgroup adds up; a multiple of the tile's depth.
     pub part: usize,
     /// The first column of this launch.
     pub first: usize,
 }
 
-/// The pictures of a convolution. A linear layer's result is a picture of one row of pixels for each of its rows.
+/// The pictures of a convolution. A linear layer's result counts as one picture: rows are its channels, columns its pixels.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub struct Pictures {
-    /// Height of the input, after doubling if that is done.
+    /// Height of the input, after any upsampling.
     pub height: usize,
-    /// Width of the input, after doubling if that is done.
+    /// Width of the input, after any upsampling.
     pub width: usize,
     /// Height of the input as it is stored.
     pub stored_height: usize,
@@ -80,20 +80,20 @@ pub struct Pictures {
     pub channels: usize,
     /// Width of the output.
     pub out_width: usize,
-    /// Pixels of one output.
+    /// Pixels of one output picture.
     pub pixels: usize,
-    /// Rows of zeros above the input.
+    /// Rows of zero padding above the input.
     pub top: usize,
-    /// Columns of zeros to its left.
+    /// Columns of zero padding to its left.
     pub left: usize,
-    /// Distance between the biases of two pictures: 0 if they share one.
+    /// Distance between the biases of neighbouring pictures: 0 if all share one.
     pub bias_stride: usize,
 }
 
-/// What [`PicturesLaunch`] is made of, anew for each launch.
+/// The fields of [`Pictures`]: each launch consumes a [`PicturesLaunch`] made of them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Scene {
-    /// Height and width of the input, after doubling if that is done.
+    /// Height and width of the input, after any upsampling.
     pub input: [usize; 2],
     /// Height and width of the input as it is stored.
     pub stored: [usize; 2],
@@ -101,16 +101,16 @@ pub struct Scene {
     pub channels: usize,
     /// Width of the output.
     pub out_width: usize,
-    /// Pixels of one output.
+    /// Pixels of one output picture.
     pub pixels: usize,
-    /// Rows of zeros above the input, and columns of zeros to its left.
+    /// Rows of zero padding above the input, and columns to its left.
     pub corner: [usize; 2],
-    /// Distance between the biases of two pictures.
+    /// Distance between the biases of neighbouring pictures.
     pub bias_stride: usize,
 }
 
 impl Scene {
-    /// For one launch.
+    /// The argument of one launch.
     pub fn launch(self) -> PicturesLaunch {
         let Scene { input, stored, channels, out_width, pixels, corner, bias_stride } = self;
         let ([height, width], [stored_height, stored_width], [top, left]) = (input, stored, corner);

@@ -1,5 +1,5 @@
-//! The product for the processor posing as a GPU: no workgroup memory, every factor widened and laid out beforehand, and
-//! register tiles so large that loads hardly count.
+//! Matrix products for software adapters, which run shaders on the processor. There is no workgroup memory: weights and patches
+//! are widened to f32 and laid out beforehand, and register tiles are so large that loads hardly count.
 
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
@@ -10,38 +10,38 @@ use super::store::{bias_of, store};
 use super::tile::zeros;
 use super::weights::{F4, Format, floats, row_of};
 
-/// Invocations of a workgroup of the kernels that lay out factors.
+/// Workgroup size of the kernels that lay out factors.
 pub const LANES: usize = 64;
 
-/// Invocations of a workgroup of [`product`], all along the columns: what depends on the row alone is then the same for all
-/// of them. As many as lavapipe takes at once; `SwiftShader` takes four.
+/// Workgroup size of [`product`]. All invocations lie along the columns, so whatever depends on the row alone is the same for
+/// all of them. lavapipe runs eight at once, `SwiftShader` four.
 pub const WIDTH: usize = 8;
 
-/// Most rows of a register tile. Every load costs these adapters a loop over their lanes, so a tile pays for as many products
-/// a load as it can hold. Of 320 × 320 by 4096 columns, 16 rows of 4 vectors take 22 ms on lavapipe, 32 of 4 27, 16 of 2
-/// and 32 of 2 24, 8 of 4 31 and 16 of 8 35 ms; on `SwiftShader` 142 ms, 32 of 4 116, 16 of 2 169 and 8 of 4 165 ms. In
-/// Chromium 32 of 4 would be 7 to 19 % faster; but then `SwiftShader` takes 1.8 s longer to compile a pipeline.
+/// Most rows of a register tile. These adapters run each load as a loop over their lanes, so large tiles pay: they do more
+/// multiply-adds per load. For 320 × 320 by 320 × 4096, tiles of rows × vectors take on lavapipe: 16 × 4 22 ms, 16 × 2 and
+/// 32 × 2 24 ms, 32 × 4 27 ms, 8 × 4 31 ms, 16 × 8 35 ms; on `SwiftShader`: 32 × 4 116 ms, 16 × 4 142 ms, 8 × 4 165 ms,
+/// 16 × 2 169 ms. In Chromium 32 × 4 would be 7 to 19 % faster, but `SwiftShader` then takes 1.8 s longer to compile a pipeline.
 pub const ROWS: usize = 16;
 
-/// Vectors of columns that lie together for one term before those of the next: what few lanes read then streams through
-/// memory, where whole rows would touch another page for every term.
+/// Vectors in a row of a panel: a panel stores this many vectors of columns for one term, then the same columns for the next
+/// term. A few lanes thus read contiguous memory; with whole rows, they would touch another page for every term.
 pub const PANEL: usize = 16;
 
-/// Terms that one invocation lays out.
+/// Terms that one invocation of [`spread`] lays out.
 pub const TERMS: usize = 16;
 
-/// Where vector `column` of term `term` lies.
+/// Offset of vector `column` of term `term` in panels.
 #[cube]
 pub fn place(column: usize, term: usize, depth: usize) -> usize {
     (column / PANEL * depth + term) * PANEL + column % PANEL
 }
 
-/// Widens weights [rows, columns] to f32, four columns to a vector, rows filled up with zeros.
+/// Widens weights to f32, four columns to a vector; the last vector of a row is zero-padded.
 #[cube(launch_unchecked)]
 pub fn widen<N: Size>(
-    words: &[Vector<u32, N>],
-    scales: &[u32],
-    out: &mut [F4],
+    words: &[Vector<u32, N>], // (rows, columns)
+    scales: &[u32],           // (rows, columns / 32), two f16 a word
+    out: &mut [F4],           // (rows, columns)
     rows: usize,
     columns: usize,
     #[comptime] format: Format,
@@ -54,15 +54,15 @@ pub fn widen<N: Size>(
     }
 }
 
-/// Vectors of columns that a workgroup of [`turn`] takes of each row: a line of the processor's cache.
+/// Vectors of columns that a workgroup of [`turn`] reads from each row: one cache line.
 pub const LINE: usize = LANES / PANEL;
 
-/// Widens weights [rows, columns] to f32 and turns them, four rows to a vector, in panels.
+/// Widens weights to f32 and transposes them into panels, four rows to a vector.
 #[cube(launch_unchecked)]
 pub fn turn<N: Size>(
-    words: &[Vector<u32, N>],
-    scales: &[u32],
-    out: &mut [F4],
+    words: &[Vector<u32, N>], // (rows, columns)
+    scales: &[u32],           // (rows, columns / 32), two f16 a word
+    out: &mut [F4],           // (columns, rows) in panels
     rows: usize,
     columns: usize,
     #[comptime] format: Format,
@@ -83,19 +83,19 @@ pub fn turn<N: Size>(
     let values = transposed(&values);
     #[unroll]
     for i in 0..4usize {
-        // Panels are whole, whatever the rows.
+        // No check of the rows: the last panel is allocated whole.
         if column + i < columns {
             out[place(row / 4, column + i, columns)] = *values.index(i);
         }
     }
 }
 
-/// Lays out what a convolution's kernel sees: `count` pixels from the first of `sizes` on, four to a vector, in panels. Where
-/// there are several words to a vector, the kernel is a single pixel and vectors are four pixels of one picture.
+/// im2col: lays out the patches of `count` output pixels from `sizes.first` on, in panels of vectors of four pixels. If `x` has
+/// several words to a vector, the convolution is 1×1 and a vector of `x` is four pixels of one picture.
 #[cube(launch_unchecked)]
 pub fn spread<N: Size>(
-    x: &[Vector<u32, N>],
-    out: &mut [F4],
+    x: &[Vector<u32, N>], // (batch, channels, height, width)
+    out: &mut [F4],       // (depth, count) in panels
     count: usize,
     terms: usize,
     sizes: Sizes,
@@ -106,7 +106,7 @@ pub fn spread<N: Size>(
     let vector = N::value();
     let at = CUBE_POS_X as usize * LANES + UNIT_POS as usize;
     if at < count.div_ceil(4) {
-        // Finding a pixel takes divisions, which are dear: once for several terms.
+        // Locating a pixel takes divisions, which are expensive: once for several terms.
         let mut spots = Sequence::<Spot>::new();
         #[unroll]
         for i in 0..comptime!(if vector > 1 { 1usize } else { 4 }) {
@@ -114,7 +114,7 @@ pub fn spread<N: Size>(
         }
         let first = CUBE_POS_Y as usize * TERMS;
         for term in first..min(first + TERMS, sizes.depth) {
-            // Rows are filled up to vectors of four terms.
+            // Terms are zero-padded to a multiple of four.
             let mut value = F4::new(0.0f32);
             if term < terms {
                 if comptime!(vector > 1) {
@@ -140,13 +140,13 @@ pub struct Registers {
     pub rows: usize,
     /// Vectors of four columns.
     pub columns4: usize,
-    /// Terms that a vector of `left` holds: 4, or 1 where rows are no multiple of four long.
+    /// Terms in a vector of `left`: 4, or 1 if the row length is not a multiple of four.
     pub terms: usize,
 }
 
 impl Registers {
-    /// For a product of `rows` by `columns`. With few columns the tile is narrow, so that there are invocations enough for
-    /// all lanes of the processor's vectors.
+    /// For a product of `rows` by `columns`. With few columns the tile is narrow, so that there are enough invocations to
+    /// fill the processor's SIMD lanes.
     pub fn of(rows: usize, columns: usize, terms: usize) -> Self {
         let columns4 = [4, 2].into_iter().find(|columns4| columns >= 4 * columns4 * WIDTH).unwrap_or(1);
         Self { rows: rows.min(ROWS), columns4, terms }
@@ -158,15 +158,15 @@ impl Registers {
     }
 }
 
-/// `left` [rows, depth] by `right` [depth, columns], columns filled up to vectors of four. Several such products at once lie
-/// one after the other, and so do the columns of their results.
+/// `left` times `right` for `count` columns, padded to vectors of four. The grid's z is the product of a batched launch: its
+/// operands follow each other, and so do the columns of its results.
 #[cube(launch_unchecked)]
 pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
-    left: &[Vector<L, NL>],
-    right: &[F4],
-    bias: &[f32],
-    residual: &[Vector<E, NO>],
-    out: &mut [Vector<E, NO>],
+    left: &[Vector<L, NL>],     // (products, rows, depth), `terms` of a row to a vector
+    right: &[F4],               // (products, depth, count) in panels
+    bias: &[f32],               // (1 or batch, rows) in a convolution, (columns) in a linear layer
+    residual: &[Vector<E, NO>], // of out's shape
+    out: &mut [Vector<E, NO>],  // (batch, rows, pixels); (rows, columns) in a linear layer
     count: usize,
     sizes: Sizes,
     pictures: Pictures,
@@ -177,7 +177,7 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
 ) {
     let Registers { rows, columns4, terms } = comptime!(registers);
     let pitch = count.div_ceil(4);
-    // Neighbouring workgroups are of different rows and the same columns, which so stay in the processor's cache.
+    // Neighbouring workgroups take different rows and the same columns, so the columns stay in the processor's cache.
     let row = CUBE_POS_X as usize * rows;
     let lane = (CUBE_POS_Y as usize * WIDTH + UNIT_POS as usize) * columns4;
     if lane >= pitch {
@@ -206,7 +206,7 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
             let factors = left[*starts.index(r) + k];
             #[unroll]
             for c in 0..columns4 {
-                // All terms of one sum before the next sum: it is then read and written once, of more than there are registers.
+                // There are more sums than registers: with all terms of a sum in turn, it is loaded and stored only once.
                 let sum = sums.index(r * columns4 + c);
                 let mut total = sum.read();
                 #[unroll]

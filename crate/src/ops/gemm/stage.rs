@@ -1,5 +1,4 @@
-//! How both factors of a product come into workgroup memory: vectors of four rows, or of four columns, a term after the
-//! other.
+//! Staging of both factors of a product in workgroup memory: term by term, in vectors of four rows or of four columns.
 
 use cubecl::prelude::*;
 
@@ -7,7 +6,7 @@ use super::plan::{Pictures, ProductPlan, Sizes, Window};
 use super::tile::Tile;
 use super::weights::{F4, Format, one, row_of};
 
-/// Columns of 4×4 values turned into rows.
+/// Transposes 4×4 values.
 #[cube]
 pub fn transposed(rows: &Sequence<F4>) -> Sequence<F4> {
     let mut out = Sequence::<F4>::new();
@@ -23,23 +22,23 @@ pub fn transposed(rows: &Sequence<F4>) -> Sequence<F4> {
     out
 }
 
-/// A stored matrix: how many rows it has, and how long they are.
+/// The size of a stored matrix.
 #[derive(CubeType, Clone, Copy)]
 pub struct Extent {
     /// Rows.
     pub rows: usize,
     /// Columns.
     pub columns: usize,
-    /// Distance from rows of hidden values to those of their gates, for GEGLU.
+    /// Distance from a row of hidden values to the row of its gates, for GEGLU.
     pub gate: usize,
 }
 
-/// Stages rows of a stored matrix: `count4` vectors of four rows from `row` on, of the terms from `k` to `end`.
+/// Stages rows of a stored matrix: `count4` vectors of four rows from `row` on, for the terms from `k` to `end`.
 #[cube]
 pub fn stage_rows<N: Size>(
-    words: &[Vector<u32, N>],
-    scales: &[u32],
-    staged: &mut Shared<[F4]>,
+    words: &[Vector<u32, N>],  // (extent.rows, extent.columns)
+    scales: &[u32],            // one f16 for 32 values, two a word
+    staged: &mut Shared<[F4]>, // (tile.depth, count4)
     row: usize,
     k: usize,
     end: usize,
@@ -60,7 +59,7 @@ pub fn stage_rows<N: Size>(
             let mut values = Sequence::<F4>::new();
             #[unroll]
             for r in 0..4usize {
-                // With GEGLU the second half of a block's columns are the gates of the first.
+                // With GEGLU the second half of a tile's columns are the gates of the first half.
                 let r = if comptime!(gated) {
                     let half = comptime!(count4 / 2);
                     row + 4 * (at % half) + r + at / half * extent.gate
@@ -82,26 +81,26 @@ pub fn stage_rows<N: Size>(
     }
 }
 
-/// Where a convolution's kernel looks for one output pixel.
+/// The window of a convolution for one output pixel.
 #[derive(CubeType, Clone, Copy)]
 pub struct Spot {
-    /// Row of the kernel's first pixel, in the input with its zeros.
+    /// The window's first row, in the padded input.
     y: usize,
-    /// Column of the kernel's first pixel, in the input with its zeros.
+    /// The window's first column, in the padded input.
     x: usize,
-    /// Where the picture begins.
+    /// Offset of the picture.
     base: usize,
 }
 
 #[cube]
 impl Spot {
-    /// Where channel `term` of its first pixel lies, of an input without zeros around it.
+    /// Offset of channel `term` at the window's first pixel, in an input without padding.
     pub fn pixel(&self, term: usize, pictures: &Pictures) -> usize {
         self.base + (term * pictures.stored_height + self.y) * pictures.stored_width + self.x
     }
 }
 
-/// The spot for output pixel `column` of all pictures.
+/// The spot for output pixel `column`, counted through all pictures.
 #[cube]
 pub fn spot(column: usize, pictures: &Pictures, #[comptime] window: Window) -> Spot {
     let pixel = column % pictures.pixels;
@@ -113,10 +112,10 @@ pub fn spot(column: usize, pictures: &Pictures, #[comptime] window: Window) -> S
     }
 }
 
-/// What the kernel sees at `spot` for one term of the sum: a pixel of the input, or a zero around it.
+/// One element of the im2col matrix: the pixel of the input, or the zero of its padding, that `term` has at `spot`.
 #[cube]
 pub fn seen<N: Size>(
-    x: &[Vector<u32, N>],
+    x: &[Vector<u32, N>], // (batch, channels, height, width)
     spot: &Spot,
     term: usize,
     pictures: &Pictures,
@@ -126,7 +125,7 @@ pub fn seen<N: Size>(
     let Window { side, upsample, .. } = comptime!(window);
     let channel = term / comptime!(side * side);
     let tap = term % comptime!(side * side);
-    // Wraps around for the rows above the picture, which is then out of range too.
+    // In the padding above or to the left this wraps around to a large number, which is out of range too.
     let y = spot.y + tap / side - pictures.top;
     let column = spot.x + tap % side - pictures.left;
     let mut value = 0.0f32;
@@ -141,11 +140,11 @@ pub fn seen<N: Size>(
     value
 }
 
-/// Stages what a convolution's kernel sees at the output pixels from `column` on, for the terms from `k` to `end`.
+/// Stages the im2col matrix of the output pixels from `column` on, for the terms from `k` to `end`.
 #[cube]
 pub fn stage_pixels<N: Size>(
-    x: &[Vector<u32, N>],
-    staged: &mut Shared<[F4]>,
+    x: &[Vector<u32, N>],      // (batch, channels, height, width)
+    staged: &mut Shared<[F4]>, // (tile.depth, tile.columns / 4)
     column: usize,
     k: usize,
     end: usize,

@@ -1,11 +1,11 @@
-//! How a product's sums become its result: bias, residual, and where it lies.
+//! The epilogue of a product: bias, residual, and the layout of the result.
 
 use cubecl::prelude::*;
 
 use super::plan::{Bias, Pictures, ProductPlan, Sizes};
 use super::weights::F4;
 
-/// The bias of row `i` and columns `j` to `j + 3`; with GEGLU, of columns `gate` further on.
+/// The bias of row `i` and columns `j` to `j + 3`; for GEGLU's gates, of the columns `gate` further on.
 #[cube]
 pub fn bias_of(
     bias: &[f32],
@@ -40,7 +40,7 @@ pub fn bias_of(
     out
 }
 
-/// Writes four neighbouring columns of row `i`, the residual added.
+/// Adds the residual and writes columns `j` to `j + 3` of row `i`.
 #[cube]
 pub fn store<E: Float, NO: Size>(
     sum: F4,
@@ -55,7 +55,7 @@ pub fn store<E: Float, NO: Size>(
     let vector = NO::value();
     #[unroll]
     for t in 0..comptime!(4 / vector) {
-        // Vectors are four wide only where pictures are a multiple of four pixels, so the four are in one of them.
+        // Vectors are four wide only if a picture is a multiple of four pixels: a vector never spans two pictures.
         let j = j + t * vector;
         if j < sizes.columns {
             let picture = j / pictures.pixels;

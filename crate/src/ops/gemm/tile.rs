@@ -1,21 +1,21 @@
-//! The multiplication of two tiles in workgroup memory into registers.
+//! Multiplies two tiles in workgroup memory into a register tile.
 
 use cubecl::prelude::*;
 
 use super::weights::F4;
 
-/// How a workgroup divides a block of the product among its invocations, and how many terms it stages at once.
+/// How a workgroup divides its block of the product among its invocations, and how many terms it stages at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tile {
     /// Invocations along the rows.
     pub threads_y: usize,
     /// Invocations along the columns.
     pub threads_x: usize,
-    /// Vectors of four rows of each invocation.
+    /// Vectors of four rows in an invocation's register tile.
     pub rows4: usize,
-    /// Vectors of four columns of each invocation.
+    /// Vectors of four columns in an invocation's register tile.
     pub columns4: usize,
-    /// Terms of the sum in workgroup memory at once; a multiple of four.
+    /// Terms staged in workgroup memory at once; a multiple of four.
     pub depth: usize,
 }
 
@@ -36,10 +36,10 @@ impl Tile {
     }
 }
 
-/// Sums of an invocation: row r (of 4·rows4), vector of columns c at r·columns4 + c.
+/// An invocation's register tile: row r (of 4·rows4) and vector of columns c are at r·columns4 + c.
 pub type Sums = Sequence<RuntimeCell<F4>>;
 
-/// As many zeros as `tile` needs.
+/// `count` sums, all zero.
 #[cube]
 pub fn zeros(#[comptime] count: usize) -> Sums {
     let mut sums = Sequence::<RuntimeCell<F4>>::new();
@@ -50,7 +50,7 @@ pub fn zeros(#[comptime] count: usize) -> Sums {
     sums
 }
 
-/// Adds a staged block of terms to `sums`: `left` holds vectors of rows, `right` vectors of columns, a term after the other.
+/// Adds the product of the staged tiles to `sums`: `left` is (depth, rows), `right` (depth, columns), in vectors of four.
 #[cube]
 pub fn multiply(left: &[F4], right: &[F4], sums: &Sums, y: usize, x: usize, #[comptime] tile: Tile) {
     let Tile { threads_y, threads_x, rows4, columns4, depth } = comptime!(tile);

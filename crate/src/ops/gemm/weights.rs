@@ -1,4 +1,4 @@
-//! Weights as kernels read them: four neighbouring columns of one row at a time, from whatever they are stored as.
+//! How kernels read weights of any format: four neighbouring columns of one row at a time.
 
 use cubecl::prelude::*;
 
@@ -14,14 +14,14 @@ pub enum Format {
     F32,
     /// Two f16 a word.
     F16,
-    /// Four signed bytes a word; the scales apart, one f16 for 32 columns.
+    /// Four signed bytes a word; the scales are stored apart, one f16 for 32 columns.
     Q8,
-    /// GGUF's `Q4_0` without its scales, which are apart: four words for 32 columns, low halves before high halves.
+    /// GGUF's `Q4_0`, four words for 32 columns, low nibbles before high nibbles; the scales are stored apart.
     Q4,
 }
 
 impl Format {
-    /// Words that four columns are read from at once, if rows are a multiple of four columns long.
+    /// Words of the vector that four columns are read from, if a row is a multiple of four columns.
     pub fn words(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -37,7 +37,7 @@ fn half(bits: u32) -> f32 {
     f32::reinterpret(widen::<Const<1>>(Vector::new(bits & 0xffffu32)).extract(0usize))
 }
 
-/// The scale of the group that value number `at` is in.
+/// The scale of the group of 32 that value `at` is in.
 #[cube]
 fn scale(scales: &[u32], at: usize) -> f32 {
     let group = at / 32;
@@ -78,7 +78,7 @@ fn four<N: Size>(words: &[Vector<u32, N>], scales: &[u32], at: usize, #[comptime
             let scale = scale(scales, at);
             #[unroll]
             for i in 0..4u32 {
-                // Shifting left, then arithmetically right, takes a byte out with its sign.
+                // Shifting left, then arithmetically right, sign-extends one byte.
                 let code = i32::reinterpret(word << (24u32 - 8u32 * i)) >> 24i32;
                 out.insert(i as usize, f32::cast_from(code) * scale);
             }
@@ -98,7 +98,7 @@ fn four<N: Size>(words: &[Vector<u32, N>], scales: &[u32], at: usize, #[comptime
     out
 }
 
-/// Value `at` of a matrix whose rows are no multiple of four columns long; such are never quantised.
+/// Value `at` of a matrix whose rows are not a multiple of four columns; such a matrix is never quantised.
 #[cube]
 pub fn one<N: Size>(words: &[Vector<u32, N>], at: usize, #[comptime] format: Format) -> f32 {
     if comptime!(matches!(format, Format::F16)) {
@@ -109,7 +109,7 @@ pub fn one<N: Size>(words: &[Vector<u32, N>], at: usize, #[comptime] format: For
     }
 }
 
-/// Values `term` to `term + 3` of the row that begins at `start`, zeros from `end` on.
+/// Values `term` to `term + 3` of the row that begins at `start`; zeros from `end` on.
 #[cube]
 pub fn row_of<N: Size>(
     words: &[Vector<u32, N>],

@@ -1,6 +1,6 @@
-//! 3×3 convolutions with 16 multiplications for four pixels instead of 36: F(2×2, 3×3) of Lavin and Gray, "Fast Algorithms
-//! for Convolutional Neural Networks", 2015. Weights and tiles of 4×4 pixels are transformed, multiplied one of 16 numbers by
-//! the other, channels added up in 16 products, and the sums transformed to 2×2 pixels.
+//! Winograd convolution, F(2×2, 3×3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015: a 3×3
+//! convolution with 16 multiplications for four pixels instead of 36. Weights and tiles of 4×4 pixels are transformed to 16
+//! numbers each, 16 matrix products multiply them and sum over channels, and the sums are transformed to 2×2 pixels.
 
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
@@ -10,12 +10,12 @@ use super::software::{LANES, PANEL, place};
 use super::stage::{Spot, seen, spot};
 use super::weights::{F4, Format, row_of};
 
-/// What the input's transform moves over it: tiles of 4×4 pixels that overlap by two.
+/// The window of the input's transform: tiles of 4×4 pixels that overlap by two.
 pub fn window(upsample: bool) -> Window {
     Window { side: 4, stride: 2, upsample }
 }
 
-/// G of the paper by three vectors.
+/// The paper's G times three vectors.
 #[cube]
 fn weights_along(a: F4, b: F4, c: F4) -> Sequence<F4> {
     let half = F4::new(0.5f32);
@@ -29,7 +29,7 @@ fn weights_along(a: F4, b: F4, c: F4) -> Sequence<F4> {
     out
 }
 
-/// Bᵀ of the paper by four vectors.
+/// The paper's Bᵀ times four vectors.
 #[cube]
 fn pixels_along(a: F4, b: F4, c: F4, d: F4) -> Sequence<F4> {
     let mut out = Sequence::<F4>::new();
@@ -40,7 +40,7 @@ fn pixels_along(a: F4, b: F4, c: F4, d: F4) -> Sequence<F4> {
     out
 }
 
-/// Aᵀ of the paper by four vectors.
+/// The paper's Aᵀ times four vectors.
 #[cube]
 fn sums_along(a: F4, b: F4, c: F4, d: F4) -> Sequence<F4> {
     let mut out = Sequence::<F4>::new();
@@ -49,13 +49,12 @@ fn sums_along(a: F4, b: F4, c: F4, d: F4) -> Sequence<F4> {
     out
 }
 
-/// Transforms `count` rows of weights [rows, channels · 9] from row `first` on to 16 matrices [count, channels], four
-/// channels to a vector, filled up with zeros.
+/// Transforms `count` rows of weights from row `first` on to 16 matrices, four channels to a vector, zero-padded.
 #[cube(launch_unchecked)]
 pub fn transform_weights<N: Size>(
-    words: &[Vector<u32, N>],
-    scales: &[u32],
-    out: &mut [F4],
+    words: &[Vector<u32, N>], // (rows, channels · 9)
+    scales: &[u32],           // one f16 for 32 weights, two a word
+    out: &mut [F4],           // (16, count, channels)
     first: usize,
     count: usize,
     columns: usize,
@@ -103,11 +102,11 @@ pub fn transform_weights<N: Size>(
     }
 }
 
-/// Transforms `count` tiles from the first of `sizes` on to 16 matrices [channels, tiles] in panels, four tiles to a vector.
+/// Transforms `count` tiles from `sizes.first` on to 16 matrices in panels, four tiles to a vector.
 #[cube(launch_unchecked)]
 pub fn transform_pixels<N: Size>(
-    x: &[Vector<u32, N>],
-    out: &mut [F4],
+    x: &[Vector<u32, N>], // (batch, channels, height, width)
+    out: &mut [F4],       // (16, depth, count), the last two in panels
     count: usize,
     sizes: Sizes,
     pictures: Pictures,
@@ -132,7 +131,7 @@ pub fn transform_pixels<N: Size>(
                 let mut value = F4::new(0.0f32);
                 #[unroll]
                 for i in 0..4usize {
-                    // Channels are filled up to vectors, tiles of all pictures too.
+                    // Zero-pads the channels, and the tiles after the last picture, to vectors.
                     if channel < pictures.channels && sizes.first + 4 * at + i < sizes.columns {
                         let term = channel * 16 + comptime!(4 * row + column);
                         value.insert(i, seen::<N>(x, spots.index(i), term, &pictures, window, format));
@@ -168,12 +167,12 @@ pub fn transform_pixels<N: Size>(
     }
 }
 
-/// Where sums go.
+/// The result of a convolution, and which of its channels a launch writes.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub struct Target {
     /// Channels of the result.
     pub channels: usize,
-    /// The first of them in this launch.
+    /// The first channel of this launch.
     pub first: usize,
     /// Height of the result.
     pub height: usize,
@@ -181,13 +180,13 @@ pub struct Target {
     pub width: usize,
 }
 
-/// Transforms 16 matrices [rows, `count` tiles] of sums to pixels; bias and residual are added.
+/// Transforms 16 matrices of sums to pixels, and adds bias and residual.
 #[cube(launch_unchecked)]
 pub fn transform_sums<E: Float>(
-    sums: &[F4],
-    bias: &[f32],
-    residual: &[E],
-    out: &mut [E],
+    sums: &[F4],    // (16, rows, count), four tiles to a vector
+    bias: &[f32],   // (1 or batch, channels)
+    residual: &[E], // of out's shape
+    out: &mut [E],  // (batch, channels, height, width)
     count: usize,
     sizes: Sizes,
     pictures: Pictures,

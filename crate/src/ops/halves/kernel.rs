@@ -1,5 +1,5 @@
-//! f16 by its bits. Kernels see words only: as floats, a GPU may flush small numbers to zero, and shaders without f16 have
-//! no type for them.
+//! Conversion between f32 and f16 by their bits. Kernels see only words: a GPU may flush small floats to zero, and shaders
+//! without f16 have no type for halves.
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};
@@ -35,7 +35,7 @@ impl HalvesOps for CubeBackend {
     }
 }
 
-/// The words of [`super::pack`] for f32.
+/// The words of [`super::pack`], for f32.
 pub(super) fn pack(x: Tensor<4>, kernels: Kernels) -> Tensor<1, Int> {
     Tensor::from_dispatch(<Dispatch as HalvesOps>::halves_pack(x.into_dispatch(), kernels))
 }
@@ -45,15 +45,15 @@ pub(super) fn unpack(words: Tensor<1, Int>, shape: [usize; 4], kernels: Kernels)
     Tensor::from_dispatch(<Dispatch as HalvesOps>::halves_unpack(words.into_dispatch(), shape, kernels))
 }
 
-/// Between `length` f32 and their words, in either direction.
+/// Converts between `length` f32 and their words, in either direction.
 fn launch(x: &CubeTensor, words: &CubeTensor, length: usize, kernels: Kernels, packing: bool) {
     let client = &x.client;
     let dim = CubeDim::new_1d(if kernels == Kernels::Hardware { 256 } else { 32 });
-    // Eight numbers to an invocation, or two where that leaves a rest.
+    // Eight numbers per invocation, or two if eight do not divide the length.
     let wide = length.is_multiple_of(8);
     let (items, vector) = if wide { (length / 8, 4) } else { (length.div_ceil(2), 1) };
     let count = calculate_cube_count_elemwise(client, items, dim);
-    // SAFETY: the arguments are the whole of contiguous tensors; vectors of four divide both where they are used.
+    // SAFETY: both arguments are whole contiguous tensors; vectors of four are used only if they divide both.
     unsafe {
         let (x, words) = (whole(x, vector), whole(words, vector));
         match (wide, packing) {
@@ -71,12 +71,12 @@ fn narrow<N: Size>(bits: Vector<u32, N>) -> Vector<u32, N> {
     let one = Vector::<u32, N>::new(1u32);
     let sign = (bits >> Vector::new(16u32)) & Vector::new(0x8000u32);
     let magnitude = bits & Vector::new(0x7fff_ffffu32);
-    // Normal in f16: the exponent moves by 127 − 15, and what rounds up may carry into it.
+    // Normal in f16: the exponent's bias changes by 127 − 15, and rounding up may carry into the exponent.
     let odd = (magnitude >> Vector::new(13u32)) & one;
     let rounded =
         max(magnitude, Vector::new(0x3880_0000u32)) - Vector::new(0x3800_0000u32) + Vector::new(0xfffu32) + odd;
     let normal = min(rounded >> Vector::new(13u32), Vector::new(0x7bffu32));
-    // Subnormal in f16: the mantissa with its hidden bit as a multiple of 2⁻²⁴. Shifted by 25 nothing is left of it.
+    // Subnormal in f16: the mantissa with its hidden bit as a multiple of 2⁻²⁴. A shift by 25 leaves nothing of it.
     let exponent = max(min(magnitude >> Vector::new(23u32), Vector::new(112u32)), Vector::new(101u32));
     let shift = Vector::new(126u32) - exponent;
     let mantissa = (magnitude & Vector::new(0x7f_ffffu32)) | Vector::new(0x80_0000u32);
@@ -95,7 +95,7 @@ pub fn widen<N: Size>(half: Vector<u32, N>) -> Vector<u32, N> {
     let sign = (half & Vector::new(0x8000u32)) << Vector::new(16u32);
     let magnitude = half & Vector::new(0x7fffu32);
     let normal = (magnitude << Vector::new(13u32)) + Vector::new(0x3800_0000u32);
-    // A subnormal is a whole number of 2⁻²⁴: that number as f32, its exponent lowered by 24.
+    // A subnormal is an integer multiple of 2⁻²⁴: that integer as f32, with the exponent lowered by 24.
     let whole = Vector::<u32, N>::reinterpret(Vector::<f32, N>::cast_from(magnitude));
     let subnormal = max(whole, Vector::new(0x0c00_0000u32)) - Vector::new(0x0c00_0000u32);
     let infinite = (magnitude << Vector::new(13u32)) | Vector::new(0x7f80_0000u32);

@@ -1,4 +1,4 @@
-//! Floats kept as f16, two to a 32-bit word: half the memory on every GPU, also where shaders have no f16.
+//! Floats kept as f16, two to a 32-bit word: half the memory on every GPU, even if its shaders have no f16.
 
 mod kernel;
 mod reference;
@@ -12,15 +12,15 @@ pub(crate) use reference::floats;
 /// A tensor as f16.
 #[derive(Debug, Clone)]
 pub struct Packed {
-    /// Two to a word, the first in the low half; an odd number of them leaves the last high half zero.
+    /// Two f16 a word, the first in the low half; with an odd number of them, the last high half is zero.
     pub words: Tensor<1, Int>,
     /// The tensor's shape.
     pub shape: [usize; 4],
-    /// The type it had, and will have again.
+    /// The type of the tensor before packing and after unpacking.
     pub dtype: DType,
 }
 
-/// Rounds to the nearest f16, ties to even; what is larger than f16's largest number, 65504, becomes that.
+/// Rounds to the nearest f16, ties to even; clamps to f16's largest number, 65504.
 pub fn pack(x: Tensor<4>) -> Packed {
     let (shape, dtype) = (x.dims(), x.dtype());
     let words = match kernels(&x.device()) {
@@ -30,7 +30,7 @@ pub fn pack(x: Tensor<4>) -> Packed {
     Packed { words, shape, dtype }
 }
 
-/// The values again, exactly the f16 that they were rounded to.
+/// The values that [`pack`] rounded to, exactly.
 pub fn unpack(packed: &Packed) -> Tensor<4> {
     let Packed { words, shape, dtype } = packed;
     let x = match kernels(&words.device()) {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::Multiply;
 use crate::ops::host::{Host, Matrix, gelu, multiply, tensor, vectors};
 
-/// As [`super::linear`], of f32.
+/// [`super::linear`] for f32.
 pub fn linear<const D: usize>(Multiply { x, weight, bias, residual, geglu: gated }: Multiply<'_, D>) -> Tensor<D> {
     let [columns, inner] = weight.shape();
     let mut shape = x.dims();
@@ -14,7 +14,7 @@ pub fn linear<const D: usize>(Multiply { x, weight, bias, residual, geglu: gated
     shape[D - 1] = columns;
     let (x, weight) = (Host::row(x), Host::row(weight.values()));
     let bias = bias.map(Host::row);
-    // What is added goes into the result before the product does; with GEGLU the result is another one.
+    // The product accumulates onto the residual, but with GEGLU the residual belongs to the gated result and is added at the end.
     let (before, after) = if gated { (None, residual) } else { (residual.map(Host::row), None) };
     let mut out = vec![0.0f32; rows * columns];
     let add = bias.is_some() || before.is_some();

@@ -1,4 +1,4 @@
-//! Linear layers, with GEGLU or an addition after them if asked for.
+//! Linear layers, optionally with GEGLU or a residual after them.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod host;
@@ -12,18 +12,18 @@ use super::gemm::{ProductOps, factors};
 use super::weight::Weight;
 use super::{Kernels, family};
 
-/// What goes into a linear layer.
+/// Operands of a linear layer.
 #[derive(Debug, Clone)]
 pub struct Multiply<'a, const D: usize> {
     /// Activations `[…, in]`.
     pub x: Tensor<D>,
     /// Weights `[out, in]`.
     pub weight: &'a Weight,
-    /// `[out]`.
+    /// Bias `[out]`.
     pub bias: Option<Tensor<1>>,
     /// Added to the result, in its shape.
     pub residual: Option<Tensor<D>>,
-    /// Multiplies the left half of the result by gelu of its right half (Shazeer 2020, GEGLU).
+    /// GEGLU (Shazeer 2020): multiplies the left half of the result by gelu of its right half.
     pub geglu: bool,
 }
 
@@ -33,7 +33,7 @@ pub fn linear<const D: usize>(operands: Multiply<'_, D>) -> Tensor<D> {
         Kernels::Reference => reference::linear(operands),
         #[cfg(not(target_arch = "wasm32"))]
         Kernels::Processor => host::linear(operands),
-        // A register tile of one invocation has hidden and gate columns apart, so the second half is a kernel of its own.
+        // An invocation's register tile does not have hidden columns together with their gates, so GEGLU is a separate kernel.
         Kernels::Software if operands.geglu => {
             let residual = operands.residual.clone();
             let both = linear(Multiply { geglu: false, residual: None, ..operands });

@@ -7,7 +7,7 @@ use super::Multiply;
 /// As [`super::linear`].
 pub fn linear<const D: usize>(Multiply { x, weight, bias, residual, geglu }: Multiply<'_, D>) -> Tensor<D> {
     if x.dtype() == DType::F16 {
-        // burn multiplies operands of one type only, and adds up in it.
+        // burn multiplies only operands of the same type, and accumulates in it.
         let wide = |x: Tensor<D>| x.cast(DType::F32);
         let operands = Multiply { x: wide(x), weight, bias, residual: residual.map(wide), geglu };
         return linear(operands).cast(DType::F16);

@@ -1,4 +1,4 @@
-//! The kernel that normalises a picture by its groups' moments.
+//! The kernel that normalises a picture with the moments of its groups.
 
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -8,7 +8,7 @@ use super::statistics::{inverse_deviation, read};
 use crate::ops::Kernels;
 use crate::ops::launch::{contiguous, float, output, vector, whole};
 
-/// (x − mean)·γ/σ + β of `[batch, channels, height, width]`, with the moments of its groups `[batch, groups, 3]`.
+/// (x − mean)·γ/σ + β for x `[batch, channels, height, width]`, with the moments `[batch, groups, 3]`.
 pub(super) fn apply(
     x: CubeTensor,
     moments: CubeTensor,
@@ -24,11 +24,11 @@ pub(super) fn apply(
     let vector = vector(elements);
     let plane = elements / vector;
     let out = output(&x, &shape);
-    // A GPU reads best when neighbouring invocations read neighbouring items; a processor computes a run's divisions once.
+    // A GPU coalesces reads of neighbouring invocations. A processor computes the indices' divisions only once per run.
     let (run, units) = if kernels == Kernels::Hardware { (1, 256) } else { (16, 32) };
     let runs = plane.div_ceil(run);
     let dim = CubeDim::new_1d(units);
-    // SAFETY: the arguments are the whole of contiguous tensors, pictures in vectors that divide their planes.
+    // SAFETY: every argument is a whole contiguous tensor, pictures in vectors that divide their planes.
     unsafe {
         normalise::launch_unchecked(
             &x.client,
@@ -55,21 +55,21 @@ pub(super) fn apply(
     out
 }
 
-/// x·sigmoid(x). The exponential is kept finite: infinities may compute to anything in WGSL.
+/// x·sigmoid(x). The exponential is kept finite: in WGSL, arithmetic with infinities may give any result.
 #[cube]
 fn silu_of<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
     let one = Vector::new(1.0f32);
     x / (one + (-max(x, Vector::new(-80.0f32))).exp())
 }
 
-/// An invocation to a run of a plane.
+/// One invocation per run of a plane, `run` vectors at most.
 #[cube(launch_unchecked)]
 fn normalise<E: Float, W: Float, N: Size>(
-    x: &[Vector<E, N>],
-    moments: &[f32],
-    scale: &[W],
-    shift: &[W],
-    out: &mut [Vector<E, N>],
+    x: &[Vector<E, N>],       // (batch, channels, plane)
+    moments: &[f32],          // (batch, groups, 3)
+    scale: &[W],              // (channels)
+    shift: &[W],              // (channels)
+    out: &mut [Vector<E, N>], // (batch, channels, plane)
     plane: u32,
     channels: u32,
     group_channels: u32,

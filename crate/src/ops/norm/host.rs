@@ -1,4 +1,4 @@
-//! Norms on the processor: two passes over what a core keeps in its cache.
+//! Norms on the processor: two passes over a block that stays in a core's cache.
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use super::{Affine, Moments};
 use crate::ops::host::{Host, silu, sum, tensor, vectors};
 
-/// Numbers that are summed up in f32 before sums go on in f64.
+/// Numbers that are summed in f32; the sums of such parts are added in f64.
 const PART: usize = 4096;
 
-/// As [`super::group_moments`], of f32.
+/// [`super::group_moments`] for f32.
 pub fn group_moments(x: Tensor<4>, groups: usize) -> Moments {
     let [batch, channels, height, width] = x.dims();
     let x = Host::row(x);
@@ -24,8 +24,8 @@ pub fn group_moments(x: Tensor<4>, groups: usize) -> Moments {
     Moments(tensor(moments, [batch, groups, 3]))
 }
 
-/// The first number, how far the mean is from it, and the sum of squared deviations. Far from zero, sums of the numbers
-/// themselves would lose the digits that they differ by.
+/// The first number, the mean's offset from it, and the sum of squared deviations. If the numbers are far from zero, summing
+/// them directly would lose the digits in which they differ.
 #[inline(always)]
 fn moments(values: &[f32]) -> (f32, f32, f32) {
     let first = values[0];
@@ -36,7 +36,7 @@ fn moments(values: &[f32]) -> (f32, f32, f32) {
     (first, offset, squares as f32)
 }
 
-/// As [`super::group_apply`], of f32.
+/// [`super::group_apply`] for f32.
 pub fn group_apply(x: Tensor<4>, Moments(moments): &Moments, affine: Affine, with_silu: bool) -> Tensor<4> {
     let [_, channels, height, width] = x.dims();
     let groups = moments.dims()[1];
@@ -59,7 +59,7 @@ pub fn group_apply(x: Tensor<4>, Moments(moments): &Moments, affine: Affine, wit
     Host::view(x).changed(|values| values.par_chunks_mut(height * width).enumerate().for_each(change))
 }
 
-/// As [`super::layer_norm`], of f32.
+/// [`super::layer_norm`] for f32.
 pub fn layer_norm(x: Tensor<3>, affine: Affine) -> Tensor<3> {
     let [_, _, channels] = x.dims();
     let (scale, shift) = (Host::row(affine.scale), Host::row(affine.shift));
@@ -99,7 +99,7 @@ mod tests {
                 let expected = reference::group_apply(x.clone(), &ours, affine.clone(), silu);
                 assert_near(group_apply(x.clone(), &ours, affine, silu), expected, 1e-6);
             }
-            // A view, which nobody may change under its owner.
+            // A view shares its data with `x`, which must stay unchanged.
             let view = x.clone().swap_dims(2, 3);
             let expected = reference::group_apply(view.clone(), &ours, affine(channels), false).dims();
             assert_eq!(group_apply(view, &ours, affine(channels), false).dims(), expected);

@@ -67,7 +67,7 @@ pub(super) fn group_moments(x: Tensor<4>, groups: usize, kernels: Kernels) -> Mo
     Moments(Tensor::from_dispatch(<Dispatch as NormOps>::norm_moments(x.into_dispatch(), groups, kernels)))
 }
 
-/// As [`super::merge_moments`], of `[batch, groups, parts, 3]`.
+/// As [`super::merge_moments`], for `[batch, groups, parts, 3]`.
 pub(super) fn merge_moments(parts: Tensor<4>, kernels: Kernels) -> Moments {
     let [batch, groups, ..] = parts.dims();
     Moments(Tensor::from_dispatch(<Dispatch as NormOps>::norm_merge(parts.into_dispatch(), [batch, groups], kernels)))

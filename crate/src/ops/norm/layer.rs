@@ -1,4 +1,4 @@
-//! Layer norm's kernels: statistics and normalisation in one.
+//! Layer norm's kernels: statistics and normalisation fused.
 
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -12,7 +12,7 @@ use crate::ops::launch::{contiguous, float, output, vector, whole};
 const LANES: usize = 32;
 /// Invocations of a workgroup.
 const UNITS: usize = 128;
-/// Invocations of a workgroup that work alone.
+/// Workgroup size if invocations work independently.
 const ALONE: u32 = 16;
 
 /// Normalises the last dimension of `x`.
@@ -24,7 +24,7 @@ pub(super) fn layer_norm(x: CubeTensor, [scale, shift]: [CubeTensor; 2], epsilon
     let vector = vector(channels);
     let out = output(&x, &shape);
     let (length, count) = ((channels / vector) as u32, rows as u32);
-    // SAFETY: the arguments are the whole of contiguous tensors, in vectors that divide their rows.
+    // SAFETY: every argument is a whole contiguous tensor, in vectors that divide its rows.
     unsafe {
         let (input, target) = (whole(&x, vector), whole(&out, vector));
         let (scale_argument, shift_argument) = (whole(&scale, vector), whole(&shift, vector));
@@ -75,13 +75,13 @@ fn normalise<E: Float, W: Float, N: Size>(
     Vector::cast_from(fma(normal, Vector::<f32, N>::cast_from(scale), Vector::<f32, N>::cast_from(shift)))
 }
 
-/// [`LANES`] invocations to a token. Those beyond the last token repeat it rather than return, since a barrier follows.
+/// [`LANES`] invocations per token. Those beyond the last token repeat it instead of returning, since barriers follow.
 #[cube(launch_unchecked)]
 fn shared_row<E: Float, W: Float, N: Size>(
-    x: &[Vector<E, N>],
-    scale: &[Vector<W, N>],
-    shift: &[Vector<W, N>],
-    out: &mut [Vector<E, N>],
+    x: &[Vector<E, N>],       // (rows, length)
+    scale: &[Vector<W, N>],   // (length)
+    shift: &[Vector<W, N>],   // (length)
+    out: &mut [Vector<E, N>], // (rows, length)
     length: u32,
     rows: u32,
     epsilon: f32,
@@ -100,13 +100,13 @@ fn shared_row<E: Float, W: Float, N: Size>(
     }
 }
 
-/// An invocation to a token.
+/// One invocation per token.
 #[cube(launch_unchecked)]
 fn lone_row<E: Float, W: Float, N: Size>(
-    x: &[Vector<E, N>],
-    scale: &[Vector<W, N>],
-    shift: &[Vector<W, N>],
-    out: &mut [Vector<E, N>],
+    x: &[Vector<E, N>],       // (rows, length)
+    scale: &[Vector<W, N>],   // (length)
+    shift: &[Vector<W, N>],   // (length)
+    out: &mut [Vector<E, N>], // (rows, length)
     length: u32,
     rows: u32,
     epsilon: f32,

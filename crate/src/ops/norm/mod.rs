@@ -1,7 +1,7 @@
 //! Group norm with an optional `SiLU`, and layer norm. Statistics are f32 at least, whatever the type of the data.
 //!
-//! Group norm is two passes, which are there one by one too: a picture that is computed in bands of rows has statistics
-//! of its own in each, which are merged before any band is normalised.
+//! Group norm has two passes, which can also be called separately: if a picture is computed in bands of rows, each band yields
+//! its own moments, and these are merged before any band is normalised.
 
 mod apply;
 #[cfg(not(target_arch = "wasm32"))]
@@ -32,7 +32,7 @@ pub struct Affine {
 pub struct Moments(Tensor<3>);
 
 impl Moments {
-    /// The numbers themselves, f32 or f64.
+    /// The moments as a tensor, f32 or f64.
     pub fn values(&self) -> Tensor<3> {
         self.0.clone()
     }
@@ -55,7 +55,7 @@ pub fn group_moments(x: Tensor<4>, groups: usize) -> Moments {
     }
 }
 
-/// Moments of the parts of a picture, at least one, to those of the whole (Chan, Golub and `LeVeque` 1983).
+/// Merges the moments of a picture's parts, at least one, to those of the whole (Chan, Golub and `LeVeque` 1983).
 pub fn merge_moments(parts: Vec<Moments>) -> Moments {
     let parts: Tensor<4> = Tensor::stack(parts.into_iter().map(|part| part.0).collect(), 2);
     match kernels(&parts.device()) {
@@ -64,7 +64,7 @@ pub fn merge_moments(parts: Vec<Moments>) -> Moments {
     }
 }
 
-/// The second pass of [`group_norm`]: `x`, or a part of it, normalised with the moments of the whole.
+/// The second pass of [`group_norm`]: normalises `x`, a whole picture or a part, with the moments of the whole.
 pub fn group_apply(x: Tensor<4>, moments: &Moments, affine: Affine, silu: bool) -> Tensor<4> {
     match family(&x) {
         Kernels::Reference => reference::group_apply(x, moments, affine, silu),

@@ -1,4 +1,4 @@
-//! Kernels for the moments of rows: a part of a row to each workgroup or invocation, then the parts merged.
+//! Kernels for the moments of rows: each workgroup or invocation computes a part of a row, then the parts are merged.
 
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -13,12 +13,12 @@ use crate::ops::launch::{contiguous, float, output_of, vector, whole};
 const UNITS: usize = 256;
 /// Invocations of a workgroup that merge the parts of one row.
 const MERGING: usize = 32;
-/// Invocations of a workgroup that work alone.
+/// Workgroup size if invocations work independently.
 const ALONE: u32 = 16;
-/// Parts of a row, at most: one workgroup merges them.
+/// Most parts of a row: one workgroup merges them.
 const PARTS: usize = 64;
 
-/// Elements of a part, at least.
+/// Least elements of a part.
 fn part_elements(kernels: Kernels) -> usize {
     match kernels {
         Kernels::Hardware => 8192,
@@ -36,7 +36,7 @@ pub(super) fn moments(x: CubeTensor, groups: usize, kernels: Kernels) -> CubeTen
     let part = length.div_ceil(PARTS).max(part_elements(kernels) / vector).min(length);
     let parts = length.div_ceil(part);
     let shape = [rows / groups, groups];
-    // The moments of the only part are the row's.
+    // A single part has the moments of the row already.
     let out = match parts {
         1 => output_of(&x, &[shape[0], shape[1], FIELDS], DType::F32),
         _ => output_of(&x, &[shape[0], shape[1], parts, FIELDS], DType::F32),
@@ -44,7 +44,7 @@ pub(super) fn moments(x: CubeTensor, groups: usize, kernels: Kernels) -> CubeTen
     let total = rows * parts;
     let scalars = [length, part, parts, total].map(|value| value as u32);
     let [length, part, parts_argument, total_argument] = scalars;
-    // SAFETY: the arguments are the whole of contiguous tensors, `x` in vectors that divide its rows.
+    // SAFETY: every argument is a whole contiguous tensor, `x` in vectors that divide its rows.
     unsafe {
         let (input, output) = (whole(&x, vector), whole(&out, 1));
         match kernels {
@@ -79,13 +79,13 @@ pub(super) fn moments(x: CubeTensor, groups: usize, kernels: Kernels) -> CubeTen
     if parts == 1 { out } else { merged(out, shape, kernels) }
 }
 
-/// Moments `[batch, groups, parts, 3]` to those of whole groups, `[batch, groups, 3]`.
+/// Merges moments `[batch, groups, parts, 3]` to those of whole groups, `[batch, groups, 3]`.
 pub(super) fn merged(parts: CubeTensor, [batch, groups]: [usize; 2], kernels: Kernels) -> CubeTensor {
     let parts = contiguous(parts);
     let rows = batch * groups;
     let count = parts.meta.shape().num_elements() / (rows * FIELDS);
     let out = output_of(&parts, &[batch, groups, FIELDS], DType::F32);
-    // SAFETY: the arguments are the whole of contiguous tensors.
+    // SAFETY: every argument is a whole contiguous tensor.
     unsafe {
         let (input, output) = (whole(&parts, 1), whole(&out, 1));
         match kernels {
@@ -112,12 +112,12 @@ pub(super) fn merged(parts: CubeTensor, [batch, groups]: [usize; 2], kernels: Ke
     out
 }
 
-/// A workgroup to a part; its invocations read neighbouring items. Workgroups that fill up the grid repeat the last part
-/// rather than return, since a barrier follows.
+/// One workgroup per part; neighbouring invocations read neighbouring items. Surplus workgroups of the grid repeat the last
+/// part instead of returning, since barriers follow.
 #[cube(launch_unchecked)]
 fn shared_part<E: Float, N: Size>(
-    x: &[Vector<E, N>],
-    out: &mut [f32],
+    x: &[Vector<E, N>], // (rows, length)
+    out: &mut [f32],    // (rows, parts, 3)
     length: u32,
     part: u32,
     parts: u32,
@@ -137,11 +137,11 @@ fn shared_part<E: Float, N: Size>(
     }
 }
 
-/// An invocation to a part.
+/// One invocation per part.
 #[cube(launch_unchecked)]
 fn lone_part<E: Float, N: Size>(
-    x: &[Vector<E, N>],
-    out: &mut [f32],
+    x: &[Vector<E, N>], // (rows, length)
+    out: &mut [f32],    // (rows, parts, 3)
     length: u32,
     part: u32,
     parts: u32,
@@ -159,7 +159,7 @@ fn lone_part<E: Float, N: Size>(
     write(out, at, part);
 }
 
-/// A workgroup to a row of parts.
+/// One workgroup per row: merges `parts` (rows, count, 3) to `out` (rows, 3).
 #[cube(launch_unchecked)]
 fn shared_merge(parts: &[f32], out: &mut [f32], count: u32, rows: u32) {
     let row = min(CUBE_POS, rows as usize - 1);
@@ -172,7 +172,7 @@ fn shared_merge(parts: &[f32], out: &mut [f32], count: u32, rows: u32) {
     }
 }
 
-/// An invocation to a row of parts.
+/// One invocation per row: merges `parts` (rows, count, 3) to `out` (rows, 3).
 #[cube(launch_unchecked)]
 fn lone_merge(parts: &[f32], out: &mut [f32], count: u32, rows: u32) {
     let row = ABSOLUTE_POS;

@@ -4,8 +4,8 @@ use burn::tensor::{DType, FloatDType, Tensor, activation, module};
 
 use super::{Affine, Moments};
 
-/// As [`super::group_moments`]. Each row of pixels has moments of its own first: sums stay short, which keeps their
-/// digits, and some adapters (lavapipe) leave any loop after 65,536 rounds, also that in burn's sum.
+/// As [`super::group_moments`]. Each row of pixels first gets moments of its own, for two reasons: short sums lose fewer digits,
+/// and some adapters (lavapipe) leave any loop after 65,535 iterations, including the one in burn's sum.
 pub fn group_moments(x: Tensor<4>, groups: usize) -> Moments {
     let [batch, channels, height, width] = x.dims();
     let x = wide(x).reshape([batch, groups, channels / groups * height, width]);
@@ -15,13 +15,13 @@ pub fn group_moments(x: Tensor<4>, groups: usize) -> Moments {
     merge_moments(Tensor::cat(vec![count, mean, squares], 3))
 }
 
-/// As [`super::merge_moments`], of `[batch, groups, parts, 3]`.
+/// As [`super::merge_moments`], for `[batch, groups, parts, 3]`.
 pub fn merge_moments(parts: Tensor<4>) -> Moments {
     let [batch, groups, count, _] = parts.dims();
     let field = |i| parts.clone().narrow(3, i, 1).reshape([batch, groups, count]);
     let (counts, means, squares) = (field(0), field(1), field(2));
     let total = counts.clone().sum_dim(2);
-    // About the first part's mean: far from zero, a sum of weighted means would lose digits.
+    // Relative to the first part's mean: far from zero, a sum of weighted means would lose digits.
     let first = means.clone().narrow(2, 0, 1);
     let mean = first.clone() + ((means.clone() - first) * counts.clone()).sum_dim(2) / total.clone();
     let between = ((means - mean.clone()).square() * counts).sum_dim(2);
@@ -48,13 +48,13 @@ pub fn group_apply(x: Tensor<4>, Moments(moments): &Moments, affine: Affine, sil
 pub fn layer_norm(x: Tensor<3>, affine: Affine) -> Tensor<3> {
     let dtype: FloatDType = x.dtype().into();
     let x = wide(x);
-    // A shift changes nothing but the rounding: far from zero, burn's sum on a GPU would lose digits.
+    // Subtracting the first channel changes only the rounding: far from zero, burn's sum on a GPU would lose digits.
     let first = x.clone().narrow(2, 0, 1);
     let out = module::layer_norm(x - first, wide(affine.scale), Some(wide(affine.shift)), affine.epsilon);
     if FloatDType::from(out.dtype()) == dtype { out } else { out.cast(dtype) }
 }
 
-/// f16 as f32: it holds neither a sum of squares nor a count of pixels.
+/// Widens f16 to f32: f16 can represent neither a sum of squares nor a count of pixels.
 fn wide<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     if x.dtype() == DType::F16 { x.cast(FloatDType::F32) } else { x }
 }

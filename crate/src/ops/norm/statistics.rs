@@ -1,11 +1,11 @@
-//! Mean and squared deviations inside a kernel, without ever taking the difference of two large sums.
+//! Mean and squared deviations inside a kernel, without the cancellation of subtracting two large sums.
 
 use cubecl::prelude::*;
 
-/// Items that are loaded at once: their mean is taken first, then their deviations from it.
+/// Items that are loaded at once: first their mean is computed, then their deviations from it.
 const BLOCK: usize = 8;
 
-/// Count, mean and sum of squared deviations are written in a row.
+/// Numbers stored for each part: count, mean and sum of squared deviations.
 pub(super) const FIELDS: usize = 3;
 
 /// Moments of one part of a row.
@@ -17,7 +17,7 @@ pub(super) struct RowMoments {
     pub(super) squares: f32,
 }
 
-/// Moments of `length` items from `first` on, `step` apart.
+/// Moments of `length` items from `first` on, `step` apart (Welford's algorithm, by blocks).
 #[cube]
 pub(super) fn accumulate<E: Float, N: Size>(
     x: &[Vector<E, N>],
@@ -25,7 +25,7 @@ pub(super) fn accumulate<E: Float, N: Size>(
     step: usize,
     length: usize,
 ) -> RowMoments {
-    // For each component of a vector alone until the end.
+    // Each component of the vectors has its own moments until the end.
     let mut mean = Vector::<f32, N>::new(0.0f32);
     let mut squares = Vector::<f32, N>::new(0.0f32);
     let blocks = length / BLOCK;
@@ -61,7 +61,7 @@ pub(super) fn accumulate<E: Float, N: Size>(
     joined::<N>(mean, squares, f32::cast_from(length))
 }
 
-/// The moments of all components, each of which has seen `count` items.
+/// Merges the moments of all components, each over `count` items.
 #[cube]
 fn joined<N: Size>(means: Vector<f32, N>, deviations: Vector<f32, N>, count: f32) -> RowMoments {
     let size = means.vector_size().comptime();
@@ -80,7 +80,7 @@ fn joined<N: Size>(means: Vector<f32, N>, deviations: Vector<f32, N>, count: f32
     RowMoments { count: count * comptime!(size as f32), mean, squares }
 }
 
-/// The moments of both parts (Chan, Golub and LeVeque 1983). Either may be empty.
+/// Merges the moments of two parts (Chan, Golub and LeVeque 1983). Either may be empty.
 #[cube]
 pub(super) fn merge(a: RowMoments, b: RowMoments) -> RowMoments {
     let count = a.count + b.count;
@@ -89,7 +89,7 @@ pub(super) fn merge(a: RowMoments, b: RowMoments) -> RowMoments {
     RowMoments { count, mean: a.mean + delta * share, squares: a.squares + b.squares + delta * delta * a.count * share }
 }
 
-/// The moments of part `at` in a row of them.
+/// Reads the moments of part `at`.
 #[cube]
 pub(super) fn read(parts: &[f32], at: usize) -> RowMoments {
     RowMoments { count: parts[at * FIELDS], mean: parts[at * FIELDS + 1], squares: parts[at * FIELDS + 2] }
@@ -102,7 +102,7 @@ pub(super) fn write(parts: &mut [f32], at: usize, part: RowMoments) {
     parts[at * FIELDS + 2] = part.squares;
 }
 
-/// Every `step`th of `length` parts from `first` on, merged.
+/// Merges `length` parts from `first` on, `step` apart.
 #[cube]
 pub(super) fn merge_parts(parts: &[f32], first: usize, step: usize, length: usize) -> RowMoments {
     let mut count = 0.0f32;
@@ -117,14 +117,15 @@ pub(super) fn merge_parts(parts: &[f32], first: usize, step: usize, length: usiz
     RowMoments { count, mean, squares }
 }
 
-/// The moments of `lanes` neighbouring invocations (a power of two) of a workgroup of `units`, merged through workgroup
-/// memory. Called by the whole workgroup; all of them get the result.
+/// Tree reduction in workgroup memory: merges the moments of each `lanes` neighbouring invocations (a power of two) of a
+/// workgroup of `units`. The whole workgroup must call it; every invocation gets the result.
 #[cube]
 pub(super) fn merge_lanes(own: RowMoments, #[comptime] lanes: usize, #[comptime] units: usize) -> RowMoments {
     let mut parts = Shared::<[f32]>::new_slice(comptime!(units * FIELDS));
     let unit = UNIT_POS as usize;
     let lane = unit % lanes;
     write(&mut parts, unit, own);
+    // All moments are written before any are merged.
     sync_cube();
     #[unroll]
     for level in 0..comptime!(lanes.ilog2() as usize) {
@@ -133,12 +134,13 @@ pub(super) fn merge_lanes(own: RowMoments, #[comptime] lanes: usize, #[comptime]
             let both = merge(read(&parts, unit), read(&parts, unit + offset));
             write(&mut parts, unit, both);
         }
+        // This level is complete before the next, or the return, reads it.
         sync_cube();
     }
     read(&parts, unit - lane)
 }
 
-/// 1/σ with `epsilon` added to the variance.
+/// 1/σ, with `epsilon` added to the variance.
 #[cube]
 pub(super) fn inverse_deviation(part: &RowMoments, epsilon: f32) -> f32 {
     1.0f32 / (part.squares / part.count + epsilon).sqrt()

@@ -1,4 +1,4 @@
-//! How a convolution by Winograd's algorithm is launched, a slab of channels and of tiles after the other.
+//! Launches of a Winograd convolution, one slab of output channels and of tiles after the other.
 
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
@@ -12,15 +12,15 @@ use crate::ops::gemm::weights::Format;
 use crate::ops::gemm::winograd::{TargetLaunch, transform_pixels, transform_sums, transform_weights, window};
 use crate::ops::launch::{float, whole};
 
-/// Bytes of each of the three kinds of matrices of a slab: weights, pixels and sums.
+/// Bytes of a slab's matrices of one kind: transformed weights, transformed pixels, or sums.
 const SLAB_BYTES: usize = 12 << 20;
-/// Numbers that a tile of pixels is transformed to, each with a product of its own.
+/// Numbers that a tile is transformed to; each has a matrix product of its own.
 const NUMBERS: usize = 16;
 
 /// Rows and tiles of a slab, for a launch of at most [`SOFTWARE_LAUNCH`] multiply-adds.
 fn slab(rows: usize, depth: usize, tiles: usize) -> (usize, usize) {
     let most = (SLAB_BYTES / (4 * NUMBERS * depth)).max(1);
-    // As even as the register tile lets them be.
+    // Slabs of rows as even as the register tile allows.
     let rows = rows.div_ceil(rows.div_ceil(most)).next_multiple_of(ROWS).min(rows);
     let most = (SLAB_BYTES / (4 * NUMBERS * depth.max(rows))).min(SOFTWARE_LAUNCH / (NUMBERS * rows * depth));
     let panel = 4 * PANEL;
@@ -28,7 +28,7 @@ fn slab(rows: usize, depth: usize, tiles: usize) -> (usize, usize) {
 }
 
 impl Scene {
-    /// The same with tiles of 2×2 pixels of the output for pixels.
+    /// The same scene, counting the output in tiles of 2×2 pixels.
     fn in_tiles(self) -> Self {
         let out_width = self.out_width.div_ceil(2);
         Self { out_width, pixels: (self.pixels / self.out_width).div_ceil(2) * out_width, ..self }
@@ -41,13 +41,13 @@ impl Product {
         self.columns / self.scene.pixels * self.scene.in_tiles().pixels
     }
 
-    /// Whether a convolution is faster this way. Where this holds the direct product took 1.7 to 3.9 times as long, and 1.3
-    /// to 1.8 times at 32 tiles (processor time, 32 to 2560 channels, lavapipe and `SwiftShader`). With four channels the
-    /// transforms take longer than the product: 1.6 to 1.8 times as long in all as the direct one. With 16 tiles the
-    /// product's invocations fill half of the processor's vectors or less: 0.95 to 1.2 times as long.
+    /// Whether Winograd is faster than the direct product. For the accepted sizes the direct product took 1.7 to 3.9 times as
+    /// long, at 32 tiles 1.3 to 1.8 times (processor time, 32 to 2560 channels, lavapipe and `SwiftShader`). With four channels
+    /// the transforms take longer than the product, and Winograd takes 1.6 to 1.8 times as long as the direct product. With 16
+    /// tiles the product's invocations fill at most half of the processor's SIMD lanes: 0.95 to 1.2 times as long.
     ///
-    /// For software adapters only; nothing was measured on a GPU, which would have to stage the 16 products in workgroup
-    /// memory, and to move several times its input and output to save arithmetic that it has in plenty.
+    /// For software adapters only; nothing was measured on a GPU. A GPU would have to stage the 16 products in workgroup memory,
+    /// and would move several times its input and output to save arithmetic, which it has in plenty.
     pub(super) fn suits_winograd(&self, window: Window) -> bool {
         window.side == 3 && window.stride == 1 && self.scene.channels >= 32 && self.tiles() >= 32
     }
@@ -66,7 +66,7 @@ impl Product {
             for first in (0..tiles).step_by(most) {
                 let count = most.min(tiles - first);
                 let sizes = || SizesLaunch::new(rows, tiles, depth, depth, first);
-                // A single slab of tiles serves all rows.
+                // If one slab has all tiles, its transformed pixels serve all rows.
                 if first_row == 0 || most < tiles {
                     self.transform_pixels(&pixels, count, depth, sizes(), upsample);
                 }
@@ -79,7 +79,7 @@ impl Product {
     fn transform_weights(&self, out: &CubeTensor, first: usize, rows: usize) {
         let Matrix { format, columns, .. } = self.operands.weights;
         let dim = CubeDim::new_1d(LANES as u32);
-        // SAFETY, here and below: the kernels check rows, channels and tiles against the sizes, which are the tensors'.
+        // SAFETY, here and below: the kernels check rows, channels and tiles against the sizes, which match the tensors.
         unsafe {
             transform_weights::launch_unchecked(
                 &out.client,
@@ -140,7 +140,7 @@ impl Product {
     }
 }
 
-/// 16 products of [rows, depth] by [depth, count] in panels.
+/// 16 products of [rows, depth] and [depth, count], the latter in panels.
 fn multiply(
     left: &CubeTensor,
     right: &CubeTensor,
@@ -150,7 +150,7 @@ fn multiply(
 ) {
     let registers = Registers::of(rows, count, 4);
     let [row_groups, column_groups] = registers.groups(rows, count);
-    // The 16 results lie like pictures of a batch.
+    // The 16 results are laid out like the pictures of a batch.
     let scene = Scene { pixels: count, ..Scene::default() };
     let plan = ProductPlan {
         weights: Format::F32,
@@ -170,7 +170,7 @@ fn multiply(
             4,
             whole(left, 4),
             whole(right, 4),
-            // Neither bias nor residual: bound, never read.
+            // Placeholders for bias and residual: bound, never read.
             whole(left, 1),
             whole(left, 4),
             whole(out, 4),
