@@ -1,33 +1,33 @@
-//! The one error type. Every message is a sentence for the person who sees it: what is wrong and what to do.
+//! The crate's error type. Every message is a sentence for the user that says what is wrong and what to do.
 
-/// Result of everything in this crate that can fail.
+/// Result of every fallible function in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, grouped by its source (picture, model, device, …). `Display` is one plain sentence.
+/// An error, grouped by its source (picture, model, device, …). `Display` is one plain sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The caller asked to stop; nothing is wrong.
     #[error("The run was cancelled.")]
     Cancelled,
-    /// A model's files are missing, incomplete or not of a kind that is known here.
+    /// A model's files are missing, incomplete or of an unsupported kind.
     #[error("{0}")]
     Model(String),
-    /// A file became another one while it was being read; whatever came from it so far is void.
+    /// A file was replaced while it was being read. Everything read from it so far is invalid.
     #[error("{0}")]
     Changed(String),
-    /// A setting is outside what makes sense.
+    /// A setting is out of range.
     #[error("{0}")]
     Settings(String),
     /// A file cannot be read or written.
     #[error("{0}")]
     File(String),
-    /// What the caller's own code failed with (a [`crate::checkpoint::stream::Receiver`], say), handed through unchanged.
+    /// An error from the caller's own code (a [`crate::checkpoint::stream::Receiver`], say), passed through unchanged.
     #[error(transparent)]
     Outside(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// Wraps an error of the caller's own, which comes back as it is in [`Error::Outside`].
+    /// Wraps an error from the caller's own code as [`Error::Outside`].
     pub fn outside(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Outside(Box::new(error))
     }

@@ -1,14 +1,14 @@
 //! A streaming reader of Stable Diffusion weights, natively and in browsers.
 //!
-//! It finds a model wherever it is: on a disk, at an address, on the Hugging Face Hub, or among files that a visitor
-//! picked. It takes folders in the diffusers layout, single LDM files (safetensors or GGUF) and packs. It gives every
-//! tensor by diffusers' name, in the type in which it is kept, while the bytes arrive. Only a few MiB of a file are in
-//! memory at a time. What was converted can be kept on disk for the next visit. Nothing here computes with weights.
+//! It reads a model from a disk, an address, the Hugging Face Hub, or files that a visitor picked. It supports folders in
+//! the diffusers layout, single LDM files (safetensors, GGUF, or PyTorch's zip kind) and packs. Every tensor is delivered by its diffusers name,
+//! already converted to its storage type, while the bytes arrive. Only a few MiB of a file are in memory at a time.
+//! Converted weights can be cached on disk for the next visit. Nothing here computes with weights.
 //!
-//! Data flows one way: [`source`] (bytes by range) → [`mod@format`] (which tensors a file holds) → [`checkpoint`] (which
-//! tensors a model has, and their values as they arrive) → whoever receives them, and [`store`] (what is kept).
+//! Data flows one way: [`source`] (bytes by range) → [`mod@format`] (the tensors in a file) → [`checkpoint`] (the tensors
+//! of a model, and their values as they arrive) → the receiver, and [`store`] (the cache).
 //!
-//! Imports go one way too. Each of these modules uses only those before it:
+//! Imports go one way too. Each module uses only those before it:
 //!
 //! ```text
 //! error < source < config < format < store < checkpoint
@@ -16,7 +16,7 @@
 //!
 //! # Example
 //!
-//! All weights of a model on this disk as 8-bit integers, one after the other:
+//! All weights of a local model as 8-bit integers, one after another:
 //!
 //! ```no_run
 //! # #[cfg(not(target_arch = "wasm32"))]

@@ -1,5 +1,5 @@
-//! Which files of a folder or repository to use, by what their headers hold: names deceive, and beside a checkpoint there
-//! are often embeddings, LoRAs and VAEs.
+//! Which files of a folder or repository to use, judged by their headers. Names can mislead, and there are often
+//! embeddings, LoRAs and VAEs next to a checkpoint.
 
 use super::opened::read_header;
 use crate::error::{Error, Result};
@@ -7,24 +7,24 @@ use crate::format::holds::Holds;
 use crate::source::file::{Listed, Source};
 use crate::source::hub::{Choice, candidates, is_part_of_layout, is_weights};
 
-/// How many headers are read at most, each by a request.
+/// Most headers that are read; each costs a request.
 const MOST_LOOKS: usize = 6;
 
-/// How many more are, of files that are called like the part that is lacking.
+/// Most further headers that are read, of files named like the part that is missing.
 const MORE_LOOKS: usize = 4;
 
-/// Why a file is passed over that nobody looked at.
+/// The reason for passing over a file whose header was not read.
 const NOT_LOOKED_AT: &str = "not looked at";
 
-/// How many files a sentence names.
+/// Most files that a message names.
 const NAMED: usize = 4;
 
-/// What was chosen.
+/// The outcome of the choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
     /// What to open.
     pub choice: Choice,
-    /// Files that were not taken: those that were looked at before, then those that were not looked at.
+    /// Files that were not taken: first those whose headers were read, then the others.
     pub passed_over: Vec<PassedOver>,
 }
 
@@ -33,14 +33,14 @@ pub struct Chosen {
 pub struct PassedOver {
     /// Its path.
     pub path: String,
-    /// What it is instead of a whole model ("a LoRA"), or that nobody looked ("not looked at").
+    /// What it is instead of a whole model ("a LoRA"), or "not looked at".
     pub reason: String,
 }
 
-/// Chooses among the files of `source`. Where there is but one thing to choose, nothing is read.
+/// Chooses among the files of `source`. Reads nothing if there is only one candidate.
 ///
 /// # Errors
-/// One sentence where there is nothing that can be used.
+/// One sentence if nothing can be used.
 pub async fn choose(source: &dyn Source, files: &[Listed]) -> Result<Chosen> {
     let is_in_layout = || {
         let starts = ["model_index.json", "unet/", "vae/", "text_encoder/", "scheduler/"];
@@ -48,7 +48,7 @@ pub async fn choose(source: &dyn Source, files: &[Listed]) -> Result<Chosen> {
     };
     let candidates = match candidates(files) {
         Ok(candidates) => candidates,
-        // A folder in the diffusers layout that lacks something: opening it says what.
+        // For an incomplete folder in the diffusers layout, opening it reports what is missing.
         Err(_) if is_in_layout() => vec![Choice::Diffusers],
         Err(error) => return Err(error),
     };
@@ -77,7 +77,7 @@ pub async fn choose(source: &dyn Source, files: &[Listed]) -> Result<Chosen> {
             has_part(folder) && files.iter().any(|file| file.path == config)
         };
         let [has_vae, has_text] = ["vae/", "text_encoder/"].map(is_loose);
-        // Without a config, what is in such a folder is a file like any other.
+        // Without a config, files in such a folder count like any other.
         let inside = |file: &&Listed| {
             let lies = |folder: &str, has: bool| !has && file.path.starts_with(folder) && is_weights(&file.path);
             lies("vae/", has_vae) || lies("text_encoder/", has_text)
@@ -97,7 +97,7 @@ pub async fn choose(source: &dyn Source, files: &[Listed]) -> Result<Chosen> {
     if is_in_layout() && (unet.is_none() || has_part("unet/")) {
         return Ok(Chosen { choice: Choice::Diffusers, passed_over });
     }
-    // Opening it says what it lacks.
+    // Opening it reports what is missing.
     let only = || passed_over.first().filter(|_| passed_over.len() == 1).map(|passed| passed.path.clone());
     if let Some(path) = unet.or_else(only) {
         passed_over.retain(|passed| passed.path != path);
@@ -110,20 +110,20 @@ pub async fn choose(source: &dyn Source, files: &[Listed]) -> Result<Chosen> {
     )))
 }
 
-/// What files were found to hold, none of them a whole model.
+/// What the files read so far contain. None is a whole model.
 #[derive(Default)]
 struct Looks {
     passed_over: Vec<PassedOver>,
-    /// The first with a UNet, and whether it has a text encoder too.
+    /// The first file with a UNet, and whether it also has a text encoder.
     unet: Option<String>,
     has_text: bool,
-    /// The first that is a VAE alone, and the first that is a text encoder alone.
+    /// The first file with only a VAE, and the first with only a text encoder.
     vae: Option<String>,
     text: Option<String>,
 }
 
 impl Looks {
-    /// Looks at one file more; says what it holds, if it can be read.
+    /// Reads one more header. Returns what the file contains, if it can be read.
     async fn at(&mut self, source: &dyn Source, path: &str) -> Result<Option<Holds>> {
         let (holds, reason) = match look(source, path).await {
             Ok(Holds::Whole) => return Ok(Some(Holds::Whole)),
@@ -137,7 +137,7 @@ impl Looks {
                 self.unet = Some(path.to_owned());
                 self.has_text = holds == Some(Holds::WithoutVae);
             }
-            // Its shapes may be the same as those of another family's, whose latents mean something else.
+            // The shapes may match while the latents are those of another family.
             Some(Holds::Vae | Holds::Text) if is_of_another_family(path) => {}
             Some(Holds::Vae) => drop(self.vae.get_or_insert_with(|| path.to_owned())),
             Some(Holds::Text) => drop(self.text.get_or_insert_with(|| path.to_owned())),
@@ -147,7 +147,7 @@ impl Looks {
         Ok(holds)
     }
 
-    /// Looks at those of `later` that are called like a part that is still lacking.
+    /// Reads those of `later` that are named like a part that is still missing.
     async fn more(&mut self, source: &dyn Source, later: Vec<String>, lacks_vae: bool, lacks_text: bool) -> Result<()> {
         let mut looks = 0;
         for path in later {
@@ -166,7 +166,7 @@ impl Looks {
     }
 }
 
-/// Whether a file's name says that it is a part of a newer model.
+/// Whether a file's name marks it as a part of a newer model.
 fn is_of_another_family(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     let mut words = lower.split(|c: char| !c.is_ascii_alphanumeric());
@@ -174,7 +174,7 @@ fn is_of_another_family(path: &str) -> bool {
         || lower.contains("clip_g")
 }
 
-/// What was chosen, with the files that were looked at before and those that come after.
+/// The outcome, with the files that were read before and the candidates that were not reached.
 fn chosen(choice: Choice, mut passed_over: Vec<PassedOver>, rest: impl Iterator<Item = Choice>) -> Chosen {
     passed_over.extend(rest.filter_map(|choice| match choice {
         Choice::Single(path) => Some(PassedOver { path, reason: NOT_LOOKED_AT.into() }),
@@ -183,14 +183,14 @@ fn chosen(choice: Choice, mut passed_over: Vec<PassedOver>, rest: impl Iterator<
     Chosen { choice, passed_over }
 }
 
-/// What a file holds.
+/// What a file contains, according to its header.
 async fn look(source: &dyn Source, path: &str) -> Result<Holds> {
     let gone = || Error::Model("it is not there any more".into());
     let file = source.open(path).await?.ok_or_else(gone)?;
     Ok(Holds::of(&read_header(&*file).await?))
 }
 
-/// A few of the files with their reasons, and how many others there are.
+/// Some of the files with their reasons, and the number of the others.
 fn listed(passed_over: &[PassedOver], before: &str, after: &str) -> String {
     let some = passed_over.iter().take(NAMED).map(|passed| format!("{}{before}{}{after}", passed.path, passed.reason));
     let mut list = some.collect::<Vec<_>>().join(", ");
@@ -200,7 +200,7 @@ fn listed(passed_over: &[PassedOver], before: &str, after: &str) -> String {
     list
 }
 
-/// A notice that says what was chosen where other files were passed over.
+/// A notice that says what was chosen, if other files were passed over.
 pub fn notice(name: &str, passed_over: &[PassedOver]) -> Option<String> {
     let list = listed(passed_over, " (", ")");
     (!passed_over.is_empty()).then(|| format!("{name} is used; passed over: {list}."))

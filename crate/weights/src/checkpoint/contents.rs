@@ -1,4 +1,5 @@
-//! What a file is, told by the names and shapes in its header: which parts of a model it has, or what else it is.
+//! What a file contains, judged by the names and shapes in its header: parts of a Stable Diffusion model, or something
+//! else.
 
 use crate::config::unet::other_channels;
 use crate::error::{Error, Result};
@@ -6,25 +7,25 @@ use crate::format::{Header, TensorEntry};
 
 use super::names::{Layout, Part, Renamed};
 
-/// What is no Stable Diffusion 1.x or 2.x.
+/// Anything other than Stable Diffusion 1.x or 2.x.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Other {
-    /// A model of another kind: what it is.
+    /// A model of another kind, with its name.
     Model(&'static str),
-    /// What only changes or steers a model: what it is.
+    /// An addition that only modifies or conditions a model, with its name.
     Addition(&'static str),
 }
 
-/// What files hold that belong together.
+/// The contents of one file, or of several that belong together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
     /// Whether there is a UNet.
     pub unet: bool,
     /// Whether there is a VAE.
     pub vae: bool,
-    /// Whether there is a text encoder, or the empty prompt's embedding in its place.
+    /// Whether there is a text encoder, or else the empty prompt's embedding.
     pub text: bool,
-    /// What it is instead.
+    /// What the files contain instead.
     pub other: Option<Other>,
 }
 
@@ -37,7 +38,8 @@ const LORA: Other = Other::Addition("a LoRA");
 const EMBEDDING: Other = Other::Addition("an embedding (textual inversion)");
 const CONTROLNET: Other = Other::Addition("a ControlNet");
 
-/// Parts of names, whole words at their beginning, in the order in which they are looked for: what has them is no whole model, whatever else it has.
+/// Fragments of tensor names that identify other kinds of models, in order of precedence. They match only at the start of a
+/// name's component. A file that matches is not a whole model, whatever else it contains.
 const MARKS: [(&str, Other); 24] = [
     ("joint_blocks.", SD3),
     ("double_blocks.", FLUX),
@@ -65,7 +67,7 @@ const MARKS: [(&str, Other); 24] = [
     ("decoder.layers.", Other::Addition("a tiny preview VAE (TAESD)")),
 ];
 
-/// Parts of names of a LoRA and its kin. A whole model may keep some of one that was merged into it.
+/// Fragments of tensor names in LoRAs and similar additions. A whole model may still contain some after a merge.
 const LORAS: [&str; 11] = [
     "lora_unet_",
     "lora_te",
@@ -81,7 +83,7 @@ const LORAS: [&str; 11] = [
 ];
 
 impl Contents {
-    /// Those of files with these headers.
+    /// The contents of files with these headers.
     pub fn of(headers: &[Header]) -> Self {
         let entries = || headers.iter().flat_map(|header| &header.tensors);
         let layout = Layout::of(entries().map(|entry| entry.name.as_str()));
@@ -102,12 +104,12 @@ impl Contents {
         contents
     }
 
-    /// Whether it is a whole model.
+    /// Whether all three parts are there and nothing of another kind.
     pub fn is_whole(&self) -> bool {
         self.has(Part::Unet) && self.has(Part::Vae) && self.has(Part::Text) && self.other.is_none()
     }
 
-    /// Whether it has this part.
+    /// Whether this part is there.
     pub fn has(&self, part: Part) -> bool {
         match part {
             Part::Unet => self.unet,
@@ -116,10 +118,10 @@ impl Contents {
         }
     }
 
-    /// Checks that no part of a model of another family is taken for one of this.
+    /// Checks that there are parts of this model family and none of another.
     ///
     /// # Errors
-    /// Says what `name` is, and what to use instead.
+    /// Says what `name` is and what to use instead.
     pub fn check(&self, name: &str) -> Result<()> {
         Err(Error::Model(match self.other {
             Some(Other::Model(what)) => format!("{name} is {what}; use a plain model of Stable Diffusion 1 or 2."),
@@ -133,15 +135,15 @@ impl Contents {
         }))
     }
 
-    /// Checks that it is a whole model.
+    /// Checks for a whole model.
     ///
     /// # Errors
-    /// Says what `name` is or has, and what to do.
+    /// Says what `name` is or contains, and what to do.
     pub fn check_whole(&self, name: &str) -> Result<()> {
         self.check(name)?;
         Err(Error::Model(match (self.unet, self.vae, self.text) {
             (true, true, true) => return Ok(()),
-            // What the page calls a field; the command line has an option of the name.
+            // The quoted name is that of a field on the page; the command line has an option with the same meaning.
             (true, false, false) => format!(
                 "{name} has the UNet only; name the model that VAE and text encoder are to come from (“The rest of a UNet”, \
                  option rest), or use a file with all three."
@@ -191,7 +193,7 @@ fn other(contents: &Contents, headers: &[Header], layout: &Layout) -> Option<Oth
         return Some(Other::Model("a model that is steered by classes or noise levels"));
     }
     if contents.unet {
-        // The first that there is: all are as wide.
+        // Any cross-attention will do: all have the same context width.
         let context = entries().find(|entry| entry.name.ends_with("attn2.to_k.weight"));
         match context.and_then(|entry| side(entry, 1)) {
             Some(2048) => return Some(XL),
@@ -204,7 +206,7 @@ fn other(contents: &Contents, headers: &[Header], layout: &Layout) -> Option<Oth
     if LORAS.iter().any(|mark| has(mark)) {
         return Some(LORA);
     }
-    // Under the names that SD 3, FLUX and newer ones have without a prefix.
+    // SD 3, FLUX and newer models use this name without a prefix.
     if has("transformer_blocks.0.") && !has("down_blocks.") {
         return Some(Other::Model("a transformer of a newer family"));
     }

@@ -1,8 +1,8 @@
-//! What a checkpoint without configs is, read off its tensors' names and shapes: the answer is diffusers' own configs.
+//! The diffusers configs of a checkpoint that has none, derived from the names and shapes of its tensors.
 //!
-//! Two things leave no trace in the shapes: the number of attention heads and the number of norm groups. They follow
-//! Stable Diffusion's: 8 heads (1.x) or 64 channels a head (2.x), 32 groups. In networks too narrow for that, heads have 8
-//! channels each, a group has 4 channels of the UNet's outermost level and 2 of the VAE's.
+//! Two values leave no trace in the shapes: the number of attention heads and the number of norm groups. They are set as in
+//! Stable Diffusion: 8 heads (1.x) or 64 channels per head (2.x), and 32 groups. Narrower networks get 8 channels per head.
+//! Their norm groups have 4 channels at the UNet's outermost level and 2 at the VAE's.
 
 use std::collections::BTreeMap;
 
@@ -21,25 +21,25 @@ fn dimension(shapes: &TensorShapes, name: &str, index: usize) -> Result<usize> {
     })
 }
 
-/// How many of `pattern(0)`, `pattern(1)`, … there are before the first that is missing.
+/// The number of consecutive names `pattern(0)`, `pattern(1)`, … that exist.
 fn count(shapes: &TensorShapes, pattern: impl Fn(usize) -> String) -> usize {
     (0..64).take_while(|&i| shapes.contains_key(&pattern(i))).count()
 }
 
-/// All attentions of the UNet: the names of their tensors without the end. Not every UNet has one in its mid block, or at
-/// any certain level.
+/// All attentions of the UNet, as the common prefix of their tensor names. Not every UNet has one in its mid block or at a
+/// given level.
 fn attentions(shapes: &TensorShapes) -> impl Iterator<Item = &str> {
     let inside = shapes.range("unet.".to_string()..).take_while(|(name, _)| name.starts_with("unet."));
     inside.filter_map(|(name, _)| name.strip_suffix(".proj_in.weight"))
 }
 
-/// Whether this is of the 2.x family: linear projections around the transformer blocks.
+/// Whether the model is a 2.x: these have linear projections around the transformer blocks.
 pub fn is_2x(shapes: &TensorShapes) -> bool {
     let mut attentions = attentions(shapes);
     attentions.any(|at| shapes.get(&format!("{at}.proj_in.weight")).is_some_and(|shape| shape.len() == 2))
 }
 
-/// A value once for all levels where it is the same for all.
+/// A single value if all levels have the same, else one per level.
 fn per_level(values: Vec<usize>) -> Value {
     match values.first() {
         Some(first) if values.iter().all(|value| value == first) => json!(first),
@@ -50,7 +50,7 @@ fn per_level(values: Vec<usize>) -> Value {
 /// The UNet's config.
 ///
 /// # Errors
-/// One sentence naming the first tensor that a UNet would have; so do the others.
+/// One sentence that names the first missing tensor. The other functions do the same.
 pub fn unet(shapes: &TensorShapes) -> Result<Value> {
     let levels = count(shapes, |i| format!("unet.down_blocks.{i}.resnets.0.conv1.weight"));
     let channels = (0..levels)
@@ -74,7 +74,7 @@ pub fn unet(shapes: &TensorShapes) -> Result<Value> {
         ));
     };
     let depth = |at: &str| count(shapes, |i| format!("{at}.transformer_blocks.{i}.norm1.weight"));
-    // Of a level without attention no depth is known, and none is needed.
+    // A level without attention has no known depth and needs none.
     let some = depth(attention).max(1);
     let depths = (0..levels).map(|level| {
         let ways = [format!("unet.down_blocks.{level}"), format!("unet.up_blocks.{}", levels - 1 - level)];
@@ -121,7 +121,7 @@ pub fn vae(shapes: &TensorShapes) -> Result<Value> {
     }))
 }
 
-/// The config of a text encoder that is no part of a model's folder, but perhaps of a whole CLIP: as a model has it.
+/// The config of a text encoder that comes on its own or as part of a whole CLIP, adapted to its use in a model.
 pub fn text_encoder_alone(mut config: Value) -> Value {
     let inner = config.get_mut("text_config").filter(|inner| inner.is_object()).map(Value::take);
     let mut config = inner.unwrap_or(config);
@@ -132,7 +132,7 @@ pub fn text_encoder_alone(mut config: Value) -> Value {
     config
 }
 
-/// 2.x was trained on the output of the last layer but one of `OpenCLIP`'s 24.
+/// 2.x was trained on the output of the second-to-last of `OpenCLIP`'s 24 layers.
 const OPENCLIP_LAYERS: usize = 23;
 
 /// The text encoder's config.
@@ -144,10 +144,10 @@ pub fn text_encoder(shapes: &TensorShapes) -> Result<Value> {
     let width = dimension(shapes, table, 1)?;
     let layer = |i: usize| format!("text_encoder.text_model.encoder.layers.{i}");
     let layers = count(shapes, |i| format!("{}.mlp.fc1.weight", layer(i)));
-    // Without a UNet beside it, OpenCLIP's width tells it.
+    // Without a UNet, OpenCLIP is recognised by its width.
     let has_unet = shapes.contains_key("unet.conv_in.weight");
     let linear = if has_unet { is_2x(shapes) } else { width >= 1024 };
-    // Those of networks too narrow for that are told by nothing but what divides their width.
+    // For narrower networks, the only clue is what divides the width.
     let heads = match width {
         _ if width.is_multiple_of(64) => width / 64,
         _ if linear && width.is_multiple_of(5) => 5,

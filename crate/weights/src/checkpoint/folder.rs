@@ -24,8 +24,8 @@ const LAYOUT: &str = "folder in the diffusers layout";
 const SCHEDULER: &str = "scheduler/scheduler_config.json";
 
 impl Checkpoint {
-    /// Opens the model in a folder: a pack, a single file, or the diffusers layout. `prediction` overrules what the files
-    /// say about the UNet's output.
+    /// Opens the model in a folder: a pack, a single file, or the diffusers layout. `prediction` overrides the prediction
+    /// type in the files.
     ///
     /// # Errors
     /// One sentence naming what is missing or damaged.
@@ -45,11 +45,11 @@ impl Checkpoint {
 }
 
 impl Parts {
-    /// What a folder holds of a model: a pack or a file, all that is there of the diffusers layout, or one part of it by
-    /// itself (a VAE's folder or a text encoder's, with `config.json`).
+    /// Opens the parts of a model in a folder: a pack or a file, whatever exists of the diffusers layout, or a single part
+    /// (the folder of a VAE or a text encoder, with its `config.json`).
     ///
     /// # Errors
-    /// One sentence where there is nothing, or where it is damaged.
+    /// One sentence if there is nothing, or if it is damaged.
     pub async fn open(source: &dyn Source) -> Result<Self> {
         let Some(listed) = source.list().await? else {
             let found = Self::open_loose(source, None, &Part::ALL).await?;
@@ -70,7 +70,7 @@ impl Parts {
         let found = Self::open_loose(source, Some(&names), &Part::ALL).await?;
         let weights: Vec<String> = names.into_iter().filter(|name| is_weights(name)).collect();
         match (found.files.is_empty(), weights.len()) {
-            // A part alone, which no choice among models takes.
+            // A single part, which is not a candidate when a model is chosen.
             (true, 1) => Self::of_files(files(source, &weights).await?).await,
             (true, 2..) => {
                 Err(Error::Model(format!("{} has several files with weights; name one of them.", source.name())))
@@ -79,7 +79,7 @@ impl Parts {
         }
     }
 
-    /// These, unless there is nothing.
+    /// These parts, or an error if there are none.
     fn or_nothing(self) -> Result<Self> {
         if !self.files.is_empty() {
             return Ok(self);
@@ -90,7 +90,7 @@ impl Parts {
         )))
     }
 
-    /// What was chosen of a folder, but for the diffusers layout.
+    /// Opens the chosen files, unless the choice is the diffusers layout.
     async fn open_chosen(source: &dyn Source, names: &[String], chosen: Chosen) -> Result<Self> {
         let Chosen { choice, passed_over } = chosen;
         let paths = match choice {
@@ -108,8 +108,8 @@ impl Parts {
         Ok(parts)
     }
 
-    /// A file with a UNet, with what it lacks: from parts of the diffusers layout beside it, then from other files. Also says
-    /// what comes from where.
+    /// Opens a file with a UNet and adds what it lacks: first from parts of the diffusers layout next to it, then from
+    /// other files. Also returns which part comes from where.
     async fn open_together(source: &dyn Source, names: &[String], paths: &[String]) -> Result<(Self, String)> {
         let Some((own, others)) = paths.split_first() else { return Err(nothing(source)) };
         let mut found = Self::of_files(files(source, std::slice::from_ref(own)).await?).await?;
@@ -120,7 +120,8 @@ impl Parts {
             from.push(format!("the {} of {}/", part.name(), part.key()));
         }
         found = found.filled(&loose)?;
-        // Files of one folder belong together: its scheduler is this UNet's, whoever says what that predicts.
+        // Files of one folder belong together, so its scheduler applies to this UNet, even if the prediction type comes
+        // from elsewhere.
         if let Some(scheduler) = loose.configs.get("scheduler") {
             found.configs.entry("scheduler").or_insert_with(|| scheduler.clone());
         }
@@ -135,7 +136,7 @@ impl Parts {
         Ok((found, used))
     }
 
-    /// Those of `parts` that are there in the diffusers layout, with the scheduler's config.
+    /// Opens those of `parts` that exist in the diffusers layout, and the scheduler's config.
     async fn open_loose(source: &dyn Source, names: Option<&[String]>, parts: &[Part]) -> Result<Self> {
         let has = |path: &str| names.is_none_or(|names| names.iter().any(|name| name == path));
         let mut found = Self::empty(source.name(), LAYOUT);
@@ -161,7 +162,7 @@ impl Parts {
         Ok(found)
     }
 
-    /// The one part whose folder this is, unless `found` is something of the layout.
+    /// Opens the folder as that of a single part, unless `found` already has files of the layout.
     async fn open_part(source: &dyn Source, names: Option<&[String]>, found: &Self) -> Result<Option<Self>> {
         let has_config = names.is_none_or(|names| names.iter().any(|name| name == "config.json"));
         if !has_config || !found.files.is_empty() {
@@ -241,7 +242,7 @@ impl Parts {
         Ok(true)
     }
 
-    /// Adds a part of the diffusers layout, whose weights are in `folder`: one file, or several with an index.
+    /// Adds a part of the diffusers layout. Its weights are in `folder`, as one file or as several with an index.
     async fn add(
         &mut self,
         source: &dyn Source,
@@ -299,7 +300,8 @@ impl Parts {
     }
 }
 
-/// Which part a config is of. Autoencoders are the rest: that is what people have as folders.
+/// The part that a config belongs to. Anything unrecognised is taken for an autoencoder, because standalone folders mostly
+/// are.
 fn part_of(config: &Value) -> Part {
     let text = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default();
     let is_clip = text("model_type").starts_with("clip") || config.get("text_config").is_some_and(Value::is_object);

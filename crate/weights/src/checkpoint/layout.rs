@@ -1,9 +1,9 @@
-//! Which files of a part's folder in the diffusers layout have its weights: plain or of a variant (`fp16`, `non_ema`), in one
-//! file or in several with an index, as safetensors or as `PyTorch` pickles.
+//! The weight files in a part's folder of the diffusers layout: plain or a variant (`fp16`, `non_ema`), one file or several
+//! with an index, safetensors or `PyTorch` pickles.
 
 use super::names::Part;
 
-/// A way in which a part's weights are there.
+/// How a part's weights are stored.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Weights {
     /// One file with all of them.
@@ -12,7 +12,7 @@ pub(super) enum Weights {
     Index(String),
 }
 
-/// How files with a part's weights are called: how the name begins, how it ends.
+/// The start and end of the file names of a part's weights.
 pub(super) const fn names(part: Part) -> [(&'static str, &'static str); 2] {
     match part {
         Part::Unet | Part::Vae => [("diffusion_pytorch_model", ".safetensors"), ("diffusion_pytorch_model", ".bin")],
@@ -20,13 +20,13 @@ pub(super) const fn names(part: Part) -> [(&'static str, &'static str); 2] {
     }
 }
 
-/// Variants that are the same weights in another type, the most wanted first: half precision has the fewest bytes.
+/// Variants with the same weights in another type, in order of preference: half precision has the fewest bytes.
 const TYPES: [&[&str]; 4] =
     [&["fp16", "f16", "float16", "half"], &[""], &["bf16", "bfloat16"], &["fp32", "f32", "float32"]];
 
-/// Where weights of a part may be in `folder`, which is empty or ends with a slash, the most wanted first: those of the plain
-/// model before those of a variant with other weights, safetensors before pickles, half precision first. Where nobody can
-/// list the folder, every miss is a request for nothing: the usual names come first then, and rare ones are left out.
+/// Possible weight files of a part, in order of preference: plain weights before variants with other weights, safetensors
+/// before pickles, half precision first. `folder` is empty or ends with a slash. In a folder that cannot be listed, every
+/// miss costs a request: the usual names then come first, and rare ones are left out.
 pub(super) fn candidates(part: Part, folder: &str, listed: Option<&[String]>) -> Vec<Weights> {
     let Some(listed) = listed else { return guesses(part, folder) };
     let mut found: Vec<_> = listed
@@ -43,17 +43,17 @@ pub(super) fn candidates(part: Part, folder: &str, listed: Option<&[String]>) ->
     found.into_iter().map(|(_, weights)| weights).collect()
 }
 
-/// How wanted a file is: whether it has other weights than the plain model, whether it is a pickle, its type.
+/// Sort key, best first: whether the weights differ from the plain model's, whether the file is a pickle, and its type.
 type Rank = (bool, bool, usize);
 
-/// The rank of a name, and whether it is an index; `None` for what is no weights of this part.
+/// The rank of a name, and whether it is an index. `None` if these are not weights of this part.
 fn ranked(part: Part, name: &str) -> Option<(Rank, bool)> {
     names(part).into_iter().enumerate().find_map(|(is_pickle, (begin, end))| {
         let rest = name.strip_prefix(begin)?;
         let (variant, is_index) = match rest.strip_suffix(end) {
             Some(variant) => (variant.to_string(), false),
             None => {
-                // The variant of several files stands before or after the index's own words.
+                // In the name of an index, the variant stands before or after `.safetensors.index` (or `.bin.index`).
                 let (before, after) = rest.split_once(&format!("{end}.index"))?;
                 (format!("{before}{}", after.strip_suffix(".json")?), true)
             }

@@ -1,21 +1,21 @@
-//! Where a tensor of a checkpoint is.
+//! The location of a tensor in a checkpoint.
 
 use std::ops::Range;
 
 use crate::format::{Dtype, Scale, TensorEntry};
 
-/// Where a tensor is.
+/// The location of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
-    /// Which of the checkpoint's files.
+    /// Index of the file.
     pub file: usize,
-    /// Its type there.
+    /// Its type in the file.
     pub dtype: Dtype,
-    /// Its shape there.
+    /// Its shape in the file.
     pub shape: Vec<usize>,
-    /// Its bytes there.
+    /// Its byte range in the file.
     pub span: Range<u64>,
-    /// What its values are to be multiplied with.
+    /// Factors for its values.
     pub scale: Option<Scale>,
 }
 
@@ -31,7 +31,7 @@ impl Located {
         }
     }
 
-    /// Its rows in three parts, or `None` where it does not come apart.
+    /// The tensor split into three equal groups of rows, or `None` if it cannot be split.
     pub(super) fn thirds(&self) -> Option<[Self; 3]> {
         let (&rows, rest) = self.shape.split_first()?;
         let shape: Vec<usize> = std::iter::once(rows / 3).chain(rest.iter().copied()).collect();

@@ -1,4 +1,4 @@
-//! A model's tensors by diffusers' names, whatever files they are in, and their values as they arrive.
+//! A model's tensors by their diffusers names, whatever the file format, and their values as they arrive.
 
 pub mod census;
 pub mod choice;

@@ -1,4 +1,4 @@
-//! A model's files with their tensors by diffusers name, whatever the layout.
+//! A model's opened files, with their tensors by diffusers name, whatever the layout.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -13,34 +13,34 @@ use crate::error::{Error, Result};
 use crate::format::{self, Header, Parsed, blocks};
 use crate::source::file::File;
 
-/// The empty prompt's embedding by itself, for models that come without a text encoder.
+/// Name of the empty prompt's embedding, for models without a text encoder.
 pub const NULL_EMBEDDING: &str = "null_embedding";
 
 /// A model's files, opened.
 pub struct Checkpoint {
-    /// What to call it.
+    /// The model's name in messages.
     pub name: String,
-    /// Which layout it is in, for people.
+    /// Display name of the file layout.
     pub layout: &'static str,
-    /// The files that tensors are in.
+    /// The files that contain tensors.
     pub files: Vec<Rc<dyn File>>,
-    /// Every tensor that may be needed, by full diffusers name.
+    /// Every tensor that may be needed, by its full diffusers name.
     pub tensors: BTreeMap<FullName, Located>,
-    /// Diffusers' configs: `unet`, `vae`, `scheduler`, and `text_encoder` with `tokens` where there is one.
+    /// Diffusers' configs: `unet`, `vae`, `scheduler`, and `text_encoder` with `tokens` if there is one.
     pub configs: Value,
-    /// Who says what the UNet predicts, as the end of a sentence.
+    /// Where the prediction type comes from, as the end of a sentence.
     pub prediction_by: String,
-    /// SHA-256 of tensors' bytes as hexadecimal, where the file says it.
+    /// SHA-256 of tensors' bytes in hexadecimal, if the file contains it.
     pub hashes: BTreeMap<FullName, String>,
-    /// Where the weights come from, as far as a pack says.
+    /// Origin of the weights, if a pack states it.
     pub provenance: Option<Value>,
-    /// What a person may want to know of how it was opened, in sentences.
+    /// Notes for the user on how the model was opened, in sentences.
     pub notes: Vec<String>,
-    /// The parts that are from elsewhere, with the name of where they are from.
+    /// Parts that were taken from another source, with its name.
     pub taken: BTreeMap<Part, String>,
 }
 
-/// Reads a file's header, as much of it as there is.
+/// Reads a file's header, however long it is.
 ///
 /// # Errors
 /// Says what is wrong with the file.
@@ -61,14 +61,14 @@ pub async fn read_header(file: &dyn File) -> Result<Header> {
     }
 }
 
-/// What tells one state of a file from another.
+/// Identifies a state of a file.
 fn identity(file: &Rc<dyn File>) -> Value {
     json!([file.name(), file.bytes(), file.version()])
 }
 
 impl Checkpoint {
-    /// What tells this state of the files from another: names, sizes and versions. Of a combined model, also which part is
-    /// in which file.
+    /// Identifies the current state of the files: names, sizes and versions. For a combined model, also which part is in
+    /// which file.
     pub fn identity(&self) -> Value {
         let mut identities: Vec<Value> = self.files.iter().map(identity).collect();
         if !self.taken.is_empty() {
@@ -84,7 +84,7 @@ impl Checkpoint {
         json!(identities)
     }
 
-    /// Lets a person's word on the UNet's output stand.
+    /// Applies the user's prediction type, if there is one.
     pub(super) fn overrule(&mut self, prediction: Option<Prediction>) {
         if prediction.is_some() {
             self.configs = with_prediction(std::mem::take(&mut self.configs), prediction);
@@ -92,7 +92,7 @@ impl Checkpoint {
         }
     }
 
-    /// The configs, checked.
+    /// The checked configs.
     ///
     /// # Errors
     /// As [`Configs::parse`].
@@ -100,11 +100,11 @@ impl Checkpoint {
         Configs::parse(&self.name, self.configs.clone(), None)
     }
 
-    /// Checks that every tensor that the networks have is there, of its shape and of a type that can be read, and no other,
-    /// without reading any weight.
+    /// Checks, without reading any weight, that there are exactly the networks' tensors, with the right shapes and readable
+    /// types.
     ///
     /// # Errors
-    /// Names the first that is not, or what in the configs cannot be run.
+    /// Names the first tensor that fails, or what in the configs is not supported.
     pub fn check(&self) -> Result<()> {
         let configs = self.parsed()?;
         let mut expected = shapes::of(&configs);
@@ -136,7 +136,7 @@ impl Checkpoint {
         }
     }
 
-    /// Checks that a tensor is of a type that weights come in.
+    /// Checks that a tensor has a type used for weights.
     fn check_type(&self, name: &str, located: &Located) -> Result<()> {
         let is_read = blocks::dequantise(located.dtype, &[], &mut Vec::new()).is_some();
         let file = self.files.get(located.file).map_or(self.name.as_str(), |file| file.name());
@@ -149,15 +149,15 @@ impl Checkpoint {
     }
 }
 
-/// Same number of values, and same rows or none: dimensions of 1 come and go between formats, packs flatten convolutions,
-/// and whole matrices whose rows are no multiple of a block.
+/// Whether the number of values is the same, and the number of rows too unless the tensor is stored flat. Formats add and
+/// drop dimensions of 1. Packs flatten convolutions, and whole matrices whose rows are not a multiple of a block.
 fn fits(stored: &[usize], wanted: &[usize]) -> bool {
     let values = |shape: &[usize]| shape.iter().try_fold(1u64, |product, &side| product.checked_mul(side as u64));
     let is_flat = stored.len() == 1;
     (is_flat || stored.first() == wanted.first()) && values(stored).is_some() && values(stored) == values(wanted)
 }
 
-/// Whether a full name is of this part.
+/// Whether a full name belongs to this part.
 pub(super) fn is_of(part: Part, name: &str) -> bool {
     let inside = name.strip_prefix(part.key()).is_some_and(|rest| rest.starts_with('.'));
     inside || (part == Part::Text && name == NULL_EMBEDDING)

@@ -1,4 +1,4 @@
-//! Where a model comes from: what a person names, as something that can be opened, and what it is kept under.
+//! The origin of a model: what the user named, as something that can be opened, and its cache key.
 
 use std::rc::Rc;
 
@@ -18,20 +18,20 @@ use crate::store::cache::{Cache, ModelKey};
 /// Opens a model's files.
 pub type Opener = Box<dyn Fn() -> Pending<'static, Result<Checkpoint>>>;
 
-/// Opens what there is of a model, such as a VAE alone.
+/// Opens whatever parts of a model there are, such as a VAE alone.
 pub type PartsOpener = Box<dyn Fn() -> Pending<'static, Result<Parts>>>;
 
 /// A model that can be loaded.
 pub struct Origin {
-    /// Opens the files; the first thing that sends a request.
+    /// Opens the files. No request is sent before that.
     pub open: Opener,
-    /// Opens the same files, where they need not be a whole model.
+    /// Opens the same files, which need not be a whole model.
     pub parts: PartsOpener,
-    /// The cache, and what the model is kept under there. None for files that are on this disk anyway.
+    /// The cache, and the model's key in it. `None` for files that are on this disk anyway.
     pub keep: Option<(Cache, ModelKey)>,
 }
 
-/// The files of a split GGUF file of which one is named (`name-00002-of-00006.gguf`), or just that one.
+/// All files of the split GGUF file that `path` belongs to (`name-00002-of-00006.gguf`), or just `path`.
 pub fn parts_of(path: &str) -> Vec<String> {
     let split = || {
         let stem = path.strip_suffix(".gguf")?;
@@ -44,20 +44,20 @@ pub fn parts_of(path: &str) -> Vec<String> {
     split().unwrap_or_else(|| vec![path.to_string()])
 }
 
-/// Where files are.
+/// Where the files are.
 #[derive(Clone)]
 enum Place {
-    /// In a folder, or one file of it.
+    /// In a folder: all of it, or one file.
     Source(Rc<dyn Source>, Option<String>),
-    /// At an address that ends like a file's.
+    /// At an address with the extension of a weights file.
     Files(String, Web),
     /// At any other address.
     Address(String, Web),
-    /// Here.
+    /// An opened file.
     File(Rc<dyn File>),
 }
 
-/// What was found, as it is to be opened.
+/// The files or the folder to open.
 enum Found {
     Files(Vec<Rc<dyn File>>),
     Folder(Rc<dyn Source>),
@@ -109,20 +109,21 @@ impl Origin {
         Self::at(Place::Source(source, path), prediction, keep)
     }
 
-    /// This model with the VAE of `other`, a VAE alone or a whole model. This one may lack a VAE. `prediction` overrules what
-    /// the files say about the UNet's output, where the model is not kept.
+    /// This model with the VAE of `other`, which is a VAE or a whole model. This model may lack a VAE. `prediction`
+    /// overrides the prediction type in the files, unless the model is cached.
     #[must_use]
     pub fn with_vae(self, other: Self, prediction: Option<Prediction>) -> Self {
         self.with(other, ModelKey::with_vae, prediction, |own, other| own.with_vae(&other))
     }
 
-    /// The UNet of these files, with what they lack from `rest`, a model or parts of one; as [`Origin::with_vae`].
+    /// The UNet of these files, with missing parts from `rest`, a model or parts of one. `prediction` is as in
+    /// [`Origin::with_vae`].
     #[must_use]
     pub fn with_rest(self, rest: Self, prediction: Option<Prediction>) -> Self {
         self.with(rest, ModelKey::with_rest, prediction, |own, rest| own.filled(&rest))
     }
 
-    /// Both together. They are kept under both names, if both can be kept.
+    /// Combines both. The result is cached under a key made from both keys, if both have one.
     fn with(
         self,
         other: Self,
@@ -134,7 +135,7 @@ impl Origin {
             (Some((cache, key)), Some((_, beside))) => Some((cache, name(key, &beside))),
             _ => None,
         };
-        // What a person says must not be kept with the files; it is said again when the model is loaded.
+        // The user's prediction type must not be cached with the files; it is applied again when the model is loaded.
         let prediction = prediction.filter(|_| keep.is_none());
         let (own, other) = (Rc::new(self.parts), Rc::new(other.parts));
         let (own_again, other_again) = (own.clone(), other.clone());
@@ -155,8 +156,8 @@ impl Origin {
         }
     }
 
-    /// A model somewhere else. `endpoint` is the Hub's address. What a person says of the prediction type belongs to the
-    /// loading, not here: it must not be kept with the files.
+    /// A remote model. `endpoint` is the Hub's address. The user's prediction type is applied at loading, not here, because
+    /// it must not be cached with the files.
     pub fn remote(reference: Reference, web: &Web, endpoint: &str, weights: WeightType, cache: Option<Cache>) -> Self {
         let key = ModelKey::of_reference(&reference, endpoint, weights);
         let web = &web.clone().with_hub(endpoint);
@@ -176,7 +177,7 @@ impl Origin {
         Self::at(place, None, cache.map(|cache| (cache, key)))
     }
 
-    /// A model that is one file.
+    /// A model in a single file.
     pub fn of_file(file: Rc<dyn File>, prediction: Option<Prediction>) -> Self {
         Self::at(Place::File(file), prediction, None)
     }
@@ -184,7 +185,7 @@ impl Origin {
     /// A model folder or a file on this computer.
     ///
     /// # Errors
-    /// Says so where there is nothing at `path`.
+    /// There is nothing at `path`.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn local(path: &std::path::Path, prediction: Option<Prediction>) -> Result<Self> {
         use crate::source::local::Folder;
@@ -200,8 +201,8 @@ impl Origin {
     }
 }
 
-/// Whatever is at an address that does not end like a file's: a file, which its first bytes tell, or a folder. Download
-/// sites and signed links name the file in their answer only.
+/// Finds what is at an address without a weights file's extension: a file, recognised by its first bytes, or a folder.
+/// Download sites and signed links give the file's name only in their response.
 async fn find_address(url: &str, web: &Web) -> Result<Found> {
     let folder = UrlFolder::new(web, url);
     if url.split('?').next().unwrap_or(url).ends_with('/') {
@@ -210,7 +211,7 @@ async fn find_address(url: &str, web: &Web) -> Result<Found> {
     let nothing = match Remote::look(web, url, true).await {
         Ok(Looked::File(file)) => return Ok(Found::Files(vec![Rc::new(file)])),
         Ok(Looked::Nothing(sentence)) => Error::Model(sentence),
-        // Many servers refuse to list a folder whose files they give.
+        // Many servers refuse to list a folder but serve its files.
         Err(error @ Error::Model(_)) => error,
         Err(error) => return Err(error),
     };
@@ -220,7 +221,7 @@ async fn find_address(url: &str, web: &Web) -> Result<Found> {
     }
 }
 
-/// A file at an address, with its other parts if it is one of several.
+/// The file at an address, with its other parts if it is split.
 async fn find_urls(url: &str, web: &Web) -> Result<Found> {
     let (path, query) = url.split_at(url.find('?').unwrap_or(url.len()));
     let mut files = Vec::new();

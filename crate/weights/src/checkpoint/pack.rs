@@ -1,4 +1,4 @@
-//! Packs: one GGUF file with exactly what `StyleID` needs of a model. See `docs/packs.md` for the format.
+//! Packs: GGUF files with exactly what `StyleID` needs of a model. See `docs/packs.md` for the format.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,21 @@ use crate::error::{Error, Result};
 /// Version of the format that is written and read.
 pub const VERSION: u64 = 1;
 
-/// What a pack's metadata says.
+/// The metadata of a pack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackMetadata {
     /// Diffusers' configs: `unet`, `vae`, `scheduler`.
     pub configs: Value,
-    /// Where the weights come from: source, files, revision, licence, what made the pack.
+    /// Origin of the weights: source, files, revision, licence, and the program that made the pack.
     pub provenance: Value,
-    /// SHA-256 of every tensor's bytes as hexadecimal.
+    /// SHA-256 of every tensor's bytes in hexadecimal.
     pub hashes: BTreeMap<FullName, String>,
-    /// In how many files it comes.
+    /// Number of files in the pack.
     pub parts: usize,
 }
 
 impl PackMetadata {
-    /// Reads the metadata of a GGUF file, or gives `None` for a file that is no pack.
+    /// Reads the metadata of a GGUF file. `None` if the file is not a pack.
     pub fn read(metadata: &BTreeMap<String, Value>) -> Option<Result<Self>> {
         let version = metadata.get("styleid.version")?;
         Some(Self::parse(version, metadata))

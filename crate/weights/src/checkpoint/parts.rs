@@ -1,4 +1,4 @@
-//! Parts of a model that were opened, and whole models put together from them.
+//! Opened parts of a model, and whole models combined from them.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,37 +14,37 @@ use crate::config::{Configs, Prediction};
 use crate::error::{Error, Result};
 use crate::source::file::File;
 
-/// Some parts of a model, or all: what a file or a folder holds, or a whole model of which parts are to be taken.
+/// Some or all parts of a model: the contents of a file or folder, or a whole model from which parts are taken.
 pub struct Parts {
     pub(super) name: String,
     pub(super) layout: &'static str,
     pub(super) files: Vec<Rc<dyn File>>,
     pub(super) tensors: BTreeMap<FullName, Located>,
-    /// Configs of the parts that there are, and `scheduler` where one is known.
+    /// Configs of the available parts, and `scheduler` if it is known.
     pub(super) configs: Map<String, Value>,
     pub(super) hashes: BTreeMap<FullName, String>,
     pub(super) provenance: Option<Value>,
     pub(super) notes: Vec<String>,
-    /// Which are from elsewhere, and from where.
+    /// Parts that were taken from another source, with its name.
     pub(super) taken: BTreeMap<Part, String>,
-    /// What the UNet predicts, and whether anything says so.
+    /// What the UNet predicts, and how that is known.
     pub(super) predicted: Predicted,
 }
 
-/// What is known of what a UNet predicts.
+/// What is known of the UNet's prediction type.
 pub(super) enum Predicted {
-    /// The scheduler's config of these parts says it, in words for people.
+    /// It is in the scheduler's config of these parts; with the display text.
     Config(String),
-    /// Something else says it.
+    /// It is known from something else.
     Told(PredictionSource),
-    /// Nothing says it, but it is most likely so.
+    /// Nothing states it; this is the most likely type.
     Guessed(PredictionSource),
-    /// What says it cannot be run: the sentence.
+    /// It is stated but not supported; with the error message.
     Odd(String),
 }
 
 impl Parts {
-    /// What to call them.
+    /// Their name in messages.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -60,10 +60,10 @@ impl Parts {
         Contents { unet, vae, text, other: None }
     }
 
-    /// The model, if all parts of one are here. `prediction` overrules what they say about the UNet's output.
+    /// The whole model, if all of its parts are here. `prediction` overrides the prediction type in the files.
     ///
     /// # Errors
-    /// Says which part is missing, and what to do.
+    /// The missing part, and what to do.
     pub fn whole(mut self, prediction: Option<Prediction>) -> Result<Checkpoint> {
         self.contents().check_whole(&self.name)?;
         let by = match (self.predicted, prediction) {
@@ -95,7 +95,7 @@ impl Parts {
         Ok(checkpoint)
     }
 
-    /// Puts `part` of `other` in the place of an own one.
+    /// Replaces this model's `part` with the one of `other`.
     fn take(&mut self, part: Part, other: &Self) {
         self.tensors.retain(|name, _| !is_of(part, name));
         self.hashes.retain(|name, _| !is_of(part, name));
@@ -119,7 +119,7 @@ impl Parts {
                 None => self.configs.remove(*key),
             };
         }
-        // What is taken from a model that has it from elsewhere is from there.
+        // If `other` took the part from elsewhere itself, that is its origin.
         let from = other.taken.get(&part).unwrap_or(&other.name).clone();
         self.taken.insert(part, from);
     }
@@ -147,10 +147,11 @@ impl From<Checkpoint> for Parts {
 }
 
 impl Parts {
-    /// These with the VAE of `other` in the place of their own, or filled from `other` if they have none.
+    /// These parts with the VAE of `other`, in place of their own if they have one. Without one, all missing parts come
+    /// from `other`.
     ///
     /// # Errors
-    /// `other` has no VAE, or one that does not fit: of other latents, or of latents of another scale, as that of SDXL.
+    /// `other` has no VAE, or its latents differ in kind or scale, as with SDXL.
     pub fn with_vae(mut self, other: &Self) -> Result<Self> {
         need(other, Part::Vae)?;
         if !self.has(Part::Vae) {
@@ -185,8 +186,8 @@ impl Parts {
         Ok(())
     }
 
-    /// These with what they lack from `rest`, as far as it has that. Where nothing here says what the UNet predicts, the
-    /// scheduler's config of `rest` does.
+    /// These parts, with missing ones taken from `rest` as far as it has them. If nothing here states the prediction type,
+    /// the scheduler's config of `rest` does.
     ///
     /// # Errors
     /// There is no UNet here.
@@ -221,12 +222,12 @@ impl Checkpoint {
         Parts::from(self).with_vae(other)?.whole(None)
     }
 
-    /// What `own` has, such as a UNet alone, with what it lacks from `rest`, which has a VAE, a text encoder or both.
-    /// `prediction` overrules what they say about the UNet's output. Where nothing in `own` says it, the scheduler's config
-    /// of `rest` does.
+    /// Combines `own`, such as a UNet alone, with its missing parts from `rest`, which has a VAE, a text encoder or both.
+    /// `prediction` overrides the prediction type in the files. If nothing in `own` states it, the scheduler's config of
+    /// `rest` does.
     ///
     /// # Errors
-    /// A part is in neither, or they do not fit together.
+    /// A part is in neither of them, or they do not fit together.
     pub fn with_rest(own: Parts, rest: &Parts, prediction: Option<Prediction>) -> Result<Self> {
         let checkpoint = own.filled(rest)?.whole(prediction)?;
         checkpoint.parsed()?;

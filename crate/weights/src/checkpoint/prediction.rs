@@ -1,4 +1,4 @@
-//! What a UNet predicts where a checkpoint has no scheduler's config, and who says so.
+//! The prediction type of a UNet whose checkpoint has no scheduler config, and where it comes from.
 
 use crate::config::Prediction;
 use crate::error::{Error, Result};
@@ -8,18 +8,18 @@ use crate::source::file::File;
 use super::family::{self, TensorShapes};
 use super::located::Located;
 
-/// Where the prediction type came from, for people.
+/// The prediction type and its source, for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PredictionSource {
     /// What the UNet predicts.
     pub prediction: Prediction,
-    /// Who says so, as the end of a sentence: "v_prediction (its name says so)".
+    /// The source, as the end of a sentence: "v_prediction (its name says so)".
     pub by: &'static str,
 }
 
-/// What a person says.
+/// Source: the user.
 pub(super) const BY_PERSON: &str = "you say so";
-/// What a scheduler's config says.
+/// Source: the scheduler's config.
 pub(super) const BY_SCHEDULER: &str = "its scheduler's config says so";
 const BY_METADATA: &str = "its metadata says so";
 const BY_NAME: &str = "its name says so";
@@ -28,10 +28,10 @@ const BY_WEIGHTS: &str = "its weights look like it";
 const EPSILON: Prediction = Prediction::Epsilon;
 const VELOCITY: Prediction = Prediction::VPrediction;
 
-/// What a file's metadata says, or empty tensors that ComfyUI takes for marks.
+/// The prediction type in a file's metadata, or in the empty tensors that ComfyUI uses as markers.
 ///
 /// # Errors
-/// Names what it says, where that cannot be run.
+/// The value, if it is not supported.
 pub fn by_metadata(name: &str, headers: &[Header]) -> Result<Option<PredictionSource>> {
     let said = |prediction| Some(PredictionSource { prediction, by: BY_METADATA });
     let tag = |key: &str| headers.iter().find_map(|header| header.metadata.get(key)?.as_str());
@@ -49,7 +49,7 @@ pub fn by_metadata(name: &str, headers: &[Header]) -> Result<Option<PredictionSo
         };
         return Ok(said(prediction));
     }
-    // "stable-diffusion-v2-512", "stable-diffusion-v2-768-v": those of 1.x say nothing of it.
+    // "stable-diffusion-v2-512", "stable-diffusion-v2-768-v". The values for 1.x do not state the prediction type.
     if let Some(words) = tag("modelspec.architecture").map(words) {
         let has = |word: &str| words.iter().any(|found| found == word);
         if has("v2") && has("768") && has("v") {
@@ -62,19 +62,19 @@ pub fn by_metadata(name: &str, headers: &[Header]) -> Result<Option<PredictionSo
     Ok(if has_mark(headers, "v_pred") { said(VELOCITY) } else { None })
 }
 
-/// Whether a file has an empty tensor of this name, which ComfyUI takes for a mark.
+/// Whether a file has an empty tensor of this name, which ComfyUI uses as a marker.
 pub fn has_mark(headers: &[Header], mark: &str) -> bool {
     headers.iter().flat_map(|header| &header.tensors).any(|entry| entry.name == mark)
 }
 
-/// A text's words, in lower case.
+/// The words of a text in lower case.
 fn words(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
     lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(Into::into).collect()
 }
 
-/// What whole words of a file's own name say; what its folders are called does not count. Of 2.x, the 512-pixel checkpoints
-/// are called "base" and predict ε, and the 768-pixel ones predict v (Stability AI's model cards); SD-Turbo predicts ε.
+/// The prediction type according to whole words of the file name; folder names do not count. 512-pixel checkpoints of 2.x
+/// are called "base" and predict ε, and 768-pixel ones predict v (Stability AI's model cards). SD-Turbo predicts ε.
 pub fn by_name(name: &str, is_2x: bool) -> Option<PredictionSource> {
     let name = name.split('?').next().unwrap_or_default();
     let own = name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -93,11 +93,11 @@ pub fn by_name(name: &str, is_2x: bool) -> Option<PredictionSource> {
     plainly.or_else(|| said(has(&["768", "768v"]), has(&["base", "512", "turbo"])).filter(|_| is_2x))
 }
 
-/// The one bias that ComfyUI looks at, and from which standard deviation on a 2.x of true size predicts v.
+/// The bias that ComfyUI inspects, and the standard deviation above which a full-size 2.x predicts v.
 const TELLING: &str = "unet.up_blocks.3.attentions.2.transformer_blocks.0.norm1.bias";
 const VELOCITY_FROM: f64 = 0.09;
 
-/// What a property of the weights says of a 2.x of true size: those trained to predict v have one bias that varies more.
+/// The prediction type of a full-size 2.x according to its weights: in models trained to predict v, one bias varies more.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -112,20 +112,20 @@ pub async fn by_weights(file: &dyn File, located: &Located) -> Result<Option<Pre
     let count = values.len() as f64;
     let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
     let deviation = (values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count).sqrt();
-    // All the same is no trained bias, and what is no number says nothing.
+    // A constant bias was not trained, and NaN says nothing.
     let says = deviation > 0.0 && deviation.is_finite();
     let prediction = if deviation > VELOCITY_FROM { VELOCITY } else { EPSILON };
     Ok(says.then_some(PredictionSource { prediction, by: BY_WEIGHTS }))
 }
 
-/// The name of the tensor that [`by_weights`] reads, for a UNet that it can tell.
+/// The name of the tensor that [`by_weights`] reads, for a UNet to which it applies.
 pub fn telling(shapes: &TensorShapes) -> Option<&'static str> {
     let is_full = family::is_2x(shapes) && shapes.get(TELLING).is_some_and(|shape| shape[..] == [320]);
     is_full.then_some(TELLING)
 }
 
-/// What is taken where nothing says anything. 1.x is ε. A nameless 2.x of true size is taken for the 768-pixel one, which is
-/// the one published as GGUF; the distilled ones come from the 512-pixel one.
+/// The default if nothing states the prediction type. 1.x predicts ε. A full-size 2.x is assumed to be the 768-pixel model,
+/// which is the one published as GGUF. Distilled ones come from the 512-pixel model.
 pub fn by_default(shapes: &TensorShapes) -> PredictionSource {
     if !family::is_2x(shapes) {
         return PredictionSource { prediction: EPSILON, by: "nearly every 1.x model does" };

@@ -1,4 +1,4 @@
-//! What a network asks of a checkpoint.
+//! What a network requests from a checkpoint.
 
 /// A tensor that a network needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,8 +7,8 @@ pub struct TensorRequest {
     pub name: String,
     /// Its shape in the network, which may differ from the file's in dimensions of 1.
     pub shape: Vec<usize>,
-    /// Which rows of it: all where this is `None`.
+    /// The requested rows; all of them if `None`.
     pub rows: Option<Vec<usize>>,
-    /// Whether it is a matrix that may be kept quantised, not a vector or a table.
+    /// Whether it is a matrix that may be quantised, not a vector or a table.
     pub is_weight: bool,
 }

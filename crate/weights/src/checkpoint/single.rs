@@ -1,4 +1,4 @@
-//! Single files, whole or in parts: with LDM names, with diffusers' names, or packs.
+//! Single files, possibly split: with LDM names, with diffusers names, or packs.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -27,7 +27,7 @@ impl Checkpoint {
         Self::of_files(files(source, paths).await?, prediction).await
     }
 
-    /// A checkpoint of opened files, which belong together.
+    /// The checkpoint in opened files that belong together.
     ///
     /// # Errors
     /// As [`Checkpoint::open`].
@@ -47,10 +47,10 @@ pub(super) async fn files(source: &dyn Source, paths: &[String]) -> Result<Vec<R
 }
 
 impl Parts {
-    /// What opened files hold, which belong together: a whole model, a UNet alone, a VAE alone, a pack.
+    /// The parts in opened files that belong together: a whole model, a UNet alone, a VAE alone, a pack.
     ///
     /// # Errors
-    /// Says what they are where they are of another family, or which tensor is missing.
+    /// What the files are, if they belong to another family, or the missing tensor.
     pub async fn of_files(files: Vec<Rc<dyn File>>) -> Result<Self> {
         let mut headers = Vec::new();
         for file in &files {
@@ -97,7 +97,7 @@ impl Parts {
         Ok(parts)
     }
 
-    /// Looks for who says what the UNet predicts.
+    /// Determines what the UNet predicts.
     async fn predict(&mut self, headers: &[Header], shapes: &TensorShapes) -> Result<()> {
         let told = match prediction::by_metadata(&self.name, headers) {
             Ok(told) => told.or_else(|| prediction::by_name(&self.name, family::is_2x(shapes))),
@@ -110,7 +110,7 @@ impl Parts {
             return self.predict_by_weights(shapes).await;
         }
         if let Some(told) = told {
-            // ComfyUI's mark of a schedule that ends in nothing but noise.
+            // ComfyUI's marker for a schedule with zero terminal SNR.
             if told.prediction == Prediction::VPrediction && prediction::has_mark(headers, "ztsnr") {
                 self.configs.insert("scheduler".into(), json!({ "rescale_betas_zero_snr": true }));
             }
@@ -119,7 +119,7 @@ impl Parts {
         Ok(())
     }
 
-    /// What the weights say of it, or what is most likely.
+    /// Determines the prediction type from the weights, or takes the most likely one.
     pub(super) async fn predict_by_weights(&mut self, shapes: &TensorShapes) -> Result<()> {
         let telling = prediction::telling(shapes).and_then(|name| self.tensors.get(name));
         let told = match telling.and_then(|located| Some((self.files.get(located.file)?, located))) {
@@ -166,7 +166,7 @@ impl Parts {
         })
     }
 
-    /// `OpenCLIP`'s last layer comes with 2.x files but was never part of the model.
+    /// Drops `OpenCLIP`'s last layer, which comes with 2.x files but was never part of the model.
     pub(super) fn drop_unused_layers(&mut self) {
         let text = self.configs.get("text_encoder").and_then(|text| text.get("num_hidden_layers"));
         let Some(layers) = text.and_then(Value::as_u64) else { return };
@@ -178,7 +178,7 @@ impl Parts {
     }
 }
 
-/// What a file is, or several that belong together, for people.
+/// Display name of the layout of one file, or of several that belong together.
 const fn layout(container: Container, files: usize) -> &'static str {
     match (container, files) {
         (Container::Safetensors, 0 | 1) => "single safetensors file",
@@ -190,7 +190,7 @@ const fn layout(container: Container, files: usize) -> &'static str {
     }
 }
 
-/// The tensors of files by diffusers names; queries, keys and values that are one matrix come apart.
+/// The tensors of files by diffusers name. Fused matrices of queries, keys and values are split.
 fn by_names(file_name: &str, headers: &[Header]) -> Result<BTreeMap<FullName, Located>> {
     let entries =
         || headers.iter().enumerate().flat_map(|(file, header)| header.tensors.iter().map(move |e| (file, e)));
@@ -224,7 +224,7 @@ fn apart(file: &str, name: &str) -> Error {
     Error::Model(format!("Tensor {name} of {file} does not come apart in three; use another file of this model."))
 }
 
-/// The tensors of a file that holds one part, under names of that part alone, after those of `index` files before it.
+/// The tensors of a file with a single part, under names of that part only. `index` is the number of files before it.
 pub(super) fn by_part(file: &str, index: usize, part: Part, header: &Header) -> Result<BTreeMap<FullName, Located>> {
     let layout = Layout::of(header.tensors.iter().map(|entry| entry.name.as_str()));
     let mut tensors = BTreeMap::new();

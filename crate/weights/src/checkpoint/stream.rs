@@ -1,5 +1,5 @@
-//! Tensors of a checkpoint, read in file order and converted as their bytes arrive, so that only a few MiB of a file are in
-//! memory at a time beside the tensor that is being made.
+//! Reads tensors of a checkpoint in file order and converts them as their bytes arrive. Only a few MiB of a file are in
+//! memory at a time, in addition to the tensor being built.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::format::compact::{Compact, Converter, WeightType, kept_as};
 use crate::format::{Dtype, blocks};
 use crate::source::file::{File, Pending, Sink};
 
-/// Bytes of a tensor that are read at once.
+/// Most bytes of a tensor that are read at once.
 const PIECE: u64 = 4 << 20;
 
 /// A tensor to read.
@@ -22,43 +22,43 @@ const PIECE: u64 = 4 << 20;
 pub struct Wanted<'a> {
     /// Its full diffusers name.
     pub name: FullName,
-    /// What the network needs of it.
+    /// What the network needs from it.
     pub request: &'a TensorRequest,
 }
 
-/// Takes tensors as they are made.
+/// Receives tensors as they are completed.
 pub trait Receiver {
-    /// Takes one.
+    /// Receives one tensor.
     ///
     /// # Errors
-    /// Whatever ends the reading.
+    /// Any error, which ends the reading.
     fn receive<'a>(&'a mut self, tensor: Compact, request: &'a TensorRequest) -> Pending<'a, Result<()>>;
 
-    /// Hears after every piece of a few MiB at most that `done` of `total` bytes are read. Here the caller reports, lets
-    /// an event loop run, and may end the reading.
+    /// Called after every piece of at most a few MiB, when `done` of `total` bytes have been read. Here the caller can
+    /// report progress, yield to an event loop, or cancel.
     ///
     /// # Errors
-    /// [`Error::Cancelled`], or whatever else ends the reading.
+    /// [`Error::Cancelled`], or any other error that ends the reading.
     fn progress(&mut self, done: u64, total: u64) -> Pending<'_, Result<()>>;
 }
 
-/// How much has been read.
+/// How many bytes have been read.
 #[derive(Debug, Default)]
 pub struct ByteProgress {
     /// Bytes read so far.
     pub done: u64,
-    /// Bytes to read in all.
+    /// Total bytes to read.
     pub total: u64,
 }
 
-/// A tensor with its place and the type that it becomes.
+/// A tensor with its location and target type.
 struct StreamedTensor<'a> {
     name: &'a FullName,
     request: &'a TensorRequest,
     located: &'a Located,
     to: Dtype,
     values: u64,
-    /// What its values are to be multiplied with, if anything.
+    /// Factors for its values, if any.
     scales: Vec<f32>,
 }
 
@@ -83,7 +83,7 @@ async fn read_scales(file: &dyn File, items: &mut [StreamedTensor<'_>]) -> Resul
     Ok(())
 }
 
-/// Keeps what comes.
+/// Collects the bytes.
 struct Scales(Vec<Vec<u8>>);
 
 impl Sink for Scales {
@@ -93,14 +93,14 @@ impl Sink for Scales {
     }
 }
 
-/// Bytes of a tensor that are read for `request`.
+/// The byte ranges of a tensor to read for `request`.
 ///
 /// # Errors
-/// The tensor is of a type that does not come apart in rows.
+/// Rows were requested of a type whose blocks can cross rows.
 pub fn spans(name: &str, request: &TensorRequest, located: &Located) -> Result<Vec<Range<u64>>> {
     let Located { dtype, span, .. } = located;
     let Some(rows) = &request.rows else {
-        // Groups of 32 and blocks of 256 stay whole.
+        // Groups of 32 and blocks of 256 are not split.
         let unit = if dtype.block() == 256 { 256 } else { 32 };
         let step = dtype.bytes(unit).map_or(PIECE, |bytes| PIECE / bytes * bytes);
         let starts = (span.start..span.end).step_by(usize::try_from(step).unwrap_or(usize::MAX));
@@ -118,7 +118,7 @@ pub fn spans(name: &str, request: &TensorRequest, located: &Located) -> Result<V
     Ok(rows)
 }
 
-/// Refuses a tensor that cannot be had as numbers, before anything is read of any.
+/// Rejects tensors that cannot be decoded, before any data is read.
 fn check(checkpoint: &Checkpoint, name: &str, located: &Located) -> Result<()> {
     let file = checkpoint.files.get(located.file).map(|file| file.name()).unwrap_or_default();
     if !located.dtype.is_read() {
@@ -139,11 +139,11 @@ fn check(checkpoint: &Checkpoint, name: &str, located: &Located) -> Result<()> {
     )))
 }
 
-/// Reads `wanted` from the checkpoint's files, each in its own order, and hands them to `receiver` as they are kept under
-/// `weights`. `progress` goes on from where it is.
+/// Reads `wanted` from the checkpoint's files, each in file order, and passes every tensor to `receiver` in its storage
+/// type for `weights`. `progress` continues from its current value.
 ///
 /// # Errors
-/// What the files, the receiver or a cancel end it with; names a tensor that is damaged.
+/// An error of a file or of the receiver, a cancellation, or a damaged tensor.
 pub async fn stream(
     checkpoint: &Checkpoint,
     wanted: &[Wanted<'_>],
@@ -160,7 +160,7 @@ pub async fn stream(
             let Some(located) = checkpoint.tensors.get(name).filter(|located| located.file == index) else { continue };
             let rows = request.rows.as_ref().map(Vec::len).or(request.shape.first().copied()).unwrap_or(1);
             let columns: usize = request.shape.iter().skip(1).product();
-            // What is multiplied has more digits than its type.
+            // Scaling yields more digits than the stored type holds.
             let from = if located.scale.is_some() { Dtype::F32 } else { located.dtype };
             let to = match request.is_weight {
                 true => kept_as(weights, name, from, &request.shape),
@@ -191,7 +191,7 @@ pub async fn stream(
     Ok(())
 }
 
-/// Puts pieces together to tensors.
+/// Assembles pieces into tensors.
 struct Conversion<'a> {
     checkpoint: &'a Checkpoint,
     items: &'a [StreamedTensor<'a>],

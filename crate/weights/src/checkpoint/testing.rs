@@ -1,4 +1,4 @@
-//! Small checkpoints in memory, for tests.
+//! Small in-memory checkpoints for tests.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::format::{Dtype, TensorEntry};
 use crate::source::file::{File, Listed, Pending, Source};
 
-/// A tensor's entry at the start of a file.
+/// The entry of a tensor at the start of a file.
 pub fn entry(name: &str, dtype: Dtype, shape: &[usize]) -> TensorEntry {
     let info = json!({ name: { "dtype": dtype.name(), "shape": shape,
         "data_offsets": [0, shape.iter().product::<usize>() * dtype.block_bytes()] } });
@@ -24,7 +24,7 @@ pub fn entry(name: &str, dtype: Dtype, shape: &[usize]) -> TensorEntry {
     header.tensors.into_iter().next().expect("one tensor")
 }
 
-/// A file whose tensors are zeros behind a true header.
+/// A file with a real header and zeros as tensor data.
 pub struct Holes {
     name: String,
     header: Vec<u8>,
@@ -70,7 +70,7 @@ impl File for Holes {
     }
 }
 
-/// A checkpoint of `PyTorch` with f16 tensors, all of them zeros in one storage.
+/// A `PyTorch` checkpoint of f16 tensors, all of them zeros in one storage.
 pub fn archive(name: &str, tensors: &[(String, Vec<usize>)]) -> Rc<dyn File> {
     let values = tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).max().unwrap_or_default();
     let mut pickle = b"\x80\x02}(".to_vec();
@@ -106,7 +106,7 @@ pub fn archive(name: &str, tensors: &[(String, Vec<usize>)]) -> Rc<dyn File> {
     let (mut file, mut index) = (Vec::new(), Vec::new());
     for (path, bytes) in [("archive/data.pkl", pickle), ("archive/data/0", vec![0; 2 * values])] {
         let size = (bytes.len() as u32).to_le_bytes();
-        // Neither compressed nor dated; the checksum in the middle is read by nobody.
+        // Neither compressed nor dated. Nobody reads the checksum.
         let shared =
             [&[20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], &size[..], &size, &[path.len() as u8, 0, 0, 0]].concat();
         index.extend(
@@ -120,18 +120,18 @@ pub fn archive(name: &str, tensors: &[(String, Vec<usize>)]) -> Rc<dyn File> {
     Rc::new(Holes { name: name.into(), bytes: file.len() as u64, header: file })
 }
 
-/// A folder in memory.
+/// An in-memory folder.
 #[derive(Default)]
 pub struct Shelf(pub Vec<(String, Rc<dyn File>)>);
 
 impl Shelf {
-    /// With one file more.
+    /// Adds a file.
     pub fn with(mut self, path: &str, file: Rc<dyn File>) -> Self {
         self.0.push((path.into(), file));
         self
     }
 
-    /// With one JSON file more.
+    /// Adds a JSON file.
     pub fn with_json(self, path: &str, value: &Value) -> Self {
         self.with(path, Holes::json(path, value))
     }
@@ -152,7 +152,7 @@ impl Source for Shelf {
     }
 }
 
-/// Configs of a narrow model, 1.x or 2.x: a `unet` of two levels, a `vae`, a `scheduler`, a `text_encoder` and `tokens`.
+/// Configs of a narrow 1.x or 2.x model: a `unet` of two levels, a `vae`, a `scheduler`, a `text_encoder` and `tokens`.
 pub fn configs(is_2x: bool) -> Value {
     json!({
         "unet": { "block_out_channels": [16, 32], "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
@@ -166,13 +166,13 @@ pub fn configs(is_2x: bool) -> Value {
     })
 }
 
-/// Names and shapes of all tensors of a model with these configs whose names begin with `part`.
+/// Names and shapes of a model's tensors whose names start with `part`.
 pub fn tensors(configs: &Value, part: &str) -> Vec<(String, Vec<usize>)> {
     let configs = Configs::parse("a model", configs.clone(), None).expect("good configs");
     shapes::of(&configs).into_iter().filter(|(name, _)| name.starts_with(part)).collect()
 }
 
-/// The same under other names.
+/// The same tensors under other names.
 pub fn renamed(tensors: Vec<(String, Vec<usize>)>, from: &str, to: &str) -> Vec<(String, Vec<usize>)> {
     let name = |name: String| name.strip_prefix(from).map_or(name.clone(), |rest| format!("{to}{rest}"));
     tensors.into_iter().map(|(given, shape)| (name(given), shape)).collect()

@@ -1,4 +1,4 @@
-//! Whole models in memory, in every layout that people bring: they open, and every tensor of their networks is there.
+//! Whole in-memory models in every supported layout: each opens with every tensor of its networks.
 
 use std::rc::Rc;
 
@@ -24,7 +24,7 @@ fn parts(name: &str, tensors: &Tensors) -> Parts {
     block_on(Parts::of_files(vec![Holes::file(name, tensors, json!({}))])).expect("parts")
 }
 
-/// All tensors, with these beginnings for those of the UNet, the VAE and the text encoder.
+/// All tensors, with these prefixes for UNet, VAE and text encoder.
 fn all(configs: &Value, [unet, vae, text]: [&str; 3]) -> Tensors {
     let of = |part: &str, to: &str| renamed(tensors(configs, part), part, to);
     [of("unet.", unet), of("vae.", vae), of("text_encoder.", text)].concat()
@@ -62,7 +62,7 @@ fn open_folder(shelf: &Shelf) -> Result<Checkpoint> {
     block_on(Checkpoint::open(shelf, None)).and_then(|opened| opened.check().map(|()| opened))
 }
 
-/// The narrow model as a distilled one: one resnet a level, no mid block, attention at every level.
+/// The narrow model as a distilled one: one resnet per level, no mid block, attention at every level.
 fn distilled(is_2x: bool, levels: usize, layers: Value) -> Value {
     let mut configs = configs(is_2x);
     let unet = &mut configs["unet"];
@@ -271,7 +271,7 @@ fn a_unet_alone_with_the_rest_of_another() {
     assert_eq!(both.prediction_by, "the scheduler's config of a shelf says so");
     let swapped = open_folder(&shelf).expect("a whole model").identity();
     assert_ne!(both.identity(), swapped);
-    // A person's word, and a name's, go before that.
+    // The user's choice and the file's name take precedence over that.
     let named = parts("own-epsilon.gguf", &renamed(super::testing::tensors(&configs, "unet."), "unet.", ""));
     let both = Checkpoint::with_rest(named, &rest, None).expect("they fit");
     assert_eq!(both.prediction_by, "its name says so");

@@ -13,20 +13,20 @@ use crate::error::{Error, Result};
 /// The configs of a model's networks.
 #[derive(Debug, Clone)]
 pub struct Configs {
-    /// Of the UNet. Its `sample_size` is always there: where no file says it, it is what the family has.
+    /// The UNet's config. Its `sample_size` is always set: if no file states it, it is the family's default.
     pub unet: UnetConfig,
-    /// Of the autoencoder.
+    /// The autoencoder's config.
     pub vae: VaeConfig,
     /// Noise schedule and prediction type.
     pub scheduler: SchedulerConfig,
-    /// Of the text encoder; a pack of a model with one keeps it, though not its weights.
+    /// The text encoder's config. A pack keeps it even without the text encoder's weights.
     pub text: Option<TextConfig>,
     /// Ids of the tokenizer's special tokens.
     pub tokens: Option<SpecialTokens>,
 }
 
-/// Diffusers' configs with what a person says about the UNet's output, as [`Configs::parse`] reads them. Whatever is no
-/// scheduler's config stays as it is, and is refused there.
+/// Diffusers' configs with the user's prediction type inserted, as input for [`Configs::parse`]. An invalid scheduler
+/// config stays as it is and is rejected there.
 pub fn with_prediction(mut configs: Value, prediction: Option<Prediction>) -> Value {
     if let Some(prediction) = prediction
         && let Some(scheduler) = configs.get_mut("scheduler").and_then(Value::as_object_mut)
@@ -37,11 +37,11 @@ pub fn with_prediction(mut configs: Value, prediction: Option<Prediction>) -> Va
 }
 
 impl Configs {
-    /// Reads and checks diffusers' configs of the model `name`: an object with those of `unet`, `vae`, `scheduler`,
-    /// `text_encoder` and the special `tokens`. `prediction` overrules what they say about the UNet's output.
+    /// Reads and checks diffusers' configs of the model `name`: an object with `unet`, `vae`, `scheduler`, `text_encoder`
+    /// and the special `tokens`. `prediction` overrides the prediction type in them.
     ///
     /// # Errors
-    /// Names the config and the key that cannot be read or run.
+    /// The config and the key that are invalid or not supported.
     pub fn parse(name: &str, value: Value, prediction: Option<Prediction>) -> Result<Self> {
         let value = with_prediction(value, prediction);
         let part = |key: &str| {
@@ -84,7 +84,7 @@ impl Configs {
     /// Reads and checks the UNet's config of the model `name`.
     ///
     /// # Errors
-    /// Names the key that cannot be read or run; so do the others.
+    /// The key that is invalid or not supported. The other functions do the same.
     pub fn unet(name: &str, value: &Value) -> Result<UnetConfig> {
         let config: UnetConfig = read(name, "unet/config.json", value, &NULLS)?;
         config.check().map(|()| config)
@@ -113,7 +113,7 @@ impl Configs {
     /// # Errors
     /// As [`Configs::unet`].
     pub fn text(name: &str, value: &Value) -> Result<TextConfig> {
-        // Of a whole CLIP, this part is the text encoder.
+        // The config of a whole CLIP contains that of its text encoder.
         let value = value.get("text_config").filter(|part| part.is_object()).unwrap_or(value);
         let config: TextConfig = read(name, "text_encoder/config.json", value, &[])?;
         config.check().map(|()| config)

@@ -1,7 +1,7 @@
-//! The diffusers configs of a model as data.
+//! A model's diffusers configs.
 //!
-//! Where a key is missing or null, it is as in diffusers, or as in Stable Diffusion's own files. Every `check` says in one sentence
-//! what in a config belongs to another family than Stable Diffusion 1.x and 2.x.
+//! Missing or null keys have the default of diffusers, or of Stable Diffusion's own files. Every `check` says in one
+//! sentence what in a config belongs to another family than Stable Diffusion 1.x and 2.x.
 
 mod configs;
 mod reading;

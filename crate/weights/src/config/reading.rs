@@ -1,24 +1,24 @@
-//! Configs as diffusers reads them: null is the default, and what cannot be read is named by its file and key.
+//! Reads configs as diffusers does: null means the default. Errors name the file and the key.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
-/// The longest message of a parser that is passed on: it may quote the file.
+/// Longest parser message that is passed on, because it may quote the file.
 const LONGEST: usize = 200;
 
-/// Reads the config `file` of the model `name`. Every key of `T` has a default. A null is left out before, also inside
-/// other values, and so means the default. Only at `nulls` does it mean something.
+/// Reads the config `file` of the model `name`. Every key of `T` has a default. Nulls are removed first, nested ones too,
+/// so they mean the default, except at the keys in `nulls`.
 ///
 /// # Errors
-/// Names the file, and the key whose value is of a wrong type.
+/// The file, and the key whose value has the wrong type.
 pub(super) fn read<T: DeserializeOwned>(name: &str, file: &str, value: &Value, nulls: &[&str]) -> Result<T> {
     let fail = |what: String| Error::Model(format!("{file} of {name} cannot be understood: {what}."));
     let Value::Object(map) = value else { return Err(fail("it is no JSON object".into())) };
     let map = without_nulls(map, nulls);
     T::deserialize(Value::Object(map.clone())).map_err(|error| {
-        // Which key it is, a parser of values does not say: the one that also fails alone.
+        // The parser does not report the key: it is the one that also fails on its own.
         let alone = |(key, value): (&String, &Value)| {
             let one = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
             T::deserialize(one).err().map(|error| format!("{key}: {}", short(&error.to_string())))
@@ -27,7 +27,7 @@ pub(super) fn read<T: DeserializeOwned>(name: &str, file: &str, value: &Value, n
     })
 }
 
-/// A text from a file, at a length to show.
+/// A text from a file, shortened for display.
 pub(super) fn short(text: &str) -> String {
     let text = text.trim_end_matches('.');
     match text.char_indices().nth(LONGEST) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::reading::short;
 use crate::error::{Error, Result};
 
-/// The most training timesteps that a config may ask for; Stable Diffusion has 1000.
+/// Most training timesteps that a config may have; Stable Diffusion has 1000.
 const MOST_TIMESTEPS: usize = 100_000;
 
 /// What the UNet's output means.
@@ -20,54 +20,54 @@ pub enum Prediction {
     VPrediction,
 }
 
-/// Which of the N training timesteps a run of n steps visits, ascending, as diffusers' `DDIMScheduler` has them.
+/// The timesteps that a run of n steps visits out of N training timesteps, ascending, as in diffusers' `DDIMScheduler`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestepSpacing {
     /// i·⌊N/n⌋ + [`SchedulerConfig::steps_offset`] for i from 0 to n − 1: the last timestep is left out.
     #[default]
     Leading,
-    /// n points from 0 to N − 1, both included, rounded to the nearest whole number (halves to the even one).
+    /// n points from 0 to N − 1 inclusive, rounded to the nearest integer (ties to even).
     Linspace,
-    /// round(N − i·N/n) − 1 for i from 0 to n − 1, in falling order: ends at N − 1, which leaves nothing but noise.
+    /// round(N − i·N/n) − 1 for i from 0 to n − 1, in descending order: ends at N − 1, which leaves nothing but noise.
     Trailing,
 }
 
-/// `scheduler/scheduler_config.json`, of whatever scheduler, as `DDIMScheduler` reads it. Where a key is missing, it is as
-/// in Stable Diffusion's own configs.
+/// `scheduler/scheduler_config.json` of any scheduler, as `DDIMScheduler` reads it. Missing keys have the values of Stable
+/// Diffusion's own configs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct SchedulerConfig {
-    /// Kind of the scheduler that the config was saved from.
+    /// Class of the scheduler that the config was saved from.
     #[serde(rename = "_class_name")]
     pub class_name: Option<String>,
     /// First β.
     pub beta_start: f64,
     /// Last β.
     pub beta_end: f64,
-    /// Only `scaled_linear` (linear in √β) is in the family.
+    /// Only `scaled_linear` (linear in √β) is supported.
     pub beta_schedule: String,
-    /// Every β, instead of the three keys before.
+    /// All β explicitly, instead of the three keys above.
     pub trained_betas: Option<Vec<f64>>,
-    /// Whether the β are scaled so that ᾱ ends at 0: √ᾱ is shifted by its last value, then scaled to its first.
+    /// Whether the β are rescaled so that ᾱ ends at 0: √ᾱ is shifted by its last value, then scaled back to its first.
     pub rescale_betas_zero_snr: bool,
-    /// Timesteps the model was trained on.
+    /// Number of training timesteps.
     pub num_train_timesteps: usize,
     /// Which timesteps a run visits.
     pub timestep_spacing: TimestepSpacing,
     /// Added to the timesteps of [`TimestepSpacing::Leading`]: 0 or 1.
     pub steps_offset: usize,
-    /// Whether ᾱ before the first timestep is 1. It is that of timestep 0 otherwise, as in Stable Diffusion.
+    /// Whether ᾱ before the first timestep is 1. Otherwise it is that of timestep 0, as in Stable Diffusion.
     pub set_alpha_to_one: bool,
-    /// Whether pictures are to be clamped to ±1. Latents go beyond that: diffusers' pipelines switch this off, and nothing
-    /// is clamped here. See [`SchedulerConfig::notices`].
+    /// Whether to clamp images to ±1. Latents exceed that range: diffusers' pipelines switch this off, and nothing is
+    /// clamped here. See [`SchedulerConfig::notices`].
     pub clip_sample: bool,
-    /// Whether pictures are to be clamped to a quantile of them. Not for latents; refused.
+    /// Whether to clamp images to a quantile (dynamic thresholding). Not suited to latents; rejected.
     pub thresholding: bool,
     /// What the UNet predicts. Null in a few old files, where it means ε.
     #[serde(deserialize_with = "prediction")]
     pub prediction_type: Prediction,
-    /// Whether its steps go along straight lines from noise to picture. Refused.
+    /// Whether it is a flow-matching scheduler, whose steps follow straight lines from noise to image. Rejected.
     pub use_flow_sigmas: bool,
 }
 
@@ -93,7 +93,7 @@ impl Default for SchedulerConfig {
 }
 
 impl SchedulerConfig {
-    /// Checks that the schedule is one the sampler implements.
+    /// Checks that the sampler implements this schedule.
     ///
     /// # Errors
     /// One sentence naming the key.
@@ -147,7 +147,7 @@ impl SchedulerConfig {
         Ok(())
     }
 
-    /// What a person may want to know: one sentence for each key that is understood and has no effect.
+    /// Notices for the user: one sentence per key that is recognised but has no effect.
     pub fn notices(&self) -> Vec<String> {
         let clip = self.clip_sample.then(|| {
             "The scheduler's config has clip_sample: true, which is for pictures; latents are not clamped, as in \
@@ -158,7 +158,7 @@ impl SchedulerConfig {
     }
 }
 
-/// Reads a prediction type, and names one that cannot be run.
+/// Reads a prediction type. An unsupported one is named in the error.
 fn prediction<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Prediction, D::Error> {
     let text = String::deserialize(from)?;
     match text.as_str() {

@@ -1,4 +1,4 @@
-//! Which tensors the networks of a model have, of which shapes: diffusers' names behind the name of each part.
+//! Names and shapes of all tensors in a model's networks. A name is that of the part, followed by the diffusers name.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::{Configs, TextConfig, UnetConfig, VaeConfig};
 /// Shapes by full name (`unet.conv_in.weight`).
 pub type Shapes = BTreeMap<String, Vec<usize>>;
 
-/// Those of all networks of a model. A checkpoint may have other dimensions of 1.
+/// The shapes of all networks. A checkpoint may differ in dimensions of 1.
 pub fn of(configs: &Configs) -> Shapes {
     let mut shapes = Shapes::new();
     unet(&mut At { shapes: &mut shapes, name: "unet".into() }, &configs.unet);
@@ -18,7 +18,7 @@ pub fn of(configs: &Configs) -> Shapes {
     shapes
 }
 
-/// A place in the tree of names.
+/// A position in the tree of names.
 struct At<'a> {
     shapes: &'a mut Shapes,
     name: String,
@@ -33,7 +33,7 @@ impl At<'_> {
         self.shapes.insert(format!("{}.{name}", self.name), shape.to_vec());
     }
 
-    /// A weight, and a bias as long as its first dimension.
+    /// A weight, and a bias with the length of its first dimension.
     fn both(&mut self, name: &str, shape: &[usize]) {
         self.tensor(&format!("{name}.weight"), shape);
         self.tensor(&format!("{name}.bias"), &shape[..1]);
@@ -143,7 +143,7 @@ fn vae(at: &mut At<'_>, config: &VaeConfig) {
     coder(&mut at.at("decoder"), config, &innermost, false);
 }
 
-/// The encoder, or the decoder, with the channels of its levels in the order in which it passes them.
+/// The encoder or the decoder. `channels` lists its levels in the order of execution.
 fn coder(at: &mut At<'_>, config: &VaeConfig, channels: &[usize], encodes: bool) {
     let (Some(&first), Some(&last)) = (channels.first(), channels.last()) else { return };
     let (input, output) = match encodes {

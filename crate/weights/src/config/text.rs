@@ -14,7 +14,7 @@ pub enum TextActivation {
     Gelu,
 }
 
-/// `text_encoder/config.json` of a transformers `CLIPTextModel`, whose defaults it has.
+/// `text_encoder/config.json` of a transformers `CLIPTextModel`, with the same defaults.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct TextConfig {
@@ -28,13 +28,13 @@ pub struct TextConfig {
     pub num_hidden_layers: usize,
     /// Rows of the token table.
     pub vocab_size: usize,
-    /// Rows of the position table, and the length of every prompt.
+    /// Rows of the position table, which is also the length of every prompt.
     pub max_position_embeddings: usize,
     /// Activation of the feed-forward.
     pub hidden_act: TextActivation,
     /// Epsilon of the layer norms.
     pub layer_norm_eps: f64,
-    /// Kind of model that the config is of.
+    /// Model type that the config declares.
     pub model_type: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl Default for TextConfig {
 }
 
 impl TextConfig {
-    /// Checks that this is a text encoder the crate can build.
+    /// Checks that the crate can build this text encoder.
     ///
     /// # Errors
     /// One sentence naming the key.

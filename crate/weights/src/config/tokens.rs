@@ -1,4 +1,4 @@
-//! The empty prompt's token ids. `StyleID` needs no other prompt, so no tokenizer is needed: only its special tokens.
+//! The token ids of the empty prompt. `StyleID` needs no other prompt, so it needs no tokenizer, only its special tokens.
 
 use std::collections::HashMap;
 
@@ -10,17 +10,17 @@ use crate::error::{Error, Result};
 use crate::source::file::Source;
 use crate::source::json::optional_json;
 
-/// Number of tokens of CLIP's tokenizer, which every Stable Diffusion 1.x and 2.x has.
+/// Vocabulary size of CLIP's tokenizer, which every Stable Diffusion 1.x and 2.x uses.
 const CLIP_VOCABULARY: usize = 49408;
 
 /// Ids of the special tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpecialTokens {
-    /// Begin of sequence.
+    /// Beginning of sequence.
     pub bos: usize,
     /// End of sequence.
     pub eos: usize,
-    /// Fills up to the full length.
+    /// Padding up to the full length.
     pub pad: usize,
 }
 
@@ -31,19 +31,19 @@ struct TokenizerConfig {
     pad_token: Option<Value>,
 }
 
-/// A token in a tokenizer's config: its text, alone or in an object's `content`.
+/// A token in a tokenizer's config: its text, either as a string or in an object's `content`.
 fn content(token: Option<&Value>) -> Option<&str> {
     token.and_then(|token| token.as_str().or_else(|| token.get("content")?.as_str()))
 }
 
 impl SpecialTokens {
-    /// Reads them from `tokenizer/`, or takes those of CLIP where a file is missing: the two last ids of the
-    /// vocabulary, and as padding the end token (1.x) or id 0, which is "!" (2.x; told by its exact GELU).
+    /// Reads the ids from `tokenizer/`. If a file is missing, CLIP's are used: the last two ids of the vocabulary, and for
+    /// padding the end token (1.x) or id 0, which is "!" (2.x, recognised by its exact GELU).
     ///
     /// # Errors
-    /// Names a special token that the vocabulary lacks, or a file that cannot be understood.
+    /// A special token that the vocabulary lacks, or a file that cannot be parsed.
     pub async fn load(source: &dyn Source, config: &TextConfig) -> Result<Self> {
-        // CLIP's own vocabulary is a megabyte that says what is known; only its padding differs between models.
+        // CLIP's own vocabulary is known and its file is a megabyte; only the padding differs between models.
         let vocabulary: Option<HashMap<String, usize>> = match config.vocab_size {
             CLIP_VOCABULARY => Some(HashMap::from([
                 ("<|startoftext|>".into(), CLIP_VOCABULARY - 2),
@@ -59,10 +59,10 @@ impl SpecialTokens {
         }
     }
 
-    /// Those of CLIP, for a model without a tokenizer.
+    /// CLIP's ids, for a model without a tokenizer.
     ///
     /// # Errors
-    /// The vocabulary has no room for them.
+    /// The vocabulary is too small for them.
     pub fn of_config(config: &TextConfig) -> Result<Self> {
         let (Some(bos), Some(eos)) = (config.vocab_size.checked_sub(2), config.vocab_size.checked_sub(1)) else {
             return Err(Error::Model("The text encoder's vocabulary is too small for a prompt.".into()));
@@ -89,7 +89,7 @@ impl SpecialTokens {
         })
     }
 
-    /// The empty prompt's ids: begin, end, and padding up to `length`.
+    /// The ids of the empty prompt: begin, end, then padding up to `length`.
     pub fn empty_prompt(self, length: usize) -> Vec<usize> {
         let mut ids = vec![self.bos, self.eos];
         ids.resize(length, self.pad);

@@ -6,33 +6,33 @@ use serde_json::Value;
 use super::reading::short;
 use crate::error::{Error, Result};
 
-/// `vae/config.json` of a diffusers `AutoencoderKL`. Where a key is missing, it is as in Stable Diffusion's own.
+/// `vae/config.json` of a diffusers `AutoencoderKL`. Missing keys have the values of Stable Diffusion's own.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct VaeConfig {
-    /// Picture channels in.
+    /// Image channels in.
     pub in_channels: usize,
-    /// Picture channels out.
+    /// Image channels out.
     pub out_channels: usize,
     /// Channels of the latents.
     pub latent_channels: usize,
     /// Channels of each level, outermost first.
     pub block_out_channels: Vec<usize>,
-    /// Resnets a level of the encoder; the decoder has one more.
+    /// Resnets per level of the encoder; the decoder has one more.
     pub layers_per_block: usize,
     /// Groups of every group norm.
     pub norm_num_groups: usize,
     /// Factor from the posterior's samples to the UNet's latents.
     pub scaling_factor: f32,
-    /// 1×1 convolution after the encoder.
+    /// Whether a 1×1 convolution follows the encoder.
     pub use_quant_conv: bool,
-    /// 1×1 convolution before the decoder.
+    /// Whether a 1×1 convolution precedes the decoder.
     pub use_post_quant_conv: bool,
-    /// Self-attention in both mid blocks.
+    /// Whether both mid blocks have self-attention.
     pub mid_block_add_attention: bool,
-    /// Set in families whose latents are shifted, which this crate does not run.
+    /// Set in families with shifted latents, which this crate does not support.
     pub shift_factor: Option<f32>,
-    /// All other keys, as they are in the file; [`VaeConfig::check`] looks for those of other families.
+    /// All other keys, unchanged. [`VaeConfig::check`] looks for those of other families.
     #[serde(flatten)]
     pub rest: serde_json::Map<String, Value>,
 }
@@ -57,15 +57,15 @@ impl Default for VaeConfig {
 }
 
 impl VaeConfig {
-    /// Pixels a latent along each side: 8 for Stable Diffusion.
+    /// Pixels per latent along each side: 8 for Stable Diffusion.
     pub fn factor(&self) -> usize {
         1 << self.block_out_channels.len().saturating_sub(1).min(8)
     }
 
-    /// Checks that this is an autoencoder the crate can build.
+    /// Checks that the crate can build this autoencoder.
     ///
     /// # Errors
-    /// One sentence naming the key that is out of the family.
+    /// One sentence naming the key that is outside the family.
     pub fn check(&self) -> Result<()> {
         let fail = |what: String| Err(Error::Model(format!("This VAE cannot be run here: {what}.")));
         if let Some(class) = self.rest.get("_class_name").filter(|class| *class != "AutoencoderKL") {

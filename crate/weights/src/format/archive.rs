@@ -1,5 +1,5 @@
-//! Checkpoints of `PyTorch` (`.ckpt`, `.pt`, `.pth`, `.bin`) of the kind that is a ZIP archive: a pickle that describes
-//! the tensors, and their storages as stored entries. Read by range as all others, and nothing in the pickle is run.
+//! `PyTorch` checkpoints (`.ckpt`, `.pt`, `.pth`, `.bin`) that are ZIP archives: a pickle describes the tensors, and their
+//! storages are uncompressed entries. They are read by range like all other files, and nothing in the pickle is executed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -10,13 +10,14 @@ use super::{Container, Dtype, Header, TensorEntry, damaged, entry, scale, shown,
 use crate::error::{Error, Result};
 use crate::source::file::{File, Pending, Sink};
 
-/// What describes the tensors.
+/// The entry that describes the tensors.
 const INDEX: &str = "data.pkl";
 
-/// Reads the index of an archive. That takes three requests or four; nothing of the tensors is read.
+/// Reads the description of the tensors: the archive's index, the pickle, the byte order and some local headers. No tensor
+/// data is read.
 ///
 /// # Errors
-/// [`Error::Model`] where it is none of `PyTorch`'s, is damaged, or asks for more than weights need.
+/// [`Error::Model`] if it is not from `PyTorch`, is damaged, or asks for more than weights need.
 pub async fn read(file: &dyn File) -> Result<Header> {
     let (name, bytes) = (file.name(), file.bytes());
     let tail_start = bytes.saturating_sub(TAIL);
@@ -51,9 +52,9 @@ pub async fn read(file: &dyn File) -> Result<Header> {
 struct Archive<'a> {
     file: &'a dyn File,
     entries: Vec<ZipEntry>,
-    /// Entries by their path in the folder that holds all of them.
+    /// Entries by their path inside the top-level folder.
     by_name: HashMap<String, usize>,
-    /// Where entries end and the index begins.
+    /// Where the entries end and the archive's index begins.
     end: u64,
 }
 
@@ -72,7 +73,7 @@ impl<'a> Archive<'a> {
         Ok(Self { file, entries, by_name, end })
     }
 
-    /// Where the entry after this one begins.
+    /// Where the next entry begins.
     fn next(&self, at: usize) -> u64 {
         self.entries.get(at + 1).map_or(self.end, |next| next.header)
     }
@@ -92,14 +93,14 @@ impl<'a> Archive<'a> {
         }
     }
 
-    /// The bytes of a small entry, by one request that takes its local header along.
+    /// The bytes of a small entry. One request covers its local header too.
     async fn contents(&self, name: &str, most: u64) -> Result<Vec<u8>> {
         let (at, entry) = self.find(name)?;
         let file = self.file.name();
         if entry.bytes > most {
             return Err(damaged(file, format_args!("{} in it is far too large", shown(name))));
         }
-        // Names and extra fields before the bytes have 64 KiB each at most.
+        // The name and the extra field before the data have at most 64 KiB each.
         let end = self.next(at).min(entry.header + entry.bytes + LOCAL + (2 << 16)).min(self.file.bytes());
         let mut bytes = self.file.read(entry.header..end.max(entry.header)).await?;
         let start = entry.data_by_header(file, &bytes, self.file.bytes())? - entry.header;
@@ -111,7 +112,7 @@ impl<'a> Archive<'a> {
         Ok(bytes)
     }
 
-    /// Where the tensors are.
+    /// The locations of the tensors.
     async fn header(&self, tensors: &[PickledTensor<'_>]) -> Result<Header> {
         let mut starts = BTreeMap::new();
         for tensor in tensors {
@@ -123,7 +124,7 @@ impl<'a> Archive<'a> {
         for tensor in tensors {
             let (at, entry) = self.find(&format!("data/{}", tensor.storage))?;
             let start = starts.get(&at).copied().flatten().unwrap_or(entry.header);
-            // As in Python, the last of several of the same name counts.
+            // As in Python, the last tensor of a given name wins.
             found.insert(tensor.name, self.tensor(tensor, start..start + entry.bytes)?);
         }
         let mut tensors: Vec<TensorEntry> = found.into_values().collect();
@@ -131,7 +132,8 @@ impl<'a> Archive<'a> {
         Ok(Header { container: Container::PyTorch, tensors: scale::paired(tensors), metadata: BTreeMap::new() })
     }
 
-    /// Reads the local headers of entries whose place the index does not tell, and of two others; all if these differ.
+    /// Reads the local headers of entries that the index does not locate, and of the first and last entry as a check. If a
+    /// check fails, reads all of them.
     async fn check(&self, starts: &mut BTreeMap<usize, Option<u64>>) -> Result<()> {
         let ends = [starts.keys().next().copied(), starts.keys().next_back().copied()];
         let doubtful =
@@ -148,9 +150,9 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
-    /// Where entries' bytes begin, as their local headers say.
+    /// Where the data of entries begins, according to their local headers.
     async fn read_starts(&self, entries: &[usize]) -> Result<Vec<(usize, u64)>> {
-        // Entries are in the order of their places, each of them longer than its header.
+        // Entries are in file order, and each is longer than its header.
         let place = |at: &usize| self.entries.get(*at).map_or(0..0, |entry| entry.header..entry.header + LOCAL);
         let spans: Vec<Range<u64>> = entries.iter().map(place).collect();
         let mut headers = Headers(Vec::new());
@@ -164,7 +166,7 @@ impl<'a> Archive<'a> {
         Ok(starts)
     }
 
-    /// A tensor in the storage at `storage`.
+    /// A tensor in the storage with the byte range `storage`.
     fn tensor(&self, tensor: &PickledTensor<'_>, storage: Range<u64>) -> Result<TensorEntry> {
         let PickledTensor { name, element, offset, shape, is_contiguous, .. } = tensor;
         let file = self.file.name();
@@ -180,7 +182,7 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// The type of a storage or tensor by `PyTorch`'s name, or that name.
+/// The type for a `PyTorch` type name, or that name if it is unknown.
 fn dtype(element: &str) -> Result<Dtype, &str> {
     Ok(match element {
         "Double" | "float64" => Dtype::F64,
@@ -199,7 +201,7 @@ fn dtype(element: &str) -> Result<Dtype, &str> {
     })
 }
 
-/// Keeps what comes.
+/// Collects the bytes.
 struct Headers(Vec<Vec<u8>>);
 
 impl Sink for Headers {

@@ -1,10 +1,11 @@
-//! Stored weights as f32, value for value as ggml computes them: the order of operations decides the last bit.
+//! Dequantisation to f32. Values match ggml's bit for bit, because the operations are in the same order.
 
 use super::Dtype;
 
-/// Appends the values of `bytes`, which are whole values or blocks of `dtype`, to `out`. F64 is rounded to f32.
+/// Appends the values of `bytes` to `out`. `bytes` are whole values or blocks of `dtype`. F64 is rounded to f32.
 ///
-/// `None`, with `out` as it was, where `bytes` are not whole blocks or `dtype` is none that weights come in (integers).
+/// Returns `None` and leaves `out` unchanged if `bytes` are not whole blocks, or if `dtype` is not used for weights
+/// (integers).
 pub fn dequantise(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) -> Option<()> {
     match dtype {
         Dtype::F64 => plain(bytes, out, |value| f64::from_le_bytes(*value) as f32),
@@ -12,7 +13,7 @@ pub fn dequantise(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) -> Option<()> 
         Dtype::F16 => plain(bytes, out, |value| widen(u16::from_le_bytes(*value))),
         Dtype::BF16 => plain(bytes, out, |value| f32::from_bits(u32::from(u16::from_le_bytes(*value)) << 16)),
         Dtype::F8_E4M3 => plain(bytes, out, |&[value]| e4m3(value)),
-        // The upper half of an f16.
+        // The type is the upper half of an f16.
         Dtype::F8_E5M2 => plain(bytes, out, |&[value]| widen(u16::from(value) << 8)),
         Dtype::Q8_0 => quantised(bytes, out, q8_0),
         Dtype::Q4_0 => quantised(bytes, out, q4_0),
@@ -28,36 +29,36 @@ pub fn dequantise(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) -> Option<()> 
     }
 }
 
-/// Whether all values of `bytes` are numbers, not NaN or infinite, told by their bits alone: of types that weights are kept
-/// as, in which a file's bytes may be taken as they are. `None` for others, and where `bytes` are not whole blocks.
+/// Whether all values of `bytes` are finite, judged by their bits. Supports the storage types, for which a file's bytes may
+/// be used unchanged. `None` for other types, and if `bytes` are not whole blocks.
 pub fn are_finite(dtype: Dtype, bytes: &[u8]) -> Option<bool> {
-    // An exponent of nothing but ones is none of a number.
+    // NaN and infinity have an exponent of all ones.
     const HALF: u16 = 0x7c00;
     const SINGLE: u32 = 0x7f80_0000;
     match dtype {
         Dtype::F32 => all(bytes, |value: &[u8; 4]| u32::from_le_bytes(*value) & SINGLE != SINGLE),
         Dtype::F16 => all(bytes, |value: &[u8; 2]| u16::from_le_bytes(*value) & HALF != HALF),
-        // Codes are whole numbers; only a scale can be infinite.
+        // The codes are integers; only the scale can be infinite or NaN.
         Dtype::Q8_0 => all(bytes, |[low, high, ..]: &[u8; 34]| u16::from_le_bytes([*low, *high]) & HALF != HALF),
         Dtype::Q4_0 => all(bytes, |[low, high, ..]: &[u8; 18]| u16::from_le_bytes([*low, *high]) & HALF != HALF),
         _ => None,
     }
 }
 
-/// Whether all blocks of `N` bytes are as they should be. Without an early end: so it becomes vector instructions.
+/// Whether all blocks of `N` bytes are sound. It has no early exit, so that it vectorises.
 fn all<const N: usize>(bytes: &[u8], is_sound: impl Fn(&[u8; N]) -> bool) -> Option<bool> {
     let (blocks, []) = bytes.as_chunks() else { return None };
     Some(blocks.iter().fold(true, |sound, block| sound & is_sound(block)))
 }
 
-/// Numbers of `N` bytes each.
+/// Plain values of `N` bytes each.
 fn plain<const N: usize>(bytes: &[u8], out: &mut Vec<f32>, value: impl Fn(&[u8; N]) -> f32) -> Option<()> {
     let (values, []) = bytes.as_chunks() else { return None };
     out.extend(values.iter().map(value));
     Some(())
 }
 
-/// Blocks of `BYTES` bytes that hold `VALUES` values each.
+/// Blocks of `BYTES` bytes with `VALUES` values each.
 fn quantised<const BYTES: usize, const VALUES: usize>(
     bytes: &[u8],
     out: &mut Vec<f32>,
@@ -73,12 +74,13 @@ fn quantised<const BYTES: usize, const VALUES: usize>(
     Some(())
 }
 
-/// The f32 of an f16's bits, by selection instead of branches: loops of it become vector instructions, in WebAssembly too.
+/// Converts an f16's bits to f32. It selects instead of branching, so that loops vectorise, in WebAssembly too.
 fn widen(half: u16) -> f32 {
     const EXPONENT: u32 = 1 << 23;
     let magnitude = u32::from(half & 0x7fff) << 13;
     let bits = if magnitude < EXPONENT {
-        // Subnormal: as the fraction of a normal number, which is then taken away. No f32 gets subnormal, which is slow.
+        // A subnormal becomes the fraction of a normal number, whose leading one is then subtracted. No slow f32 subnormals
+        // occur.
         let one = 113 * EXPONENT;
         (f32::from_bits(magnitude + one) - f32::from_bits(one)).to_bits()
     } else if magnitude < 31 * EXPONENT {
@@ -89,20 +91,20 @@ fn widen(half: u16) -> f32 {
     f32::from_bits(bits | u32::from(half & 0x8000) << 16)
 }
 
-/// The f32 of an 8-bit float with 4 bits of exponent. As an f16 its fields are two places down, with a bias of 15 instead
-/// of 7: so it reads as 2⁸ times too small, subnormal ones too.
+/// Converts an 8-bit float with 4 exponent bits to f32. Its fields are shifted into those of an f16, whose bias is 15
+/// instead of 7, so the result must be multiplied by 2⁸. This holds for subnormals too.
 fn e4m3(bits: u8) -> f32 {
     let magnitude = bits & 0x7f;
     let half = u16::from(magnitude) << 7 | u16::from(bits & 0x80) << 8;
     if magnitude == 0x7f { f32::NAN } else { widen(half) * 256.0 }
 }
 
-/// The scale at `at` of a block.
+/// The scale at byte `at` of a block.
 fn scale<const N: usize>(block: &[u8; N], at: usize) -> f32 {
     widen(u16::from_le_bytes([block[at], block[at + 1]]))
 }
 
-// Indices are below lengths that the types have, so that all checks fold away.
+// All indices are below the arrays' constant lengths, so that the bounds checks are optimised away.
 
 /// `[scale: 2][codes: 32]`
 fn q8_0(block: &[u8; 34], out: &mut [f32; 32]) {
@@ -112,7 +114,7 @@ fn q8_0(block: &[u8; 34], out: &mut [f32; 32]) {
     }
 }
 
-/// `[scale: 2][codes: 16]`, values 16 to 31 in the high halves.
+/// `[scale: 2][codes: 16]`, with values 16 to 31 in the high nibbles.
 fn q4_0(block: &[u8; 18], out: &mut [f32; 32]) {
     let d = scale(block, 0);
     for i in 0..16 {
@@ -122,7 +124,7 @@ fn q4_0(block: &[u8; 18], out: &mut [f32; 32]) {
     }
 }
 
-/// `[scale: 2][least: 2][codes: 16]`
+/// `[scale: 2][minimum: 2][codes: 16]`
 fn q4_1(block: &[u8; 20], out: &mut [f32; 32]) {
     let (d, m) = (scale(block, 0), scale(block, 2));
     for i in 0..16 {
@@ -132,7 +134,7 @@ fn q4_1(block: &[u8; 20], out: &mut [f32; 32]) {
     }
 }
 
-/// Values of 5 bits: low halves at `low`, highest bits in the 4 bytes at `high`.
+/// 5-bit values: low nibbles from byte `low` on, fifth bits in the 4 bytes at `high`.
 fn five_bits<const N: usize>(block: &[u8; N], high: usize, low: usize, to: impl Fn(u8) -> f32, out: &mut [f32; 32]) {
     let bits = u32::from_le_bytes([block[high], block[high + 1], block[high + 2], block[high + 3]]);
     for i in 0..16 {
@@ -148,13 +150,13 @@ fn q5_0(block: &[u8; 22], out: &mut [f32; 32]) {
     five_bits(block, 2, 6, |code| d * f32::from(code as i8 - 16), out);
 }
 
-/// `[scale: 2][least: 2][fifth bits: 4][codes: 16]`
+/// `[scale: 2][minimum: 2][fifth bits: 4][codes: 16]`
 fn q5_1(block: &[u8; 24], out: &mut [f32; 32]) {
     let (d, m) = (scale(block, 0), scale(block, 2));
     five_bits(block, 4, 8, |code| d * f32::from(code) + m, out);
 }
 
-/// `[scale and least of each 16, 4 bits: 16][codes: 64][scale of scales: 2][scale of leasts: 2]`
+/// `[scale and minimum per 16, 4 bits each: 16][codes: 64][scale of scales: 2][scale of minimums: 2]`
 fn q2_k(block: &[u8; 84], out: &mut [f32; 256]) {
     let (d, least) = (scale(block, 80), scale(block, 82));
     for group in 0..16 {
@@ -167,12 +169,12 @@ fn q2_k(block: &[u8; 84], out: &mut [f32; 256]) {
     }
 }
 
-/// Where the 2-bit codes of a group of 16 begin: 32 bytes hold 4 times 32 values, and so do the next.
+/// First byte of the 2-bit codes of a group of 16. Each 32 bytes hold 4 × 32 values, one group of 32 per bit pair.
 const fn two_bits(group: usize) -> usize {
     group / 8 * 32 + group % 2 * 16
 }
 
-/// `[third bits, inverted: 32][codes: 64][scale of each 16, 6 bits: 12][scale of scales: 2]`
+/// `[third bits, inverted: 32][codes: 64][scale per 16, 6 bits each: 12][scale of scales: 2]`
 fn q3_k(block: &[u8; 110], out: &mut [f32; 256]) {
     let d = scale(block, 108);
     for group in 0..16 {
@@ -187,7 +189,7 @@ fn q3_k(block: &[u8; 110], out: &mut [f32; 256]) {
     }
 }
 
-/// Scale and least of each 32, 6 bits, in the 12 bytes at 4.
+/// Scale and minimum of a group of 32, 6 bits each, from the 12 bytes at offset 4.
 fn scale_least<const N: usize>(block: &[u8; N], group: usize) -> (u8, u8) {
     let at = |i: usize| block[4 + i];
     if group < 4 {
@@ -197,7 +199,7 @@ fn scale_least<const N: usize>(block: &[u8; N], group: usize) -> (u8, u8) {
     (both & 15 | at(group - 4) >> 2 & 48, both >> 4 | at(group) >> 2 & 48)
 }
 
-/// `[scale of scales: 2][scale of leasts: 2][scale and least of each 32: 12][codes: 128]`
+/// `[scale of scales: 2][scale of minimums: 2][scale and minimum per 32: 12][codes: 128]`
 fn q4_k(block: &[u8; 144], out: &mut [f32; 256]) {
     let (d, least) = (scale(block, 0), scale(block, 2));
     for group in 0..8 {
@@ -210,7 +212,7 @@ fn q4_k(block: &[u8; 144], out: &mut [f32; 256]) {
     }
 }
 
-/// `[scale of scales: 2][scale of leasts: 2][scale and least of each 32: 12][fifth bits: 32][codes: 128]`
+/// `[scale of scales: 2][scale of minimums: 2][scale and minimum per 32: 12][fifth bits: 32][codes: 128]`
 fn q5_k(block: &[u8; 176], out: &mut [f32; 256]) {
     let (d, least) = (scale(block, 0), scale(block, 2));
     for group in 0..8 {
@@ -224,7 +226,7 @@ fn q5_k(block: &[u8; 176], out: &mut [f32; 256]) {
     }
 }
 
-/// `[low 4 bits: 128][high 2 bits: 64][scale of each 16: 16][scale of scales: 2]`
+/// `[low 4 bits: 128][high 2 bits: 64][scale per 16: 16][scale of scales: 2]`
 fn q6_k(block: &[u8; 210], out: &mut [f32; 256]) {
     let d = scale(block, 208);
     for group in 0..16 {

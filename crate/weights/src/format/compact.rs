@@ -1,8 +1,8 @@
-//! Weights in the compact form in which they are kept: on the visitor's disk, in packs, in memory and on the GPU.
+//! The compact storage form of weights: in the disk cache, in packs, in memory and on the GPU.
 //!
-//! Quantised weights are symmetric, in groups of 32 along the input dimension (convolutions flattened to
-//! `[out, in·kh·kw]`), with one f16 scale a group. Byte for byte these are GGUF's `Q8_0` and `Q4_0`, so that a pack can be
-//! read by other tools and a file that is quantised like this already is kept as it is.
+//! Quantised weights are symmetric, in groups of 32 along the input dimension (convolutions are flattened to
+//! `[out, in·kh·kw]`), with one f16 scale per group. They are byte for byte GGUF's `Q8_0` and `Q4_0`. Other tools can
+//! therefore read packs, and files in these types are used unchanged.
 
 use half::f16;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub enum WeightType {
 }
 
 impl WeightType {
-    /// All of them.
+    /// All storage types.
     pub const ALL: [Self; 5] = [Self::Exact, Self::F32, Self::F16, Self::Q8, Self::Q4];
 
     /// Its name in settings and file names.
@@ -46,7 +46,7 @@ impl WeightType {
 /// One weight tensor in its compact form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compact {
-    /// Its name: `unet.`, `vae.` or nothing, then the diffusers name.
+    /// Its name, usually a full diffusers name such as `unet.conv_in.weight`.
     pub name: String,
     /// `F32`, `F16`, `Q8_0` or `Q4_0`.
     pub dtype: Dtype,
@@ -56,7 +56,8 @@ pub struct Compact {
     pub bytes: Vec<u8>,
 }
 
-/// f32 values as blocks of `Q8_0`: scale = largest magnitude / 127, rounded to f16; values rounded half away from zero.
+/// Quantises f32 values to `Q8_0` blocks: scale = largest magnitude / 127, rounded to f16. Values are rounded half away
+/// from zero.
 pub fn quantise_q8(values: &[f32], out: &mut Vec<u8>) {
     out.reserve(values.len() / 32 * 34);
     for group in values.chunks_exact(32) {
@@ -68,8 +69,8 @@ pub fn quantise_q8(values: &[f32], out: &mut Vec<u8>) {
     }
 }
 
-/// f32 values as blocks of `Q4_0`: the value of largest magnitude becomes −8, so that all 16 codes are in use; codes are
-/// stored plus 8, the first 16 values of a group in the low halves of its bytes and the others in the high halves.
+/// Quantises f32 values to `Q4_0` blocks. The value of largest magnitude becomes −8, so that all 16 codes are used. Codes
+/// are stored plus 8: the first 16 of a group in the low nibbles of its bytes, the others in the high nibbles.
 pub fn quantise_q4(values: &[f32], out: &mut Vec<u8>) {
     out.reserve(values.len() / 32 * 18);
     for group in values.chunks_exact(32) {
@@ -82,23 +83,23 @@ pub fn quantise_q4(values: &[f32], out: &mut Vec<u8>) {
     }
 }
 
-/// Whether a network computes with this matrix so near its input or output that quantising it would cost more than the
-/// few bytes that it saves: first and last convolutions, the timestep's embedding, the 1×1 convolutions around latents.
+/// Whether a matrix is so close to a network's input or output that quantising it would cost more quality than the few
+/// bytes it saves: first and last convolutions, the timestep embedding, the 1×1 convolutions around the latents.
 pub fn is_small_end(name: &str) -> bool {
     ["conv_in.", "conv_out.", "time_embedding.", "quant_conv."].iter().any(|part| name.contains(part))
 }
 
-/// What a tensor is kept as, from its diffusers name, its type in the file and its shape.
+/// The storage type of a tensor, from its diffusers name, its type in the file and its shape.
 pub fn kept_as(weights: WeightType, name: &str, from: Dtype, shape: &[usize]) -> Dtype {
     let columns: usize = shape.iter().skip(1).product();
-    // A group must not run over the end of a row, or rows could not be taken apart.
+    // A group must not cross rows, or rows could not be read separately.
     let grouped = shape.len() > 1 && columns.is_multiple_of(32);
     if shape.len() < 2 {
         return Dtype::F32;
     }
     match weights {
         WeightType::Exact => match from {
-            // Every 8-bit float is an f16.
+            // Every 8-bit float is exactly representable as f16.
             Dtype::F16 | Dtype::F8_E4M3 | Dtype::F8_E5M2 => Dtype::F16,
             Dtype::Q8_0 | Dtype::Q4_0 if grouped => from,
             _ => Dtype::F32,
@@ -111,7 +112,7 @@ pub fn kept_as(weights: WeightType, name: &str, from: Dtype, shape: &[usize]) ->
     }
 }
 
-/// What is wrong with a tensor, and what to do, as the end of a sentence about it.
+/// What is wrong with a tensor and what to do, as the end of a sentence about it.
 const NO_NUMBERS: &str = "has values that are no numbers (NaN or infinity): the file is damaged, or was merged or trained \
                           wrongly; download it again, or use another version of the model";
 const TOO_LARGE: &str =
@@ -119,9 +120,9 @@ const TOO_LARGE: &str =
 const NO_WEIGHTS: &str = "is of a type that weights do not come in; use another version of the model";
 const FEW_SCALES: &str = "has fewer scales than rows; use another version of the model";
 
-/// What values must stay below in magnitude, or they or the scale of their group would become infinite.
+/// Bound on the magnitude of values. At or above it, they or the scale of their group would become infinite.
 const fn limit(to: Dtype) -> f32 {
-    // The first number that rounds to infinity.
+    // The smallest magnitude that rounds to infinity in f16.
     const F16: f32 = 65520.0;
     match to {
         Dtype::F16 => F16,
@@ -131,39 +132,39 @@ const fn limit(to: Dtype) -> f32 {
     }
 }
 
-/// Turns a tensor's bytes, as they arrive, from the file's type into the one that it is kept as.
+/// Converts a tensor's bytes, as they arrive, from the file's type to its storage type.
 #[derive(Debug)]
 pub struct Converter {
     from: Dtype,
     to: Dtype,
-    /// What values are multiplied with, each for `each` of them in turn.
+    /// Factors for the values; each applies to `each` consecutive values.
     scales: Vec<f32>,
     each: usize,
-    /// Values that came so far.
+    /// Number of values so far.
     count: usize,
     values: Vec<f32>,
     out: Vec<u8>,
 }
 
 impl Converter {
-    /// A converter for a tensor of `values` values.
+    /// A converter for a tensor with `values` values.
     pub fn new(from: Dtype, to: Dtype, values: usize) -> Self {
         let bytes = to.bytes(values as u64).and_then(|bytes| usize::try_from(bytes).ok());
         let out = Vec::with_capacity(bytes.unwrap_or_default());
         Self { from, to, scales: Vec::new(), each: 1, count: 0, values: Vec::new(), out }
     }
 
-    /// The same for a tensor whose values are to be multiplied, `each` of them with the next of `scales`.
+    /// The same for a scaled tensor: each of `scales` applies to the next `each` values.
     #[must_use]
     pub fn scaled(mut self, scales: Vec<f32>, each: usize) -> Self {
         (self.scales, self.each) = (scales, each.max(1));
         self
     }
 
-    /// Takes whole blocks of the file's type, a multiple of 32 values where the result is quantised.
+    /// Converts whole blocks of the file's type. If the target is quantised, their values must be a multiple of 32.
     ///
     /// # Errors
-    /// Says what is wrong with bytes that are no weights.
+    /// Says why the bytes are not valid weights.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
         if self.from == self.to && self.scales.is_empty() {
             if !blocks::are_finite(self.from, bytes).ok_or(NO_WEIGHTS)? {
@@ -183,7 +184,7 @@ impl Converter {
         self.encode()
     }
 
-    /// Takes values instead of bytes.
+    /// Converts f32 values instead of bytes.
     ///
     /// # Errors
     /// As [`Converter::push`].
@@ -194,7 +195,7 @@ impl Converter {
     }
 
     fn encode(&mut self) -> Result<(), &'static str> {
-        // Without an early end, so that the loop becomes vector instructions. What is no number is below nothing.
+        // It has no early exit, so that the loop vectorises. NaN fails the comparison.
         let limit = limit(self.to);
         if !self.values.iter().fold(true, |sound, x| sound & (x.abs() < limit)) {
             return Err(if self.values.iter().all(|x| x.is_finite()) { TOO_LARGE } else { NO_NUMBERS });
@@ -216,11 +217,11 @@ impl Converter {
     }
 }
 
-/// f32 values kept as `weights` says.
+/// Converts f32 values to the storage type for `weights`.
 pub fn convert(name: &str, shape: &[usize], values: &[f32], weights: WeightType) -> Compact {
     let dtype = kept_as(weights, name, Dtype::F32, shape);
     let mut converter = Converter::new(Dtype::F32, dtype, values.len());
-    // Values of a formula or of a network are numbers; if ever not, the tensor comes out short and is refused by its length.
+    // Computed values are finite. If they ever were not, the tensor would be too short and be rejected for its length.
     let _ = converter.push_values(values);
     Compact { name: name.into(), dtype, shape: shape.into(), bytes: converter.finish() }
 }

@@ -1,8 +1,8 @@
-//! The types that values come in.
+//! The data types of tensors.
 
 use std::sync::Mutex;
 
-/// Types of safetensors and GGUF files that are not read.
+/// Known type names of safetensors and GGUF files that are not supported.
 const KNOWN: [&str; 27] = [
     "C64",
     "F4",
@@ -33,16 +33,16 @@ const KNOWN: [&str; 27] = [
     UNNAMED,
 ];
 
-/// How many other names are kept.
+/// Most other names that are stored.
 const MOST_NAMES: usize = 64;
 
-/// Characters that are kept of such a name.
+/// Most characters of such a name that are stored.
 const LONGEST_NAME: usize = 40;
 
-/// What the others are called.
+/// Name for any further types.
 const UNNAMED: &str = "another type";
 
-/// How a tensor's values are stored: plain numbers, or blocks of 32 or 256 quantised ones (names as in GGUF).
+/// How a tensor's values are stored: plain numbers, or quantised blocks of 32 or 256 (named as in GGUF).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(non_camel_case_types, reason = "the field's names")]
 pub enum Dtype {
@@ -52,11 +52,11 @@ pub enum Dtype {
     F32,
     /// 16-bit floats of IEEE 754.
     F16,
-    /// The upper halves of 32-bit floats.
+    /// 16-bit floats that are the upper halves of 32-bit floats (bfloat16).
     BF16,
-    /// 8-bit floats with 4 bits of exponent and 3 of fraction (`e4m3fn`: no infinities).
+    /// 8-bit floats with 4 exponent bits and 3 fraction bits (`e4m3fn`: no infinities).
     F8_E4M3,
-    /// 8-bit floats with 5 bits of exponent and 2 of fraction: the upper halves of `F16`.
+    /// 8-bit floats with 5 exponent bits and 2 fraction bits: the upper halves of `F16`.
     F8_E5M2,
     /// 64-bit signed integers.
     I64,
@@ -68,34 +68,34 @@ pub enum Dtype {
     I8,
     /// 8-bit unsigned integers.
     U8,
-    /// Truth values, a byte each.
+    /// Booleans, one byte each.
     Bool,
-    /// Blocks of 32: 8 bits a value and a scale.
+    /// Blocks of 32: 8 bits per value and a scale.
     Q8_0,
-    /// Blocks of 32: 4 bits a value and a scale.
+    /// Blocks of 32: 4 bits per value and a scale.
     Q4_0,
-    /// Blocks of 32: 4 bits a value, a scale and a least value.
+    /// Blocks of 32: 4 bits per value, a scale and a minimum.
     Q4_1,
-    /// Blocks of 32: 5 bits a value and a scale.
+    /// Blocks of 32: 5 bits per value and a scale.
     Q5_0,
-    /// Blocks of 32: 5 bits a value, a scale and a least value.
+    /// Blocks of 32: 5 bits per value, a scale and a minimum.
     Q5_1,
-    /// Blocks of 256: 2 bits a value, a scale and a least value for every 16.
+    /// Blocks of 256: 2 bits per value, with a scale and a minimum per 16.
     Q2_K,
-    /// Blocks of 256: 3 bits a value and a scale for every 16.
+    /// Blocks of 256: 3 bits per value, with a scale per 16.
     Q3_K,
-    /// Blocks of 256: 4 bits a value, a scale and a least value for every 32.
+    /// Blocks of 256: 4 bits per value, with a scale and a minimum per 32.
     Q4_K,
-    /// Blocks of 256: 5 bits a value, a scale and a least value for every 32.
+    /// Blocks of 256: 5 bits per value, with a scale and a minimum per 32.
     Q5_K,
-    /// Blocks of 256: 6 bits a value and a scale for every 16.
+    /// Blocks of 256: 6 bits per value, with a scale per 16.
     Q6_K,
-    /// A type of this name, which is not read. Such a tensor does no harm where nobody needs it.
+    /// An unsupported type of this name. Such a tensor is harmless if nothing needs it.
     Unread(&'static str),
 }
 
 impl Dtype {
-    /// Values in a block: 1 for plain numbers.
+    /// Values per block: 1 for plain numbers.
     pub const fn block(self) -> usize {
         match self {
             Self::Q8_0 | Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 => 32,
@@ -104,7 +104,7 @@ impl Dtype {
         }
     }
 
-    /// Bytes of a block; 0 of a type that is not read.
+    /// Bytes per block; 0 for an unsupported type.
     pub const fn block_bytes(self) -> usize {
         match self {
             Self::F64 | Self::I64 => 8,
@@ -154,8 +154,8 @@ impl Dtype {
         }
     }
 
-    /// A type that is not read, by its name in the file. Names are kept for as long as the program runs: the first few,
-    /// in a length to show. Whatever a file calls its types, they take little room.
+    /// An unsupported type, by its name in the file. Names are leaked for the lifetime of the program, so only the first
+    /// few are stored, shortened. Whatever names files contain, they take little memory.
     pub fn unread(name: &str) -> Self {
         static NAMES: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
         if let Some(known) = KNOWN.iter().find(|known| **known == name) {
@@ -174,13 +174,13 @@ impl Dtype {
         Self::Unread(name)
     }
 
-    /// Whether tensors of this type can be had as numbers.
+    /// Whether tensors of this type can be decoded.
     pub const fn is_read(self) -> bool {
         !matches!(self, Self::Unread(_))
     }
 
-    /// Bytes of `values` values, which must fill whole blocks; `None` where they do not, where the sum overflows, or of a
-    /// type that is not read.
+    /// Bytes of `values` values, which must fill whole blocks. `None` if they do not, on overflow, and for unsupported
+    /// types.
     pub fn bytes(self, values: u64) -> Option<u64> {
         if !self.is_read() {
             return None;

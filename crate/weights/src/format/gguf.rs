@@ -1,4 +1,5 @@
-//! GGUF, versions 2 and 3: counts, metadata, the tensors' names, types and places; then their bytes, aligned.
+//! Reads GGUF, versions 2 and 3. The header has counts, metadata, and the tensors' names, types and offsets; the aligned
+//! tensor data follows.
 
 use std::collections::BTreeMap;
 use std::str;
@@ -11,21 +12,21 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Elements of the longest metadata array that is kept.
+/// Longest metadata array that is stored.
 const LONGEST_ARRAY: u64 = 256;
 
-/// Elements that are kept of all arrays together, each of which takes 32 bytes however few it takes in the file.
+/// Most elements that are stored in all arrays together. Each takes 32 bytes of memory, however small it is in the file.
 const KEPT_ELEMENTS: u64 = 1 << 16;
 
-/// More dimensions than any tensor has; GGUF's own readers stop at 4.
+/// Most dimensions that are accepted; GGUF's own readers stop at 4.
 const MOST_DIMS: u32 = 8;
 
-/// Reads the header of `file` (its name in messages) of `file_bytes` bytes from its first bytes. Tensors can be in any
-/// order, with holes between them.
+/// Parses the header of a file from its first bytes, `prefix`. `file` is its name in messages. Tensors may be in any order,
+/// with gaps between them.
 ///
 /// # Errors
-/// [`Error::Model`] where it is damaged or truncated, or is of a version that is not read. Tensors of a type that is not
-/// read come as [`Dtype::Unread`].
+/// [`Error::Model`] if it is damaged, truncated or of an unsupported version. Tensors of an unsupported type become
+/// [`Dtype::Unread`].
 pub fn parse(file: &str, prefix: &[u8], file_bytes: u64) -> Result<Parsed> {
     let given = within(prefix, file_bytes);
     match (GgufCursor { file, bytes: within(given, MAX_HEADER), at: 0 }).header(file_bytes) {
@@ -35,11 +36,11 @@ pub fn parse(file: &str, prefix: &[u8], file_bytes: u64) -> Result<Parsed> {
     }
 }
 
-/// Why a header was not read to its end.
+/// Why parsing of a header stopped.
 enum GgufStop {
-    /// It goes on, to this byte at least.
+    /// The header continues to at least this byte.
     Short(u64),
-    /// It is wrong.
+    /// The header is invalid.
     Bad(Error),
 }
 
@@ -51,7 +52,7 @@ impl From<Error> for GgufStop {
 
 type Read<T> = Result<T, GgufStop>;
 
-/// Reads numbers and strings, one after another.
+/// Reads consecutive numbers and strings.
 struct GgufCursor<'a> {
     file: &'a str,
     bytes: &'a [u8],
@@ -69,7 +70,7 @@ impl<'a> GgufCursor<'a> {
         Ok(taken)
     }
 
-    /// Stops unless `count` things of `least` bytes can follow, before anything is done for each of them.
+    /// Stops unless there is room for `count` items of at least `least` bytes, before any of them is processed.
     fn expect(&self, count: u64, least: u64) -> Read<()> {
         let end = count.saturating_mul(least).saturating_add(self.at as u64);
         if end > self.bytes.len() as u64 { Err(GgufStop::Short(end)) } else { Ok(()) }
@@ -93,7 +94,7 @@ impl<'a> GgufCursor<'a> {
         self.take(length)
     }
 
-    /// A string that something is called by.
+    /// A string that is used as a name.
     fn name(&mut self) -> Read<&'a str> {
         let name = self.string()?;
         str::from_utf8(name).map_err(|_| self.damaged("a name in it is no text"))
@@ -141,7 +142,7 @@ impl<'a> GgufCursor<'a> {
         Ok(Header { container: Container::Gguf, tensors, metadata })
     }
 
-    /// A tensor's place, counted from where tensors begin.
+    /// A tensor's entry, with offsets relative to the start of the tensor data.
     fn tensor(&mut self, alignment: u64) -> Read<TensorEntry> {
         let name = self.name()?;
         let dims = self.u32()?;
@@ -160,7 +161,7 @@ impl<'a> GgufCursor<'a> {
         }
         Ok(match dtype(kind) {
             Some(dtype) => entry(self.file, name, dtype, &shape, offset)?,
-            // Its end is told by what follows.
+            // Its end is set later, from what follows.
             None => unread_entry(self.file, name, &type_name(kind), &shape, offset..offset)?,
         })
     }
@@ -183,7 +184,7 @@ impl<'a> GgufCursor<'a> {
         Ok(metadata)
     }
 
-    /// An array, or `None` where it is long; `room` is what can be kept of it and all that follow.
+    /// An array, or `None` if it is too long. `room` is the number of elements that may still be stored.
     fn elements(&mut self, room: &mut u64) -> Read<Option<Value>> {
         let kind = self.u32()?;
         let count = self.u64()?;
@@ -207,7 +208,7 @@ impl<'a> GgufCursor<'a> {
         Ok(None)
     }
 
-    /// A string, number or boolean. What JSON has no number for (NaN, infinities) becomes null.
+    /// A string, number or boolean. NaN and infinities, which JSON lacks, become null.
     fn value(&mut self, kind: u32) -> Read<Value> {
         let float = |x: f64| Number::from_f64(x).map_or(Value::Null, Value::Number);
         Ok(match kind {
@@ -239,7 +240,7 @@ impl<'a> GgufCursor<'a> {
     }
 }
 
-/// Lets tensors of types that are not read go on to the next tensor, or to the end of the file.
+/// Extends tensors of unsupported types to the next tensor or to the end of the file.
 fn end_unread(entries: &mut [TensorEntry], end: u64) {
     if entries.iter().all(|entry| entry.dtype.is_read()) {
         return;
@@ -254,11 +255,11 @@ fn end_unread(entries: &mut [TensorEntry], end: u64) {
     }
 }
 
-/// Types of metadata that are more than a number.
+/// Metadata types other than numbers.
 const STRING: u32 = 8;
 const ARRAY: u32 = 9;
 
-/// The tensor type of this number.
+/// The tensor type with this number.
 const fn dtype(kind: u32) -> Option<Dtype> {
     Some(match kind {
         0 => Dtype::F32,
@@ -283,7 +284,7 @@ const fn dtype(kind: u32) -> Option<Dtype> {
     })
 }
 
-/// What to call a tensor type that is not read.
+/// The name of an unsupported tensor type.
 fn type_name(kind: u32) -> String {
     let name = match kind {
         9 => "Q8_1",

@@ -1,4 +1,4 @@
-//! GGUF, version 3, to write: the header of a file whose tensors are known, for the tensors' bytes to follow.
+//! Writes GGUF, version 3: the header of a file for known tensors, whose data follows.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,43 +8,43 @@ use serde_json::{Number, Value};
 use super::{Dtype, shown};
 use crate::error::{Error, Result};
 
-/// Where tensors begin: multiples of this. It is what readers take where a file names no other.
+/// Alignment of the tensor data. It is the default that readers assume.
 const ALIGNMENT: u64 = 32;
 
-/// A tensor to come.
+/// A tensor to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GgufTensor<'a> {
-    /// Its name. ggml itself (not the readers in Python and here) refuses names of more than 63 bytes.
+    /// Its name. ggml itself rejects names of more than 63 bytes; Python's reader and the one here do not.
     pub name: &'a str,
     /// How its values are stored.
     pub dtype: Dtype,
-    /// Outermost dimension first. Rows (the last dimension) are whole blocks, so that a quantised convolution goes in as
-    /// `[out, in·kh·kw]`. ggml itself refuses more than 4 dimensions.
+    /// Outermost dimension first. Rows (the last dimension) must be whole blocks, so a quantised convolution is written as
+    /// `[out, in·kh·kw]`. ggml itself rejects more than 4 dimensions.
     pub shape: &'a [usize],
 }
 
-/// A file to write.
+/// The layout of a file to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GgufLayout {
-    /// What it starts with, up to where tensors begin.
+    /// The bytes before the tensor data.
     pub header: Vec<u8>,
-    /// Where each tensor's bytes go, from the start of the file, in the order in which they were given: the first follows
-    /// the header, and zeros fill what is between a tensor and the next or the end of the file.
+    /// The byte range of each tensor from the start of the file, in the order given. The first follows the header. Zeros
+    /// fill the gap between a tensor and the next one or the end of the file.
     pub spans: Vec<Range<u64>>,
     /// The file's size.
     pub bytes: u64,
 }
 
 impl GgufLayout {
-    /// Plans a file of `metadata` and `tensors`.
+    /// Lays out a file with `metadata` and `tensors`.
     ///
-    /// Metadata is written in the narrowest of: string, bool; u32, u64 and i64 for whole numbers; f32 and f64 for others,
-    /// f32 only where it is exact. Arrays are of strings, of bools or of numbers, the latter of the narrowest type that
-    /// holds them all; empty ones are of strings.
+    /// Metadata is written in the narrowest type: string, bool; u32, u64 and i64 for integers; f32 and f64 for other
+    /// numbers, with f32 only if it is exact. Arrays contain strings, bools or numbers, with numbers in the narrowest type
+    /// that fits them all. Empty arrays have type string.
     ///
     /// # Errors
-    /// [`Error::Model`] where a value is null, an object, a nested or mixed array, or `general.alignment`; where a
-    /// tensor's type has no number in GGUF (`U8`, `BOOL`), its rows are not whole blocks, or two have the same name.
+    /// [`Error::Model`] if a value is null, an object, a nested or mixed array, or `general.alignment`; if a tensor's type
+    /// has no number in GGUF (`U8`, `BOOL`) or its rows are not whole blocks; or if two tensors have the same name.
     pub fn new(metadata: &BTreeMap<String, Value>, tensors: &[GgufTensor<'_>]) -> Result<Self> {
         let mut header = Vec::from(*b"GGUF");
         header.extend(3u32.to_le_bytes());
@@ -91,7 +91,7 @@ impl GgufLayout {
         let past = || Error::Model("The tensors are too large for a GGUF file.".into());
         let bytes = offset.checked_add(start).ok_or_else(past)?;
         for span in &mut spans {
-            // Below `bytes`, which did not overflow.
+            // Both ends are below `bytes`, which did not overflow.
             *span = span.start + start..span.end + start;
         }
         Ok(Self { header, spans, bytes })
@@ -103,7 +103,7 @@ fn string(out: &mut Vec<u8>, text: &str) {
     out.extend(text.as_bytes());
 }
 
-/// A type of metadata.
+/// A metadata type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum MetadataType {
     Bool,
@@ -117,7 +117,7 @@ enum MetadataType {
 }
 
 impl MetadataType {
-    /// The narrowest for a value; `None` where there is none.
+    /// The narrowest type for a value, or `None` if it has none.
     fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Bool(_) => Some(Self::Bool),
@@ -135,7 +135,7 @@ impl MetadataType {
         }
     }
 
-    /// The narrowest for all of an array's elements.
+    /// The narrowest type for all elements of an array.
     fn of_all(values: &[Value]) -> Option<Self> {
         let kinds = values.iter().map(Self::of).collect::<Option<Vec<_>>>()?;
         let Some((&least, &most)) = kinds.iter().min().zip(kinds.iter().max()) else { return Some(Self::String) };
@@ -147,7 +147,7 @@ impl MetadataType {
         Some(if most >= Self::F32 { if exact() { Self::F32 } else { Self::F64 } } else { most })
     }
 
-    /// Its number in the file.
+    /// Its number in the file format.
     const fn number(self) -> u32 {
         match self {
             Self::U32 => 4,
@@ -161,7 +161,7 @@ impl MetadataType {
         }
     }
 
-    /// Appends a value as this type; `None` where it cannot be.
+    /// Appends a value of this type, or returns `None` if it does not fit.
     fn write(self, out: &mut Vec<u8>, value: &Value) -> Option<()> {
         match self {
             Self::Bool => out.push(value.as_bool()?.into()),
@@ -185,7 +185,7 @@ impl MetadataType {
     }
 }
 
-/// The number as f32, if that is exact.
+/// The number as f32 if that is exact.
 fn narrow(number: &Number) -> Option<f32> {
     let wide = number.as_f64()?;
     let narrow = wide as f32;

@@ -1,8 +1,8 @@
-//! What a file holds, told by its tensors' names and shapes: enough to choose among files, not to open one.
+//! A quick classification of a file by its tensors' names and shapes: enough to choose among files, not to open one.
 
 use super::Header;
 
-/// Beginnings of the names of text encoders' tensors, where no prefix tells them.
+/// Name prefixes of text encoders' tensors in files without network prefixes.
 const TEXTS: [&str; 8] = [
     "text_model.",
     "embeddings.token_embedding.",
@@ -14,7 +14,7 @@ const TEXTS: [&str; 8] = [
     "clip_h.",
 ];
 
-/// What a file holds.
+/// What a file contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
     /// A whole model: a UNet, a VAE, and a text encoder or the empty prompt's embedding.
@@ -27,12 +27,12 @@ pub enum Holds {
     Vae,
     /// A text encoder alone.
     Text,
-    /// Something else, by its name.
+    /// Something else, with its name.
     Other(&'static str),
 }
 
 impl Holds {
-    /// What to call it.
+    /// Its display name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Whole => "a whole model",
@@ -44,7 +44,7 @@ impl Holds {
         }
     }
 
-    /// Tells by a file's header.
+    /// Classifies a file by its header.
     pub fn of(header: &Header) -> Self {
         let starts = |starts: &[&str]| {
             header.tensors.iter().any(|tensor| starts.iter().any(|start| tensor.name.starts_with(start)))
@@ -94,7 +94,7 @@ impl Holds {
         }
     }
 
-    /// A few vectors of a text encoder's width, by any name.
+    /// Whether there are at most four tensors, some of them vectors with a text encoder's width.
     fn is_embedding(header: &Header) -> bool {
         let is_vectors = |shape: &[usize]| match shape {
             [width] | [_, width] => [768, 1024, 1280].contains(width),

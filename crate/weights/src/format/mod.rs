@@ -1,5 +1,5 @@
-//! Checkpoint containers: which tensors a file holds, of what type, at which bytes. Parsers are total: they take any bytes
-//! and never panic, nor allocate more than a small multiple of what they were given.
+//! Checkpoint containers: the tensors in a file, with their types and byte ranges. Parsers are total: they accept any
+//! bytes, never panic, and never allocate more than a small multiple of their input.
 
 pub mod archive;
 pub mod blocks;
@@ -31,15 +31,15 @@ pub struct TensorEntry {
     pub name: String,
     /// How its values are stored.
     pub dtype: Dtype,
-    /// Outermost dimension first, as in `PyTorch` (GGUF files have it the other way round).
+    /// Outermost dimension first, as in `PyTorch` (GGUF files use the reverse order).
     pub shape: Vec<usize>,
-    /// Where its bytes are, from the start of the file.
+    /// Its byte range from the start of the file.
     pub span: Range<u64>,
-    /// What its values are to be multiplied with.
+    /// Factors for its values.
     pub scale: Option<Scale>,
 }
 
-/// What kind of file tensors are in.
+/// The file format that contains the tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Container {
     /// Safetensors.
@@ -47,49 +47,49 @@ pub enum Container {
     Safetensors,
     /// GGUF.
     Gguf,
-    /// An archive of `PyTorch` (`.ckpt`, `.pt`, `.pth`, `.bin`).
+    /// A `PyTorch` archive (`.ckpt`, `.pt`, `.pth`, `.bin`).
     PyTorch,
 }
 
-/// What a file's header says.
+/// The parsed header of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Header {
-    /// What kind of file it is of.
+    /// The file's format.
     pub container: Container,
-    /// Its tensors, by position in the file; no two overlap and all lie inside the file.
+    /// Its tensors, in file order. They do not overlap and are inside the file.
     pub tensors: Vec<TensorEntry>,
-    /// Its metadata: strings, numbers, booleans and short arrays of them; long arrays are left out.
+    /// Its metadata: strings, numbers, booleans and short arrays. Long arrays are left out.
     pub metadata: BTreeMap<String, serde_json::Value>,
 }
 
-/// The outcome of reading a header from the first bytes of a file.
+/// The result of parsing a header from the first bytes of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parsed {
     /// The whole header.
     Header(Header),
-    /// This many bytes from the start of the file are needed, more than were given and at most as many as the file has.
+    /// This many bytes from the start of the file are needed: more than were given, at most the file's size.
     Needs(u64),
-    /// An archive, whose index is at its end: see [`archive::read`].
+    /// An archive; its index is at its end: see [`archive::read`].
     Archive,
 }
 
-/// The largest header that is read. Those of real checkpoints take less than 1 MiB.
+/// Largest header that is read. Real checkpoints stay below 1 MiB.
 const MAX_HEADER: u64 = 64 << 20;
 
-/// What is asked for at first, where nobody can say yet how long the header is.
+/// Bytes to request first, before the header's length is known.
 const FIRST: u64 = 64 << 10;
 
-/// Reads the header of `file` (its name in messages) of `file_bytes` bytes from its first bytes. Safetensors, GGUF and the
-/// archives of `PyTorch` are told apart by what they start with.
+/// Parses the header of a file from its first bytes, `prefix`. `file` is its name in messages. Safetensors, GGUF and
+/// `PyTorch` archives are recognised by their first bytes.
 ///
 /// # Errors
-/// [`Error::Model`] where the file is none of them, or is damaged or truncated.
+/// [`Error::Model`] if the file is none of them, or is damaged or truncated.
 pub fn parse(file: &str, prefix: &[u8], file_bytes: u64) -> Result<Parsed> {
     let given = within(prefix, file_bytes);
     if given.starts_with(b"GGUF") {
         return gguf::parse(file, prefix, file_bytes);
     }
-    // First of all the rest: a length can read like any other format's magic number.
+    // Checked before the other formats, because a length can look like any of their magic numbers.
     if let Some((length, b'{')) = given.split_first_chunk().and_then(|(length, rest)| Some((length, *rest.first()?)))
         && u64::from_le_bytes(*length) <= MAX_HEADER
     {
@@ -121,13 +121,13 @@ pub fn parse(file: &str, prefix: &[u8], file_bytes: u64) -> Result<Parsed> {
     }))
 }
 
-/// What of `prefix` can be the file's.
+/// `prefix`, cut to the file's size.
 fn within(prefix: &[u8], file_bytes: u64) -> &[u8] {
     usize::try_from(file_bytes).ok().and_then(|bytes| prefix.get(..bytes)).unwrap_or(prefix)
 }
 
-/// The answer to a header that goes on to byte `end` at least, where only `given` bytes were given. Nobody knows yet where
-/// it ends, so at least twice as many are asked for: parsing again then takes linear time in all.
+/// The result for a header that continues to at least byte `end`, of which `given` bytes were given. Its end is unknown, so
+/// at least twice as many bytes are requested: repeated parsing then takes linear time overall.
 fn needs(file: &str, given: usize, end: u64, file_bytes: u64) -> Result<Parsed> {
     if end > file_bytes {
         return Err(Error::Model(truncated(file, end, file_bytes)));
@@ -139,7 +139,7 @@ fn needs(file: &str, given: usize, end: u64, file_bytes: u64) -> Result<Parsed> 
     Ok(Parsed::Needs(end.max(FIRST).max(twice).min(file_bytes)))
 }
 
-/// A tensor whose data starts at byte `start`, with its dimensions outermost first.
+/// A tensor with its data at byte `start` and its dimensions outermost first.
 fn entry(file: &str, name: &str, dtype: Dtype, dims: &[u64], start: u64) -> Result<TensorEntry> {
     let shape = shape(file, name, dims)?;
     if !dims.last().unwrap_or(&1).is_multiple_of(dtype.block() as u64) {
@@ -157,19 +157,19 @@ fn entry(file: &str, name: &str, dtype: Dtype, dims: &[u64], start: u64) -> Resu
     Ok(TensorEntry { name: name.into(), dtype, shape, span: start..end, scale: None })
 }
 
-/// A tensor of a type that is not read, whose bytes are where the file says.
+/// A tensor of an unsupported type, with the byte range that the file states.
 fn unread_entry(file: &str, name: &str, kind: &str, dims: &[u64], span: Range<u64>) -> Result<TensorEntry> {
     let shape = shape(file, name, dims)?;
     Ok(TensorEntry { name: name.into(), dtype: Dtype::unread(kind), shape, span, scale: None })
 }
 
-/// Dimensions as sizes, also where usize has 32 bits: one that does not fit is none of a tensor that could be loaded.
+/// Converts dimensions to `usize`, which may have 32 bits. A dimension that does not fit belongs to no loadable tensor.
 fn shape(file: &str, name: &str, dims: &[u64]) -> Result<Vec<usize>> {
     let shape: std::result::Result<_, _> = dims.iter().map(|&dim| usize::try_from(dim)).collect();
     shape.map_err(|_| damaged(file, format_args!("the shape of {} is too large", shown(name))))
 }
 
-/// Sorts tensors by position; none may overlap, end after the file or have another's name.
+/// Sorts tensors by position. They may not overlap, end after the file, or share a name.
 fn laid_out(file: &str, mut tensors: Vec<TensorEntry>, file_bytes: u64) -> Result<Vec<TensorEntry>> {
     tensors.sort_by_key(|tensor| (tensor.span.start, tensor.span.end));
     for pair in tensors.windows(2) {
@@ -180,7 +180,7 @@ fn laid_out(file: &str, mut tensors: Vec<TensorEntry>, file_bytes: u64) -> Resul
             return Err(damaged(file, format_args!("its tensors {before} and {after} overlap")));
         }
     }
-    // In order and without overlaps, the last one ends last.
+    // They are in order and disjoint, so the last one ends last.
     if let Some(last) = tensors.last().filter(|last| last.span.end > file_bytes) {
         return Err(Error::Model(truncated(file, last.span.end, file_bytes)));
     }
@@ -191,10 +191,10 @@ fn laid_out(file: &str, mut tensors: Vec<TensorEntry>, file_bytes: u64) -> Resul
     Ok(tensors)
 }
 
-/// Bytes of a text from a file that are shown, after it is escaped.
+/// Most bytes of a text from a file that are shown, counted after escaping.
 const SHOWN: usize = 100;
 
-/// A text from a file, in quotes, escaped and of a length to show. What is escaped may be ten times as long.
+/// A text from a file, quoted, escaped and shortened. Escaping may lengthen a text tenfold.
 pub fn shown(text: &str) -> String {
     let mut short = String::new();
     for c in text.chars() {

@@ -1,32 +1,32 @@
-//! The few instructions of Python's pickles that weights need. Nothing is ever run, imported or called: what a pickle
-//! would make by calling something is a [`Node::Made`] with the arguments, for others to look at. Total, as all parsers here.
+//! The subset of Python's pickle format that weights need. Nothing is ever executed, imported or called. The result of a
+//! call becomes a [`Node::Made`] with its arguments, for other code to inspect. The parser is total, like all parsers here.
 
 mod ops;
 mod state;
 
 pub use state::{PickledTensor, tensors};
 
-/// A value. Those that hold others are nodes, since they may be shared and may contain themselves: see [`Pickle::node`].
+/// A value. Containers are nodes, because they may be shared or contain themselves: see [`Pickle::node`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PickleValue {
-    /// Nothing, or something that no weights are told by (floats, bytes, long integers).
+    /// Python's `None`, or a value that is irrelevant to weights (floats, bytes, long integers).
     Other,
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// Text, by its place in the pickle.
+    /// A text, by its position in the pickle.
     Text {
-        /// Its first byte.
+        /// Offset of its first byte.
         at: u32,
-        /// How many bytes it has.
+        /// Its length in bytes.
         bytes: u32,
     },
     /// A node.
     Node(u32),
 }
 
-/// What holds other values.
+/// A value that refers to other values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     /// A tuple.
@@ -35,49 +35,49 @@ pub enum Node {
     List(Vec<PickleValue>),
     /// Keys and values, in order.
     Dict(Vec<(PickleValue, PickleValue)>),
-    /// Something of a module, by its name: a class or a function.
+    /// A class or function, by module and name.
     Global {
         /// The module.
         module: PickleValue,
-        /// Its name there.
+        /// Its name in the module.
         name: PickleValue,
     },
-    /// What calling something with arguments would make.
+    /// The result of a call.
     Made {
-        /// What would be called.
+        /// The callee.
         callee: PickleValue,
-        /// With what.
+        /// Its arguments.
         arguments: PickleValue,
     },
-    /// Something outside the pickle, such as a storage.
+    /// A persistent id: something outside the pickle, such as a storage.
     Outside(PickleValue),
 }
 
-/// A pickle that was read.
+/// A parsed pickle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pickle<'a> {
     bytes: &'a [u8],
     nodes: Vec<Node>,
-    /// The value that it is.
+    /// The root value.
     top: PickleValue,
 }
 
-/// The largest pickle that is read. Those of checkpoints take less than 1 MiB.
+/// Largest pickle that is read. Those of checkpoints stay below 1 MiB.
 pub const MAX_PICKLE: u64 = 16 << 20;
 
-/// Values in all that are held. A checkpoint of 1100 tensors has about 30 000.
+/// Most values in total. A checkpoint of 1100 tensors has about 30 000.
 const MOST_VALUES: usize = 1 << 20;
 
 impl<'a> Pickle<'a> {
-    /// Reads a pickle.
+    /// Parses a pickle.
     ///
     /// # Errors
-    /// Why it is not read, as the end of a sentence about the file.
+    /// Why it cannot be read, as the end of a sentence about the file.
     pub fn read(bytes: &'a [u8]) -> Result<Self, String> {
         ops::read(bytes)
     }
 
-    /// The text of a value, if it is one.
+    /// The text of a value, if it is a text.
     pub fn text(&self, value: PickleValue) -> Option<&'a str> {
         let PickleValue::Text { at, bytes } = value else { return None };
         let at = usize::try_from(at).ok()?;
@@ -85,7 +85,7 @@ impl<'a> Pickle<'a> {
         std::str::from_utf8(self.bytes.get(at..end)?).ok()
     }
 
-    /// What a value holds, if it is a node.
+    /// The node of a value, if it is one.
     pub fn node(&self, value: PickleValue) -> Option<&Node> {
         let PickleValue::Node(at) = value else { return None };
         self.nodes.get(usize::try_from(at).ok()?)

@@ -1,6 +1,6 @@
-//! Safetensors: the length of a JSON header in 8 bytes, the header, the tensors' bytes. Read here and not by the crate of
-//! that name, which wants the whole file, counts bytes in `usize` (files can pass 4 GiB in a browser) and lets the last of
-//! several tensors of the same name win.
+//! Safetensors: an 8-byte length, a JSON header of that length, and the tensors' bytes. The `safetensors` crate is not
+//! used: it needs the whole file, counts bytes in `usize` (files can exceed 4 GiB in a browser), and lets the last of
+//! several tensors with the same name win.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,11 +15,11 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Reads the header of `file` (its name in messages) of `file_bytes` bytes from its first bytes. As the format has it,
-/// tensors fill the file from the header to its end, without holes.
+/// Parses the header of a file from its first bytes, `prefix`. `file` is its name in messages. As the format requires,
+/// tensors fill the file from the header to its end without gaps.
 ///
 /// # Errors
-/// [`Error::Model`] where it is damaged or truncated. Tensors of a type that is not read come as [`Dtype::Unread`].
+/// [`Error::Model`] if it is damaged or truncated. Tensors of an unsupported type become [`Dtype::Unread`].
 pub fn parse(file: &str, prefix: &[u8], file_bytes: u64) -> Result<Parsed> {
     let given = within(prefix, file_bytes);
     let Some((length, rest)) = given.split_first_chunk() else {
@@ -66,7 +66,7 @@ struct Index {
     tensors: Vec<(String, Info)>,
 }
 
-/// What it says of a tensor.
+/// A tensor in the JSON header.
 #[derive(Deserialize)]
 struct Info {
     dtype: String,
@@ -75,7 +75,7 @@ struct Info {
 }
 
 impl Info {
-    /// The tensor of this `name` in a file whose header ends at byte `start`.
+    /// The tensor `name` in a file whose header ends at byte `start`.
     fn entry(&self, file: &str, name: &str, start: u64) -> Result<TensorEntry> {
         let dtype = match self.dtype.as_str() {
             "F64" => Dtype::F64,
@@ -103,7 +103,7 @@ impl Info {
         Ok(entry)
     }
 
-    /// A tensor of a type that is not read: nobody knows how many bytes its shape takes, so its place is taken as said.
+    /// A tensor of an unsupported type. Its size cannot be computed from its shape, so the stated byte range is used.
     fn unread(&self, file: &str, name: &str, start: u64) -> Result<TensorEntry> {
         let (from, to) = self.data_offsets;
         let place = |at: u64| start.checked_add(at).filter(|_| from <= to);

@@ -1,39 +1,39 @@
-//! Scales that lie beside the weights which they belong to, as tensors of their own: `to_q.scale_weight` or
-//! `to_q.weight_scale` for `to_q.weight`. Files with 8-bit floats have them.
+//! Scales that are stored next to their weights as separate tensors: `to_q.scale_weight` or `to_q.weight_scale` for
+//! `to_q.weight`. Files with 8-bit floats contain them.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use super::{Dtype, TensorEntry};
 
-/// What a tensor's values are to be multiplied with: one number for all, or one for each row.
+/// Factors for a tensor's values: one for all, or one per row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scale {
     /// How the numbers are stored.
     pub dtype: Dtype,
-    /// How many there are, outermost dimension first.
+    /// Their shape, outermost dimension first.
     pub shape: Vec<usize>,
-    /// Where they are, from the start of the file.
+    /// Their byte range from the start of the file.
     pub span: Range<u64>,
 }
 
-/// Ends of names that scales of weights have, in place of `weight`.
+/// Last name components of scales, which replace `weight`.
 const SCALES: [&str; 3] = ["scale_weight", "weight_scale", "weight_scale_inv"];
 
-/// Ends of names of what only says how to compute with such a weight, and changes none of its values.
+/// Last name components of tensors that only say how to compute with such a weight and do not change its values.
 const BESIDE: [&str; 4] = ["scale_input", "input_scale", "comfy_quant", "scale_output"];
 
-/// A marker that other programs look for.
+/// A marker that other programs check for.
 const MARKER: &str = "scaled_fp8";
 
-/// What a tensor is to others.
+/// The role of a tensor.
 enum Role {
     Itself,
     Beside,
     ScaleOf(usize),
 }
 
-/// Takes scales from among the tensors, each to its weight.
+/// Removes the scales from the tensors and attaches each to its weight.
 pub(super) fn paired(mut tensors: Vec<TensorEntry>) -> Vec<TensorEntry> {
     let weight = |(at, entry): (usize, &TensorEntry)| Some((entry.name.strip_suffix(".weight")?.to_owned(), at));
     let weights: HashMap<String, usize> = tensors.iter().enumerate().filter_map(weight).collect();
@@ -59,12 +59,12 @@ pub(super) fn paired(mut tensors: Vec<TensorEntry>) -> Vec<TensorEntry> {
 }
 
 impl Scale {
-    /// How many numbers these are.
+    /// Number of factors.
     pub fn count(&self) -> u64 {
         self.shape.iter().fold(1u64, |count, &side| count.saturating_mul(side as u64))
     }
 
-    /// The scales of some of a tensor's `of` rows, where each row has its own.
+    /// The scales of some of a tensor's `of` rows, if each row has its own.
     #[must_use]
     pub fn rows(&self, rows: Range<u64>, of: u64) -> Self {
         let each = (self.span.end - self.span.start).checked_div(of).unwrap_or_default();

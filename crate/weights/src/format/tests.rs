@@ -1,4 +1,4 @@
-//! Tests against files that the formats' own writers made, and blocks that PyPI's `gguf` encoded and decoded
+//! Tests against files made by the formats' own writers, and blocks encoded and decoded by PyPI's `gguf`
 //! (`tests/fixtures/formats/make.py`).
 
 mod archives;
@@ -29,8 +29,8 @@ fn data<'a>(file: &'a [u8], header: &Header, name: &str) -> &'a [u8] {
     &file[tensor.span.start as usize..tensor.span.end as usize]
 }
 
-/// Reads a header as a loader does, from the first `first` bytes and then as many as are asked for. Checks what callers
-/// rely on, whatever the bytes are.
+/// Reads a header as a loader does: first `first` bytes, then as many as are requested. Checks what callers rely on,
+/// whatever the bytes are.
 fn read(file: &[u8], first: usize) -> Result<Header> {
     let mut given = first;
     loop {

@@ -1,20 +1,21 @@
-//! The index of a ZIP archive, which is at its end, and where its stored entries are. Total, as all parsers here.
+//! Parses the index at the end of a ZIP archive and locates its uncompressed entries. The parser is total, like all parsers
+//! here.
 
 use std::ops::Range;
 
 use super::damaged;
 use crate::error::{Error, Result};
 
-/// Bytes at a file's end that hold the end record, with the longest comment that there is, and ZIP64's before it.
+/// Bytes at a file's end that contain the end record with the longest possible comment, and ZIP64's records before it.
 pub const TAIL: u64 = (64 << 10) + 22 + 20 + 56;
 
-/// The largest index that is read. That of a checkpoint takes about 100 KiB.
+/// Largest index that is read. That of a checkpoint takes about 100 KiB.
 pub const MAX_INDEX: u64 = 16 << 20;
 
-/// Bytes of a local header before its name.
+/// Size of a local header up to the name.
 pub const LOCAL: u64 = 30;
 
-/// What `PyTorch` aligns its records to.
+/// Alignment of `PyTorch`'s records.
 const ALIGNMENT: u64 = 64;
 
 /// An entry of the index.
@@ -22,15 +23,15 @@ const ALIGNMENT: u64 = 64;
 pub struct ZipEntry {
     /// Its path in the archive.
     pub name: String,
-    /// Where its local header is.
+    /// Offset of its local header.
     pub header: u64,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub bytes: u64,
     /// Why it cannot be read by range, if it cannot.
     pub unreadable: Option<&'static str>,
-    /// Bytes of its name in the file.
+    /// Length of its name in bytes.
     name_bytes: u64,
-    /// Whether a record with its size follows its bytes.
+    /// Whether a data descriptor follows its data.
     described: bool,
 }
 
@@ -50,14 +51,14 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     number(bytes, at).map(u64::from_le_bytes)
 }
 
-/// Where the index is and how many entries it has, as the last bytes of a file say: at most [`TAIL`] of them.
+/// The byte range of the index and its number of entries, from the last bytes of a file (at most [`TAIL`]).
 ///
 /// # Errors
-/// [`Error::Model`] where they are not those of an archive.
+/// [`Error::Model`] if the bytes are not the end of an archive.
 pub fn index(file: &str, tail: &[u8], file_bytes: u64) -> Result<(Range<u64>, u64)> {
     let start = file_bytes.saturating_sub(tail.len() as u64);
     let no = || damaged(file, "it has no end as a ZIP archive has one");
-    // The comment after the record goes to the file's end.
+    // The comment after the record extends to the end of the file.
     let is_end = |at: &usize| {
         let comment = u16_at(tail, at + 20).map(usize::from);
         tail[*at..].starts_with(b"PK\x05\x06") && comment.is_some_and(|bytes| at + 22 + bytes == tail.len())
@@ -86,10 +87,10 @@ pub fn index(file: &str, tail: &[u8], file_bytes: u64) -> Result<(Range<u64>, u6
     Ok((index, entries))
 }
 
-/// The entries of an index, in the order of their places.
+/// The entries of an index in file order.
 ///
 /// # Errors
-/// [`Error::Model`] where it makes no sense, or where an entry is not inside the file.
+/// [`Error::Model`] if the index is invalid, or an entry is not inside the file.
 pub fn entries(file: &str, index: &[u8], count: u64, file_bytes: u64) -> Result<Vec<ZipEntry>> {
     let mut entries = Vec::new();
     let mut rest = index;
@@ -130,7 +131,7 @@ fn entry(index: &[u8]) -> Option<(ZipEntry, usize)> {
     Some((entry, 46 + name + extra.len() + comment))
 }
 
-/// Sizes and place of an entry; those that take more than 32 bits are in its extra field, in this order.
+/// Sizes and offset of an entry. Values of more than 32 bits are in its extra field, in this order.
 fn large(sizes: [u32; 3], mut extra: &[u8]) -> Option<[u64; 3]> {
     let mut found = sizes.map(u64::from);
     if !sizes.contains(&u32::MAX) {
@@ -154,15 +155,16 @@ fn large(sizes: [u32; 3], mut extra: &[u8]) -> Option<[u64; 3]> {
 }
 
 impl ZipEntry {
-    /// Where its bytes begin, as far as the index tells: not the index but the local header says what is before them. That
-    /// is one of a few places if the next thing in the file follows at `next`, and one of a few if the writer pads nothing
-    /// or as `PyTorch` does. Where only one place is both, it is this one; a request for each header is saved.
+    /// Where its data begins, if the index determines it. The local header before the data has a length that the index does
+    /// not state. The end of the data, just before the next entry at `next`, leaves a few possible places. So does the
+    /// writer's padding: none, or `PyTorch`'s. If a single place fits both, it is returned, which saves a request for the
+    /// header.
     pub fn data(&self, next: u64) -> Option<u64> {
         let name_end = self.header + LOCAL + self.name_bytes;
-        // The record of 12 to 24 bytes after the data has a signature or not, and sizes of 4 or 8 bytes.
+        // The data descriptor has 12 to 24 bytes: with or without a signature, with sizes of 4 or 8 bytes.
         let records: &[u64] = if self.described { &[16, 24, 12, 20] } else { &[0] };
         let starts = records.iter().filter_map(|record| next.checked_sub(self.bytes)?.checked_sub(*record));
-        // The padding is an extra field of 4 bytes and more, perhaps after one with large sizes.
+        // The padding is an extra field of at least 4 bytes, perhaps after one with large sizes.
         let is_padded = |start: &u64| {
             start.is_multiple_of(ALIGNMENT) && (name_end + 4..name_end + 4 + ALIGNMENT + 32).contains(start)
         };
@@ -170,10 +172,10 @@ impl ZipEntry {
         likely.next().filter(|_| likely.next().is_none())
     }
 
-    /// Where its bytes begin, as its local header of [`LOCAL`] bytes says.
+    /// Where its data begins, according to its local header of [`LOCAL`] bytes.
     ///
     /// # Errors
-    /// [`Error::Model`] where it is none, or where the bytes are not inside the file.
+    /// [`Error::Model`] if this is not a local header, or if the data is not inside the file.
     pub fn data_by_header(&self, file: &str, header: &[u8], file_bytes: u64) -> Result<u64> {
         let lengths = || Some(u64::from(u16_at(header, 26)?) + u64::from(u16_at(header, 28)?));
         let start =

@@ -1,16 +1,16 @@
-//! A file that is part of the program.
+//! A file embedded in the program.
 
 use std::ops::Range;
 
 use super::file::{File, Pending};
 use crate::error::{Error, Result};
 
-/// Bytes that came with the program.
+/// Bytes embedded in the program.
 #[derive(Debug)]
 pub struct Embedded {
-    /// What to call them in messages.
+    /// The file's name in messages.
     pub name: &'static str,
-    /// The file.
+    /// The file's content.
     pub bytes: &'static [u8],
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::error::Result;
 
-/// A future of a trait object's method. Nothing here is sent between threads.
+/// The future returned by a method of a trait object. It need not be `Send`.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// A file of known size that is read by byte range.
@@ -17,7 +17,7 @@ pub trait File {
     /// Its size in bytes.
     fn bytes(&self) -> u64;
 
-    /// What changes when the file does, such as an `ETag`, beside its size; nothing where nobody knows.
+    /// Identifies the file's version in addition to its size, such as an `ETag`. Empty if unknown.
     fn version(&self) -> String {
         String::new()
     }
@@ -25,11 +25,11 @@ pub trait File {
     /// The bytes of `span`, which lies inside the file.
     ///
     /// # Errors
-    /// One sentence where they cannot be had; [`crate::error::Error::Changed`] where the file is another one by now.
+    /// One sentence if the bytes cannot be read; [`crate::error::Error::Changed`] if the file has been replaced by now.
     fn read(&self, span: Range<u64>) -> Pending<'_, Result<Vec<u8>>>;
 
-    /// Hands the bytes of every one of `spans` (ascending, disjoint, a few MiB each at most) to `sink`, in this order.
-    /// Whoever fetches from afar joins neighbours, keeps several requests in flight and few bytes in memory.
+    /// Passes the bytes of every span to `sink` in order. Spans are ascending, disjoint and at most a few MiB each. Remote
+    /// implementations join neighbouring spans, keep several requests in flight and buffer little.
     ///
     /// # Errors
     /// As [`File::read`], and what `sink` fails with.
@@ -66,15 +66,15 @@ pub trait Source {
     /// What to call it in messages.
     fn name(&self) -> &str;
 
-    /// All files in it, or `None` where nobody can say (a plain web server).
+    /// All files in the folder, or `None` if it cannot be listed (a plain web server).
     ///
     /// # Errors
-    /// One sentence where the folder is not there or does not answer.
+    /// One sentence if the folder does not exist or does not respond.
     fn list(&self) -> Pending<'_, Result<Option<Vec<Listed>>>>;
 
-    /// The file at `path`, or `None` where there is none.
+    /// The file at `path`, or `None` if there is none.
     ///
     /// # Errors
-    /// One sentence where it is there but cannot be opened.
+    /// One sentence if the file exists but cannot be opened.
     fn open<'a>(&'a self, path: &'a str) -> Pending<'a, Result<Option<Rc<dyn File>>>>;
 }

@@ -1,4 +1,4 @@
-//! Repositories of the Hugging Face Hub: how a person names them, and what is in them.
+//! Repositories of the Hugging Face Hub: how users name them, and what they contain.
 
 mod choice;
 mod retired;
@@ -18,10 +18,10 @@ pub use super::token::{ENDPOINT, Token};
 pub use choice::{Choice, candidates, is_part_of_layout};
 pub use retired::successor;
 
-/// Pages of a listing that are read at most; one has about a thousand files.
+/// Most pages of a listing that are read. A page has about a thousand files.
 const PAGES: usize = 100;
 
-/// What a person names as a model that is not on this computer.
+/// A model that is not on this computer, as named by the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
     /// A repository of the Hub.
@@ -30,23 +30,23 @@ pub enum Reference {
         repo: String,
         /// A branch, a tag or a commit.
         revision: String,
-        /// A file (as [`is_weights`] has it) or a folder in it.
+        /// A file (as defined by [`is_weights`]) or a folder in it.
         path: Option<String>,
     },
     /// The address of a file.
     File(String),
-    /// The address of a folder, or of a file whose address does not end like one.
+    /// The address of a folder, or of a file without a known extension.
     Folder(String),
 }
 
-/// Whether the end of a path or an address says that it is a file of weights.
+/// Whether a path or an address has the extension of a weights file.
 pub fn is_weights(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
     [".gguf", ".safetensors", ".ckpt", ".pt", ".pth", ".bin"].iter().any(|ending| path.ends_with(ending))
 }
 
 impl Reference {
-    /// Reads `owner/repo[@revision][/path]`, a page or file of the Hub, or any other address.
+    /// Parses `owner/repo[@revision][/path]`, the address of a page or file on the Hub, or any other address.
     ///
     /// # Errors
     /// One sentence that says how to name a model.
@@ -73,7 +73,7 @@ impl Reference {
         }
     }
 
-    /// `owner/repo[@revision][/path]`.
+    /// Parses `owner/repo[@revision][/path]`.
     fn of_name(text: &str) -> Option<Self> {
         let mut parts = text.split('/');
         let (owner, name) = (parts.next()?, parts.next()?);
@@ -84,7 +84,7 @@ impl Reference {
         Self::of_parts(owner, name, revision, parts)
     }
 
-    /// `owner/repo[/(tree|blob|resolve|raw)/revision[/path]]`, encoded as in an address.
+    /// Parses `owner/repo[/(tree|blob|resolve|raw)/revision[/path]]`, percent-encoded.
     fn of_page(path: &str) -> Option<Self> {
         let parts: Option<Vec<_>> = path
             .split('/')
@@ -112,7 +112,7 @@ impl Reference {
         };
         let is_path = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0', '\n']);
         let path: Vec<_> = path.collect();
-        // One slash at the end does no harm.
+        // One trailing slash is allowed.
         let path = path.strip_suffix(&[""]).unwrap_or(&path);
         if !is_name(owner) || !is_name(name) || !revision.split('/').all(is_name) || !path.iter().all(|p| is_path(p)) {
             return None;
@@ -122,7 +122,7 @@ impl Reference {
     }
 }
 
-/// A revision's name; those of pull requests (`refs/pr/7`) go on in the parts that follow.
+/// A revision's name. Those of pull requests (`refs/pr/7`) span several path segments.
 fn full_revision<'a>(first: &str, rest: &mut impl Iterator<Item = &'a str>) -> Option<String> {
     Some(if first == "refs" { format!("refs/{}/{}", rest.next()?, rest.next()?) } else { first.to_owned() })
 }
@@ -133,14 +133,14 @@ pub struct HubRepo {
     endpoint: String,
     repo: String,
     revision: String,
-    /// With a slash at its end, unless it is empty.
+    /// Ends with a slash unless it is empty.
     folder: String,
     name: String,
 }
 
 impl HubRepo {
-    /// `repo` ("owner/name") at `revision`, on the Hub at `endpoint` (see [`ENDPOINT`]), and there in `folder` or, where
-    /// that is empty, as a whole.
+    /// `repo` ("owner/name") at `revision`, on the Hub at `endpoint` (see [`ENDPOINT`]). An empty `folder` means the whole
+    /// repository.
     pub fn new(web: &Web, endpoint: &str, repo: &str, revision: &str, folder: &str) -> Self {
         let folder = folder.trim_matches('/');
         let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
@@ -155,7 +155,7 @@ impl HubRepo {
         }
     }
 
-    /// What is wrong, or where the repository went if it is known to have gone.
+    /// The error, or where the repository moved if it is known to be retired.
     fn explained(&self, error: Error) -> Error {
         match (error, retired::sentence(&self.repo)) {
             (Error::Model(_), Some(sentence)) => Error::Model(sentence),

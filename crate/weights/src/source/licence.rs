@@ -1,22 +1,24 @@
-//! Under which terms a model's weights are, as their source says: a licence's text beside them, or its name on the model's card.
+//! The licence of a model's weights, as stated by their source: a licence file next to them, or the licence named in the
+//! model card.
 //!
-//! Whoever hands weights on has to hand on their licence, and CreativeML OpenRAIL-M asks for its text and its restrictions of use.
+//! Whoever redistributes weights must pass on their licence. CreativeML OpenRAIL-M requires its full text and its use
+//! restrictions.
 
 use super::file::Source;
 use super::http::Web;
 use super::hub::HubRepo;
 use crate::error::{Error, Result};
 
-/// Names that a licence's file has in a model's repository.
+/// File names of licences in model repositories.
 const NAMES: [&str; 4] = ["LICENSE", "LICENSE.md", "LICENSE.txt", "LICENSE-MODEL"];
 
-/// The card of a model on the Hub.
+/// The model card on the Hub.
 const CARD: &str = "README.md";
 
-/// A longer file is something else.
+/// Longest licence or card; a longer file is something else.
 const LONGEST: u64 = 1 << 20;
 
-/// What a source says of the terms of its weights.
+/// What a source states about the licence of its weights.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stated {
     /// The licence's name.
@@ -25,13 +27,13 @@ pub struct Stated {
     pub text: Option<String>,
 }
 
-/// A licence that models share without each having its text.
+/// A well-known licence, which repositories name without including its text.
 struct Known {
-    /// What cards call it.
+    /// Its identifier in model cards.
     word: &'static str,
-    /// Its name for people.
+    /// Its display name.
     name: &'static str,
-    /// Repository, revision and file of the Hub where its text is, if it is there.
+    /// Repository, revision and file on the Hub with its text, if there is one.
     text: Option<(&'static str, &'static str, &'static str)>,
 }
 
@@ -39,7 +41,7 @@ const KNOWN: [Known; 4] = [
     Known {
         word: "creativeml-openrail-m",
         name: "CreativeML OpenRAIL-M",
-        // What the cards of Stable Diffusion 1.x link to.
+        // The text that the cards of Stable Diffusion 1.x link to.
         text: Some((
             "spaces/CompVis/stable-diffusion-license",
             "14d42d09bffd871b1666a084fc954a50cff72ac0",
@@ -51,16 +53,16 @@ const KNOWN: [Known; 4] = [
     Known { word: "mit", name: "MIT", text: None },
 ];
 
-/// The licence of a card's word or of a name for people.
+/// The licence with this card identifier or display name.
 fn known(name: &str) -> Option<&'static Known> {
     let is_it = |other: &str| other.eq_ignore_ascii_case(name.trim());
     KNOWN.iter().find(|known| is_it(known.word) || is_it(known.name))
 }
 
-/// What the files of a model's repository or folder say.
+/// Reads the licence from the files of a model's repository or folder.
 ///
 /// # Errors
-/// One sentence where a file that says it cannot be read.
+/// One sentence if one of these files cannot be read.
 pub async fn stated(source: &dyn Source) -> Result<Stated> {
     let mut text = None;
     for name in NAMES {
@@ -74,22 +76,22 @@ pub async fn stated(source: &dyn Source) -> Result<Stated> {
     Ok(Stated { name: name.or_else(|| text.as_deref().and_then(title)), text })
 }
 
-/// The text of a licence that is known by its name, from the Hub at `endpoint`.
+/// The text of a licence known by its name, from the Hub at `endpoint`.
 ///
 /// # Errors
-/// One sentence where the Hub does not answer.
+/// One sentence if the Hub does not respond.
 pub async fn text_of(name: &str, web: &Web, endpoint: &str) -> Result<Option<String>> {
     let Some((repo, revision, file)) = known(name).and_then(|known| known.text) else { return Ok(None) };
     read(&HubRepo::new(web, endpoint, repo, revision, ""), file).await
 }
 
-/// What a licence's text begins with: its name.
+/// The title of a licence's text: its first non-empty line.
 pub fn title(text: &str) -> Option<String> {
     let line = text.lines().map(|line| line.trim().trim_start_matches('#').trim()).find(|line| !line.is_empty())?;
     Some(line.chars().take(80).collect())
 }
 
-/// The whole text of a file, or `None` where there is none or nothing in it.
+/// The whole text of a file, or `None` if it is missing or blank.
 async fn read(source: &dyn Source, name: &str) -> Result<Option<String>> {
     let Some(file) = source.open(name).await? else { return Ok(None) };
     if file.bytes() > LONGEST {
@@ -99,7 +101,7 @@ async fn read(source: &dyn Source, name: &str) -> Result<Option<String>> {
     Ok(Some(text).filter(|text| !text.trim().is_empty()))
 }
 
-/// What a card's header (YAML between two lines of dashes) gives as `license`. `other` leads to a `license_name`.
+/// The `license` of a card's YAML header, which is between two lines of dashes. If it is `other`, the `license_name`.
 fn word_of(card: &str) -> Option<String> {
     let mut lines = card.trim_start_matches('\u{feff}').lines();
     lines.next().filter(|line| line.trim() == "---")?;

@@ -18,10 +18,10 @@ pub struct LocalFile {
 }
 
 impl LocalFile {
-    /// Opens the file at `path`, or gives `None` where there is none.
+    /// Opens the file at `path`, or returns `None` if there is none.
     ///
     /// # Errors
-    /// Says why a file that is there cannot be read.
+    /// Why an existing file cannot be read.
     pub fn open(path: &Path) -> Result<Option<Self>> {
         let name = path.display().to_string();
         let opened = std::fs::File::open(path).and_then(|file| Ok((file.metadata()?, file)));
@@ -70,7 +70,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder at `path`, which need not be there yet.
+    /// The folder at `path`, which need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         Self { name: path.display().to_string(), path }
@@ -100,12 +100,13 @@ impl Source for Folder {
     }
 }
 
-/// Lists three levels, as deep as a model's folder goes.
+/// Lists three levels, the depth of a model folder.
 fn list_into(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<Listed>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        // Followed, as model folders of the Hub's own tools are full of links. One that leads nowhere is not there.
+        // Symbolic links are followed: the model folders of the Hub's own tools are full of them. Dangling links are
+        // skipped.
         let Ok(metadata) = std::fs::metadata(entry.path()) else { continue };
         if metadata.is_file() {
             files.push(Listed { path, bytes: metadata.len() });

@@ -1,7 +1,7 @@
-//! Bytes by range: files and the folders that they are in, wherever they are.
+//! Files read by byte range, and the folders that contain them.
 //!
-//! [`mod@file`] has the traits. Behind them are files on this computer (`local`), in the program (`embedded`), picked by
-//! a visitor of a page (`picked`), at an address ([`http`]) and on the Hugging Face Hub ([`hub`]).
+//! The traits are in [`mod@file`]. They are implemented for files on this computer (`local`), in the program (`embedded`),
+//! picked by a visitor of a page (`picked`), at an address ([`http`]) and on the Hugging Face Hub ([`hub`]).
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod embedded;

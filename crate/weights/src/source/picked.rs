@@ -1,4 +1,4 @@
-//! Files that a visitor picked or dropped. They never leave the computer and are read by range, straight from its disk.
+//! Files that a visitor picked or dropped. They never leave the computer and are read by range, directly from disk.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -11,18 +11,18 @@ use web_sys::Blob;
 use crate::error::{Error, Result};
 use crate::source::file::{File, Listed, Pending, Source};
 
-/// Bytes that are in the browser's memory and in this instance's at the same time.
+/// Largest piece read at once: it is briefly in the browser's memory and in WebAssembly memory at the same time.
 const PIECE: u64 = 8 << 20;
 
-/// Files by their path, as a folder. What stands in front of all of them is left out: of `model/unet/config.json` among
-/// others in `model/` remains `unet/config.json`.
+/// Picked files as a folder. The path prefix common to all of them is stripped: `model/unet/config.json` becomes
+/// `unet/config.json` if all files are in `model/`.
 pub struct Picked {
     name: String,
     files: Vec<(String, web_sys::File)>,
 }
 
 impl Picked {
-    /// `name` is what to call them in messages, `files` each with its path (`webkitRelativePath` or the like, or its name).
+    /// `name` is used in messages. Each of `files` comes with its path (`webkitRelativePath` or similar, or its name).
     pub fn new(name: String, mut files: Vec<(String, web_sys::File)>) -> Self {
         for (path, _) in &mut files {
             let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
@@ -42,7 +42,7 @@ impl Picked {
     }
 }
 
-/// The rest of `path` where it lies in `folder`.
+/// `path` relative to `folder`, if it is inside.
 fn inside<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
     if folder.is_empty() { Some(path) } else { path.strip_prefix(folder)?.strip_prefix('/') }
 }
@@ -66,7 +66,7 @@ impl Source for Picked {
     }
 }
 
-/// One of them.
+/// One of the picked files.
 struct PickedFile {
     path: String,
     bytes: u64,
@@ -84,7 +84,7 @@ impl File for PickedFile {
 
     fn read(&self, span: Range<u64>) -> Pending<'_, Result<Vec<u8>>> {
         Box::pin(async move {
-            // Browsers note a file's size and time when it is picked and refuse to read it once they differ.
+            // Browsers record a file's size and time when it is picked, and refuse to read it once they differ.
             read(&self.file, span).await.map_err(|error| {
                 Error::Changed(format!(
                     "{} cannot be read any more ({}): it was changed, moved or removed after it was picked; pick it again.",
@@ -101,7 +101,7 @@ pub(crate) fn size(blob: &Blob) -> u64 {
     blob.size() as u64
 }
 
-/// The bytes of a part of a blob.
+/// The bytes of a range of a blob.
 pub(crate) async fn read(blob: &Blob, span: Range<u64>) -> Result<Vec<u8>, JsValue> {
     let total = usize::try_from(span.end.saturating_sub(span.start)).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
@@ -123,7 +123,7 @@ pub(crate) async fn read(blob: &Blob, span: Range<u64>) -> Result<Vec<u8>, JsVal
     Ok(bytes)
 }
 
-/// What a JavaScript error says.
+/// The message of a JavaScript error.
 pub(crate) fn message(error: &JsValue) -> String {
     let text = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message())).unwrap_or_default();
     if text.is_empty() { "unknown reason".into() } else { text.trim_end_matches('.').to_string() }

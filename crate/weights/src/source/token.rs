@@ -1,4 +1,4 @@
-//! The Hub's address, and the token of a person's account there, where their own tools leave it.
+//! The Hub's address, and the user's access token as the Hub's own tools store it.
 
 use std::fmt;
 #[cfg(not(target_arch = "wasm32"))]
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// The Hub's address.
 pub const ENDPOINT: &str = "https://huggingface.co";
 
-/// A token. It goes into requests, and is shown nowhere.
+/// An access token. It is sent in requests and never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
@@ -18,21 +18,21 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// A token by its text, or `None` where that cannot be one.
+    /// A token from its text, or `None` if the text cannot be a token.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         let is_token = !text.is_empty() && text.len() <= 4096 && text.bytes().all(|byte| byte.is_ascii_graphic());
         is_token.then(|| Self(text.to_owned()))
     }
 
-    /// What to send.
+    /// The token's text, for a request.
     pub fn secret(&self) -> &str {
         &self.0
     }
 
-    /// The token of this computer's user: `HF_TOKEN` or `HUGGING_FACE_HUB_TOKEN`, else the file that `hf auth login`
-    /// leaves (`HF_TOKEN_PATH`, or `token` in `HF_HOME`, or in `huggingface` in the user's cache). None at all where
-    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN` says so.
+    /// The token of this computer's user: `HF_TOKEN` or `HUGGING_FACE_HUB_TOKEN`, else the file written by `hf auth login`
+    /// (`HF_TOKEN_PATH`, or `token` in `HF_HOME`, or in `huggingface` in the user's cache folder).
+    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN` disables all of them.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn find() -> Option<Self> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());

@@ -1,4 +1,4 @@
-//! What is kept of a model for the next time, and where.
+//! Models stored for the next visit.
 
 pub mod cache;
 #[cfg(target_arch = "wasm32")]

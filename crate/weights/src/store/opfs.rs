@@ -1,5 +1,6 @@
-//! The cache in the browser: the origin private file system, written through sync access handles, which only dedicated
-//! workers have. They write in place, so a visit that ends in the middle leaves half a file; the cache's checksums tell.
+//! The cache in the browser: the origin private file system (OPFS), written through sync access handles, which only
+//! dedicated workers have. Writes are in place, so an interrupted visit can leave a truncated file; the cache's checksums
+//! detect it.
 
 use js_sys::{IteratorNext, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
@@ -14,17 +15,17 @@ use super::storage::{Storage, StorageError};
 use crate::source::file::Pending;
 use crate::source::picked;
 
-/// The folder of all kept models.
+/// The folder of all cached models.
 const FOLDER: &str = "styleid-models";
 
-/// The kept models' folder of this origin.
+/// This origin's folder of cached models.
 pub struct Opfs {
     root: FileSystemDirectoryHandle,
 }
 
 impl Opfs {
-    /// Opens it; `None` where the browser has none or does not let this page have it, as in some private windows. Models are
-    /// then loaded without being kept.
+    /// Opens the folder. `None` if the browser has no OPFS or denies access to it, as in some private windows. Models are
+    /// then loaded without being cached.
     pub async fn open() -> Option<Self> {
         let storage = manager()?;
         if !has(&js_sys::global(), "FileSystemSyncAccessHandle") || !has(&storage, "getDirectory") {
@@ -58,7 +59,7 @@ impl Opfs {
             at.set_at(done as f64);
             let rest = &bytes[done..];
             let written = file.write_with_u8_array_and_options(rest, &at).map_err(|error| reason(&error))?;
-            // Chromium's private windows do not throw when the quota is reached: they answer with a nonsense length.
+            // In Chromium's private windows, a write beyond the quota does not throw; it returns a nonsensical length.
             if written < 1.0 || written > rest.len() as f64 {
                 return Err(StorageError::Full);
             }
@@ -70,7 +71,7 @@ impl Opfs {
     }
 }
 
-/// Holds a file for this tab until it is dropped.
+/// An exclusive handle to a file, closed on drop.
 struct Access(FileSystemSyncAccessHandle);
 
 impl Drop for Access {
@@ -82,7 +83,7 @@ impl Drop for Access {
 impl Storage for Opfs {
     fn read<'a>(&'a self, folder: &'a str, file: &'a str) -> Pending<'a, Result<Option<Vec<u8>>, StorageError>> {
         Box::pin(async move {
-            // Not through an access handle: those exclude each other, and two tabs may load the same model.
+            // Not read through an access handle: those are exclusive, and two tabs may load the same model.
             let bytes = async {
                 let file: Blob = handle(self.get(folder, file).await?.get_file()).await?;
                 picked::read(&file, 0..picked::size(&file)).await
@@ -132,14 +133,14 @@ impl Storage for Opfs {
     }
 }
 
-/// Bytes that this origin takes, and bytes that it may take, both roughly; `None` where the browser does not say.
+/// Storage used by this origin and its quota in bytes, both approximate. `None` if the browser does not report them.
 pub async fn estimate() -> Option<(u64, u64)> {
     let promise = manager().filter(|storage| has(storage, "estimate"))?.estimate().ok()?;
     let estimate: StorageEstimate = JsFuture::from(promise).await.ok()?.unchecked_into();
     Some((estimate.get_usage()? as u64, estimate.get_quota()? as u64))
 }
 
-/// There is none outside of workers and of secure contexts.
+/// The storage manager exists only in workers and secure contexts.
 fn manager() -> Option<StorageManager> {
     let scope: WorkerGlobalScope = js_sys::global().dyn_into().ok()?;
     let storage = scope.navigator().storage();
@@ -160,7 +161,7 @@ async fn handle<T: JsCast>(promise: Promise) -> Result<T, JsValue> {
     JsFuture::from(promise).await?.dyn_into()
 }
 
-/// What is in a folder.
+/// The entries of a folder.
 async fn entries(folder: &FileSystemDirectoryHandle) -> Result<Vec<FileSystemHandle>, JsValue> {
     let values = folder.values();
     let mut entries = Vec::new();

@@ -1,38 +1,38 @@
-//! A place to keep files in, whatever it is.
+//! An abstract file store.
 
 use crate::source::file::Pending;
 
-/// A place for a few large files, in folders one level deep: OPFS in the browser, the cache folder natively.
+/// Stores a few large files, in folders one level deep: OPFS in the browser, the cache folder natively.
 pub trait Storage {
-    /// The file's bytes, or `None` where there is none.
+    /// The file's bytes, or `None` if there is none.
     ///
     /// # Errors
-    /// The reason why it cannot be read.
+    /// Why it cannot be read.
     fn read<'a>(&'a self, folder: &'a str, file: &'a str) -> Pending<'a, Result<Option<Vec<u8>>, StorageError>>;
 
-    /// Writes a whole file, replacing it; when this returns, its bytes are on the disk.
+    /// Writes a whole file, replacing any old one. The bytes are on disk when this returns.
     ///
     /// # Errors
-    /// [`StorageError::Full`] where there is no room.
+    /// [`StorageError::Full`] if there is no space.
     fn write<'a>(&'a self, folder: &'a str, file: &'a str, bytes: &'a [u8]) -> Pending<'a, Result<(), StorageError>>;
 
-    /// Removes a folder with all that is in it; nothing happens where there is none.
+    /// Removes a folder and its content. Does nothing if there is none.
     ///
     /// # Errors
-    /// The reason why it stays.
+    /// Why it could not be removed.
     fn remove<'a>(&'a self, folder: &'a str) -> Pending<'a, Result<(), StorageError>>;
 
-    /// The folders with the bytes that they take.
+    /// The folders, each with its size in bytes.
     ///
     /// # Errors
-    /// The reason why nobody can say.
+    /// Why they cannot be listed.
     fn folders(&self) -> Pending<'_, Result<Vec<(String, u64)>, StorageError>>;
 }
 
-/// Why a storage did not do what it was asked.
+/// Why a storage operation failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StorageError {
-    /// No room is left, or the browser's quota is reached.
+    /// The disk is full, or the browser's quota is reached.
     #[error("the disk or the browser's quota is full")]
     Full,
     /// Anything else.

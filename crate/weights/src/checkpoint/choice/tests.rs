@@ -1,4 +1,4 @@
-//! Folders with other things beside a model, in memory.
+//! In-memory folders with other files next to a model.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use pollster::block_on;
 use super::*;
 use crate::source::file::{File, Pending};
 
-/// A file that is its header and nothing behind it.
+/// A file that consists of a header only.
 struct Memory(String, Vec<u8>);
 
 impl File for Memory {
@@ -50,7 +50,7 @@ impl Source for Folder {
     }
 }
 
-/// A safetensors file of these tensors, each of no values but of this shape otherwise.
+/// A safetensors file with these tensors. They keep their shapes, but have no data.
 fn tensors(names: &[(&str, [usize; 2])]) -> Vec<u8> {
     let index: BTreeMap<_, _> = names
         .iter()
@@ -107,7 +107,7 @@ fn what_lies_beside_a_checkpoint_is_passed_over() {
         "Counterfeit.safetensors",
         &[("EasyNegative.safetensors", "not looked at")],
     );
-    // Names say nothing, and sizes little.
+    // Names say nothing and sizes little.
     let lora = tensors(&[("lora_unet_down_blocks_0.lora_down.weight", [1, 4])]);
     let files =
         [("a.safetensors", lora, GB), ("b.safetensors", tensors(&[VAE]), GB), ("c.safetensors", whole(), 2 * GB)];
@@ -115,7 +115,7 @@ fn what_lies_beside_a_checkpoint_is_passed_over() {
     let inpainting = tensors(&[(LDM_UNET[0].0, [1, 9]), LDM_UNET[1], VAE, TEXT]);
     let files = [("a.safetensors", inpainting, GB), ("b.safetensors", whole(), 2 * GB)];
     takes(&folder(&files), "b.safetensors", &[("a.safetensors", "an inpainting model")]);
-    // A whole model whose name speaks of its VAE.
+    // A whole model with its VAE mentioned in the name.
     let files = [("kl-f8.safetensors", tensors(&[VAE]), GB), ("anything-vae-swapped.safetensors", whole(), 2 * GB)];
     takes(&folder(&files), "anything-vae-swapped.safetensors", &[("kl-f8.safetensors", "a VAE alone")]);
     let files =
@@ -148,13 +148,13 @@ fn a_unet_alone_gives_way_to_the_folder() {
     assert_eq!(notice, "someone/model is used; passed over: model-Q8_0.gguf (a UNet alone).");
     files.last_mut().expect("added").1 = whole();
     takes(&folder(&files), "model-Q8_0.gguf", &[]);
-    // Without a folder, opening it says what it lacks.
+    // Without a diffusers folder, opening the file reports what is missing.
     takes(
         &folder(&[("a-Q8_0.gguf", unet(), GB), ("b-Q4_0.gguf", unet(), GB)]),
         "a-Q8_0.gguf",
         &[("b-Q4_0.gguf", "a UNet alone")],
     );
-    // A layout that lacks something, and a whole file in it.
+    // An incomplete layout with a whole file in it.
     takes(
         &folder(&[part("vae/diffusion_pytorch_model.safetensors"), ("x.safetensors", whole(), GB)]),
         "x.safetensors",

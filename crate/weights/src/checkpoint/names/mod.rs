@@ -1,7 +1,7 @@
-//! One table between the names that tensors have in files and those of diffusers, which the networks are built with.
+//! Maps tensor names in files to diffusers' names, which the networks use.
 //!
-//! Files have LDM names (CompVis and Stability AI; stable-diffusion.cpp keeps them), sgm's, diffusers' with a prefix of each
-//! network, or a mixture: diffusers' own conversion leaves some names as they are. Sources: the key layout of
+//! Files use LDM names (CompVis and Stability AI; also stable-diffusion.cpp), sgm names, diffusers names with a prefix per
+//! network, or a mixture, because diffusers' own conversion leaves some names unchanged. Sources: the key layout of
 //! `ldm/modules/diffusionmodules`, diffusers' `convert_diffusers_to_original_stable_diffusion.py`, stable-diffusion.cpp's
 //! `name_conversion.cpp`.
 
@@ -9,7 +9,7 @@ mod text;
 mod unet;
 mod vae;
 
-/// Name of the network's part, then the tensor's name in diffusers: `unet.conv_in.weight`.
+/// The name of the network, then the tensor's diffusers name: `unet.conv_in.weight`.
 pub type FullName = String;
 
 /// A network of a model.
@@ -17,9 +17,9 @@ pub type FullName = String;
 pub enum Part {
     /// Predicts the noise.
     Unet,
-    /// Pictures to latents and back.
+    /// Maps images to latents and back.
     Vae,
-    /// Makes the prompt's embedding; a model without one brings the empty prompt's embedding.
+    /// Computes the prompt's embedding. A model without a text encoder contains the empty prompt's embedding instead.
     Text,
 }
 
@@ -27,7 +27,7 @@ impl Part {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Unet, Self::Vae, Self::Text];
 
-    /// Its name, for people.
+    /// Its display name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unet => "UNet",
@@ -36,7 +36,7 @@ impl Part {
         }
     }
 
-    /// What full names begin with, and its key in a model's configs.
+    /// The prefix of its full names, and its key in a model's configs.
     pub const fn key(self) -> &'static str {
         match self {
             Self::Unet => "unet",
@@ -46,17 +46,17 @@ impl Part {
     }
 }
 
-/// What a tensor of a checkpoint is in diffusers.
+/// The diffusers equivalent of a tensor in a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Renamed {
-    /// The same tensor by another name.
+    /// The same tensor under another name.
     One(FullName),
-    /// Queries, keys and values in one matrix: thirds of its rows, in this order.
+    /// A fused matrix of queries, keys and values, in this order; each is a third of its rows.
     Fused([FullName; 3]),
 }
 
-/// Beginnings of names, what they are of, and which wins where a file has the same tensor twice: a VAE that was added to a
-/// whole file stands for the file's own.
+/// Name prefixes with their network and rank. If a file has a tensor twice, the higher rank wins: a VAE that was added to a
+/// whole file replaces the original one.
 const PREFIXES: [(&str, Part, u8); 16] = [
     ("model.diffusion_model.", Part::Unet, 0),
     ("diffusion_model.", Part::Unet, 0),
@@ -76,12 +76,12 @@ const PREFIXES: [(&str, Part, u8); 16] = [
     ("clip.", Part::Text, 0),
 ];
 
-/// What a name is of: its part, the rest of the name, and its rank.
+/// The network that a prefixed name belongs to, the rest of the name, and its rank.
 fn prefixed(name: &str) -> Option<(Part, &str, u8)> {
     PREFIXES.iter().find_map(|&(prefix, part, rank)| Some((part, name.strip_prefix(prefix)?, rank)))
 }
 
-/// What a name without a prefix is of.
+/// The network that a name without a prefix belongs to.
 fn bare(name: &str) -> Option<Part> {
     if text::is_own(name) {
         Some(Part::Text)
@@ -92,19 +92,19 @@ fn bare(name: &str) -> Option<Part> {
     }
 }
 
-/// How a checkpoint's files number and call what they hold.
+/// The naming and numbering scheme of a checkpoint's files.
 #[derive(Debug, Clone, Default)]
 pub struct Layout {
     unet: unet::Numbering,
     vae_levels: usize,
-    /// Parts whose names have a prefix; only of others are names without one.
+    /// Networks whose names have a prefix. Names without a prefix can only belong to the others.
     prefixed: Vec<Part>,
-    /// Whether a whole VAE stands for the file's own.
+    /// Whether there is a complete second VAE, which replaces the original one.
     has_second_vae: bool,
 }
 
 impl Layout {
-    /// That of files with tensors of these names.
+    /// The scheme of files with these tensor names.
     pub fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let mut layout = Self::default();
         let mut second_vae = [false; 2];
@@ -136,9 +136,9 @@ impl Layout {
         layout
     }
 
-    /// The diffusers name of a tensor, and its rank: of two tensors with the same name the one of higher rank counts. `None`
-    /// for what `StyleID` does not need: EMA copies, schedules, projections, what sees pictures. Names of a part that are not
-    /// understood stay as they are, so that they are seen when the part is built.
+    /// The diffusers name of a tensor, and its rank: of two tensors with the same name, the higher rank wins. `None` for
+    /// tensors that `StyleID` does not need: EMA copies, schedules, projections, image encoders. Unknown names within a
+    /// network stay unchanged, so that they are reported when the network is built.
     pub fn rename(&self, name: &str) -> Option<(Renamed, u8)> {
         let (part, rest, rank) = match prefixed(name) {
             Some(found) => found,
@@ -150,7 +150,7 @@ impl Layout {
         Some((self.within(part, rest)?, rank))
     }
 
-    /// The diffusers name of a tensor of this part, without any prefix.
+    /// The diffusers name of a tensor in this network, given without a prefix.
     pub fn within(&self, part: Part, name: &str) -> Option<Renamed> {
         let one = |name: String| Renamed::One(format!("{}.{name}", part.key()));
         match part {
@@ -165,17 +165,17 @@ fn swap(name: &str, table: &[(&str, &str)]) -> Option<String> {
     table.iter().find_map(|(from, to)| name.strip_prefix(from).map(|rest| format!("{to}{rest}")))
 }
 
-/// Splits a number off the front: `12.rest` to 12 and `rest`.
+/// Splits off a leading number: `12.rest` becomes 12 and `rest`.
 fn number(name: &str) -> Option<(usize, &str)> {
     let (number, rest) = name.split_once('.')?;
     Some((number.parse().ok().filter(|number| *number < 1 << 16)?, rest))
 }
 
-/// Suffixes of the VAE's attention before diffusers 0.18, as the files of SD 1.x on the Hub still have them.
+/// Names in the VAE's attention before diffusers 0.18, still used by the SD 1.x files on the Hub.
 const OLD_ATTENTION: [(&str, &str); 4] =
     [(".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0.")];
 
-/// The current diffusers name of a tensor that is called by an older one.
+/// The current diffusers name for an old one.
 fn current(name: &str) -> String {
     OLD_ATTENTION
         .iter()
@@ -190,7 +190,7 @@ fn current(name: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The names after they are renamed together.
+    /// The diffusers names of tensors that are in the same file.
     pub(super) fn renamed(names: &[&str]) -> Vec<Option<String>> {
         let layout = Layout::of(names.iter().copied());
         let one = |name: &&str| match layout.rename(name)?.0 {

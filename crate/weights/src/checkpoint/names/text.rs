@@ -11,7 +11,7 @@ const OPENCLIP_LAYER: [(&str, &str); 5] = [
     ("attn.out_proj.", "self_attn.out_proj."),
 ];
 
-/// Beginnings of names that only a text encoder has.
+/// Name prefixes that only a text encoder has.
 const OWN: [&str; 14] = [
     "text_model.",
     "transformer.text_model.",
@@ -29,7 +29,7 @@ const OWN: [&str; 14] = [
     "ln_final.",
 ];
 
-/// What comes with a CLIP and is not of its text encoder, or only for comparing texts with pictures.
+/// Tensors that come with CLIP but are not part of its text encoder, or only serve to compare texts with images.
 const UNNEEDED: [&str; 8] = [
     "text_projection",
     "visual_projection",
@@ -41,14 +41,14 @@ const UNNEEDED: [&str; 8] = [
     "embeddings.position_ids",
 ];
 
-/// Whether a name without a prefix is a text encoder's.
+/// Whether a name without a prefix belongs to a text encoder.
 pub(super) fn is_own(name: &str) -> bool {
     OWN.iter().any(|start| name.starts_with(start))
 }
 
-/// The diffusers name, or `None` for what a prompt's embedding does not need. One that is not understood stays as it is.
+/// The diffusers name. `None` for tensors that a prompt's embedding does not need. Unknown names stay unchanged.
 pub(super) fn rename(name: &str) -> Option<Renamed> {
-    // Wrappers of the text encoder, one in the other.
+    // Wrappers of the text encoder, nested in this order.
     let mut name = name;
     for wrapper in ["transformer.", "model.", "open_clip.", "transformer.", "text_model."] {
         name = name.strip_prefix(wrapper).filter(|rest| !rest.starts_with("resblocks.")).unwrap_or(name);
@@ -56,7 +56,7 @@ pub(super) fn rename(name: &str) -> Option<Renamed> {
     if UNNEEDED.iter().any(|start| name.starts_with(start)) {
         return None;
     }
-    // stable-diffusion.cpp gives OpenCLIP's tensors CLIP's names, but leaves queries, keys and values together.
+    // stable-diffusion.cpp gives OpenCLIP's tensors CLIP's names, but keeps queries, keys and values fused.
     for fused in [".self_attn.in_proj.", ".self_attn.in_proj_"] {
         if let Some((layer, kind)) = name.split_once(fused) {
             return Some(fuse(layer, kind));

@@ -12,7 +12,7 @@ const RESNET: [(&str, &str); 6] = [
     ("skip_connection.", "conv_shortcut."),
 ];
 
-/// Places that stand alone.
+/// Modules outside the numbered blocks.
 const ALONE: [(&str, &str); 8] = [
     ("time_embed.0.", "time_embedding.linear_1."),
     ("time_embed.2.", "time_embedding.linear_2."),
@@ -24,7 +24,7 @@ const ALONE: [(&str, &str); 8] = [
     ("middle_block.2.", "mid_block.resnets.1."),
 ];
 
-/// Beginnings of names that only a UNet has.
+/// Name prefixes that only a UNet has.
 const OWN: [&str; 16] = [
     "time_embed.",
     "input_blocks.",
@@ -44,14 +44,14 @@ const OWN: [&str; 16] = [
     "add_embedding.",
 ];
 
-/// Whether a name without a prefix is a UNet's.
+/// Whether a name without a prefix belongs to a UNet.
 pub(super) fn is_own(name: &str) -> bool {
     OWN.iter().any(|start| name.starts_with(start))
 }
 
-/// Where levels end in a file with LDM names. Blocks count on over the levels, and the last of each level resamples. In
-/// files of CompVis a level has as many blocks as it needs. Files that diffusers' script converted have three a level,
-/// whatever the number of resnets, and numbers are left out.
+/// The last block of each level in a file with LDM names. Blocks are numbered across levels, and the last block of a level
+/// resamples. In CompVis files, a level has as many blocks as it needs. Files converted by diffusers' script number three
+/// blocks per level, whatever the number of resnets, and leave gaps.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Numbering {
     downs: Vec<usize>,
@@ -59,7 +59,7 @@ pub(super) struct Numbering {
 }
 
 impl Numbering {
-    /// Notes what a name says of it.
+    /// Records a block that ends a level, if the name shows one.
     pub(super) fn see(&mut self, name: &str) {
         let block = |way: &str, ends: &[&str]| {
             let (block, rest) = number(name.strip_prefix(way)?)?;
@@ -69,7 +69,7 @@ impl Numbering {
         self.ups.extend(block("output_blocks.", &["1.conv.weight", "2.conv.weight"]));
     }
 
-    /// Brings what was noted into order.
+    /// Sorts and deduplicates the recorded blocks.
     pub(super) fn sort(&mut self) {
         for blocks in [&mut self.downs, &mut self.ups] {
             blocks.sort_unstable();
@@ -77,9 +77,9 @@ impl Numbering {
         }
     }
 
-    /// The diffusers name; one that is not understood, as it is.
+    /// The diffusers name. Unknown names stay unchanged.
     pub(super) fn rename(&self, name: &str) -> Option<String> {
-        // A mark of ComfyUI's, no weight.
+        // A marker that ComfyUI writes, not a weight.
         (name != "scaled_fp8").then(|| self.ldm(name).unwrap_or_else(|| current(name)))
     }
 
@@ -95,7 +95,7 @@ impl Numbering {
             None => (&self.ups, 0, "up", name.strip_prefix("output_blocks.")?),
         };
         let (block, rest) = number(rest)?;
-        // Within a block 0 is the resnet (or the downsampling), 1 the attention, the last one the upsampling.
+        // Within a block, 0 is the resnet (or the downsampling), 1 the attention, and the last one the upsampling.
         let (part, rest) = number(rest)?;
         let level = ends.partition_point(|end| *end < block);
         let start = level.checked_sub(1).and_then(|before| ends.get(before)).map_or(start, |end| end + 1);

@@ -2,7 +2,7 @@
 
 use super::{current, number, swap};
 
-/// Its attention: LDM's names, and those that a conversion of 2023 left as diffusers has them.
+/// Names in its attention: LDM's, and those that a conversion of 2023 left as in diffusers.
 const ATTENTION: [(&str, &str); 14] = [
     ("norm.", "group_norm."),
     ("q.", "to_q."),
@@ -20,18 +20,18 @@ const ATTENTION: [(&str, &str); 14] = [
     ("proj_attn.", "to_out.0."),
 ];
 
-/// Whether a name without a prefix is a VAE's.
+/// Whether a name without a prefix belongs to a VAE.
 pub(super) fn is_own(name: &str) -> bool {
     ["encoder.", "decoder.", "quant_conv.", "post_quant_conv."].iter().any(|start| name.starts_with(start))
 }
 
-/// How many levels a name says that there are at least.
+/// The least number of levels that a name implies.
 pub(super) fn levels(name: &str) -> usize {
     name.strip_prefix("decoder.up.").and_then(number).map_or(0, |(level, _)| level + 1)
 }
 
-/// The diffusers name in a VAE of `levels` levels, or `None` for what was only for its training. One that is not understood,
-/// as it is.
+/// The diffusers name in a VAE with `levels` levels. `None` for tensors that are only used in training. Unknown names stay
+/// unchanged.
 pub(super) fn rename(name: &str, levels: usize) -> Option<String> {
     let is_training = ["loss.", "model_ema.", "discriminator."].iter().any(|start| name.starts_with(start));
     (!is_training).then(|| ldm(name, levels).unwrap_or_else(|| current(name)))
@@ -49,7 +49,7 @@ fn ldm(name: &str, levels: usize) -> Option<String> {
         format!("mid_block.resnets.{}.{}", which.checked_sub(1)?, resnet(rest))
     } else {
         let (level, rest) = number(rest.strip_prefix(if coder == "encoder" { "down." } else { "up." })?)?;
-        // LDM counts the decoder's levels from the finest, diffusers from the coarsest.
+        // LDM numbers the decoder's levels from the finest, diffusers from the coarsest.
         let (level, word) = match coder {
             "encoder" => (level, "down"),
             _ => (levels.checked_sub(1 + level)?, "up"),

@@ -1,4 +1,4 @@
-//! Tensors of a file in memory, as they arrive.
+//! Streaming the tensors of an in-memory file.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -69,7 +69,7 @@ fn checkpoint(tensors: &[(&str, &str, &[usize], &[u8])]) -> Checkpoint {
     }
 }
 
-/// The values of matrix `w` as they are kept.
+/// The values of matrix `w` in its storage type.
 fn values(checkpoint: &Checkpoint, rows: Option<Vec<usize>>, weights: WeightType) -> Result<(Dtype, Vec<f32>)> {
     let shape = checkpoint.tensors["w.weight"].shape.clone();
     let request = TensorRequest { name: "w.weight".into(), shape, rows, is_weight: true };

@@ -1,11 +1,11 @@
-//! Folders of every kind, and models whose parts are in different places.
+//! Folders of every kind, and models with parts in different places.
 
 use super::*;
 use crate::checkpoint::family::text_encoder_alone;
 use crate::checkpoint::testing::tensors as tensors_of;
 use crate::config::TimestepSpacing;
 
-/// What a single file is called for people.
+/// The display name of a single file's layout.
 fn layout(file: Rc<dyn File>) -> &'static str {
     open(file).expect("a whole model").layout
 }
@@ -19,14 +19,14 @@ fn a_single_file_is_called_what_it_is_whatever_its_name() {
     }
 }
 
-/// Where the weights of the three parts are in a folder.
+/// The location of each part's weights in a folder.
 const WEIGHTS: [(&str, &str, &str); 3] = [
     ("unet.", "unet/", "diffusion_pytorch_model"),
     ("vae.", "vae/", "diffusion_pytorch_model"),
     ("text_encoder.", "text_encoder/", "model"),
 ];
 
-/// A folder in the diffusers layout whose weights are added by `add`: the part's name, its folder, its tensors.
+/// A folder in the diffusers layout. `add` adds the weights, given the part's name, its folder and its tensors.
 fn layout_of(configs: &Value, add: impl Fn(Shelf, &str, &str, &Tensors) -> Shelf) -> Shelf {
     let mut shelf = folder(configs, &Vec::new());
     shelf.0.retain(|(path, _)| !path.ends_with(".safetensors"));
@@ -87,7 +87,7 @@ fn of_several_files_of_a_part_the_plain_safetensors_is_taken() {
     assert!(sentence.contains("neither unet/diffusion_pytorch_model.safetensors nor unet/diffusion_pytorch_model.bin"));
 }
 
-/// A UNet alone, as a file.
+/// A file with only a UNet.
 fn unet_alone(configs: &Value, path: &str) -> Rc<dyn File> {
     Holes::file(path, &renamed(tensors_of(configs, "unet."), "unet.", ""), json!({}))
 }
@@ -114,20 +114,20 @@ fn a_unet_alone_runs_with_the_parts_beside_it() {
     assert_eq!(opened.prediction_by, "the scheduler's config of a shelf says so");
     assert_eq!(opened.layout, "file with a UNet, and other parts beside it");
     assert_eq!(opened.taken.len(), 2, "VAE and text encoder");
-    // The same as a part of something else.
+    // The same folder can also be combined with another VAE.
     let vae = parts("vae", &tensors_of(&configs, "vae."));
     let parts = block_on(Parts::open(&shelf)).expect("parts");
     parts.with_vae(&vae).expect("it fits").whole(None).expect("whole").check().expect("all is there");
-    // The file's name says what it predicts; all else of the schedule is the folder's.
+    // The file's name gives the prediction type; the rest of the schedule comes from the folder.
     let named = beside().with("a-epsilon-Q8_0.gguf", unet_alone(&configs, "a-epsilon-Q8_0.gguf"));
     let opened = open_folder(&named).expect("a whole model");
     let scheduler = opened.parsed().expect("configs").scheduler;
     assert_eq!((opened.prediction_by.as_str(), scheduler.prediction_type), ("its name says so", Prediction::Epsilon));
     assert_eq!(scheduler.timestep_spacing, TimestepSpacing::Trailing);
-    // Its config stayed, its weights did not.
+    // The folder has the UNet's config but not its weights.
     let with_config = beside().with_json("unet/config.json", &configs["unet"]);
     assert_eq!(open_folder(&with_config).expect("a whole model").files[0].name(), "b-Q4_0.gguf");
-    // What lacks something yet, says so.
+    // A missing part is still reported.
     let mut without = beside();
     without.0.retain(|(path, _)| !path.starts_with("text_encoder/"));
     assert!(refusal(open_folder(&without)).contains("b-Q4_0.gguf has no text encoder"));
@@ -159,7 +159,7 @@ fn a_unet_alone_runs_with_files_beside_it() {
     let shelf = Shelf::default()
         .with("clip_l.safetensors", Holes::file("clip_l.safetensors", &text, json!({})))
         .with("kl-f8.vae.safetensors", Holes::file("kl-f8.vae.safetensors", &vae, json!({})));
-    // So many that no others are looked at but those that are called like a part.
+    // So many files that, of the others, only those named like a part are read.
     let shelf = (0..8).fold(shelf, |shelf, i| {
         let path = format!("sd-{i}-Q8_0.gguf");
         shelf.with(&path, unet_alone(&configs, &path))
@@ -173,7 +173,7 @@ fn a_unet_alone_runs_with_files_beside_it() {
         ),
         "{note}"
     );
-    // The same shapes, but the latents of another family.
+    // The same shapes, but latents of another family.
     let of_xl = Shelf::default()
         .with("a-Q8_0.gguf", unet_alone(&configs, "a-Q8_0.gguf"))
         .with("clip_l.safetensors", Holes::file("clip_l.safetensors", &text, json!({})))
@@ -246,7 +246,7 @@ fn a_text_encoder_alone_fills_what_lacks_one() {
     }
     let flat = renamed(text.clone(), "text_encoder.text_model.", "");
     fill(&parts("flat.safetensors", &flat), "flat");
-    // As a folder: a text encoder's own, and a whole CLIP's.
+    // As a folder: of a text encoder alone, and of a whole CLIP.
     let bare = renamed(text, "text_encoder.", "");
     let mut config = configs["text_encoder"].clone();
     config["model_type"] = json!("clip_text_model");

@@ -1,4 +1,4 @@
-//! The same folders as repositories of the Hub, which a transport in memory plays.
+//! The same folders as Hub repositories, served by an in-memory transport.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ fn origin(shelf: Shelf, name: &str) -> Origin {
     Origin::remote(Reference::parse(name).expect("a name"), &web, ENDPOINT, WeightType::Exact, None)
 }
 
-/// A UNet alone, with a VAE and a text encoder beside it as `PyTorch`'s files of a variant.
+/// A UNet alone, next to a VAE and a text encoder as variants of `PyTorch` files.
 fn beside(configs: &Value) -> Shelf {
     let part = |part: &str| renamed(tensors(configs, part), part, "");
     let mut shelf = folder(configs, &Vec::new());

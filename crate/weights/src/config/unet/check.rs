@@ -1,4 +1,4 @@
-//! What of a UNet's config is of another family, or not to be built.
+//! Checks a UNet's config for what belongs to another family or cannot be built.
 
 use serde_json::{Value, json};
 
@@ -6,12 +6,12 @@ use super::super::reading::short;
 use super::{PerLevel, UnetConfig};
 use crate::error::{Error, Result};
 
-/// Levels, resnets a level, transformer blocks an attention and channels that a config may ask for.
+/// Largest supported numbers of levels, resnets per level, transformer blocks per attention, and channels.
 const MOST_LEVELS: usize = 8;
 const MOST_LAYERS: usize = 16;
 const MOST_CHANNELS: usize = 65_536;
 
-/// Keys that must not be set: no model of the family has any of them.
+/// Keys that must not be set: no model of the family has them.
 const UNSET: [&str; 12] = [
     "addition_embed_type",
     "class_embed_type",
@@ -32,10 +32,10 @@ const UNTRUE: [&str; 4] =
     ["only_cross_attention", "dual_cross_attention", "resnet_skip_time_act", "class_embeddings_concat"];
 
 impl UnetConfig {
-    /// Checks that this is a network the crate can build.
+    /// Checks that the crate can build this network.
     ///
     /// # Errors
-    /// Names the first key whose value belongs to another family (SDXL, unCLIP, class-conditional, …).
+    /// The first key whose value belongs to another family (SDXL, unCLIP, class-conditional, …).
     pub fn check(&self) -> Result<()> {
         self.family()
             .and_then(|()| self.sizes())
@@ -171,7 +171,7 @@ impl UnetConfig {
     }
 }
 
-/// What a UNet is whose input has so many channels, where it is of another kind.
+/// The kind of UNet that has this many input channels, if it is not a plain one.
 pub(crate) fn other_channels(channels: usize) -> Option<&'static str> {
     Some(match channels {
         9 => "it is an inpainting model",

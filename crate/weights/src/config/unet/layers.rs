@@ -1,26 +1,26 @@
-//! The decoder's layers by where they are.
+//! The decoder's layers by level.
 
 use super::UnetConfig;
 
-/// A level of the decoder, and those of its layers that have self-attention.
+/// A level of the decoder, with its layers that have self-attention.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecoderLevel {
-    /// Its number, 0 the finest: latents are halved so many times along each side, rounding up.
+    /// Its number, 0 being the finest. Latents are halved this many times along each side, rounding up.
     pub level: usize,
-    /// Numbers of its layers with self-attention, ascending; none where it has no attention.
+    /// Numbers of its layers with self-attention, ascending. Empty if it has no attention.
     pub layers: Vec<usize>,
 }
 
 impl DecoderLevel {
-    /// The side of this level's pictures where that of the latents is `side`.
+    /// The side of this level's feature maps for latents of side `side`.
     pub fn side(&self, side: usize) -> usize {
         (0..self.level).fold(side, |side, _| side.div_ceil(2))
     }
 }
 
 impl UnetConfig {
-    /// The decoder's levels from the coarsest to the finest. Layers count on over the levels, one for each resnet: layer i
-    /// of Stable Diffusion is `up_blocks[i/3].attentions[i%3]` (`StyleID`, section 4.1: layers 6–11 of 0–11).
+    /// The decoder's levels from the coarsest to the finest. Layers are numbered across levels, one per resnet: layer i of
+    /// Stable Diffusion is `up_blocks[i/3].attentions[i%3]` (`StyleID`, section 4.1: layers 6–11 of 0–11).
     pub fn decoder_layers_by_level(&self) -> Vec<DecoderLevel> {
         let levels = self.block_out_channels.len();
         let mut first = 0usize;
@@ -39,10 +39,11 @@ impl UnetConfig {
         self.decoder_layers_by_level().into_iter().flat_map(|level| level.layers).collect()
     }
 
-    /// The layers with self-attention at the `levels` finest levels that have any, but for the first `skip_first` of them.
+    /// The layers with self-attention at the `levels` finest levels that have any, except for the first `skip_first` of
+    /// them.
     ///
-    /// `StyleID` chose its layers for Stable Diffusion's decoder of three layers a level. There, 6–11 are the two finest
-    /// levels, and 7–11 the same without the first. In a decoder of another shape the same levels have other numbers.
+    /// `StyleID` chose its layers for Stable Diffusion's decoder, which has three layers per level. There, 6–11 are the two
+    /// finest levels, and 7–11 the same without the first layer. In other decoders, the same levels have other numbers.
     pub fn layers_at_finest_levels(&self, levels: usize, skip_first: usize) -> Vec<usize> {
         let by_level = self.decoder_layers_by_level();
         let attending: Vec<_> = by_level.into_iter().filter(|level| !level.layers.is_empty()).collect();
@@ -50,8 +51,8 @@ impl UnetConfig {
         attending.into_iter().skip(coarser).flat_map(|level| level.layers).skip(skip_first).collect()
     }
 
-    /// The level at which a decoder layer is: its tokens are latents halved so many times along each side, rounding up; none
-    /// for a layer that there is not.
+    /// The level of a decoder layer. Its tokens are latents halved this many times along each side, rounding up. `None` if
+    /// there is no such layer.
     pub fn level(&self, layer: usize) -> Option<usize> {
         let levels = self.block_out_channels.len();
         let mut first = 0usize;
@@ -80,7 +81,7 @@ mod tests {
         }
     }
 
-    /// The default of the presets `diffusers` and `ldm`.
+    /// The defaults of the presets `diffusers` and `ldm`.
     fn defaults(config: &UnetConfig) -> [Vec<usize>; 2] {
         [config.layers_at_finest_levels(2, 1), config.layers_at_finest_levels(2, 0)]
     }

@@ -8,18 +8,18 @@ use serde::{Deserialize, Deserializer};
 pub(crate) use check::other_channels;
 pub use layers::DecoderLevel;
 
-/// A value given once for all levels, or once a level.
+/// A value for all levels, or one per level.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "expected a whole number, or one for each level")]
 pub enum PerLevel {
     /// The same for every level.
     One(usize),
-    /// One value a level, outermost first.
+    /// One value per level, outermost first.
     Each(Vec<usize>),
 }
 
 impl PerLevel {
-    /// The value of `level`; the last one given if there are fewer.
+    /// The value at `level`, or the last one if there are fewer.
     pub fn at(&self, level: usize) -> usize {
         match self {
             Self::One(value) => *value,
@@ -32,28 +32,28 @@ impl PerLevel {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct UnetConfig {
-    /// Latent channels in.
+    /// Input channels.
     pub in_channels: usize,
-    /// Channels of the prediction.
+    /// Output channels.
     pub out_channels: usize,
-    /// Latent side the model was trained at; null in some files. Where a file has two sides, it is the first.
+    /// Side of the latents that the model was trained on; null in some files. If a file has two sides, the first one.
     #[serde(deserialize_with = "side")]
     pub sample_size: Option<usize>,
     /// Channels of each level, outermost first.
     pub block_out_channels: Vec<usize>,
-    /// Kind of each level on the way down.
+    /// Block type of each level on the way down.
     pub down_block_types: Vec<String>,
-    /// Kind of each level on the way up, innermost first.
+    /// Block type of each level on the way up, innermost first.
     pub up_block_types: Vec<String>,
-    /// Resnets a level on the way down; the way up has one more.
+    /// Resnets per level on the way down; the way up has one more.
     pub layers_per_block: PerLevel,
     /// Transformer blocks in each attention.
     pub transformer_layers_per_block: PerLevel,
-    /// Number of attention heads: the name is diffusers' long-standing misnomer.
+    /// Number of attention heads. The misleading name is diffusers' own.
     pub attention_head_dim: PerLevel,
-    /// Number of attention heads under its right name; overrides `attention_head_dim`.
+    /// Number of attention heads under its proper name; overrides `attention_head_dim`.
     pub num_attention_heads: Option<PerLevel>,
-    /// Width of the text context.
+    /// Width of the prompt context.
     pub cross_attention_dim: PerLevel,
     /// Groups of every group norm.
     pub norm_num_groups: usize,
@@ -61,25 +61,26 @@ pub struct UnetConfig {
     pub norm_eps: f64,
     /// Linear (2.x) or 1×1 convolution (1.x) around the transformer blocks.
     pub use_linear_projection: bool,
-    /// Cosines before sines in the timestep's embedding.
+    /// Whether cosines come before sines in the timestep embedding.
     pub flip_sin_to_cos: bool,
-    /// Shift of the frequency grid of the timestep's embedding.
+    /// Shift of the frequency grid of the timestep embedding.
     pub freq_shift: f32,
     /// Padding of the stride-2 convolutions.
     pub downsample_padding: usize,
-    /// Divides the mid block's residual sums.
+    /// Divisor of the mid block's residual sums.
     pub mid_block_scale_factor: f64,
     /// Whether the latents are mapped to 2x − 1 first.
     pub center_input_sample: bool,
-    /// Attention scores in f32 whatever the activations are (2.1 at 768 px). Activations here are f32 already.
+    /// Whether attention scores are computed in f32 regardless of the activation type (2.1 at 768 px). Activations here are
+    /// f32 already.
     pub upcast_attention: bool,
-    /// Kind of the mid block; none for a UNet without one, where what goes down comes straight up again.
+    /// Block type of the mid block. `None` for a UNet without one, in which the way up directly follows the way down.
     pub mid_block_type: Option<String>,
-    /// Decoder layers at which injection serves this model best, where its makers say so. Not diffusers' own: it passes over
-    /// keys that begin with an underscore.
+    /// Decoder layers at which injection works best for this model, if its makers say so. This key is not from diffusers,
+    /// which ignores keys with a leading underscore.
     #[serde(rename = "_injection_layers")]
     pub injection_layers: Option<Vec<usize>>,
-    /// All other keys, as they are in the file; [`UnetConfig::check`] looks for those of other families.
+    /// All other keys, unchanged. [`UnetConfig::check`] looks for those of other families.
     #[serde(flatten)]
     pub rest: serde_json::Map<String, serde_json::Value>,
 }
@@ -139,7 +140,7 @@ impl UnetConfig {
         self.up_block_types.get(block).is_some_and(|kind| kind == "CrossAttnUpBlock2D")
     }
 
-    /// Whether there is a mid block; distilled UNets mostly have none.
+    /// Whether there is a mid block; most distilled UNets have none.
     pub fn has_mid_block(&self) -> bool {
         self.mid_block_type.is_some()
     }
@@ -150,8 +151,8 @@ impl UnetConfig {
         self.layers_per_block.at(level).saturating_add(1)
     }
 
-    /// Latent side that it was trained at. Where its config does not say: 64, or 96 of the 2.x models that predict v; of
-    /// networks narrower than any Stable Diffusion, 8 at the innermost level.
+    /// Side of the latents that the model was trained on. If the config does not state it: 64, or 96 for a 2.x that
+    /// predicts v. For networks narrower than any Stable Diffusion, it is such that the innermost level has 8.
     pub fn native_side(&self, is_velocity: bool) -> usize {
         let outermost = self.block_out_channels.first().copied().unwrap_or_default();
         self.sample_size.unwrap_or(match (outermost >= 320, self.use_linear_projection && is_velocity) {

@@ -1,11 +1,11 @@
-//! The machine that pickles are written for: a stack, marks in it, and a memory of values that come again.
+//! The pickle virtual machine: a stack with marks, and a memo for values that recur.
 
 use std::collections::HashMap;
 
 use super::{MOST_VALUES, Node, Pickle, PickleValue};
 use crate::format::shown;
 
-/// Modules that no weights need and harmful files use.
+/// Modules and functions that harmful files use and weights never need.
 const HARMFUL: [&str; 16] = [
     "builtins.eval",
     "builtins.exec",
@@ -31,11 +31,11 @@ struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
     stack: Vec<PickleValue>,
-    /// Heights of the stack.
+    /// Stack heights at the marks.
     marks: Vec<usize>,
     memo: HashMap<u32, PickleValue>,
     nodes: Vec<Node>,
-    /// Values that were pushed or kept so far.
+    /// Number of values pushed or memoised so far.
     count: usize,
 }
 
@@ -72,12 +72,12 @@ impl<'a> Machine<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
-    /// A length of 4 bytes.
+    /// A 4-byte length.
     fn length(&mut self) -> Step<usize> {
         usize::try_from(self.u32()?).map_err(|_| "its index is too large".into())
     }
 
-    /// A length of 8 bytes.
+    /// An 8-byte length.
     fn long_length(&mut self) -> Step<usize> {
         usize::try_from(u64::from_le_bytes(self.array()?)).map_err(|_| "its index is too large".into())
     }
@@ -93,7 +93,7 @@ impl<'a> Machine<'a> {
     fn text(&mut self, bytes: usize) -> Step<PickleValue> {
         let at = self.at;
         self.take(bytes)?;
-        // Both fit: the pickle is shorter than 4 GiB.
+        // Both fit into u32: the pickle is shorter than 4 GiB.
         Ok(PickleValue::Text { at: at as u32, bytes: bytes as u32 })
     }
 
@@ -119,20 +119,20 @@ impl<'a> Machine<'a> {
         popped.ok_or_else(|| "its index makes no sense".into())
     }
 
-    /// The last `count` values.
+    /// Pops the last `count` values.
     fn pop_last(&mut self, count: usize) -> Step<Vec<PickleValue>> {
         let floor = self.marks.last().copied().unwrap_or_default();
         let from = self.stack.len().checked_sub(count).filter(|from| *from >= floor);
         Ok(self.stack.split_off(from.ok_or("its index makes no sense")?))
     }
 
-    /// All values since the last mark.
+    /// Pops all values since the last mark.
     fn pop_marked(&mut self) -> Step<Vec<PickleValue>> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len()).ok_or("its index makes no sense")?;
         Ok(self.stack.split_off(mark))
     }
 
-    /// The node on top of the stack.
+    /// The node on top of the stack, if there is one.
     fn top_node(&mut self) -> Step<Option<&mut Node>> {
         let top = self.pop()?;
         self.stack.push(top);
@@ -141,7 +141,7 @@ impl<'a> Machine<'a> {
     }
 
     fn append(&mut self, values: Vec<PickleValue>) -> Step<()> {
-        // Anything else that is appended to would run code of its own.
+        // Appending to anything else would run that object's own code.
         if let Some(Node::List(list)) = self.top_node()? {
             list.extend(values);
         }
@@ -153,7 +153,7 @@ impl<'a> Machine<'a> {
         let pairs = pairs.iter().map(|[key, value]| (*key, *value));
         match self.top_node()? {
             Some(Node::Dict(dict)) => dict.extend(pairs),
-            // An ordered or default dict, which is made by a call.
+            // An ordered or default dict, which is created by a call.
             Some(node @ Node::Made { .. }) => *node = Node::Dict(pairs.collect()),
             _ => {}
         }
@@ -173,7 +173,7 @@ impl<'a> Machine<'a> {
         self.push(value)
     }
 
-    /// Refuses what only harmful files need. Nothing would be run here; other programs would.
+    /// Rejects what only harmful files need. Nothing would be executed here, but other programs would execute it.
     fn global(&mut self, module: PickleValue, name: PickleValue) -> Step<()> {
         let text = |value: PickleValue| {
             let PickleValue::Text { at, bytes } = value else { return None };
@@ -194,7 +194,7 @@ impl<'a> Machine<'a> {
         self.push_node(Node::Made { callee, arguments })
     }
 
-    /// A whole number of `bytes` bytes; longer ones are none that weights are told by.
+    /// An integer of `bytes` bytes. Longer ones are irrelevant to weights.
     fn long(&mut self, bytes: usize) -> Step<()> {
         let taken = self.take(bytes)?;
         let negative = taken.last().is_some_and(|byte| *byte >= 0x80);
@@ -214,7 +214,7 @@ impl<'a> Machine<'a> {
         self.push(PickleValue::Other)
     }
 
-    /// Does one instruction; gives the value at the last.
+    /// Executes one instruction. The last one returns the root value.
     fn step(&mut self) -> Step<Option<PickleValue>> {
         let [op] = self.array()?;
         match op {
@@ -349,7 +349,7 @@ impl<'a> Machine<'a> {
                 self.pop()?;
                 self.call()?;
             }
-            // The state of something that was made tells nothing about weights.
+            // The state of an object is irrelevant to weights.
             b'b' => drop(self.pop()?),
             b'Q' => {
                 let id = self.pop()?;
@@ -361,7 +361,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// What Python calls an instruction.
+/// Python's name for an instruction.
 fn named(op: u8) -> String {
     let name = match op {
         b'F' => "FLOAT",

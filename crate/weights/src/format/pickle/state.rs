@@ -1,47 +1,47 @@
-//! The tensors of a pickle that `PyTorch` wrote: which dict is the model's, and what its tensors are made of.
+//! The tensors in a pickle from `PyTorch`: finds the model's dict and decodes its tensors.
 
 use std::collections::HashSet;
 
 use super::{Node, Pickle, PickleValue};
 
-/// A tensor as a pickle describes it.
+/// A tensor as described in a pickle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PickledTensor<'a> {
     /// Its name in the model's dict.
     pub name: &'a str,
-    /// Its type: that of its storage, such as `Half`, or of its own, such as `float8_e4m3fn`.
+    /// Its type: that of its storage, such as `Half`, or its own, such as `float8_e4m3fn`.
     pub element: &'a str,
     /// The name of its storage.
     pub storage: &'a str,
-    /// How many elements before it in the storage are not its own.
+    /// Number of elements before its first one in the storage.
     pub offset: u64,
     /// Its shape, outermost dimension first.
     pub shape: Vec<u64>,
-    /// Whether its values follow each other in this order.
+    /// Whether its values are contiguous in row-major order.
     pub is_contiguous: bool,
 }
 
-/// How deep dicts are looked into.
+/// Deepest level of nested dicts that is searched.
 const DEPTH: usize = 4;
 
-/// More dimensions than any tensor has.
+/// Most dimensions that are accepted.
 const MOST_DIMS: usize = 8;
 
-/// More tensors than any model has.
+/// Most tensors that are accepted.
 const MOST_TENSORS: usize = 1 << 16;
 
-/// Calls that hand a tensor through: what is called, and which argument the tensor is.
+/// Functions that return their first argument, a tensor.
 const WRAPPERS: [(&str, &str); 3] = [
     ("torch._utils", "_rebuild_parameter"),
     ("torch._utils", "_rebuild_parameter_with_state"),
     ("torch.nn.parameter", "Parameter"),
 ];
 
-/// The tensors of the model's dict: `state_dict` where there is one, else the dict that has the most tensors.
+/// The tensors of the model's dict: `state_dict` if there is one, else the dict with the most tensors.
 pub fn tensors<'a>(pickle: &Pickle<'a>) -> Vec<PickledTensor<'a>> {
     let mut best = Vec::new();
     let mut level = vec![pickle.top];
-    // What is in several places, or in itself, is looked at once.
+    // A dict that occurs more than once, or in itself, is visited once.
     let mut seen = HashSet::new();
     for _ in 0..DEPTH {
         let mut next = Vec::new();
@@ -59,7 +59,7 @@ pub fn tensors<'a>(pickle: &Pickle<'a>) -> Vec<PickledTensor<'a>> {
             };
             next.extend(pairs.iter().filter_map(node));
         }
-        // The dict nearest to the top wins.
+        // The dict nearest to the root wins.
         if !best.is_empty() {
             break;
         }
@@ -82,7 +82,7 @@ fn tensor<'a>(pickle: &Pickle<'a>, name: &'a str, value: PickleValue, depth: usi
         return tensor(pickle, name, *arguments.first()?, depth.checked_sub(1)?);
     }
     let arguments = match (module, function) {
-        // The same calls by way of another: what to call, a class, and with what.
+        // Calls another function on behalf of a subclass: the function, the class, the function's arguments.
         ("torch._tensor", "_rebuild_from_type_v2") => {
             if pickle.global(*arguments.first()?)?.0 != "torch._utils" {
                 return None;
@@ -100,7 +100,7 @@ fn tensor<'a>(pickle: &Pickle<'a>, name: &'a str, value: PickleValue, depth: usi
         return None;
     }
     let element = pickle.global(*class)?.1.strip_suffix("Storage")?;
-    // Storages of bytes alone: the tensor says what they are.
+    // For untyped storages, the tensor itself has the type.
     let own = arguments.iter().skip(4).find_map(|value| pickle.global(*value).filter(|(module, _)| *module == "torch"));
     let element = own.filter(|_| element == "Untyped").map_or(element, |(_, dtype)| dtype);
     let (shape, strides) = (sizes(pickle, *shape)?, sizes(pickle, *strides)?);
@@ -118,7 +118,7 @@ fn sizes(pickle: &Pickle<'_>, value: PickleValue) -> Option<Vec<u64>> {
     (elements.len() <= MOST_DIMS).then(|| elements.iter().map(|value| size(*value)).collect()).flatten()
 }
 
-/// Whether values follow each other, the last dimension first; the strides of dimensions of 1 do not matter.
+/// Whether the strides are row-major and without gaps. Strides of dimensions of 1 do not matter.
 fn is_contiguous(shape: &[u64], strides: &[u64]) -> bool {
     let mut step = Some(1u64);
     shape.len() == strides.len()

@@ -1,4 +1,4 @@
-//! Checkpoints of PyTorch, which wrote the good ones (`tests/fixtures/formats/make_checkpoints.py`).
+//! PyTorch checkpoints. PyTorch itself wrote the valid ones (`tests/fixtures/formats/make_checkpoints.py`).
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,7 +13,7 @@ const PLAIN: &[u8] = include_bytes!("../../../../../tests/fixtures/formats/plain
 const OLD: &[u8] = include_bytes!("../../../../../tests/fixtures/formats/old.pt");
 const VALUES: &[u8] = include_bytes!("../../../../../tests/fixtures/formats/checkpoints.safetensors");
 
-/// A file in memory that counts what is read of it.
+/// An in-memory file that records its reads.
 struct Memory {
     bytes: Vec<u8>,
     reads: RefCell<Vec<Range<u64>>>,
@@ -43,7 +43,7 @@ fn open(bytes: impl Into<Vec<u8>>) -> Result<Header> {
     block_on(archive::read(&memory(bytes)))
 }
 
-/// Compares every tensor with the same one as safetensors.
+/// Compares every tensor with the same tensor in the safetensors file.
 fn compare(file: &[u8], prefix: &str) {
     let (found, expected) = (open(file).expect("a checkpoint"), header(VALUES));
     let mut compared = 0;
@@ -64,7 +64,7 @@ fn what_pytorch_wrote_is_read_as_written() {
     assert_eq!(open(PLAIN).expect("a checkpoint").tensors.len(), 2);
     let nested = open(NESTED).expect("a checkpoint");
     assert_eq!(nested.tensors.len(), 14);
-    // `plain.…` is not among them, and names have no prefix to take off.
+    // `plain.…` is not in this file, and its names have no prefix to strip.
     let values = header(VALUES);
     for tensor in values.tensors.iter().filter(|tensor| tensor.name.starts_with("model.")) {
         let found = nested.tensors.iter().find(|found| found.name == tensor.name).expect("written");
@@ -81,11 +81,11 @@ fn what_pytorch_wrote_is_read_as_written() {
 fn few_requests_tell_where_all_tensors_are() {
     let file = memory(NESTED);
     block_on(archive::read(&file)).expect("a checkpoint");
-    // The end, the pickle, the byte order, and the first and the last local header.
+    // The tail, the pickle, the byte order, and the first and last local headers.
     assert_eq!(file.reads.borrow().len(), 5);
 }
 
-/// An archive as other programs write them: not padded, and with records after the bytes or without.
+/// An archive as other programs write it: without padding, and with or without data descriptors.
 fn archive_of(entries: &[(&str, &[u8])], descriptor: bool, extra: usize) -> Vec<u8> {
     let (mut file, mut index) = (Vec::new(), Vec::new());
     for (name, bytes) in entries {
@@ -114,14 +114,14 @@ fn archive_of(entries: &[(&str, &[u8])], descriptor: bool, extra: usize) -> Vec<
     file
 }
 
-/// A pickle of `{"w": tensor}` with these arguments after the storage.
+/// A pickle of `{"w": tensor}`, with these arguments after the storage.
 fn pickle_of(storage: &str, arguments: &[u8]) -> Vec<u8> {
     let mut pickle = b"\x80\x02}U\x01wctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\n".to_vec();
     pickle.extend([storage.as_bytes(), b"\nU\x010U\x03cpuK\x04tQ", arguments, b"\x89NtRs."].concat());
     pickle
 }
 
-/// No offset, two rows of two.
+/// Offset 0, shape 2×2.
 const SQUARE: &[u8] = b"K\0K\x02K\x02\x86K\x02K\x01\x86";
 
 #[test]
@@ -171,7 +171,7 @@ fn what_is_wrong_is_said() {
     let mut big = vec![("a/data.pkl", PLAIN), ("a/byteorder", b"big".as_slice())];
     big[0].1 = b"\x80\x02}.";
     refused(archive_of(&big, false, 0), "big-endian");
-    // Packed, as other programs do: not readable in parts.
+    // Compressed, as other programs do: not readable by range.
     let mut packed = tensor(SQUARE);
     let entry = packed.windows(4).rposition(|four| four == b"PK\x01\x02").expect("an entry");
     packed[entry + 10] = 8;
@@ -182,7 +182,7 @@ fn what_is_wrong_is_said() {
 
 #[test]
 fn what_is_made_by_calls_is_left_alone() {
-    // A dict with an object, its state, and a class that nobody has; then the tensor.
+    // A dict with an object, its state, and an unknown class; then the tensor.
     let mut pickle = b"\x80\x02}(U\x01ocmine\nThing\n)\x81}U\x01sK\x01sbU\x01fcmine\nfunction\n(K\x01tR".to_vec();
     pickle.extend(&pickle_of("HalfStorage", SQUARE)[3..]);
     let at = pickle.len() - 2;
@@ -196,7 +196,7 @@ fn what_is_made_by_calls_is_left_alone() {
 #[test]
 fn hostile_pickles_take_little() {
     let with = |pickle: Vec<u8>| archive_of(&[("a/data.pkl", &pickle), ("a/data/0", &[0; 16])], false, 0);
-    // Dicts in dicts that hold themselves many times.
+    // Nested dicts that contain themselves many times.
     let mut nested = b"}q\0".to_vec();
     for i in 0..2000 {
         nested.extend(format!("U\x04{i:04}h\0s").into_bytes());
@@ -208,7 +208,7 @@ fn hostile_pickles_take_little() {
     refused(with(b"X\xff\xff\xff\xff".to_vec()), "ends too early");
     refused(with(b"\x8d\xff\xff\xff\xff\xff\xff\xff\xff".to_vec()), "ends too early");
     refused(with(b"\x8b\xff\xff\xff\xff".to_vec()), "ends too early");
-    // Thousands of tensors of one storage.
+    // Thousands of tensors in one storage.
     let mut many = b"\x80\x02}(".to_vec();
     let one = pickle_of("FloatStorage", SQUARE);
     let tensor = &one[6..one.len() - 2];

@@ -1,4 +1,4 @@
-//! Blocks to values and back, bit for bit as PyPI's `gguf` has them.
+//! Blocks to values and back, bit for bit as in PyPI's `gguf`.
 
 use half::f16;
 
@@ -20,7 +20,7 @@ fn every_type_decodes_bit_for_bit() {
     for dtype in [Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, F16, BF16, F64] {
         let expected = floats(file, &header, &format!("{}.values", dtype.name()));
         let blocks = data(file, &header, &format!("{}.blocks", dtype.name()));
-        // Appended to what is there already.
+        // Values are appended to the existing ones.
         let mut values = vec![7.0];
         dequantise(dtype, blocks, &mut values).expect("whole blocks");
         assert_eq!(values.len(), 1 + expected.len(), "{dtype:?}");

@@ -1,4 +1,4 @@
-//! Whole files, and what is no model.
+//! Whole files, and files that are not models.
 
 use serde_json::json;
 
@@ -84,7 +84,7 @@ fn few_bytes_are_asked_for() {
     let large = 4 << 30;
     assert_eq!(needs(b"", large), Parsed::Needs(64 << 10));
     assert_eq!(needs(b"", 100), Parsed::Needs(100));
-    // Safetensors say how long their header is; of GGUF twice as much is asked for.
+    // Safetensors files state the length of their header; for GGUF, twice as many bytes are requested.
     let mut safetensors = 1_000_000u64.to_le_bytes().to_vec();
     safetensors.push(b'{');
     assert_eq!(needs(&safetensors, large), Parsed::Needs(1_000_008));

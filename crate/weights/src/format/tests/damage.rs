@@ -1,4 +1,4 @@
-//! Files that are wrong: each is refused with the reason, and none does harm.
+//! Invalid files: each is rejected with the reason, and none does harm.
 
 use super::*;
 
@@ -47,7 +47,7 @@ impl Gguf {
     }
 }
 
-/// A safetensors file of this header and as many bytes.
+/// A safetensors file with this header and `bytes` bytes of data.
 fn safetensors(json: impl AsRef<[u8]>, bytes: usize) -> Vec<u8> {
     let json = json.as_ref();
     let mut file = (json.len() as u64).to_le_bytes().to_vec();
@@ -83,7 +83,7 @@ fn gguf_tensors_lie_inside_the_file_and_apart() {
     refused(&with(|gguf| gguf.tensors[1].0 = "a"), "two tensors named \"a\"");
     refused(&with(|gguf| gguf.tensors[1] = ("b", vec![16, 2], 8, 32)), "\"b\" are not whole blocks of 32, as Q8_0");
     refused(&with(|gguf| gguf.tensors[1] = ("b", vec![], 12, 32)), "\"b\" are not whole blocks of 256, as Q4_K");
-    // A type that is not read goes on to the next tensor, or to the end.
+    // A tensor of an unsupported type extends to the next tensor or to the end.
     for (tensor, span) in [(0, 0..32), (1, 32..64)] {
         let mut gguf = sound();
         gguf.tensors[tensor].2 = 23;
@@ -113,7 +113,7 @@ fn gguf_metadata_is_sound() {
     refused(&sound().with("general.alignment", 10, &(1u64 << 40).to_le_bytes()).file(), "no power of two");
     refused(&sound().with("general.alignment", 8, &strings(&["32"])).file(), "no power of two");
     refused(&sound().with("general.alignment", 4, &64u32.to_le_bytes()).file(), "\"b\" is not aligned to 64");
-    // Counts that the file has no room for.
+    // Counts that exceed the size of the file.
     for count in [1 << 20, 1 << 40, u64::MAX] {
         refused(&sound().with("k", 9, &array(0, count)).file(), "truncated");
         refused(&sound().with("k", 9, &array(8, count)).file(), "truncated");
@@ -136,7 +136,7 @@ fn no_header_is_longer_than_64_mib() {
     assert_eq!(parse("a file", &with(limit - 45), large).expect("to be read on"), Parsed::Needs(limit));
     let message = parse("a file", &with(limit - 44), large).expect_err("too long").to_string();
     assert!(message.contains("more than 64 MiB"), "{message}");
-    // Also where all of it is there.
+    // The same if all of it is present.
     let text = [limit.to_le_bytes().as_slice(), &vec![b' '; limit as usize]].concat();
     refused(&sound().with("k", 8, &text).file(), "more than 64 MiB");
 }
@@ -197,7 +197,7 @@ fn each_format_takes_anything() {
         assert!(gguf::parse("a file", file, file.len() as u64).is_err());
         assert!(safetensors::parse("a file", file, file.len() as u64).is_err());
     }
-    // A file that is said to be shorter than what was read of it.
+    // A file with a stated size below what was read of it.
     let file = GGUF;
     assert!(parse("a file", file, 100).is_err());
     assert!(parse("a file", file, 0).is_err());
@@ -229,7 +229,7 @@ fn no_changed_byte_does_harm() {
             let old = file[at];
             for new in [0, 1, b'"', 0x7f, 0xff, old ^ 1, old ^ 0x80] {
                 file[at] = new;
-                // Read or refused; `read` checks what holds in both cases.
+                // It may be accepted or rejected; `read` checks what holds in both cases.
                 let _ = read(&file, 30);
             }
             file[at] = old;
@@ -246,7 +246,7 @@ fn texts_from_files_are_shown_at_a_length_to_read() {
         let short = shown(&odd.repeat(5000));
         assert!(short.starts_with('"') && short.ends_with("\"…") && short.len() <= 105, "{short}");
     }
-    // What other programs would run is such a text, too.
+    // A rejected function's name is also shortened for display.
     let pickle = [&b"\x80\x02cnt\nsys"[..], &[4; 5000], b"tem\n."].concat();
     let why = pickle::Pickle::read(&pickle).expect_err("harmful");
     assert!(why.starts_with("it would run \"nt.sys") && why.len() < 200, "{why}");

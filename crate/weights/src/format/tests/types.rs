@@ -1,8 +1,8 @@
-//! Types that few files have: 8-bit floats, their scales, and types that are not read.
+//! Rare types: 8-bit floats, their scales, and unsupported types.
 
 use super::*;
 
-/// A safetensors file of these tensors: name, type, shape, bytes.
+/// A safetensors file with these tensors: name, type, shape, bytes.
 fn safetensors(tensors: &[(&str, &str, &[usize], &[u8])]) -> Vec<u8> {
     let (mut index, mut data) = (serde_json::Map::new(), Vec::new());
     for (name, dtype, shape, bytes) in tensors {
@@ -14,7 +14,7 @@ fn safetensors(tensors: &[(&str, &str, &[usize], &[u8])]) -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes(), json.as_bytes(), &data].concat()
 }
 
-/// The value of an 8-bit float, by its definition.
+/// The value of an 8-bit float by its definition.
 fn float8(bits: u8, exponent_bits: u32) -> f64 {
     let fraction_bits = 7 - exponent_bits;
     let (bias, most) = ((1 << (exponent_bits - 1)) - 1, (1 << exponent_bits) - 1);
@@ -41,7 +41,7 @@ fn all_8_bit_floats_are_exact() {
             let same = value.to_bits() == exact.to_bits() || value.is_nan() && exact.is_nan();
             assert!(same, "{dtype:?} {bits:#x}: {value} instead of {exact}");
         }
-        // Also in the form in which they are kept without loss.
+        // The same in the lossless storage type.
         assert_eq!(compact::kept_as(compact::WeightType::Exact, "w", dtype, &[2, 2]), Dtype::F16);
         let finite: Vec<u8> = all.iter().copied().filter(|bits| float8(*bits, exponent_bits).is_finite()).collect();
         let mut converter = compact::Converter::new(dtype, Dtype::F16, finite.len());
@@ -62,7 +62,7 @@ fn types_that_are_not_read_do_no_harm() {
         let file = safetensors(&[("a", "F32", &[], &one), ("b", kind, &[3, 5], &[7; 6]), ("c", "F32", &[1], &one)]);
         let header = read(&file, 0).expect("only what is needed must be read");
         let find = |name: &str| header.tensors.iter().find(|tensor| tensor.name == name).expect("listed");
-        // Of other names few are kept, so that this one may have come too late.
+        // Few unknown names are stored, so this one may have come too late.
         let name = find("b").dtype.name();
         assert!(name == kind || kind.contains("type") && name == "another type", "{name}");
         assert_eq!(find("b").shape, [3, 5]);
@@ -70,7 +70,7 @@ fn types_that_are_not_read_do_no_harm() {
         assert_eq!(data(&file, &header, "b"), [7; 6]);
         assert_eq!(data(&file, &header, "c"), one);
     }
-    // However many types a file names, few names are kept.
+    // However many types a file names, few names are stored.
     for i in 0..1000 {
         assert!(Dtype::unread(&format!("type {i}")).name().len() < 20);
     }
@@ -101,7 +101,7 @@ fn scales_belong_to_their_weights() {
     assert_eq!(scale(0).rows(1..2, 2), *scale(0));
 }
 
-/// All types that weights come in.
+/// All types used for weights.
 const READ: [Dtype; 16] = [
     Dtype::F64,
     Dtype::F32,
@@ -121,7 +121,7 @@ const READ: [Dtype; 16] = [
     Dtype::Q6_K,
 ];
 
-/// What becomes of `values` zeros of this type, of which the block at `bad` has these bytes at its beginning.
+/// Converts 1024 zeros of this type, with `bytes` at the start of block `bad`.
 fn converted(from: Dtype, weights: compact::WeightType, bad: usize, bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
     let values = 1024;
     let to = compact::kept_as(weights, "w", from, &[values / 64, 64]);
@@ -147,7 +147,7 @@ fn what_is_no_number_is_kept_in_no_way() {
     for weights in compact::WeightType::ALL {
         for dtype in READ {
             assert!(converted(dtype, weights, 0, &[]).is_ok(), "{dtype:?} {weights:?}");
-            // Bits of nothing but ones are no number in any type, nor are they a scale.
+            // Bits of all ones are not a finite number or scale in any type.
             let ones = vec![0xff; dtype.block_bytes()];
             let own = floats.iter().find(|(own, _)| *own == dtype).map_or(&[][..], |(_, bytes)| bytes);
             for bytes in own.iter().copied().chain([&ones[..]]) {

@@ -1,4 +1,4 @@
-//! Planned files: equal to those of Python's own writer, and read back.
+//! File layouts: equal to those of Python's own writer, and readable.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ fn metadata(json: serde_json::Value) -> BTreeMap<String, serde_json::Value> {
     serde_json::from_value(json).expect("an object")
 }
 
-/// The plan of the fixture, and what each tensor's bytes are.
+/// The fixture's layout and metadata.
 fn planned() -> (GgufLayout, BTreeMap<String, serde_json::Value>) {
     let metadata = metadata(json!({
         "general.architecture": "sd", "bool": true, "double": 0.1, "doubles": [0.5, 0.1], "empty": "", "float": 0.5,

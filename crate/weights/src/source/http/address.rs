@@ -1,13 +1,13 @@
-//! What of an address may be shown, what tells one file from another, and what a file at an address is called.
+//! Parts of an address: what may be shown, what identifies a file, and what the file is called.
 //!
-//! The query of an address often holds a secret: a token, or a signature that is as good as one for a while. It goes to the
-//! host that it is for and nowhere else: messages, lists and keys have what [`shown`] and [`identity`] leave.
+//! The query of an address often contains a secret: a token, or a signature that grants access for a while. It is sent only
+//! to the host that it is meant for. Messages, listings and cache keys contain only what [`shown`] and [`identity`] return.
 
 use percent_encoding::percent_decode_str;
 
-/// Parameters that tell one file from another and are no secret, as download sites have them. All others (tokens,
-/// signatures, dates, whatever a site invents) are left out of keys: a file is then told by its address, and its version
-/// by its size and mark.
+/// Query parameters of download sites that identify a file and are not secret. All others (tokens, signatures, dates,
+/// parameters that a site invents) are left out of cache keys. The file is then identified by its address, and its version
+/// by its size and its `ETag` or date.
 const TELLING: [&str; 17] = [
     "export",
     "file",
@@ -34,7 +34,7 @@ const LONGEST_VALUE: usize = 200;
 /// The longest name of a file.
 const LONGEST_NAME: usize = 200;
 
-/// Scheme, host and path of an address: without name and password, query and fragment.
+/// Scheme, host and path of an address, without credentials, query and fragment.
 pub fn shown(url: &str) -> String {
     let plain = url.split(['?', '#']).next().unwrap_or(url);
     let Some((scheme, rest)) = plain.split_once("://") else { return plain.to_owned() };
@@ -43,7 +43,7 @@ pub fn shown(url: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
-/// What a file at an address is kept under: what is shown of it, and parameters that tell files apart.
+/// What identifies a file at an address in the cache: the shown part, and the query parameters that identify files.
 pub fn identity(url: &str) -> String {
     let mut kept = shown(url);
     let mut mark = '?';
@@ -58,14 +58,14 @@ pub fn identity(url: &str) -> String {
     kept
 }
 
-/// The server's name with its port.
+/// Host name and port.
 pub fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     host.rsplit('@').next().unwrap_or(host)
 }
 
-/// Whether two addresses have the same scheme, server and port.
+/// Whether two addresses have the same scheme, host and port.
 pub(super) fn same_server(one: &str, other: &str) -> bool {
     let server = |url: &str| {
         let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase())?;
@@ -76,7 +76,7 @@ pub(super) fn same_server(one: &str, other: &str) -> bool {
     server(one).is_some_and(|one| Some(one) == server(other))
 }
 
-/// Whether what is sent to an address can be read by nobody between: encrypted, or not leaving this computer.
+/// Whether data sent to an address is private: encrypted, or not leaving this computer.
 pub(super) fn is_private(url: &str) -> bool {
     let host = host(url).to_ascii_lowercase();
     let name = if host.starts_with('[') { host.split_inclusive(']').next() } else { host.split(':').next() };
@@ -85,7 +85,7 @@ pub(super) fn is_private(url: &str) -> bool {
     scheme.as_deref() == Some("https") || is_here
 }
 
-/// Where a redirect leads to.
+/// The target of a redirect.
 #[cfg(all(feature = "native-http", not(target_arch = "wasm32")))]
 pub(super) fn resolved(from: &str, to: &str) -> Option<String> {
     let (scheme, rest) = from.split_once("://")?;
@@ -110,8 +110,8 @@ fn query(url: &str) -> &str {
     url.split_once('?').map_or("", |(_, query)| query)
 }
 
-/// What the file at an address is called: as the server says in `Content-Disposition`, else as the address itself says in
-/// what it asks the server to say, else by the last part of its path.
+/// Name of the file at an address: from the response's `Content-Disposition`, else from the one that the address asks the
+/// server to send, else the last segment of its path.
 pub fn file_name(url: &str, disposition: Option<&str>) -> String {
     let named = disposition.and_then(named_in).or_else(|| named_in(&asked_disposition(url)?));
     named.unwrap_or_else(|| {
@@ -121,7 +121,7 @@ pub fn file_name(url: &str, disposition: Option<&str>) -> String {
     })
 }
 
-/// The `Content-Disposition` that an address asks its storage to answer with.
+/// The `Content-Disposition` that an address asks its storage to send.
 pub(super) fn asked_disposition(url: &str) -> Option<String> {
     query(url).split('&').find_map(|parameter| {
         let (key, value) = parameter.split_once('=')?;
@@ -131,7 +131,7 @@ pub(super) fn asked_disposition(url: &str) -> Option<String> {
     })
 }
 
-/// The file's name in a `Content-Disposition` (RFC 6266). The one that says how it is encoded goes first.
+/// The file name in a `Content-Disposition` (RFC 6266). The form with an explicit encoding takes precedence.
 fn named_in(disposition: &str) -> Option<String> {
     let (mut named, mut encoded) = (None, None);
     let mut rest = disposition;
@@ -192,7 +192,7 @@ fn decoded(value: &str) -> Option<String> {
     }
 }
 
-/// A name without folders and without what no name has.
+/// A file name without folders or control characters.
 fn plain(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
     let name: String = last.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();

@@ -1,4 +1,4 @@
-//! What the head of an answer says.
+//! Parsed response headers.
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
@@ -8,34 +8,34 @@ use super::HttpResponse;
 /// The longest wait that a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// The head of an answer, as far as it is understood. A browser hides headers that CORS does not let through, so that
-/// everything but the status may be missing.
+/// Status and headers of a response, as far as they are understood. A browser hides headers that CORS does not allow, so
+/// everything except the status may be missing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Head {
     pub status: u16,
     /// Bytes of the body, unless it is compressed.
     pub length: Option<u64>,
-    /// The part of the file that a 206 brings.
+    /// The byte range that a 206 response contains.
     pub part: Option<Range<u64>>,
-    /// The file's whole size, as a 206 or a 416 tells it.
+    /// The file's total size, from the `Content-Range` of a 206 or a 416.
     pub total: Option<u64>,
     /// Which version of the file this is.
     pub version: Version,
     /// Whether it is a web page.
     pub html: bool,
-    /// Whether it is of a kind that servers like to compress.
+    /// Whether the content type is one that servers often compress.
     pub text: bool,
     /// How long to wait before the next request.
     pub wait: Option<Duration>,
-    /// The Hub's own word for what is wrong.
+    /// The Hub's error code.
     pub code: Option<String>,
-    /// What the file is called, among other things.
+    /// `Content-Disposition`, which may contain the file's name.
     pub disposition: Option<String>,
-    /// The next page of a listing.
+    /// Address of the next page of a listing.
     pub next: Option<String>,
 }
 
-/// What tells one version of a file from another.
+/// Identifies a version of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Version {
     /// Checksum of a large file on the Hub.
@@ -45,13 +45,13 @@ pub(super) struct Version {
 }
 
 impl Version {
-    /// Whether `other` is surely another version: judged by the first mark that both have.
+    /// Whether `other` is certainly another version. The first identifier that both have decides.
     pub(super) fn differs(&self, other: &Self) -> bool {
         let marks = [(&self.linked, &other.linked), (&self.etag, &other.etag), (&self.modified, &other.modified)];
         marks.iter().find_map(|(ours, theirs)| Some(ours.as_ref()? != theirs.as_ref()?)).unwrap_or(false)
     }
 
-    /// The best mark there is.
+    /// The most reliable identifier available.
     pub(super) fn mark(&self) -> Option<&str> {
         [&self.linked, &self.etag, &self.modified].into_iter().find_map(|mark| mark.as_deref())
     }
@@ -86,7 +86,7 @@ impl Head {
     }
 }
 
-/// `bytes 0-99/1234`, with `*` for what is not known; nothing where it makes no sense.
+/// Parses `bytes 0-99/1234`, with `*` for an unknown value. Invalid parts become `None`.
 fn content_range(value: &str) -> (Option<Range<u64>>, Option<u64>) {
     let Some((part, total)) = value.strip_prefix("bytes").and_then(|rest| rest.trim().split_once('/')) else {
         return (None, None);
@@ -98,7 +98,7 @@ fn content_range(value: &str) -> (Option<Range<u64>>, Option<u64>) {
     (part, total.trim().parse().ok())
 }
 
-/// An `ETag` without its quotes and without what servers add to it when they compress.
+/// An `ETag` without its quotes and without the suffixes that servers add when they compress.
 fn bare_etag(value: &str) -> String {
     let value = value.strip_prefix("W/").unwrap_or(value).trim_matches('"');
     let mut value = value;
@@ -108,7 +108,7 @@ fn bare_etag(value: &str) -> String {
     value.to_owned()
 }
 
-/// `Retry-After`: seconds, or a date, which is set against the answer's own date where that is seen.
+/// `Retry-After`: seconds, or a date. A date is relative to the response's own `Date` if that is visible.
 fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
@@ -118,12 +118,12 @@ fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     Some(then.duration_since(now).unwrap_or_default())
 }
 
-/// The time of day, which the standard library does not know in a browser.
+/// The time of day. The standard library has no clock in a browser.
 fn clock() -> Option<SystemTime> {
     if cfg!(target_arch = "wasm32") { None } else { Some(SystemTime::now()) }
 }
 
-/// The seconds until the limit is lifted: `"name";r=0;t=12`, or `reset=12` in older drafts.
+/// The seconds until the rate limit resets: `"name";r=0;t=12`, or `reset=12` in older drafts.
 fn rate_limit(value: &str) -> Option<Duration> {
     let seconds = value.split([';', ',']).filter_map(|part| {
         let (key, seconds) = part.trim().split_once('=')?;
@@ -197,7 +197,7 @@ mod tests {
         assert!(!first.differs(&version(&[("etag", "W/\"abc-gzip\"")])));
         assert!(!first.differs(&version(&[])));
         assert!(first.differs(&version(&[("etag", "\"abd\"")])));
-        // The storage's own mark may differ between mirrors; the checksum decides.
+        // The storage's own `ETag` may differ between mirrors; the checksum decides.
         let linked = version(&[("etag", "\"1\""), ("x-linked-etag", "\"sum\"")]);
         assert!(!linked.differs(&version(&[("etag", "\"2\""), ("x-linked-etag", "\"sum\"")])));
         assert!(version(&[("last-modified", "a")]).differs(&version(&[("last-modified", "b")])));

@@ -1,4 +1,4 @@
-//! Requests with the worker's `fetch`, their bodies as streams.
+//! HTTP requests with the worker's `fetch`; bodies are read as streams.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use crate::source::picked::message;
 /// Milliseconds without a byte after which a connection counts as broken.
 const SILENCE: i32 = 60_000;
 
-/// The worker's own requests.
+/// The worker's `fetch`.
 pub struct Fetch {
     scope: WorkerGlobalScope,
 }
 
 impl Fetch {
-    /// Requests of the worker that this runs in.
+    /// Uses the `fetch` of the current worker.
     ///
     /// # Errors
-    /// It is no worker.
+    /// The current global scope is not a worker.
     pub fn new() -> Result<Self> {
         let scope = js_sys::global().dyn_into();
         let scope = scope.map_err(|_| Error::Model("Models are loaded in a worker; this is none.".into()))?;
@@ -40,9 +40,9 @@ impl Fetch {
         init.set_signal(Some(&abort.0.signal()));
         init.set_credentials(RequestCredentials::Omit);
         init.set_redirect(RequestRedirect::Follow);
-        // Gigabytes that are kept here anyway must not drive everything else out of the browser's own cache, nor may that
-        // answer a part with one of an older version. The headers which this adds are the browser's: unlike any that a
-        // script sets, they do not make it ask the server for permission first.
+        // Bypasses the HTTP cache. Gigabytes that this program stores itself must not evict everything else, and a cached
+        // part of an older version must not be served. The browser adds the headers for this itself, so they cause no CORS
+        // preflight, unlike headers set by a script.
         init.set_cache(RequestCache::NoStore);
         if let Some(range) = &request.range {
             let Some(last) = range.end.checked_sub(1).filter(|last| *last >= range.start) else {
@@ -56,7 +56,7 @@ impl Fetch {
         let watch = Watch::over(&abort, &self.scope);
         let answer = JsFuture::from(self.scope.fetch_with_str_and_init(&request.url, &init)).await;
         let response: web_sys::Response = answer.and_then(JsCast::dyn_into).map_err(|error| {
-            // Browsers say no more than "Failed to fetch", on purpose: it might tell pages about the visitor's network.
+            // By design, browsers report only "Failed to fetch": details could reveal the visitor's network to a page.
             Broken(format!("no answer, or the server does not let web pages read it ({})", message(&error)))
         })?;
         drop(watch);
@@ -67,7 +67,8 @@ impl Fetch {
                 headers.push((name.to_ascii_lowercase(), value));
             }
         }
-        // Few servers let pages see how a file is called, but many are asked to say it in the address that was led to.
+        // Few servers expose `Content-Disposition` to pages, but a redirect's target often contains it as a query
+        // parameter.
         let asked = address::asked_disposition(&response.url());
         if let Some(asked) = asked.filter(|_| !headers.iter().any(|(name, _)| name == "content-disposition")) {
             headers.push(("content-disposition".into(), asked));
@@ -94,7 +95,7 @@ impl Transport for Fetch {
             let time = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
             let promise = Promise::new(&mut |resolve, reject| {
                 if self.scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, time).is_err() {
-                    // Rather no pause than one without an end.
+                    // It is better not to pause than to wait forever.
                     let _ = reject.call0(&JsValue::NULL);
                 }
             });
@@ -103,12 +104,12 @@ impl Transport for Fetch {
     }
 
     fn now(&self) -> f64 {
-        // The clock of performance does not jump when the computer's is set.
+        // `performance.now()` does not jump when the system clock is set.
         self.scope.performance().map_or_else(js_sys::Date::now, |performance| performance.now())
     }
 }
 
-/// Ends a request when it is dropped; one that has ended by itself does not mind.
+/// Aborts a request on drop. This has no effect on a request that has already ended.
 struct Abort(AbortController);
 
 impl Abort {
@@ -123,7 +124,7 @@ impl Drop for Abort {
     }
 }
 
-/// A body on its way.
+/// A response body being received.
 struct FetchBody {
     /// `None` once it has ended.
     reader: Option<ReadableStreamDefaultReader>,
@@ -134,7 +135,8 @@ struct FetchBody {
 impl FetchBody {
     async fn piece(&mut self) -> Result<Option<Vec<u8>>, Broken> {
         let Some(reader) = &self.reader else { return Ok(None) };
-        // Whoever drops this future loses the piece that was to come: the rest must not look as if it followed.
+        // Dropping this future loses the piece in transit, so the request is aborted: what follows must not look
+        // contiguous.
         let pending = Lost(Some(&self.abort.0));
         let watch = Watch::over(&self.abort, &self.scope);
         let read = JsFuture::from(reader.read()).await;
@@ -157,7 +159,7 @@ impl Body for FetchBody {
     }
 }
 
-/// Ends a request that nothing was heard of for a minute, unless it is dropped before: a connection may die without a word.
+/// Aborts a request after a minute without data, unless dropped before: a connection may die silently.
 struct Watch {
     scope: WorkerGlobalScope,
     timer: Option<i32>,
@@ -182,7 +184,7 @@ impl Drop for Watch {
     }
 }
 
-/// Ends the request unless the piece that is waited for arrives.
+/// Aborts the request on drop, unless the awaited piece has arrived.
 struct Lost<'a>(Option<&'a AbortController>);
 
 impl Lost<'_> {

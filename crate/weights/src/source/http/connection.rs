@@ -1,4 +1,4 @@
-//! Requests for one address: what is worth another try, how long to wait before it, and when to give up.
+//! Requests to one address: what to retry, how long to wait before a retry, and when to give up.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -9,65 +9,66 @@ use super::refusal::{self, HubRefusal};
 use super::{Body, Broken, HttpRequest, Web, address};
 use crate::error::{Error, Result};
 
-/// Tries in a row that bring nothing before giving up.
+/// Attempts in a row without progress before giving up.
 const TRIES: u32 = 6;
-/// Tries with a 403: an expired signature is renewed by the first of them.
+/// Attempts after a 403. The first retry already renews an expired signature.
 const TRIES_FORBIDDEN: u32 = 3;
-/// How a transport begins to tell of a certificate that nobody here vouches for: it will not be another one next time.
+/// Start of a transport's message about an untrusted certificate. It is not retried: the certificate will not change.
 pub(super) const UNTRUSTED: &str = "the server's certificate is not trusted";
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
-/// Milliseconds in which a person is told only once of broken connections: all that are open break together.
+/// Milliseconds between two notices of broken connections. All open connections tend to break together.
 const QUIET: f64 = 5000.0;
 
-/// One address, what is known of the file there, and how its server behaves. Every request goes to this address and not
-/// to where it once led, since that expires.
+/// One address, the state of the file there, and how its server behaves. Every request goes to this address, not to the
+/// target of an earlier redirect, because such targets expire.
 pub(super) struct RemoteConnection {
     pub web: Web,
     pub url: String,
-    /// What to call the file in messages.
+    /// The file's name in messages.
     pub name: String,
-    /// Whether the server has to do as asked with `Range`.
+    /// Whether to expect that the server honours `Range`.
     pub ranges: Cell<bool>,
-    /// Whether a request for a part got no answer where one for the whole did: because of a preflight, or by chance.
+    /// Whether a range request got no response but a request for the whole file did, either because of a preflight or by
+    /// chance.
     pub unproven: Cell<bool>,
-    /// The file's size, once known, unless it is compressed on its way.
+    /// The file's size once it is known, unless the body is compressed in transit.
     pub size: Cell<Option<u64>>,
-    /// The version that the first answer was of.
+    /// The version in the first response.
     pub version: RefCell<Option<Version>>,
-    /// Whether a refusal is an answer, since something else is tried next.
+    /// Whether a 403 fails at once instead of being retried, because the caller has something else to try.
     pub hasty: bool,
 }
 
-/// Why a request did not bring what it should.
+/// Why a request failed.
 pub(super) enum Trouble {
-    /// Worth another try.
+    /// Worth a retry.
     Again(Again),
-    /// Not worth one.
+    /// Not worth a retry.
     Fail(Error),
 }
 
-/// Trouble that may pass.
+/// A failure that may be temporary.
 pub(super) struct Again {
-    /// What is wrong, as the part of a sentence.
+    /// What is wrong, as part of a sentence.
     reason: String,
     /// How long the server asks to wait.
     wait: Option<Duration>,
-    /// After how many tries to give up.
+    /// Number of attempts before giving up.
     tries: u32,
-    /// Whether a connection broke, of which a person is told.
+    /// Whether a connection broke, which is reported to the user.
     broke: bool,
-    /// What to say in the end, where that is another thing than that it was tried in vain.
+    /// The final error, if it should say more than that all attempts failed.
     refusal: Option<Error>,
 }
 
 impl Again {
-    /// An answer that makes no sense.
+    /// A response that makes no sense.
     pub(super) fn odd(reason: impl Into<String>) -> Trouble {
         Trouble::Again(Self { reason: reason.into(), wait: None, tries: TRIES, broke: false, refusal: None })
     }
 
-    /// A connection that ended early, or never came about.
+    /// A connection that ended early or was never established.
     pub(super) fn broken(reason: impl Into<String>) -> Trouble {
         let reason = reason.into();
         if reason.starts_with(UNTRUSTED) {
@@ -94,7 +95,7 @@ impl RemoteConnection {
         }
     }
 
-    /// Makes a request, no sooner than the server asked.
+    /// Sends a request, after any wait that the server asked for.
     pub(super) async fn send(&self, range: Option<Range<u64>>) -> Result<(Head, Box<dyn Body>), Broken> {
         let patience = self.web.resume.get() - self.web.transport.now();
         if patience > 0.0 {
@@ -106,11 +107,11 @@ impl RemoteConnection {
         Ok((Head::of(&response), response.body))
     }
 
-    /// Accepts a 200 or a 206 of the version that is known, or of any while none is.
+    /// Accepts a 200 or a 206 of the known version, or of any version if none is known yet.
     pub(super) fn check(&self, head: &Head) -> Result<(), Trouble> {
         match head.status {
             200 | 206 => {
-                // The length of a 206 is that of a part.
+                // The length of a 206 is that of the part, not of the file.
                 let size = if head.status == 206 { head.total } else { head.length };
                 let resized = size.is_some_and(|size| self.size.get().is_some_and(|known| known != size));
                 let known = self.version.borrow();
@@ -149,7 +150,7 @@ impl RemoteConnection {
         }
     }
 
-    /// The server says who may not have it. Of the Hub, that is all of a repository.
+    /// The error for a refused request. The Hub refuses access to a whole repository at once.
     fn refused(&self, head: &Head) -> Error {
         if !self.web.is_hub(&self.url) {
             return Error::Model(refusal::elsewhere(&self.name, self.host(), head.status));
@@ -167,7 +168,7 @@ impl RemoteConnection {
         Error::Model(refusal.sentence())
     }
 
-    /// The file is another one by now.
+    /// The error for a file that has changed.
     pub(super) fn changed(&self) -> Error {
         Error::Changed(format!("{} changed on the server while it was being loaded; load it again.", self.name))
     }
@@ -178,22 +179,22 @@ impl RemoteConnection {
     }
 }
 
-/// Counts tries in a row that brought nothing, and waits longer before each.
+/// Counts attempts in a row without progress, and doubles the wait before each.
 #[derive(Default)]
 pub(super) struct Patience {
     tries: u32,
 }
 
 impl Patience {
-    /// Something arrived.
+    /// Resets the count: bytes arrived.
     pub(super) fn progress(&mut self) {
         self.tries = 0;
     }
 
-    /// Waits until another try makes sense; `at` is where it goes on.
+    /// Waits until the next attempt is due. `at` is the byte at which reading resumes.
     ///
     /// # Errors
-    /// The trouble is of a lasting kind, or it is one try too many.
+    /// The failure is permanent, or this was the last attempt.
     pub(super) async fn again(&mut self, connection: &RemoteConnection, trouble: Trouble, at: u64) -> Result<()> {
         let again = match trouble {
             Trouble::Again(again) => again,
@@ -212,7 +213,7 @@ impl Patience {
         let delay = (FIRST_DELAY * (1 << (self.tries - 1).min(16))).min(LONGEST_DELAY);
         let now = connection.web.transport.now();
         if let Some(wait) = again.wait.filter(|wait| *wait > delay) {
-            // All requests to this server wait, and a person hears of it once.
+            // All requests that share this state wait, and the user is notified once.
             let resume = now + wait.as_secs_f64() * 1000.0;
             if resume > connection.web.resume.get() + 1000.0 {
                 (connection.web.notices)(&format!("{} asks to wait {} s.", connection.host(), wait.as_secs()));

@@ -1,4 +1,4 @@
-//! A transport for tests that misbehaves by plan, with a clock that records.
+//! A transport for tests that misbehaves on demand, with a clock that records waits.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ use crate::source::token::Token;
 
 pub(super) const PIECE: u64 = 64 << 10;
 
-/// The file's bytes: every place differs from its neighbours.
+/// The file's bytes. Every position differs from its neighbours.
 pub(super) fn content(span: Range<u64>) -> Vec<u8> {
     let words = span.start / 8..span.end.div_ceil(8);
     let skip = (span.start - words.start * 8) as usize;
@@ -29,28 +29,28 @@ pub(super) fn content(span: Range<u64>) -> Vec<u8> {
     bytes[skip..skip + (span.end - span.start) as usize].to_vec()
 }
 
-/// How one request is answered; the default is as it should be.
+/// How one request is answered. The default is correct behaviour.
 #[derive(Clone)]
 pub(super) enum Habit {
     Good,
-    /// No answer at all.
+    /// No response at all.
     Silent,
     Status(u16, Vec<(&'static str, &'static str)>),
-    /// The connection breaks after so many bytes.
+    /// The connection breaks after this many bytes.
     Break(u64),
-    /// The body ends after so many bytes, as if that were all.
+    /// The body ends after this many bytes, as if complete.
     End(u64),
-    /// The part starts a byte late.
+    /// The part starts one byte late.
     Shifted,
-    /// No more than so many bytes, rightly announced.
+    /// At most this many bytes, correctly announced.
     Less(u64),
-    /// As many as announced, and as many again that are not the file's.
+    /// As many bytes as announced, then this many that do not belong to the file.
     Junk(u64),
     /// The whole file.
     Whole,
-    /// A header in place of the right one.
+    /// A wrong value for one header.
     Header(&'static str, &'static str),
-    /// Every piece takes so many polls.
+    /// Every piece takes this many polls.
     Slow(u32),
 }
 
@@ -58,16 +58,16 @@ pub(super) enum Habit {
 pub(super) struct Fake {
     pub(super) size: u64,
     pub(super) habits: RefCell<VecDeque<Habit>>,
-    /// Whether ranges are ignored, refused like a preflight, and whether the size is told.
+    /// Whether ranges are ignored, whether they fail like a preflight, and whether the size is withheld.
     pub(super) ignores_ranges: bool,
     pub(super) refuses_ranges: bool,
     pub(super) untold: bool,
-    /// Whether the content is called JSON.
+    /// Whether the content type is JSON.
     pub(super) json: bool,
     /// What the file starts with.
     pub(super) start: &'static [u8],
     pub(super) requests: RefCell<Vec<Option<Range<u64>>>>,
-    /// Where requests went, and as whom.
+    /// Addresses of the requests, with their tokens.
     pub(super) addresses: RefCell<Vec<(String, Option<Token>)>>,
     pub(super) slept: RefCell<Vec<f64>>,
     pub(super) clock: Cell<f64>,
@@ -78,9 +78,9 @@ pub(super) struct Fake {
 
 struct FakeBody {
     span: Range<u64>,
-    /// Where the file's own bytes end.
+    /// Offset at which the file's own bytes end.
     announced: u64,
-    /// Where it breaks.
+    /// Offset at which the connection breaks.
     breaks: Option<u64>,
     polls: u32,
     start: &'static [u8],
@@ -115,7 +115,7 @@ impl Body for FakeBody {
     }
 }
 
-/// Pending so many times.
+/// Stays pending for this many polls.
 async fn pause(mut polls: u32) {
     poll_fn(|context| {
         if polls == 0 {
@@ -208,7 +208,7 @@ impl Transport for Fake {
     }
 }
 
-/// Takes what comes, in order or not at all; `polls` makes it slow.
+/// Collects what arrives, in order or not; `polls` makes it slow.
 #[derive(Default)]
 pub(super) struct Taken {
     pub(super) spans: Vec<(usize, Vec<u8>)>,

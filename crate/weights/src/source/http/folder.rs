@@ -9,22 +9,22 @@ use super::{Web, address};
 use crate::error::Result;
 use crate::source::file::{File, Listed, Pending, Source};
 
-/// All that an address may not have in the name of a file or folder.
+/// Characters that must be percent-encoded in a path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A folder at an address. Nobody can list it; a web page in place of a file counts as no file.
+/// A folder at an address. It cannot be listed. A web page in place of a file counts as a missing file.
 pub struct UrlFolder {
     web: Web,
-    /// With a slash at its end.
+    /// Address with a trailing slash.
     base: String,
-    /// The same to show.
+    /// The same for messages, without secrets.
     name: String,
-    /// What follows the path, such as a token.
+    /// The query string, which may contain a token.
     query: String,
 }
 
 impl UrlFolder {
-    /// The folder at `url`, with or without a slash at its end; a query is repeated for every file.
+    /// The folder at `url`, with or without a trailing slash. A query is repeated for every file.
     pub fn new(web: &Web, url: &str) -> Self {
         let url = url.split('#').next().unwrap_or(url);
         let (path, query) = url.split_at(url.find('?').unwrap_or(url.len()));
@@ -51,13 +51,13 @@ impl Source for UrlFolder {
     }
 }
 
-/// A path for an address: everything but its slashes encoded.
+/// Percent-encodes a path, except for its slashes.
 pub(crate) fn encode(path: &str) -> String {
     let parts: Vec<_> = path.split('/').map(encode_part).collect();
     parts.join("/")
 }
 
-/// One part of a path for an address, its slashes encoded too.
+/// Percent-encodes one path segment, slashes included.
 pub(crate) fn encode_part(part: &str) -> String {
     utf8_percent_encode(part, SEGMENT).to_string()
 }

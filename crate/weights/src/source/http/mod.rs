@@ -1,5 +1,5 @@
-//! Files over HTTP: ranges in flight, retries, resuming. What a request is made of differs between the browser and the
-//! command line ([`Transport`]); everything else is the same code.
+//! Files over HTTP: parallel range requests, retries, resuming. Only [`Transport`] differs between the browser and the
+//! command line; everything else is shared code.
 
 pub mod address;
 #[cfg(test)]
@@ -37,33 +37,33 @@ pub use remote::Remote;
 pub struct HttpRequest {
     /// Absolute address.
     pub url: String,
-    /// Bytes asked for. Sent as `Range: bytes=a-b`, which needs no preflight in a browser.
+    /// The byte range to request. It is sent as `Range: bytes=a-b`, which needs no CORS preflight in a browser.
     pub range: Option<Range<u64>>,
-    /// What to show as `Authorization: Bearer`: at this address alone, and not where it leads to on another server. No other
-    /// header is sent.
+    /// Token for `Authorization: Bearer`. It is sent to this address only and dropped on a redirect to another server. No
+    /// other header is sent.
     pub token: Option<Token>,
 }
 
-/// The head of an answer, and its body as it arrives.
+/// Status and headers of a response, and its body as a stream.
 pub struct HttpResponse {
     /// HTTP status after redirects.
     pub status: u16,
-    /// Headers with lowercase names; a browser shows only what CORS lets through.
+    /// Headers with lowercase names. A browser exposes only those that CORS allows.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Box<dyn Body>,
 }
 
-/// A body that arrives piece by piece.
+/// A response body, read piece by piece.
 pub trait Body {
-    /// The next piece, or `None` at the end. A connection that breaks is an error, not an end.
+    /// The next piece, or `None` at the end. A broken connection is an error, not an end.
     ///
     /// # Errors
-    /// The reason why the rest will not come.
+    /// Why the rest of the body will not arrive.
     fn next(&mut self) -> Pending<'_, Result<Option<Vec<u8>>, Broken>>;
 }
 
-/// A request that got no answer, or an answer that ended early: worth another try.
+/// A request without a response, or a response that ended early. Both are worth a retry.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct Broken(pub String);
@@ -73,31 +73,31 @@ pub trait Transport {
     /// Sends a request, following redirects.
     ///
     /// # Errors
-    /// There was no answer at all.
+    /// No response arrived at all.
     fn send(&self, request: HttpRequest) -> Pending<'_, Result<HttpResponse, Broken>>;
 
     /// Waits.
     fn sleep(&self, time: Duration) -> Pending<'_, ()>;
 
-    /// Milliseconds since some moment.
+    /// Milliseconds on a clock with an arbitrary origin.
     fn now(&self) -> f64;
 }
 
-/// What all files of one visit share: how requests are made, whom to tell, and what was received so far.
+/// State shared by all files of one session: the transport, the receiver of notices, and the bytes received so far.
 #[derive(Clone)]
 pub struct Web {
     transport: Rc<dyn Transport>,
     notices: Rc<dyn Fn(&str)>,
     received: Rc<Cell<u64>>,
-    /// When a server that asked for patience may be asked again, on the transport's clock.
+    /// When requests may resume after a server asked to wait, on the transport's clock.
     resume: Rc<Cell<f64>>,
-    /// When a person was last told of a broken connection.
+    /// When the user was last notified of a broken connection.
     told: Rc<Cell<f64>>,
     /// The Hub's address.
     hub: Rc<str>,
-    /// Whose it is that asks the Hub, and nobody else.
+    /// The user's access token. It is sent to the Hub only.
     token: Option<Token>,
-    /// The repository of the Hub that is asked for.
+    /// The Hub repository that the files belong to.
     repo: Option<Rc<str>>,
 }
 
@@ -116,21 +116,21 @@ impl Web {
         }
     }
 
-    /// The same with the Hub at another address.
+    /// The same, with the Hub at another address.
     #[must_use]
     pub fn with_hub(mut self, endpoint: &str) -> Self {
         self.hub = endpoint.into();
         self
     }
 
-    /// The same for files of a repository of the Hub.
+    /// The same, for files of a Hub repository.
     #[must_use]
     pub fn with_repo(mut self, repo: &str) -> Self {
         self.repo = Some(repo.into());
         self
     }
 
-    /// The same for a person whom the Hub knows. Only the Hub's own server ever sees the token, and that only where nobody
+    /// The same, for a user with a Hub account. The token is sent only to the Hub's own server, and only if nobody in
     /// between can read it.
     #[must_use]
     pub fn with_token(mut self, token: Option<Token>) -> Self {
@@ -143,12 +143,12 @@ impl Web {
         address::same_server(&self.hub, url)
     }
 
-    /// What to show at this address.
+    /// The token to send to this address.
     fn token_for(&self, url: &str) -> Option<Token> {
         self.token.clone().filter(|_| self.is_hub(url) && address::is_private(url))
     }
 
-    /// Bytes of bodies that arrived so far, over all files, with what had to be fetched again.
+    /// Bytes received in all response bodies so far, over all files, repeated downloads included.
     pub fn received(&self) -> u64 {
         self.received.get()
     }

@@ -1,4 +1,4 @@
-//! Requests on the command line: each in a thread of its own, with one pool of connections.
+//! HTTP requests on the command line: one thread per request, with a shared connection pool.
 
 use std::io::Read;
 use std::sync::mpsc;
@@ -13,28 +13,28 @@ use super::connection::UNTRUSTED;
 use super::{Body, Broken, HttpRequest, HttpResponse, Transport, address};
 use crate::source::file::Pending;
 
-/// Bytes of a piece.
+/// Size of a piece.
 const PIECE: usize = 64 << 10;
-/// Pieces that wait for whoever reads the body; beyond, the server waits.
+/// Most pieces buffered for the reader of a body; beyond that, the server has to wait.
 const WAITING: usize = 16;
-/// How often a request with a token is led elsewhere.
+/// Most redirects that a request with a token follows.
 const REDIRECTS: usize = 10;
 const CONNECT: Duration = Duration::from_secs(15);
-/// A connection that brings nothing for so long is broken.
+/// A connection without data for this long counts as broken.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// Makes requests with threads that block, so that several are in flight for one that polls.
+/// Sends requests on blocking threads, so that one polling task can have several in flight.
 pub struct Native {
     agent: Agent,
     start: Instant,
 }
 
 impl Native {
-    /// One for all requests of a visit: they share connections.
+    /// One client for all requests of a session, so that they share connections.
     pub fn new() -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            // Compressed bytes have no place in a range.
+            // Ranges refer to uncompressed bytes.
             .accept_encoding("identity")
             .tls_config(TlsConfig::builder().root_certs(roots()).build())
             .timeout_connect(Some(CONNECT))
@@ -52,7 +52,7 @@ impl Default for Native {
 }
 
 type StatusAndHeaders = (u16, Vec<(String, String)>);
-/// A piece, an empty one at the end, or the reason why the end does not come.
+/// A piece, an empty piece at the end, or the reason why the end does not arrive.
 type Piece = Result<Vec<u8>, Broken>;
 
 impl Transport for Native {
@@ -71,7 +71,7 @@ impl Transport for Native {
     fn sleep(&self, time: Duration) -> Pending<'_, ()> {
         Box::pin(async move {
             let (done, woken) = async_channel::bounded::<()>(1);
-            // Dropping the future drops this end, which ends the thread.
+            // Dropping the future drops this end of the channel, which ends the thread.
             let (_held, gone) = mpsc::channel::<()>();
             let work = move || {
                 let _ = gone.recv_timeout(time);
@@ -89,8 +89,8 @@ impl Transport for Native {
     }
 }
 
-/// The system's certificates, among them those that a company adds to its computers. Where a system has none at all, as in
-/// small containers, those that came with the program.
+/// The system's certificates, including those that a company adds to its computers. If the system has none, as in small
+/// containers, the bundled ones are used.
 fn roots() -> RootCerts {
     let places = [
         "/etc/ssl/certs",
@@ -110,7 +110,7 @@ fn roots() -> RootCerts {
     if are_files && !places.into_iter().any(has_some) { RootCerts::WebPki } else { RootCerts::PlatformVerifier }
 }
 
-/// Sends a request. Redirects of one with a token are followed here, so that no other server sees it.
+/// Sends a request. Redirects of a request with a token are followed here, so that no other server receives the token.
 fn get(agent: &Agent, request: &HttpRequest) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
     let mut url = request.url.clone();
     for left in (0..=REDIRECTS).rev() {
@@ -132,7 +132,7 @@ fn get(agent: &Agent, request: &HttpRequest) -> Result<ureq::http::Response<ureq
     Err(ureq::Error::TooManyRedirects)
 }
 
-/// Why there was no answer, without what nobody may see of the address.
+/// Why there was no response, without the secret part of the address.
 fn broken(error: &ureq::Error, url: &str) -> Broken {
     let mut reason = error.to_string();
     if ["certificate", "UnknownIssuer"].iter().any(|word| reason.contains(word)) {
@@ -144,7 +144,7 @@ fn broken(error: &ureq::Error, url: &str) -> Broken {
     Broken(reason)
 }
 
-/// One request from start to end, or until nobody listens any more.
+/// Runs one request to its end, or until the receiver is dropped.
 fn run(
     agent: &Agent,
     request: &HttpRequest,
@@ -179,7 +179,7 @@ fn run(
     }
 }
 
-/// The receiving end of a body; dropping it ends the thread with the piece at hand.
+/// The receiving end of a body. Dropping it ends the thread after the current piece.
 struct Pieces {
     pieces: Receiver<Piece>,
     ended: bool,

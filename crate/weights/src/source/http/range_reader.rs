@@ -1,4 +1,4 @@
-//! The bytes of one part of a file as they arrive, over as many requests as that takes.
+//! Streams one byte range of a file, over as many requests as necessary.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 
 /// Why a reader stops early.
 pub(super) enum ReadStop {
-    /// The server sends the whole file whatever is asked for; read it in order.
+    /// The server ignores ranges and sends the whole file; read it in order instead.
     Whole,
-    /// For good.
+    /// A permanent failure.
     Fail(Error),
 }
 
@@ -31,12 +31,12 @@ impl From<ReadStop> for Error {
     }
 }
 
-/// An answer's body.
+/// An open response body.
 pub(super) struct Open {
     pub body: Box<dyn Body>,
-    /// Where in the file its next byte is.
+    /// File offset of its next byte.
     pub at: u64,
-    /// Where it ends by its own word.
+    /// File offset at which it ends, as announced by the server.
     pub end: Option<u64>,
 }
 
@@ -46,45 +46,45 @@ pub(super) struct RangeReader {
     at: u64,
     /// `None` reads to the end of the body.
     end: Option<u64>,
-    /// Takes answers that start at the file's first byte, and reads over what is not wanted of them.
+    /// Whether responses that start at the file's first byte are accepted. Unwanted bytes are then read and dropped.
     in_order: bool,
     open: Option<Open>,
-    /// Bytes at `at` that were put back.
+    /// Bytes at offset `at` that were put back.
     rest: Vec<u8>,
     patience: Patience,
 }
 
 impl RangeReader {
-    /// Reads one part by requests for that part.
+    /// Reads one range with range requests only.
     pub(super) fn part(connection: &Rc<RemoteConnection>, span: Range<u64>) -> Self {
         Self { in_order: false, ..Self::in_order(connection, span.start, Some(span.end), None) }
     }
 
-    /// Reads from `at` on in whatever way the server allows, starting with an answer that is there already.
+    /// Reads from `at` on in whatever way the server supports. `open` is a response that has already arrived, if any.
     pub(super) fn in_order(connection: &Rc<RemoteConnection>, at: u64, end: Option<u64>, open: Option<Open>) -> Self {
         let (connection, rest, patience) = (connection.clone(), Vec::new(), Patience::default());
         Self { connection, at, end, in_order: true, open, rest, patience }
     }
 
-    /// Where it is.
+    /// The current file offset.
     pub(super) fn at(&self) -> u64 {
         self.at
     }
 
-    /// The same reader with another end.
+    /// The same reader with another end offset.
     pub(super) fn until(mut self, end: u64) -> Self {
         self.end = Some(end);
         self
     }
 
-    /// Goes on at a later byte.
+    /// Skips ahead to a later byte.
     pub(super) fn skip_to(&mut self, at: u64) {
         let skip = usize::try_from(at.saturating_sub(self.at)).unwrap_or(usize::MAX);
         self.rest.drain(..skip.min(self.rest.len()));
         self.at = self.at.max(at);
     }
 
-    /// Puts the last `rest` bytes of the latest piece back.
+    /// Puts back the last `rest` bytes of the latest piece.
     pub(super) fn put_back(&mut self, mut piece: Vec<u8>, rest: usize) {
         self.at -= rest as u64;
         self.rest = piece.split_off(piece.len() - rest);
@@ -117,7 +117,7 @@ impl RangeReader {
 
     /// Receives one piece.
     async fn step(&mut self) -> Result<ReadStep, Stopped> {
-        // An answer may bring less than asked for, as announced; the rest takes another request.
+        // A response may contain less than was requested if it announces that; the rest takes another request.
         if self.open.as_ref().is_some_and(|open| open.end.is_some_and(|end| open.at >= end)) {
             self.open = None;
         }
@@ -136,7 +136,7 @@ impl RangeReader {
         self.connection.web.received.set(self.connection.web.received.get() + bytes.len() as u64);
         let start = open.at;
         open.at += bytes.len() as u64;
-        // Whatever is sent beyond what was asked for, or announced, is not of this file.
+        // Bytes beyond what was requested or announced do not belong to this file.
         let end = open.end.into_iter().chain(self.end).min().unwrap_or(u64::MAX);
         bytes.truncate(usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX));
         let past = usize::try_from(self.at.saturating_sub(start)).unwrap_or(usize::MAX);
@@ -149,11 +149,11 @@ impl RangeReader {
         Ok(ReadStep::Bytes(bytes))
     }
 
-    /// Asks for the rest.
+    /// Requests the remaining bytes.
     async fn connect(&self) -> Result<Open, Stopped> {
         let range = self.end.map(|end| self.at..end);
         let sent = match self.connection.send(range.clone()).await {
-            // Some storages refuse the question that a browser asks before a request with a range.
+            // Some storages reject the CORS preflight that a browser sends before a range request.
             Err(_) if self.in_order && range.is_some() => self.connection.send(None).await,
             Err(_) if self.connection.unproven.get() => return Err(self.whole()),
             sent => sent,
@@ -179,7 +179,7 @@ impl RangeReader {
         Stopped::Stop(ReadStop::Whole)
     }
 
-    /// Where the part that a 206 brings is; without its own word, where it should be.
+    /// File offsets of a 206 response's body. Without `Content-Range`, the requested offset is assumed.
     fn placed(&self, head: &Head) -> Result<(u64, Option<u64>), Trouble> {
         match &head.part {
             Some(part) if part.start > self.at || part.end <= self.at => Err(Again::odd(format!(

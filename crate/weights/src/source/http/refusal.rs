@@ -1,23 +1,23 @@
-//! What to say where a server wants to know who asks.
+//! Messages for a server that requires authentication.
 
-/// A refusal of the Hub's: who gets nothing, and what is known of the reason.
+/// A request that the Hub refused, and what is known of the reason.
 pub(super) struct HubRefusal<'a> {
-    /// The repository, or what else was asked for.
+    /// The repository, or else the name of the file that was requested.
     pub subject: &'a str,
     /// The address of its page.
     pub page: &'a str,
-    /// Whether the Hub says that it is gated: only for those who accepted its licence.
+    /// Whether the Hub reports the repository as gated: its licence must be accepted first.
     pub is_gated: bool,
-    /// What the Hub answers.
+    /// HTTP status of the response.
     pub status: u16,
-    /// Whether a token was shown.
+    /// Whether the request carried a token.
     pub has_token: bool,
-    /// Whether a browser's page asks, which has no token ever.
+    /// Whether the request came from a web page, which never has a token.
     pub in_browser: bool,
 }
 
 impl HubRefusal<'_> {
-    /// The sentence.
+    /// The message for the user.
     pub(super) fn sentence(&self) -> String {
         let Self { subject, page, status, .. } = self;
         match (self.is_gated, self.in_browser, self.has_token) {
@@ -51,7 +51,7 @@ impl HubRefusal<'_> {
     }
 }
 
-/// What to say of a file on another server.
+/// The message for a file on another server.
 pub(super) fn elsewhere(name: &str, host: &str, status: u16) -> String {
     format!(
         "{name} cannot be had without signing in ({host} answers {status}): sign in there in a browser, download the file and \

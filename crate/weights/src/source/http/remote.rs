@@ -11,27 +11,27 @@ use super::{Body, Web, address};
 use crate::error::{Error, Result};
 use crate::source::file::{File, Pending, Sink};
 
-/// Bytes that the first request asks for: most headers, and every small file as a whole.
+/// Size of the first request. It covers most headers and all of a small file.
 pub(super) const PREFIX: u64 = 256 << 10;
-/// A file whose size nobody tells is kept in memory up to here, and read twice beyond.
+/// Largest file of unknown size that is kept in memory. Larger ones are downloaded twice.
 const UNTOLD: u64 = 32 << 20;
 
-/// A file at an address, read by `Range` requests, or in order where the server knows no ranges.
+/// A file at an address, read by range requests, or sequentially if the server does not support them.
 pub struct Remote {
     pub(super) connection: Rc<RemoteConnection>,
     bytes: u64,
     /// The file's first bytes.
     pub(super) prefix: Vec<u8>,
-    /// What reads a server that knows no ranges in order, between two spans.
+    /// Open sequential reader of a server without range support, kept between two spans.
     pub(super) kept: RefCell<Option<RangeReader>>,
 }
 
 impl Remote {
-    /// Asks for the first 256 KiB of the file at `url`, called `name` in messages; `None` where there is none, or where a
-    /// web page is in its place.
+    /// Requests the first 256 KiB of the file at `url`, called `name` in messages. `None` if there is no file, or a web
+    /// page in its place.
     ///
     /// # Errors
-    /// One sentence where it may not be had, or where the server does not answer after several tries.
+    /// One sentence if access is refused, or if the server does not respond after several attempts.
     pub async fn open(web: &Web, url: &str, name: &str) -> Result<Option<Self>> {
         let connection = RemoteConnection::new(web, url, name);
         match first(&connection, Some(0..PREFIX)).await? {
@@ -40,8 +40,8 @@ impl Remote {
         }
     }
 
-    /// Looks what is at an address, whatever its end says: asks for the first bytes, and takes the file's name from the
-    /// answer. `hasty` takes the first refusal for an answer.
+    /// Finds out what is at an address, whatever its extension. Requests the first bytes and takes the file's name from the
+    /// response. With `hasty`, the first 403 is final.
     ///
     /// # Errors
     /// As [`Remote::open`].
@@ -76,7 +76,7 @@ impl Remote {
         })
     }
 
-    /// Opens with the answer to the first request.
+    /// Opens the file from the response to the first request.
     async fn answered(connection: RemoteConnection, head: Box<Head>, body: Box<dyn Body>) -> Result<Option<Self>> {
         let connection = Rc::new(connection);
         *connection.version.borrow_mut() = Some(head.version.clone());
@@ -84,7 +84,7 @@ impl Remote {
             connection.ranges.set(false);
             return Self::in_order(connection, &head, body).await.map(Some);
         }
-        // Without its total, a part that is shorter than asked for is all there is.
+        // If the total size is unknown, a part shorter than requested is the whole file.
         let Some(size) = head.total.or(head.length.filter(|length| *length < PREFIX)) else {
             drop(body);
             let First::Answer(head, body) = first(&connection, None).await? else { return Ok(None) };
@@ -98,14 +98,15 @@ impl Remote {
         Ok(Some(Self { connection, bytes: size, prefix, kept: RefCell::default() }))
     }
 
-    /// Opens with an answer that brings everything. Its body is read no further than needed and kept.
+    /// Opens the file from a response with the whole file. The body is read only as far as needed and stays open.
     async fn in_order(connection: Rc<RemoteConnection>, head: &Head, body: Box<dyn Body>) -> Result<Self> {
         let mut reader = RangeReader::in_order(&connection, 0, None, Some(Open { body, at: 0, end: None }));
         let mut prefix = Vec::new();
         if let Some(size) = head.length {
             let enough = if head.text && size < UNTOLD { UNTOLD } else { PREFIX };
             receive(&mut reader, &mut prefix, enough).await?;
-            // More than announced is a body that was compressed on its way, unseen by us; what is missing is read later.
+            // More bytes than announced: the body was compressed in transit and the header was hidden. The rest is read
+            // later.
             if prefix.len() as u64 <= size {
                 connection.size.set(Some(size));
                 let kept = RefCell::new(Some(reader.until(size)));
@@ -130,12 +131,12 @@ impl Remote {
         Ok(Self { connection, bytes, prefix, kept: RefCell::default() })
     }
 
-    /// What tells this version of the file from others: the Hub's checksum, an `ETag` or a date.
+    /// Identifies this version of the file: the Hub's checksum, an `ETag` or a date.
     fn mark(&self) -> Option<String> {
         self.connection.version.borrow().as_ref()?.mark().map(str::to_owned)
     }
 
-    /// Refuses spans that are not inside the file.
+    /// Rejects spans that are not inside the file.
     fn inside(&self, span: &Range<u64>) -> Result<()> {
         if span.start <= span.end && span.end <= self.bytes {
             return Ok(());
@@ -173,37 +174,37 @@ impl File for Remote {
     }
 }
 
-/// What is at an address.
+/// What was found at an address.
 pub enum Looked {
-    /// A file that starts as files of weights do.
+    /// A file that starts like a weights file.
     File(Remote),
-    /// None, with a sentence that says what there is.
+    /// No weights file; the sentence says what is there instead.
     Nothing(String),
 }
 
-/// Whether a file of weights may start like this, also one of a kind that is not read, for which there is a sentence.
+/// Whether a weights file may start like this. Includes kinds that are not read but have an error message of their own.
 fn has_weights(start: &[u8]) -> bool {
     matches!(start, [b'G', b'G', b'U', b'F', ..] | [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..])
         || start.get(8) == Some(&b'{') && start.get(4..8) == Some(&[0; 4])
         || start.starts_with(b"version https://git-lfs")
 }
 
-/// The first answer.
+/// The first response.
 enum First {
     Answer(Box<Head>, Box<dyn Body>),
-    /// There is no such file, by this status.
+    /// There is no such file; the HTTP status.
     Missing(u16),
-    /// A web page is in its place.
+    /// There is a web page in its place.
     Page,
 }
 
-/// Sends the first request until there is an answer.
+/// Sends the first request, with retries, until there is a response.
 async fn first(connection: &RemoteConnection, mut range: Option<Range<u64>>) -> Result<First> {
     let mut patience = Patience::default();
     loop {
         let mut sent = connection.send(range.clone()).await;
         if sent.is_err() && range.is_some() {
-            // Some storages refuse the question that a browser asks before a request with a range.
+            // Some storages reject the CORS preflight that a browser sends before a range request.
             sent = connection.send(None).await;
             connection.unproven.set(sent.is_ok());
         }
@@ -212,7 +213,7 @@ async fn first(connection: &RemoteConnection, mut range: Option<Range<u64>>) -> 
                 return Ok(First::Missing(head.status));
             }
             Ok((head, _)) if head.status == 416 && range.is_some() => {
-                // So an empty file answers.
+                // This is the response to a range request for an empty file.
                 range = None;
                 continue;
             }
@@ -232,7 +233,7 @@ async fn first(connection: &RemoteConnection, mut range: Option<Range<u64>>) -> 
     }
 }
 
-/// Receives until `bytes` has at least `enough`; says whether there may be more.
+/// Receives until `bytes` holds at least `enough` bytes. Returns whether there may be more.
 async fn receive(reader: &mut RangeReader, bytes: &mut Vec<u8>, enough: u64) -> Result<bool> {
     while (bytes.len() as u64) < enough {
         let Some(piece) = reader.next().await? else { return Ok(false) };
@@ -241,7 +242,7 @@ async fn receive(reader: &mut RangeReader, bytes: &mut Vec<u8>, enough: u64) -> 
     Ok(true)
 }
 
-/// A document as a whole, with the address of its next page; `None` where there is none.
+/// A whole document and the address of its next page. `None` if there is no document.
 ///
 /// # Errors
 /// As [`Remote::open`].

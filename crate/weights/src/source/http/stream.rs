@@ -1,4 +1,4 @@
-//! Many spans of one file: neighbours joined, a few requests in flight, delivered in order.
+//! Streams many spans of one file: neighbours are joined, a few requests run in parallel, and delivery is in order.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -12,21 +12,21 @@ use super::remote::Remote;
 use crate::error::{Error, Result};
 use crate::source::file::{File, Sink};
 
-/// Bytes that nobody wants are still fetched where leaving them out would cost a request.
+/// Unwanted bytes between two spans that are fetched anyway, because skipping them would cost another request.
 const GAP: u64 = 128 << 10;
-/// Bytes of a request, unless one span has more.
+/// Largest request, unless a single span is larger.
 const REQUEST: u64 = 16 << 20;
-/// Requests in flight, or waiting for the sink.
+/// Most requests that are in flight or wait for the sink.
 const FLIGHT: usize = 4;
-/// Bytes of these.
+/// Most bytes in these requests.
 const WINDOW: u64 = 64 << 20;
 
-/// Spans that one request brings.
+/// Spans that are fetched with one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Block {
-    /// From the first span's first byte to the last one's last.
+    /// From the first byte of the first span to the last byte of the last span.
     range: Range<u64>,
-    /// Which of the spans.
+    /// Indices of the spans.
     spans: Range<usize>,
 }
 
@@ -53,12 +53,12 @@ fn plan(spans: &[Range<u64>], from: usize) -> VecDeque<Block> {
     blocks
 }
 
-/// Splits a stream of bytes into the spans that were asked for.
+/// Splits a stream of bytes into the requested spans.
 struct RangeSplitter<'a> {
     spans: &'a [Range<u64>],
-    /// Position in the file of the next bytes.
+    /// File offset of the next bytes.
     at: u64,
-    /// Spans that are complete, and the one that is being filled.
+    /// Complete spans; `current` is the one being filled.
     cut: Vec<Vec<u8>>,
     current: Vec<u8>,
 }
@@ -68,7 +68,7 @@ impl<'a> RangeSplitter<'a> {
         Self { spans, at, cut: Vec::with_capacity(spans.len()), current: Vec::new() }
     }
 
-    /// Takes the next bytes, and gives back those that are past the last span.
+    /// Consumes the next bytes and returns those past the last span.
     fn take<'b>(&mut self, mut bytes: &'b [u8]) -> &'b [u8] {
         while let Some(span) = self.spans.get(self.cut.len()) {
             let skip = usize::try_from(span.start.saturating_sub(self.at)).unwrap_or(usize::MAX).min(bytes.len());
@@ -103,11 +103,11 @@ impl Remote {
         self.read_in_order(span).await
     }
 
-    /// Delivers all spans; changes between requests for parts and reading in order as the server shows what it can do.
+    /// Delivers all spans. Switches between range requests and sequential reading, depending on what the server supports.
     pub(super) async fn stream_spans(&self, spans: &[Range<u64>], sink: &mut dyn Sink) -> Result<()> {
         let mut done = 0;
         if self.connection.unproven.get() {
-            // One request shows whether parts are refused for good.
+            // A single request shows whether range requests are rejected permanently.
             self.connection.ranges.set(true);
         }
         while done < spans.len() {
@@ -124,12 +124,12 @@ impl Remote {
         Ok(())
     }
 
-    /// Delivers `spans[*done..]` with several requests in flight, and counts `done` up.
+    /// Delivers `spans[*done..]` with several requests in flight, and advances `done`.
     async fn stream_blocks(&self, spans: &[Range<u64>], done: &mut usize, sink: &mut dyn Sink) -> Result<(), ReadStop> {
         let mut blocks = plan(spans, *done);
         let mut flying = FuturesOrdered::new();
         let mut landed = VecDeque::new();
-        // Bytes of the blocks that fly, landed or are with the sink.
+        // Bytes of the blocks that are in flight, have arrived or are with the sink.
         let mut held = 0;
         loop {
             while let Some(block) = blocks.front()
@@ -151,11 +151,11 @@ impl Remote {
             let Some((block, cut)) = next else { return Ok(()) };
             let cut = cut?;
             if !self.connection.unproven.get() {
-                // Parts come as asked for: no body needs to be kept open.
+                // Range requests work: no body needs to stay open.
                 self.kept.take();
             }
             for (index, bytes) in block.spans.clone().zip(cut) {
-                // While the sink is busy, the others go on.
+                // The other requests make progress while the sink is busy.
                 let mut taking = sink.take(index, bytes);
                 poll_fn(|context| {
                     while let Poll::Ready(Some(next)) = flying.poll_next_unpin(context) {
@@ -170,7 +170,7 @@ impl Remote {
         }
     }
 
-    /// The bytes of spans that lie in `range`, by one request for what is not in the prefix.
+    /// The bytes of the spans inside `range`. One request fetches what the prefix does not contain.
     async fn fetch(&self, spans: &[Range<u64>], range: &Range<u64>) -> Result<Vec<Vec<u8>>, ReadStop> {
         let mut splitter = RangeSplitter::new(spans, range.start);
         let known = self.prefix_of(range);
@@ -185,13 +185,13 @@ impl Remote {
         Ok(splitter.cut)
     }
 
-    /// What the prefix holds of `range`, from its start.
+    /// The part of `range` that is in the prefix, from the start of `range`.
     fn prefix_of(&self, range: &Range<u64>) -> &[u8] {
         let place = |at: u64| usize::try_from(at).map_or(self.prefix.len(), |at| at.min(self.prefix.len()));
         self.prefix.get(place(range.start)..place(range.end)).unwrap_or_default()
     }
 
-    /// The bytes of a span, from the body that is open where it is not past them, or from a new one.
+    /// The bytes of a span, from the open body unless it is already past them, or else from a new one.
     async fn read_in_order(&self, span: Range<u64>) -> Result<Vec<u8>> {
         let mut splitter = RangeSplitter::new(std::slice::from_ref(&span), span.start);
         splitter.take(self.prefix_of(&span));
@@ -206,7 +206,7 @@ impl Remote {
                 let rest = splitter.take(&piece).len();
                 reader.put_back(piece, rest);
             }
-            // A server that learned what a range is needs no body kept open.
+            // If range requests work by now, no body needs to stay open.
             if !self.connection.ranges.get() {
                 *self.kept.borrow_mut() = Some(reader);
             }

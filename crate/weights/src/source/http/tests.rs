@@ -1,4 +1,4 @@
-//! Files over a transport that misbehaves: nasty orders, breaks in the worst places, and when to give up.
+//! Files over a misbehaving transport: difficult sequences, breaks in the worst places, and when to give up.
 
 #![allow(clippy::single_range_in_vec_init, reason = "spans of a file, and sometimes there is one")]
 
@@ -74,7 +74,7 @@ fn a_break_costs_nothing_but_a_request() {
     bench.plan((0..20).map(|i| Habit::Break(100_000 * (i + 1))));
     stream(&remote, &[MIB..17 * MIB, 20 * MIB..30 * MIB]).expect("bytes");
     assert_eq!(bench.fake.sent.get(), 26 * MIB + 256 * KIB);
-    // Progress in between resets the wait.
+    // Progress in between resets the delay.
     assert!(bench.fake.slept.borrow().iter().all(|time| *time == 0.5), "{:?}", bench.fake.slept);
     let notices = bench.notices.borrow();
     assert!(notices[0].starts_with("The connection broke; going on with model.gguf at 1 MB"), "{notices:?}");
@@ -90,7 +90,7 @@ fn short_parts_and_long_bodies() {
     stream(&remote, &[5..9, 900..5000, MIB..2 * MIB]).expect("bytes");
     assert_eq!(bench.fake.requests.borrow().len(), 2 + 4);
     assert!(bench.fake.slept.borrow().is_empty(), "nothing broke");
-    // Small parts, far from each other: no more than four at a time.
+    // Small parts, far from each other: at most four requests at a time.
     bench.plan(vec![Habit::Slow(9); 30]);
     stream(&remote, &Vec::from_iter((1..30).map(|i| i * MIB..i * MIB + 9))).expect("bytes");
     assert_eq!(bench.fake.most_open.get(), 4);
@@ -130,7 +130,7 @@ fn waits_as_long_as_the_server_asks() {
         let told = wait.map(|wait| format!("host.example asks to wait {wait} s."));
         assert_eq!(*bench.notices.borrow(), Vec::from_iter(told));
     }
-    // All four requests in flight are refused: one notice, and none is sent again before its time.
+    // All four requests in flight are refused: one notice, and no retry before its time.
     bench.notices.borrow_mut().clear();
     let other = self::bench(file(100 * MIB));
     let remote = other.open();
@@ -205,7 +205,7 @@ fn a_server_without_ranges_is_read_in_order() {
         assert!(bench.fake.sent.get() <= 9 * MIB + PIECE);
         assert_eq!(block_on(remote.read(9 * MIB..10 * MIB)).expect("bytes"), content(9 * MIB..10 * MIB));
         assert_eq!(bench.fake.requests.borrow().len(), requests, "still the same body");
-        // Back: only a new request brings it.
+        // Backwards: this takes a new request.
         assert_eq!(block_on(remote.read(MIB..MIB + 1)).expect("bytes"), content(MIB..MIB + 1));
         assert!(bench.fake.requests.borrow().len() > requests);
         assert_eq!(bench.fake.most_open.get(), 1);
@@ -219,13 +219,13 @@ fn ranges_that_come_and_go() {
     bench.plan([Habit::Good, Habit::Whole, Habit::Whole, Habit::Good]);
     let spans: Vec<_> = (0..40).map(|i| i * 2 * MIB..i * 2 * MIB + MIB).collect();
     stream(&remote, &spans).expect("bytes");
-    // One request for a part gets no answer by chance: the next ones are for parts again.
+    // One range request gets no response by chance: later requests are range requests again.
     let bench = self::bench(file(80 * MIB));
     bench.plan([Habit::Silent]);
     let remote = bench.open();
     stream(&remote, &spans).expect("bytes");
     assert_eq!(bench.fake.requests.borrow().len(), 2 + 40);
-    // Whole once, parts again when asked for what is past.
+    // One response with the whole file, then parts again for a position that has been passed.
     let bench = self::bench(file(80 * MIB));
     bench.plan([Habit::Whole]);
     let remote = bench.open();
@@ -249,7 +249,7 @@ fn sizes_that_nobody_tells() {
         assert!(!twice || remote.prefix.len() as u64 <= 256 * KIB, "no memory for everything");
         stream(&remote, &[size / 3..size / 2, size / 2..size]).expect("bytes");
     }
-    // CORS hides Content-Range: the size is that of the whole.
+    // CORS hides `Content-Range`: the size is that of the whole file.
     let bench = bench(file(5 * MIB));
     bench.plan([Habit::Header("content-range", "hidden")]);
     let remote = bench.open();
@@ -258,7 +258,7 @@ fn sizes_that_nobody_tells() {
     assert_eq!(*bench.fake.requests.borrow(), [Some(0..256 * KIB), None, Some(MIB..5 * MIB)]);
     // An empty file has no first byte.
     assert_eq!(self::bench(file(0)).open().bytes(), 0);
-    // A length that is that of compressed bytes.
+    // `Content-Length` is that of the compressed bytes.
     for (size, json) in [(90_000, false), (900_000, true)] {
         let zipped = self::bench(Fake { ignores_ranges: true, json, ..file(size) });
         zipped.plan([Habit::Header("content-length", if json { "300000" } else { "30000" })]);
@@ -278,7 +278,7 @@ fn documents_are_read_whole() {
     assert!(block_on(page(&bench.web, "https://host.example/list", "list")).is_err(), "no memory for everything");
 }
 
-/// Every order of troubles brings the file's own bytes, or an error, and never others.
+/// Any sequence of faults yields the file's own bytes or an error, never other bytes.
 #[test]
 fn troubles_in_any_order() {
     let mut state = 7u64;
@@ -297,7 +297,7 @@ fn troubles_in_any_order() {
                 0 => Habit::Silent,
                 1 => Habit::Status(503, vec![]),
                 2 | 3 => Habit::Break(bytes),
-                // An end that comes early is seen by the length, so it has to be told.
+                // A body that ends early is detected by its length, so the length must be announced.
                 4 if !untold => Habit::End(bytes),
                 5 => Habit::Less(1 + bytes),
                 11 if !untold => Habit::Junk(1 + bytes),

@@ -1,4 +1,4 @@
-//! Which files of a repository to use, told by their names.
+//! Which files of a repository to use, judged by their names.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,18 @@ use crate::source::file::Listed;
 /// Which files of a repository to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// A pack of this program: all its parts, in order.
+    /// A pack of this program: all its parts in order.
     Pack(Vec<String>),
     /// One file that holds a whole model.
     Single(String),
-    /// A file with a UNet, and others with what it lacks; what these lack too is in folders in diffusers' layout.
+    /// A file with a UNet, then files with the parts that it lacks. Parts that are still missing come from folders in the
+    /// diffusers layout.
     Together(Vec<String>),
-    /// The folder as it is, in diffusers' layout.
+    /// The folder itself, in the diffusers layout.
     Diffusers,
 }
 
-/// Types of weights in file names, the most wanted first.
+/// Weight types in file names, in order of preference.
 const TYPES: [&[&str]; 13] = [
     &["Q8_0", "Q8"],
     &["Q6_K"],
@@ -35,7 +36,7 @@ const TYPES: [&[&str]; 13] = [
     &["F32", "FP32"],
 ];
 
-/// Words in the names of files that are no Stable Diffusion model of versions 1 and 2, or only a part of one.
+/// Words in the names of files that are not a Stable Diffusion 1.x or 2.x model, or only a part of one.
 const OTHERS: [&str; 24] = [
     "adapter",
     "clip",
@@ -63,15 +64,15 @@ const OTHERS: [&str; 24] = [
     "xl",
 ];
 
-/// A file this many times smaller than the largest of its kind is hardly a model beside it.
+/// A file this many times smaller than the largest of its kind is unlikely to be a whole model.
 const TINY: u64 = 20;
 
-/// What may be used of a listing, the most wanted first: a pack, GGUF files, a diffusers folder, safetensors files,
-/// checkpoints of `PyTorch`. After each kind's likely files come those whose names or sizes speak against them: only what
-/// is in a file decides.
+/// Usable files of a listing, in order of preference: a pack, GGUF files, a diffusers folder, safetensors files, `PyTorch`
+/// checkpoints. Files with an unlikely name or size come after all others, because only their content decides. Next to a
+/// diffusers folder they are left out.
 ///
 /// # Errors
-/// One sentence where there is nothing that can be used.
+/// One sentence if nothing can be used.
 pub fn candidates(files: &[Listed]) -> Result<Vec<Choice>> {
     let packs = packs(files);
     if let Some((_, parts)) = packs.iter().filter(|(key, parts)| parts.len() == key.of).min_by_key(|(key, _)| *key) {
@@ -101,7 +102,7 @@ pub fn candidates(files: &[Listed]) -> Result<Vec<Choice>> {
     let is_safe = |file: &Listed| file.path.to_ascii_lowercase().contains(".safetensors");
     let has_safe = |folder: &str| files.iter().any(|file| file.path.starts_with(folder) && is_safe(file));
     if is_diffusers && !(has_safe("unet/") && has_safe("vae/")) {
-        // A whole file that is safetensors goes before a folder of pickles.
+        // A whole safetensors file takes precedence over a folder of pickles.
         add(&[".safetensors"]);
     }
     if !is_diffusers {
@@ -110,7 +111,7 @@ pub fn candidates(files: &[Listed]) -> Result<Vec<Choice>> {
         add(&[".pt", ".pth"]);
         likely.append(&mut unlikely);
     } else {
-        // Beside a folder that is a model, only files that may well be one are looked at.
+        // Next to a diffusers folder, only likely files are considered.
         likely.push(Choice::Diffusers);
     }
     if !likely.is_empty() && !is_newer {
@@ -126,7 +127,7 @@ pub fn candidates(files: &[Listed]) -> Result<Vec<Choice>> {
     }))
 }
 
-/// How wanted a file is among others of its kind, the least most: half precision, the averaged weights alone, few bytes.
+/// Sort key among files of one kind, best first: half precision, EMA weights only, smallest.
 fn rank(file: &Listed) -> Option<(usize, usize, u64, &str)> {
     let path = file.path.to_ascii_lowercase();
     let quality = quality(&file.path)?;
@@ -138,8 +139,8 @@ fn rank(file: &Listed) -> Option<(usize, usize, u64, &str)> {
     Some((usize::from(!is_half), average, file.bytes, &file.path))
 }
 
-/// Whether a file has weights, or lists those that have, of a part of a model in diffusers' layout. `folder` ends with a
-/// slash. Other programs keep weights of theirs in such folders too, which end in `.bin` likewise.
+/// Whether a file contains or indexes the weights of a part in the diffusers layout. `folder` ends with a slash. Other
+/// programs put their own `.bin` files into such folders; these do not count.
 pub fn is_part_of_layout(path: &str, folder: &str) -> bool {
     let Some(name) = path.strip_prefix(folder) else { return false };
     let is = |ending: &str| {
@@ -153,7 +154,7 @@ fn has_ending(path: &str, ending: &str) -> bool {
     path.to_ascii_lowercase().ends_with(ending)
 }
 
-/// What makes one pack, the most wanted first.
+/// Identifies a pack; ordered by preference.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct PackKey<'a> {
     quality: usize,
@@ -161,7 +162,7 @@ struct PackKey<'a> {
     of: usize,
 }
 
-/// All packs by their parts' numbers.
+/// All packs, with their parts by number.
 fn packs(files: &[Listed]) -> BTreeMap<PackKey<'_>, BTreeMap<usize, &str>> {
     let mut packs = BTreeMap::<_, BTreeMap<_, _>>::new();
     for Listed { path, .. } in files {
@@ -177,7 +178,7 @@ fn packs(files: &[Listed]) -> BTreeMap<PackKey<'_>, BTreeMap<usize, &str>> {
     packs
 }
 
-/// `name-00001-of-00006.gguf` as its name, its number and how many there are.
+/// Splits `name-00001-of-00006.gguf` into name, number and count.
 fn part_of(path: &str) -> Option<(&str, usize, usize)> {
     let stem = path.get(..path.len().checked_sub(".gguf".len())?)?;
     let (rest, of) = stem.rsplit_once("-of-")?;
@@ -185,7 +186,7 @@ fn part_of(path: &str) -> Option<(&str, usize, usize)> {
     Some((base, part.parse().ok()?, of.parse().ok()?))
 }
 
-/// How wanted the type of weights is that a path names, 0 most; `None` for types that cannot be read.
+/// Preference rank of the weight type in a path, 0 being best. `None` for types that cannot be read.
 fn quality(path: &str) -> Option<usize> {
     let is_mark = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
     let words: Vec<_> = path.to_ascii_uppercase().split(is_mark).map(|word| format!("_{word}_")).collect();
@@ -195,7 +196,7 @@ fn quality(path: &str) -> Option<usize> {
     known.or((!foreign).then_some(TYPES.len()))
 }
 
-/// Whether a file lies in no folder of a model's parts, and is no part of one.
+/// Whether a file is outside the folders of a model's parts, and not a shard itself.
 fn is_alone(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     let (folder, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
@@ -206,7 +207,7 @@ fn is_alone(path: &str) -> bool {
     !is_component && !name.starts_with("diffusion_pytorch_model") && part_of(&lower).is_none()
 }
 
-/// Whether no word in a file's name says that it is another kind of model.
+/// Whether the file's name has no word of another kind of model.
 fn is_named_like_a_model(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     let name = lower.rsplit('/').next().unwrap_or(&lower);
@@ -287,7 +288,8 @@ mod tests {
         let mut paths = others.to_vec();
         paths.push("sd-v1-4-Q4_0.gguf");
         assert_eq!(single(&paths), "sd-v1-4-Q4_0.gguf");
-        // Names deceive: what is in these files decides, but after the others, and not beside a folder that is a model.
+        // Names can mislead, so the content of these files decides. They come after the others, and are left out next to a
+        // diffusers folder.
         let listed = |paths: &[&str]| {
             let files: Vec<_> = paths.iter().map(|path| Listed { path: (*path).into(), bytes: 1000 }).collect();
             candidates(&files).expect("something to look at")
@@ -307,7 +309,7 @@ mod tests {
         paths.extend(["sd-Q8_0.gguf", "styleid-sd15-q4.gguf"]);
         let expected: Vec<_> = parts.iter().rev().cloned().collect();
         assert_eq!(chosen(&paths).expect("a pack"), Choice::Pack(expected));
-        // A part is missing: the other pack.
+        // One part is missing: the other pack is chosen.
         paths.remove(3);
         assert_eq!(chosen(&paths).expect("a pack"), Choice::Pack(vec!["styleid-sd15-q4.gguf".into()]));
         paths.retain(|path| !path.contains("q4"));

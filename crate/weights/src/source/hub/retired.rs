@@ -1,6 +1,6 @@
-//! Repositories that were taken down, whose names live on in papers and tutorials.
+//! Repositories that were taken down but are still named in papers and tutorials.
 
-/// What was taken down, and where the same weights are.
+/// Retired repositories, each with one that has the same weights.
 const RETIRED: [(&str, &str); 7] = [
     ("runwayml/stable-diffusion-v1-5", "stable-diffusion-v1-5/stable-diffusion-v1-5"),
     ("runwayml/stable-diffusion-inpainting", "stable-diffusion-v1-5/stable-diffusion-inpainting"),
@@ -11,12 +11,12 @@ const RETIRED: [(&str, &str); 7] = [
     ("stabilityai/stable-diffusion-2-inpainting", "sd2-community/stable-diffusion-2-inpainting"),
 ];
 
-/// Where the weights of a repository are that was taken down.
+/// A repository with the same weights as the retired `repo`.
 pub fn successor(repo: &str) -> Option<&'static str> {
     RETIRED.iter().find(|(gone, _)| gone.eq_ignore_ascii_case(repo)).map(|(_, successor)| *successor)
 }
 
-/// What to say of such a repository.
+/// The message for a retired repository.
 pub(super) fn sentence(repo: &str) -> Option<String> {
     let successor = successor(repo)?;
     Some(if successor.ends_with("-inpainting") {

@@ -1,4 +1,5 @@
-//! The cache on this computer's disk: files are written aside and renamed, so that each is there whole or not at all.
+//! The cache on a local disk. Files are written to a temporary name and renamed, so that each exists completely or not at
+//! all.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,36 +11,36 @@ use std::time::Duration;
 use crate::source::file::Pending;
 use crate::store::storage::{Storage, StorageError};
 
-/// Ending of files that are still being written.
+/// Extension of files that are still being written.
 const ASIDE: &str = "partial";
 
-/// After this long a file with that ending is left over from a process that was killed.
+/// Age after which such a file must be left over from a killed process.
 const STALE: Duration = Duration::from_secs(3600);
 
-/// A folder with the kept models' folders in it.
+/// A folder that contains one folder per cached model.
 #[derive(Debug, Clone)]
 pub struct Disk {
     root: PathBuf,
 }
 
 impl Disk {
-    /// A cache in `root`, which need not exist yet and may hold other things.
+    /// A cache in `root`, which need not exist yet and may contain other things.
     pub fn at(root: PathBuf) -> Self {
         Self { root }
     }
 
-    /// The cache of the person who runs this: in `$STYLEID_CACHE`, or in `styleid` in the system's folder for caches. `None`
-    /// where the environment names neither.
+    /// The current user's cache: `$STYLEID_CACHE`, or `styleid` in the system's cache folder. `None` if the environment
+    /// names neither.
     pub fn of_this_user() -> Option<Self> {
         Self::default_root(std::env::consts::OS, |name| std::env::var_os(name)).map(Self::at)
     }
 
-    /// Where the models are.
+    /// The folder that contains the models.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The default folder on system `os` with this environment.
+    /// The default folder on system `os` with these environment variables.
     pub(super) fn default_root(os: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         let path = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(chosen) = path("STYLEID_CACHE") {
@@ -48,7 +49,7 @@ impl Disk {
         let caches = match os {
             "windows" => path("LOCALAPPDATA"),
             "macos" => path("HOME").map(|home| home.join("Library/Caches")),
-            // A relative path is to be ignored, says the XDG base directory specification.
+            // The XDG base directory specification requires that relative paths be ignored.
             _ => path("XDG_CACHE_HOME")
                 .filter(|path| path.is_absolute())
                 .or_else(|| path("HOME").map(|home| home.join(".cache"))),
@@ -61,7 +62,7 @@ impl Disk {
     }
 
     fn write_whole(folder: &Path, file: &str, bytes: &[u8]) -> io::Result<()> {
-        /// Tells apart the files of several writers in this process.
+        /// Keeps apart the temporary files of several writers in this process.
         static COUNT: AtomicU64 = AtomicU64::new(0);
         fs::create_dir_all(folder)?;
         sweep(folder);
@@ -74,11 +75,11 @@ impl Disk {
             })
             .and_then(|()| fs::rename(&aside, folder.join(file)));
         if written.is_err() {
-            // The first error is the one that counts.
+            // The first error is the one to report.
             let _ = fs::remove_file(&aside);
         }
         written?;
-        // The name is on the disk only when the folder is. Windows cannot open folders, and does without.
+        // A new name is durable only after its folder is synced. Windows cannot open folders and does without.
         #[cfg(unix)]
         fs::File::open(folder)?.sync_all()?;
         Ok(())
@@ -121,7 +122,7 @@ impl Storage for Disk {
             let mut folders = Vec::new();
             for entry in entries {
                 let entry = entry.map_err(|error| reason(&error))?;
-                // Links are not followed: they are not the cache's, nor is what they lead to.
+                // Symbolic links are not followed: neither they nor their targets belong to the cache.
                 if entry.file_type().is_ok_and(|kind| kind.is_dir())
                     && let Ok(name) = entry.file_name().into_string()
                 {
@@ -133,24 +134,24 @@ impl Storage for Disk {
     }
 }
 
-/// The files in a folder; none where it cannot be read, as with folders that are another program's.
+/// The files in a folder; none if it cannot be read, as with folders of another program.
 fn files_of(folder: &Path) -> impl Iterator<Item = (PathBuf, fs::Metadata)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok().filter(fs::Metadata::is_file)?)))
 }
 
-/// Removes what killed processes left half written.
+/// Removes unfinished files of killed processes.
 fn sweep(folder: &Path) {
     for (path, meta) in files_of(folder) {
         let age = meta.modified().ok().and_then(|time| time.elapsed().ok());
         if path.extension().is_some_and(|ending| ending == ASIDE) && age.is_some_and(|age| age > STALE) {
-            // It may be another process's after all, or gone; it is only in the way.
+            // It may belong to another process after all, or be gone already. Failing to remove it does no harm.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// A name that leads nowhere else.
+/// Accepts only names that cannot lead outside the folder.
 fn plain(name: &str) -> Result<&str, StorageError> {
     let safe = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     if name.is_empty() || name.starts_with('.') || !name.bytes().all(safe) {

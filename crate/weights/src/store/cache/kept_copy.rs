@@ -1,4 +1,4 @@
-//! A kept model, to be read chunk by chunk.
+//! A cached model, read chunk by chunk.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -11,13 +11,13 @@ use crate::error::{Error, Result};
 use crate::format::compact::Compact;
 use crate::store::storage::Storage;
 
-/// What the cache has of a model: all of it, or, where a visit was cut off, the first part.
+/// The cached tensors of a model: all of them, or the first part if a visit was interrupted.
 pub struct KeptCopy {
     pub(super) storage: Rc<dyn Storage>,
     pub(super) notes: Rc<RefCell<Vec<String>>>,
     pub(super) folder: String,
     manifest: Manifest,
-    /// Positions of the chunks that turned out to be unreadable.
+    /// Indices of the chunks that could not be read.
     lost: BTreeSet<usize>,
 }
 
@@ -31,45 +31,45 @@ impl KeptCopy {
         Self { storage, notes, folder, manifest, lost: BTreeSet::new() }
     }
 
-    /// What [`super::Writer`] was given about the model. The caller compares it with what the source says today before it
-    /// builds on a model that is not complete.
+    /// The `model` value that [`super::Writer`] was given. The caller compares it with the source's current state before it
+    /// resumes an incomplete model.
     pub fn model(&self) -> &Value {
         &self.manifest.model
     }
 
-    /// Whether these are all of the model's tensors.
+    /// Whether the manifest lists all of the model's tensors.
     pub fn complete(&self) -> bool {
         self.manifest.complete
     }
 
-    /// Bytes of all chunks.
+    /// Total size of all chunks.
     pub fn bytes(&self) -> u64 {
         self.manifest.bytes
     }
 
-    /// The tensors in the order in which they were put, without those of chunks that turned out to be unreadable.
+    /// The tensors in the order of insertion, without those of unreadable chunks.
     pub fn tensors(&self) -> impl Iterator<Item = &Record> {
         self.manifest.tensors.iter().filter(|tensor| !self.lost.contains(&tensor.chunk))
     }
 
-    /// The chunks, by the positions that [`KeptCopy::read_chunk`] takes.
+    /// The chunks, by the index that [`KeptCopy::read_chunk`] takes.
     pub fn chunks(&self) -> &[Chunk] {
         &self.manifest.chunks
     }
 
-    /// Whether all of the model's tensors are there, as far as its chunks have been read.
+    /// Whether all of the model's tensors are intact, as far as its chunks have been read.
     pub fn whole(&self) -> bool {
         self.manifest.complete && self.lost.is_empty()
     }
 
-    /// The tensors of a chunk. Bytes that are not those that were put are never given.
+    /// The tensors of a chunk. Bytes are returned only if they match the checksum.
     ///
-    /// Where the chunk is damaged there are none: it is forgotten, which is noted in [`super::Cache::notes`], and its
-    /// tensors are to be fetched again like those that are yet to come. The others stay. The same goes for a chunk of an
-    /// incomplete model that cannot be read.
+    /// A damaged chunk yields no tensors. It is dropped, with a note in [`super::Cache::notes`], and its tensors must be
+    /// fetched again, like those that are still missing. The other chunks stay. The same applies to an unreadable chunk of
+    /// an incomplete model.
     ///
     /// # Errors
-    /// The chunk of a complete model cannot be read. Nothing is lost by it: another program may be using the file.
+    /// The chunk of a complete model cannot be read. It is not dropped: another program may be using the file.
     pub async fn read_chunk(&mut self, index: usize) -> Result<Vec<Compact>> {
         let Some(chunk) = self.manifest.chunks.get(index) else {
             return Err(Error::File(format!("The kept copy of {} has no part {index}.", self.manifest.key.origin)));
@@ -97,13 +97,13 @@ impl KeptCopy {
         Ok(Vec::new())
     }
 
-    /// Cuts a whole chunk into its tensors, from its end, so that no more is in memory at once than the chunk and one
-    /// tensor; a chunk of one tensor is not even copied.
+    /// Splits a chunk into its tensors, starting at its end, so that memory holds at most the chunk and one more tensor. A
+    /// chunk with a single tensor is not copied at all.
     fn split(&self, index: usize, mut bytes: Vec<u8>) -> Vec<Compact> {
         let mut tensors: Vec<Compact> = (self.manifest.tensors.iter().rev())
             .filter(|tensor| tensor.chunk == index)
             .map(|tensor| {
-                // The manifest's tensors fill the chunk, whose size was compared: the offset lies inside.
+                // The manifest's tensors fill the chunk, and its size was checked, so the offset is inside.
                 let at = usize::try_from(tensor.offset).unwrap_or(usize::MAX).min(bytes.len());
                 let tail = if at == 0 { std::mem::take(&mut bytes) } else { bytes.split_off(at) };
                 bytes.shrink_to_fit();
@@ -114,7 +114,7 @@ impl KeptCopy {
         tensors
     }
 
-    /// Its manifest without what turned out to be unreadable.
+    /// The manifest without the unreadable chunks.
     pub(super) fn into_manifest(self) -> Manifest {
         self.manifest.without(&self.lost)
     }

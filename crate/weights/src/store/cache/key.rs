@@ -1,4 +1,4 @@
-//! What a kept model is kept under.
+//! The key of a cached model.
 
 use std::fmt::Write as _;
 
@@ -9,13 +9,13 @@ use crate::format::compact::WeightType;
 use crate::source::http::address::identity;
 use crate::source::hub::{ENDPOINT, Reference};
 
-/// Hexadecimal digits of the hash at the end of a folder's name.
+/// Hexadecimal digits of the hash at the end of a folder name.
 const DIGITS: usize = 20;
 
-/// Longest readable part of a folder's name.
+/// Longest readable part of a folder name.
 const READABLE: usize = 40;
 
-/// Between what a model is put together from.
+/// Separator between the sources of a combined model.
 const AND: &str = " + ";
 
 /// Which model, of which revision, converted to what. Models of different keys never share a folder.
@@ -33,11 +33,11 @@ pub struct ModelKey {
 }
 
 impl ModelKey {
-    /// What is kept of what `reference` names. `endpoint` is the Hub's address.
+    /// The key of the model that `reference` names. `endpoint` is the Hub's address.
     pub fn of_reference(reference: &Reference, endpoint: &str, weights: WeightType) -> Self {
         match reference {
             Reference::Hub { repo, revision, path } => {
-                // What a mirror serves under a repository's name is not what the Hub does.
+                // A mirror may serve something else under the same repository name.
                 let origin = if endpoint == ENDPOINT { repo.clone() } else { format!("{endpoint}/{repo}") };
                 Self { origin, revision: revision.clone(), file: path.clone().unwrap_or_default(), weights }
             }
@@ -47,8 +47,8 @@ impl ModelKey {
         }
     }
 
-    /// What is kept of files that a person picked: `name` is what to call them, `files` are path, bytes and milliseconds of
-    /// the last change of each.
+    /// The key of picked files. `name` is their display name; `files` gives the path, the bytes and the time of the last
+    /// change in milliseconds of each.
     pub fn of_picked(name: &str, files: &[(&str, f64, f64)], weights: WeightType) -> Self {
         let mut marks: Vec<String> =
             files.iter().map(|(path, bytes, changed)| format!("{path}:{bytes}:{changed}")).collect();
@@ -56,20 +56,20 @@ impl ModelKey {
         Self { origin: name.into(), revision: marks.join("|"), file: String::new(), weights }
     }
 
-    /// This model with the VAE of `other` in place of its own.
+    /// The key of this model with the VAE of `other` in place of its own.
     #[must_use]
     pub fn with_vae(self, other: &Self) -> Self {
         self.with("VAE", other)
     }
 
-    /// This model with what it lacks from `other`.
+    /// The key of this model, with missing parts taken from `other`.
     #[must_use]
     pub fn with_rest(self, other: &Self) -> Self {
         self.with("rest", other)
     }
 
-    /// What is taken is part of the name: a VAE of `other` makes another model than the rest of it does. What is empty has its
-    /// place too, so that no mark can be taken for that of another part.
+    /// The key says which part was taken, because the VAE of `other` makes a different model than its other parts do. Empty
+    /// fields are kept too, so that the fields of one source are never taken for those of another.
     fn with(self, taken: &str, other: &Self) -> Self {
         Self {
             origin: format!("{}{AND}{taken} of {}", self.origin, other.origin),
@@ -79,18 +79,18 @@ impl ModelKey {
         }
     }
 
-    /// Where the model is from that others are parts of.
+    /// The origin of the main model, to which parts of others were added.
     fn own(&self) -> &str {
         self.origin.split(AND).next().unwrap_or_default()
     }
 
-    /// The folder's name: readable, and safe on every file system (lowercase ASCII letters, digits and hyphens, at most
-    /// 67 characters, different for different keys even where case does not count).
+    /// The folder name: readable and safe on every file system. It has lowercase ASCII letters, digits and hyphens, at most
+    /// 67 characters, and differs between keys even on case-insensitive systems.
     pub fn folder(&self) -> String {
         let mut name = readable(self.own());
         let mut hash = Sha256::new();
         for part in [&self.origin[..], &self.revision, &self.file, self.weights.name()] {
-            // With their lengths, so that no two keys run together to the same text.
+            // Each part is prefixed with its length, so that no two keys concatenate to the same text.
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
@@ -105,8 +105,8 @@ impl ModelKey {
     }
 }
 
-/// Whether a folder's name is of the kind that [`ModelKey::folder`] gives. Nothing else is ever listed or removed: natively the
-/// cache may lie among a person's own folders.
+/// Whether a folder name has the form that [`ModelKey::folder`] returns. Nothing else is ever listed or removed: natively,
+/// the cache may be among a user's own folders.
 pub fn is_folder(name: &str) -> bool {
     name.rsplit_once('-').is_some_and(|(stem, hash)| {
         hash.len() == DIGITS
@@ -116,7 +116,7 @@ pub fn is_folder(name: &str) -> bool {
     })
 }
 
-/// The last part of a path or an address in lowercase letters, digits and single hyphens.
+/// The last segment of a path or an address, as lowercase letters, digits and single hyphens.
 fn readable(origin: &str) -> String {
     let last = origin.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let mut name = String::new();
@@ -162,7 +162,7 @@ mod tests {
             key("o/a").with_vae(&picked),
             key("o/a").with_vae(&changed),
             key("o/a").with_rest(&key("o/b")).with_vae(&key("o/b")),
-            // The file is that of the rest, or that of the VAE.
+            // The same file name, once for the rest and once for the VAE.
             key("o/a").with_rest(&key("o/b/x.gguf")).with_vae(&key("o/b")),
             key("o/a").with_rest(&key("o/b")).with_vae(&key("o/b/x.gguf")),
         ];

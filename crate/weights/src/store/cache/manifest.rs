@@ -1,8 +1,8 @@
-//! The record of what is kept of a model, and its file. Reading one is total: any bytes give a manifest in which all numbers
-//! agree, or a reason why there is none.
+//! The manifest of a cached model and its file. The parser is total: any bytes yield either a consistent manifest or the
+//! reason why there is none.
 //!
-//! The file is JSON with the checksum of its own content in front: `{"crc32":"89abcdef",⏎"manifest":{…}}⏎`. There are two
-//! of them, written in turns, so that whatever cuts the writing of one leaves the one before.
+//! The file is JSON, preceded by the checksum of its content: `{"crc32":"89abcdef",⏎"manifest":{…}}⏎`. Two such files are
+//! written alternately, so that an interrupted write leaves the previous one intact.
 
 use std::collections::BTreeSet;
 
@@ -12,37 +12,37 @@ use serde_json::Value;
 use super::key::ModelKey;
 use crate::format::Dtype;
 
-/// Files of even and odd rounds.
+/// File names for even and odd rounds.
 pub const FILES: [&str; 2] = ["manifest.json", "manifest-2.json"];
 
-/// Version of the format; a folder of any other version is not read.
+/// Version of the format. Folders of other versions are not read.
 const VERSION: u32 = 1;
 
 const HEAD: &str = "{\"crc32\":\"";
 const MIDDLE: &str = "\",\n\"manifest\":";
 const TAIL: &str = "}\n";
 
-/// What is kept of a model.
+/// What the cache has of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     version: u32,
-    /// Counts the manifests written for this folder; the larger one counts.
+    /// Number of the manifest in this folder. The higher one is the newer.
     pub round: u64,
     /// Which model it is.
     pub key: ModelKey,
-    /// Whether these are all of its tensors.
+    /// Whether all of the model's tensors are listed.
     pub complete: bool,
-    /// Bytes of all chunks.
+    /// Total size of all chunks.
     pub bytes: u64,
-    /// Whatever the loader wants to know again.
+    /// Data for the loader, opaque to the cache.
     pub model: Value,
     /// The files with the tensors' bytes.
     pub chunks: Vec<Chunk>,
-    /// The tensors in the order in which they were put; they fill their chunks without gaps.
+    /// The tensors in the order of insertion. They fill their chunks without gaps.
     pub tensors: Vec<Record>,
 }
 
-/// A file with the bytes of some tensors, one after the other.
+/// A file with the bytes of some tensors, one after another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
     /// Its name in the model's folder.
@@ -53,7 +53,7 @@ pub struct Chunk {
     pub crc32: u32,
 }
 
-/// A kept tensor.
+/// A cached tensor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Its name, as in [`crate::format::compact::Compact`].
@@ -63,7 +63,7 @@ pub struct Record {
     pub dtype: Dtype,
     /// Its shape in `PyTorch`'s order.
     pub shape: Vec<usize>,
-    /// Position of its chunk among the chunks.
+    /// Index of its chunk.
     pub chunk: usize,
     /// Where its bytes begin in the chunk.
     pub offset: u64,
@@ -72,16 +72,16 @@ pub struct Record {
 }
 
 impl Record {
-    /// Bytes of a tensor of this shape and type; `None` where its values do not fill whole blocks, or the sum overflows.
+    /// Bytes of a tensor of this type and shape. `None` if its values do not fill whole blocks, or on overflow.
     pub fn size(dtype: Dtype, shape: &[usize]) -> Option<u64> {
         dtype.bytes(shape.iter().try_fold(1u64, |values, &n| values.checked_mul(n as u64))?)
     }
 }
 
-/// The types that compact tensors come in.
+/// The types of compact tensors.
 const DTYPES: [Dtype; 4] = [Dtype::F32, Dtype::F16, Dtype::Q8_0, Dtype::Q4_0];
 
-/// Whether tensors of this type can be kept.
+/// Whether tensors of this type can be cached.
 pub fn can_keep(dtype: Dtype) -> bool {
     DTYPES.contains(&dtype)
 }
@@ -96,13 +96,13 @@ fn dtype_of_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dtype, D:
     known.ok_or_else(|| serde::de::Error::custom(format_args!("unknown dtype {name}")))
 }
 
-/// Name of the chunk file of a number.
+/// File name of chunk `number`.
 fn chunk_name(number: usize) -> String {
     format!("chunk-{number:04}.bin")
 }
 
 impl Manifest {
-    /// That of a model of which nothing is kept yet.
+    /// The manifest of a model of which nothing is cached yet.
     pub fn new(key: ModelKey, model: Value) -> Self {
         Self {
             version: VERSION,
@@ -116,12 +116,12 @@ impl Manifest {
         }
     }
 
-    /// The file of this round.
+    /// The file name for this round.
     pub fn file(&self) -> &'static str {
         FILES[usize::from(self.round % 2 == 1)]
     }
 
-    /// A name for another chunk: the first that none has, so that files that nothing names are written over.
+    /// The first unused chunk name, so that files no longer in the manifest are overwritten.
     pub fn free_chunk(&self) -> String {
         let taken: BTreeSet<&str> = self.chunks.iter().map(|chunk| &chunk.file[..]).collect();
         let mut number = 0;
@@ -134,7 +134,7 @@ impl Manifest {
         }
     }
 
-    /// Forgets the chunks whose positions are in `lost`, with their tensors.
+    /// Drops the chunks with these indices, and their tensors.
     pub fn without(mut self, lost: &BTreeSet<usize>) -> Self {
         let mut moved = vec![None; self.chunks.len()];
         let mut kept = Vec::with_capacity(self.chunks.len());
@@ -159,23 +159,23 @@ impl Manifest {
     /// The file's bytes.
     ///
     /// # Errors
-    /// JSON has no way to say it; no value of these types is known to be like that.
+    /// The value has no JSON form, which is not known to happen with these types.
     pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
         let body = serde_json::to_string(self).map_err(|error| error.to_string())?;
         Ok(format!("{HEAD}{:08x}{MIDDLE}{body}{TAIL}", crc32fast::hash(body.as_bytes())).into_bytes())
     }
 
-    /// Reads a file's bytes.
+    /// Parses the bytes of a manifest file.
     ///
     /// # Errors
-    /// Why they are no manifest, as part of a sentence.
+    /// Why they are not a manifest, as part of a sentence.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let content = bytes
             .strip_prefix(HEAD.as_bytes())
             .and_then(|rest| rest.split_at_checked(8))
             .and_then(|(sum, rest)| Some((sum, rest.strip_prefix(MIDDLE.as_bytes())?.strip_suffix(TAIL.as_bytes())?)));
         let Some((sum, body)) = content else { return Err("it is cut off or not a manifest".into()) };
-        // As text, so that every bit of the file counts.
+        // The checksum is compared as text, so that every bit of the file matters.
         if sum != format!("{:08x}", crc32fast::hash(body)).as_bytes() {
             return Err("its checksum is wrong".into());
         }
@@ -184,7 +184,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// All that the rest relies on.
+    /// Checks every invariant that the other code relies on.
     fn check(&self) -> Result<(), String> {
         if self.version != VERSION {
             return Err(format!("it is of format {}, and {VERSION} is read", self.version));

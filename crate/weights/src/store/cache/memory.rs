@@ -1,4 +1,4 @@
-//! A storage in memory that fails on demand, for tests.
+//! An in-memory storage for tests that fails on demand.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::source::file::Pending;
 use crate::store::storage::{Storage, StorageError};
 
-/// What was asked of the storage.
+/// An operation on the storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorageCall {
     /// A file was written with these bytes.
@@ -15,36 +15,36 @@ pub enum StorageCall {
     Remove(String),
 }
 
-/// Files by folder and name, with faults to be set by the test.
+/// Files by folder and name, with faults that a test can set.
 #[derive(Debug, Default)]
 pub struct MemoryStorage {
     /// What is stored.
     pub files: RefCell<BTreeMap<(String, String), Vec<u8>>>,
-    /// Writes and removals so far, those that failed included.
+    /// Writes and removals so far, including failed ones.
     pub log: RefCell<Vec<StorageCall>>,
-    /// Bytes that fit in all; a write that would exceed them leaves what fits of it and says `Full`.
+    /// Total capacity in bytes. A write beyond it stores what fits and fails with `Full`.
     pub room: Cell<Option<usize>>,
-    /// At the write of this number (from 0) the process dies when so many bytes are written.
+    /// The write with this number (from 0), and the number of bytes after which the process dies in it.
     pub cut: Cell<Option<(usize, usize)>>,
-    /// A cut write leaves the old file's bytes behind the new ones, as if written in place.
+    /// Whether an interrupted write leaves the rest of the old file behind the new bytes, like a write in place.
     pub in_place: Cell<bool>,
-    /// Nothing works any more after a cut, until the next process starts.
+    /// Set by an interrupted write: every operation fails until the next process starts.
     pub dead: Cell<bool>,
-    /// Reading files whose names begin like this fails.
+    /// Reading files whose names start with this fails.
     pub unreadable: RefCell<Option<String>>,
-    /// Writing files whose names begin like the first fails with the second as the reason.
+    /// Writing files whose names start with the first fails, with the second as the reason.
     pub refusing: RefCell<Option<(&'static str, &'static str)>>,
     writes: Cell<usize>,
 }
 
 impl MemoryStorage {
-    /// The next process starts after a cut.
+    /// Starts the next process after an interruption.
     pub fn revive(&self) {
         self.dead.set(false);
         self.cut.set(None);
     }
 
-    /// Writes so far.
+    /// Number of writes so far.
     pub fn writes(&self) -> usize {
         self.writes.get()
     }

@@ -1,8 +1,8 @@
-//! Models kept on disk in compact form: what a second visit starts from.
+//! The cache of converted models on disk, from which later visits load.
 //!
-//! A model has a folder of its own ([`ModelKey::folder`]) with its tensors in chunk files, each with a checksum, and a manifest
-//! that is written after every chunk. Nothing that is read from there is believed without its checksum. What is damaged is
-//! fetched again, part by part, and nothing that goes wrong in keeping a model keeps it from being loaded.
+//! Each model has its own folder ([`ModelKey::folder`]). It contains the tensors in chunk files, each with a checksum, and
+//! a manifest that is rewritten after every chunk. Nothing is used unless its checksum matches. Damaged chunks are fetched
+//! again one by one, and a model is loaded even if it cannot be cached.
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod disk;
@@ -29,10 +29,10 @@ pub use key::ModelKey;
 pub use manifest::{Chunk, Record};
 pub use writer::Writer;
 
-/// Chunks are filled up to this many bytes, which is what keeping takes of the memory. A larger tensor has one of its own.
+/// Chunk size, which is also the memory that caching takes. A larger tensor gets a chunk of its own.
 const CHUNK_BYTES: usize = 32 << 20;
 
-/// The models that are kept in a storage.
+/// The models in a storage.
 #[derive(Clone)]
 pub struct Cache {
     storage: Rc<dyn Storage>,
@@ -40,20 +40,20 @@ pub struct Cache {
     chunk_bytes: usize,
 }
 
-/// A kept model in a list.
+/// An entry in the list of cached models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
-    /// Which model it is; `None` where nothing in the folder says so any more and all that is left is to remove it.
+    /// The model's key; `None` if the manifest is unreadable, so that the folder can only be removed.
     pub key: Option<ModelKey>,
-    /// Bytes that its folder takes.
+    /// Size of its folder.
     pub bytes: u64,
-    /// Whether all of its tensors are there.
+    /// Whether all of its tensors are cached.
     pub complete: bool,
-    /// What [`Cache::purge`] takes.
+    /// The folder name, as taken by [`Cache::purge`].
     pub folder: String,
 }
 
-/// What the manifests in a folder amount to.
+/// The result of reading a folder's manifests.
 enum StoredManifest {
     Nothing,
     Damaged(String),
@@ -61,13 +61,13 @@ enum StoredManifest {
 }
 
 impl Cache {
-    /// The models kept in `storage`.
+    /// The cache in `storage`.
     pub fn new(storage: Rc<dyn Storage>) -> Self {
         Self { storage, notes: Rc::default(), chunk_bytes: CHUNK_BYTES }
     }
 
-    /// What is kept under `key`, completely or in part. What cannot be read is as good as nothing: it is noted in
-    /// [`Cache::notes`], and removed where it is damaged.
+    /// The complete or partial model under `key`. An unreadable one counts as missing: it is noted in [`Cache::notes`], and
+    /// removed if it is damaged.
     pub async fn find(&self, key: &ModelKey) -> Option<KeptCopy> {
         let folder = key.folder();
         let reason = match self.stored(&folder).await {
@@ -82,14 +82,14 @@ impl Cache {
                 return None;
             }
         };
-        // Where this fails, whoever begins anew hears of it.
+        // If this fails, the next `begin` reports it.
         let _ = self.storage.remove(&folder).await;
         self.note(format!("The kept copy of {} is of no use ({reason}); it is fetched again.", key.origin));
         None
     }
 
-    /// Starts to keep a model about which `model` is known so far, or goes on where `resume` ends, without the chunks that
-    /// [`KeptCopy::read_chunk`] could not read. Anything else under this key is removed.
+    /// Starts to cache a model, with `model` as the data known so far. With `resume`, it continues after the tensors of
+    /// that copy, without the chunks that [`KeptCopy::read_chunk`] could not read. Anything else under this key is removed.
     pub async fn begin(&self, key: &ModelKey, model: Value, resume: Option<KeptCopy>) -> Writer {
         let folder = key.folder();
         let earlier = resume.filter(|kept| kept.folder == folder).map(KeptCopy::into_manifest);
@@ -100,19 +100,20 @@ impl Cache {
         Writer::begin(self.storage.clone(), folder, self.chunk_bytes, manifest, on_disk).await
     }
 
-    /// Writes down that what [`KeptCopy::read_chunk`] could not read of a model is not there, for the next visit to go on from.
+    /// Writes a manifest without the chunks that [`KeptCopy::read_chunk`] could not read, so that the next visit resumes
+    /// from it.
     ///
     /// # Errors
-    /// Why that cannot be written.
+    /// Why the manifest could not be written.
     pub async fn give_up_lost(&self, key: &ModelKey, kept: KeptCopy) -> Result<(), StorageError> {
         let model = kept.model().clone();
         self.begin(key, model, Some(kept)).await.leave().await
     }
 
-    /// All kept models by their folders' names, broken and incomplete ones too.
+    /// All cached models by folder name, including damaged and incomplete ones.
     ///
     /// # Errors
-    /// The storage cannot say.
+    /// The storage cannot be listed.
     pub async fn list(&self) -> Result<Vec<Listing>> {
         let folders = self.storage.folders().await;
         let mut folders =
@@ -131,10 +132,10 @@ impl Cache {
         Ok(list)
     }
 
-    /// Removes the model in `folder`, as [`Cache::list`] names it; nothing happens where there is none.
+    /// Removes the model in `folder`, as named by [`Cache::list`]. Does nothing if there is none.
     ///
     /// # Errors
-    /// It is no folder of the cache, or cannot be removed.
+    /// The folder does not belong to the cache, or cannot be removed.
     pub async fn purge(&self, folder: &str) -> Result<()> {
         if !key::is_folder(folder) {
             return Err(Error::File(format!("{folder} is no kept model; nothing was removed.")));
@@ -143,10 +144,10 @@ impl Cache {
         removed.map_err(|error| Error::File(format!("The kept model {folder} cannot be removed: {error}.")))
     }
 
-    /// Removes all kept models.
+    /// Removes all cached models.
     ///
     /// # Errors
-    /// The first that cannot be removed; the others are removed all the same.
+    /// The first model that cannot be removed. The others are removed nevertheless.
     pub async fn purge_all(&self) -> Result<()> {
         let folders = self.storage.folders().await;
         let folders = folders.map_err(|error| Error::File(format!("The kept models cannot be removed: {error}.")))?;
@@ -159,7 +160,7 @@ impl Cache {
         outcome
     }
 
-    /// Takes the sentences about what was not as it should be since the last call. They need no answer.
+    /// Takes the notes about problems since the last call. They need no reaction.
     pub fn notes(&self) -> Vec<String> {
         self.notes.take()
     }
@@ -168,7 +169,7 @@ impl Cache {
         self.notes.borrow_mut().push(sentence);
     }
 
-    /// The newest manifest of `folder` that can be read.
+    /// The newest readable manifest of `folder`.
     async fn stored(&self, folder: &str) -> Result<StoredManifest, StorageError> {
         let mut stored = StoredManifest::Nothing;
         for file in manifest::FILES {

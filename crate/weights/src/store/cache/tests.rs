@@ -15,7 +15,7 @@ use crate::format::Dtype;
 use crate::format::compact::{Compact, WeightType};
 use crate::store::storage::StorageError;
 
-/// Small enough for a few tensors a chunk and one tensor that has its own.
+/// Small enough that several tensors share a chunk and one tensor needs its own.
 const CHUNK: usize = 100;
 
 fn key() -> ModelKey {
@@ -54,7 +54,7 @@ fn tensors() -> Vec<Compact> {
     tensors
 }
 
-/// Puts all tensors and finishes.
+/// Caches all tensors and finishes.
 fn keep(cache: &Cache, resume: Option<KeptCopy>) -> Result<(), StorageError> {
     block_on(async {
         let mut writer = cache.begin(&key(), json!({"known": "so far"}), resume).await;
@@ -65,7 +65,7 @@ fn keep(cache: &Cache, resume: Option<KeptCopy>) -> Result<(), StorageError> {
     })
 }
 
-/// All tensors that can be had, each compared with what was put; chunks that cannot be read are left out.
+/// All readable tensors, each compared with the original. Unreadable chunks are skipped.
 fn readable(kept: &mut KeptCopy) -> Vec<String> {
     let original: BTreeMap<String, Compact> = tensors().into_iter().map(|t| (t.name.clone(), t)).collect();
     let mut names = Vec::new();
@@ -82,14 +82,14 @@ fn names() -> Vec<String> {
     tensors().into_iter().map(|tensor| tensor.name).collect()
 }
 
-/// CRC-32 bit by bit, as its definition has it (reflected 0x04C11DB7).
+/// Bitwise CRC-32, from its definition (reflected 0x04C11DB7).
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
     })
 }
 
-/// The manifest in a file, read without the code under test.
+/// The manifest in a file, parsed without the code under test.
 fn manifest(bytes: &[u8]) -> Value {
     let whole: Value = serde_json::from_slice(bytes).expect("a manifest is JSON");
     whole["manifest"].clone()
@@ -115,7 +115,7 @@ fn what_was_put_comes_back_in_order() {
         let bytes = storage.files.borrow()[&(key().folder(), chunk.file.clone())].clone();
         assert_eq!((bytes.len() as u64, crc32(&bytes)), (chunk.bytes, chunk.crc32));
     }
-    // Another key has nothing.
+    // Other keys find nothing.
     for other in [
         ModelKey { origin: "org/b".into(), ..key() },
         ModelKey { revision: String::new(), ..key() },
@@ -169,7 +169,7 @@ fn a_visit_that_is_cut_anywhere_leaves_whole_tensors_that_the_next_one_goes_on_f
         .collect();
     let chunk_tensors = [2, 1, 1, 1, 4, 1];
     for (number, (file, bytes)) in writes.iter().enumerate() {
-        // Of the chunks every third byte, of the manifests every 29th, and the ends.
+        // Every third byte of a chunk, every 29th of a manifest, and the ends.
         let step = if FILES.contains(&&file[..]) { 29 } else { 3 };
         for at in (0..*bytes).step_by(step).chain([bytes - 1, *bytes]) {
             for in_place in [false, true] {
@@ -181,7 +181,7 @@ fn a_visit_that_is_cut_anywhere_leaves_whole_tensors_that_the_next_one_goes_on_f
 
                 let cache = cache(&storage);
                 let found = block_on(cache.find(&key()));
-                // Two writes a chunk: data, manifest. What an earlier manifest names is never lost.
+                // Two writes per chunk: data, then manifest. Chunks in an earlier manifest are never lost.
                 let manifests = number / 2;
                 let least: usize = chunk_tensors[..manifests.min(6)].iter().sum();
                 let mut found = match found {
@@ -210,7 +210,7 @@ fn a_visit_that_is_cut_anywhere_leaves_whole_tensors_that_the_next_one_goes_on_f
                 assert!(found.complete());
                 assert_eq!(readable(&mut found), names());
                 assert_eq!(found.chunks().len(), 6);
-                // Nothing is left over: six chunks and two manifests.
+                // No files are left over: six chunks and two manifests.
                 assert_eq!(storage.files.borrow().len(), 8);
             }
         }
@@ -276,7 +276,8 @@ fn a_part_that_is_damaged_or_missing_is_fetched_again_alone() {
         let mut expected = names();
         expected.sort();
         assert_eq!(all, expected);
-        // 40+34, 150 and 100 were kept; 68+18+0+12 and 60+20 are new, the first in place of the damaged file.
+        // The chunks of 40+34, 150 and 100 bytes stayed. Those of 68+18+0+12 and 60+20 are new, and the first of them
+        // replaces the damaged file.
         let mut chunks: Vec<_> = kept.chunks().iter().map(|chunk| (&chunk.file[..], chunk.bytes)).collect();
         chunks.sort();
         let files = ["chunk-0000.bin", "chunk-0001.bin", "chunk-0002.bin", "chunk-0003.bin", "chunk-0004.bin"];
@@ -285,7 +286,7 @@ fn a_part_that_is_damaged_or_missing_is_fetched_again_alone() {
     }
 }
 
-/// A visit that ends after six tensors, four of whose chunks are written.
+/// A visit that ends after six tensors, when four chunks have been written.
 fn keep_half(cache: &Cache) -> KeptCopy {
     block_on(async {
         let mut writer = cache.begin(&key(), json!({"known": "so far"}), None).await;
@@ -391,7 +392,7 @@ fn models_are_listed_and_purged() {
 
 #[test]
 fn folder_names_are_plain_stable_and_different() {
-    // The hash: sha256sum of each part behind its length in 8 little-endian bytes, computed with Python's hashlib.
+    // Hash: SHA-256 over each part, prefixed with its length as 8 little-endian bytes; computed with Python's hashlib.
     assert_eq!(key().folder(), "a-model-q8-3a48d56718b1d9329267");
     let of = |origin: &str| ModelKey { origin: origin.into(), ..key() }.folder();
     assert!(of("https://example.org/Modèle (1)/").starts_with("mod-le-1-q8-"));

@@ -1,4 +1,4 @@
-//! Keeping a model while it is being converted.
+//! Caches a model while it is being converted.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -9,29 +9,29 @@ use super::manifest::{Chunk, Manifest, Record, can_keep};
 use crate::format::compact::Compact;
 use crate::store::storage::{Storage, StorageError};
 
-/// Takes a model's tensors one by one and writes them in chunks, after each of which the manifest says that they are there:
-/// a visit that is cut off at any moment loses at most the chunk that was not full yet.
+/// Takes a model's tensors one by one and writes them in chunks. The manifest is rewritten after every chunk, so an
+/// interrupted visit loses at most the chunk that was not full yet.
 ///
-/// A storage that fails ends the keeping, not the loading: from then on nothing is written, [`Writer::stopped`] says why,
-/// and the model lives in memory only. Where the storage is full the half-written folder is removed, chunks of earlier
-/// visits included, because it would take the room without ever becoming whole; after any other failure the chunks that a
-/// manifest names stay for the next visit.
+/// A storage failure ends the caching, not the loading: nothing more is written, [`Writer::stopped`] says why, and the
+/// model is in memory only. If the storage is full, the folder is removed, including chunks of earlier visits, because it
+/// would take up space without ever becoming complete. After any other failure, the chunks in the manifest stay for the
+/// next visit.
 pub struct Writer {
     storage: Rc<dyn Storage>,
     folder: String,
     chunk_bytes: usize,
     manifest: Manifest,
     names: HashSet<String>,
-    /// The chunk that is not full yet, and its tensors.
+    /// The chunk being filled, and its tensors.
     buffer: Vec<u8>,
     records: Vec<Record>,
-    /// Whether a manifest of this folder is on the disk.
+    /// Whether a manifest of this folder is on disk.
     on_disk: bool,
     stopped: Option<StorageError>,
 }
 
 impl Writer {
-    /// `on_disk`: the folder holds what `manifest` says; otherwise it is emptied first.
+    /// With `on_disk`, the folder already contains what `manifest` lists. Otherwise it is emptied first.
     pub(super) async fn begin(
         storage: Rc<dyn Storage>,
         folder: String,
@@ -45,7 +45,7 @@ impl Writer {
         Self { storage, folder, chunk_bytes, manifest, names, buffer, records, on_disk, stopped }
     }
 
-    /// Keeps a tensor; one whose name is kept already changes nothing.
+    /// Caches a tensor. Does nothing if its name is cached already.
     pub async fn put(&mut self, tensor: &Compact) {
         if self.stopped.is_some() || self.names.contains(&tensor.name) {
             return;
@@ -55,10 +55,10 @@ impl Writer {
         }
     }
 
-    /// Writes what is left and marks the model as complete, with what is known about it by now.
+    /// Writes the last chunk and marks the model as complete, with the final `model` data.
     ///
     /// # Errors
-    /// Why the model is not kept, as [`Writer::stopped`].
+    /// Why the model is not cached, as in [`Writer::stopped`].
     pub async fn finish(mut self, model: Value) -> Result<(), StorageError> {
         if self.stopped.is_none()
             && let Err(error) = self.complete(model).await
@@ -68,10 +68,10 @@ impl Writer {
         self.stopped.map_or(Ok(()), Err)
     }
 
-    /// Writes down what is there, for a later visit to go on from.
+    /// Writes the manifest for a later visit to resume from.
     ///
     /// # Errors
-    /// Why that cannot be written.
+    /// Why it could not be written.
     pub(super) async fn leave(mut self) -> Result<(), StorageError> {
         match self.stopped.take() {
             Some(error) => Err(error),
@@ -79,12 +79,12 @@ impl Writer {
         }
     }
 
-    /// Why nothing is written any more; `None` while all is well.
+    /// Why caching has stopped; `None` while it works.
     pub fn stopped(&self) -> Option<&StorageError> {
         self.stopped.as_ref()
     }
 
-    /// Whether nothing is written any more because there is no room.
+    /// Whether caching has stopped because the storage is full.
     pub fn is_full(&self) -> bool {
         self.stopped == Some(StorageError::Full)
     }
@@ -112,7 +112,7 @@ impl Writer {
         };
         self.names.insert(tensor.name.clone());
         if bytes > self.chunk_bytes {
-            // From where it is: copying it would take its size once more. The flush has left the buffer empty.
+            // Written without a copy, which would double the memory. The flush has left the buffer empty.
             return self.write_chunk(&tensor.bytes, vec![record]).await;
         }
         if self.buffer.capacity() == 0 {
@@ -134,7 +134,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Data first, then the manifest that names it.
+    /// Writes the data first, then the manifest that lists it.
     async fn write_chunk(&mut self, bytes: &[u8], records: Vec<Record>) -> Result<(), StorageError> {
         let file = self.manifest.free_chunk();
         self.storage.write(&self.folder, &file, bytes).await?;
@@ -145,7 +145,7 @@ impl Writer {
     }
 
     async fn write_manifest(&mut self) -> Result<(), StorageError> {
-        // Always over the older of the two files, or over the one that could not be read.
+        // Always overwrites the older of the two files, or the unreadable one.
         self.manifest.round = self.manifest.round.saturating_add(1);
         let bytes = self.manifest.to_bytes().map_err(StorageError::Other)?;
         self.storage.write(&self.folder, self.manifest.file(), &bytes).await?;
@@ -163,7 +163,7 @@ impl Writer {
     async fn stop(&mut self, error: StorageError) {
         (self.buffer, self.records) = (Vec::new(), Vec::new());
         if error == StorageError::Full || !self.on_disk {
-            // A folder that stays is of no harm: it is emptied before the model is kept the next time.
+            // A leftover folder does no harm: it is emptied before the model is cached again.
             let _ = self.storage.remove(&self.folder).await;
         }
         self.stopped = Some(error);

@@ -1,4 +1,4 @@
-//! Tests of what is at an address, and of who is told what: a transport that misbehaves answers.
+//! Tests of what is found at an address, and of which server receives the token, over a misbehaving transport.
 
 use pollster::block_on;
 

@@ -1,4 +1,4 @@
-//! Tests of what is damaged on the disk, or was never sound.
+//! Tests of data that was damaged on disk or never valid.
 
 use std::rc::Rc;
 
@@ -51,7 +51,7 @@ fn every_flipped_bit_of_a_manifest_is_seen() {
         let mut files = sound.clone();
         files.get_mut(newest[0]).expect("it is there")[bit / 8] ^= 1 << (bit % 8);
         storage.files.replace(files.clone());
-        // The one before says what there was then, which is no more than there is.
+        // The previous manifest lists what was there then, a subset of what is there now.
         let found = block_on(cache.find(&key())).expect("the other one is sound");
         assert!(!found.complete(), "bit {bit}");
         assert!(cache.notes().is_empty());
@@ -70,7 +70,7 @@ fn every_flipped_bit_of_a_manifest_is_seen() {
     }
 }
 
-/// A manifest file as the format's description has it, made without the code under test.
+/// A manifest file as the format describes it, built without the code under test.
 fn sealed(manifest: &str) -> Vec<u8> {
     format!("{{\"crc32\":\"{:08x}\",\n\"manifest\":{manifest}}}\n", crc32(manifest.as_bytes())).into_bytes()
 }

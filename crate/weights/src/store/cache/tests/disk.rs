@@ -10,7 +10,7 @@ use super::super::disk::{Disk, reason};
 use super::{CHUNK, keep, key, names, readable};
 use crate::store::storage::{Storage, StorageError};
 
-/// A folder of its own that goes with the test.
+/// A temporary folder, removed with the test.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -83,7 +83,7 @@ fn the_disk_replaces_files_whole_and_goes_nowhere_else() {
         disk.write("a", "b", b"short").await.expect("a temporary folder can be written to");
         assert_eq!(disk.read("a", "b").await, Ok(Some(b"short".to_vec())));
         assert_eq!(disk.folders().await, Ok(vec![("a".into(), 5)]));
-        // Left by a process that was killed: long ago, and just now.
+        // Left by a killed process: once long ago, once just now.
         let old = scratch.0.join("a/b.1-0.partial");
         let new = scratch.0.join("a/b.2-0.partial");
         std::fs::write(&new, "new").expect("a file");
@@ -109,7 +109,7 @@ fn the_disk_replaces_files_whole_and_goes_nowhere_else() {
         disk.remove("a").await.expect("it need not be there");
         assert_eq!(disk.folders().await, Ok(Vec::new()));
 
-        // A file where the folder should be.
+        // There is a file in place of the folder.
         std::fs::write(scratch.0.join("a"), "").expect("a file");
         assert!(matches!(disk.write("a", "b", b"x").await, Err(StorageError::Other(_))));
     });

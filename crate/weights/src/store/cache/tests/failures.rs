@@ -1,4 +1,4 @@
-//! Tests of storages that are full or do not do what they are asked.
+//! Tests of storages that are full or fail.
 
 use std::rc::Rc;
 
@@ -46,7 +46,7 @@ fn a_writer_says_that_it_is_full_and_writes_no_more() {
             writer.put(&tensor).await;
             full.push(writer.is_full());
         }
-        // Found out when the chunk before "g" is written.
+        // Detected when the chunk before "g" is written.
         assert_eq!(full, [false, false, false, false, false, false, false, false, false, true]);
         assert_eq!(writer.stopped(), Some(&StorageError::Full));
         let writes = storage.writes();
