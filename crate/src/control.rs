@@ -1,4 +1,4 @@
-//! How a run talks to whoever started it: progress out, cancel in, and room for the event loop in between.
+//! A run's interface to its caller: progress out, cancel in, and turns of the event loop in between.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -63,7 +63,7 @@ pub struct Progress {
 /// What the result looks like so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
-    /// One pixel a latent.
+    /// One pixel per latent.
     pub picture: RgbImage,
     /// Steps of the reverse pass that are done.
     pub step: usize,
@@ -71,7 +71,7 @@ pub struct Preview {
     pub steps: usize,
 }
 
-/// How often a paused run looks whether it may go on.
+/// Interval at which a paused run checks whether it may go on.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Which of several pictures a phase is about.
@@ -88,22 +88,22 @@ impl Turn {
     pub const ONLY: Self = Self { index: 0, of: 1 };
 }
 
-/// What is done between two blocks of a network, beside asking the caller. It depends on where the program runs.
+/// Platform-specific work between two blocks of a network, in addition to the caller's callbacks.
 pub trait Between {
-    /// Lets the event loop run, and looks at what the GPU holds.
+    /// Yields to the event loop, and samples the memory in use.
     fn turn(&self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
 
-    /// Comes back after `time`.
+    /// Waits for `time`.
     fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + '_>>;
 
-    /// Fails if the GPU reported a fault since the last time.
+    /// Fails if the GPU reported a fault since the last check.
     ///
     /// # Errors
     /// The fault's sentence.
     fn check(&self) -> Result<()>;
 }
 
-/// A run's line to its caller.
+/// A run's callbacks to its caller.
 pub struct Control<'a> {
     between: &'a dyn Between,
     on_progress: &'a dyn Fn(Progress),
@@ -114,35 +114,35 @@ pub struct Control<'a> {
 }
 
 impl<'a> Control<'a> {
-    /// `on_progress` hears of every step; `cancelled` is asked between blocks, where `between` is done.
+    /// `on_progress` is called at every step, `cancelled` between blocks, after `between`.
     pub fn new(between: &'a dyn Between, on_progress: &'a dyn Fn(Progress), cancelled: &'a dyn Fn() -> bool) -> Self {
         Self { between, on_progress, cancelled, paused: &|| false, on_notice: &|_| (), on_preview: &|_| () }
     }
 
-    /// The same line; the run holds between blocks for as long as `paused` says so.
+    /// Adds a pause: the run waits between blocks as long as `paused` returns true.
     #[must_use]
     pub fn with_pause(self, paused: &'a dyn Fn() -> bool) -> Self {
         Self { paused, ..self }
     }
 
-    /// The same line, on which `on_preview` sees the result grow.
+    /// Adds a callback for previews of the result.
     #[must_use]
     pub fn with_previews(self, on_preview: &'a dyn Fn(Preview)) -> Self {
         Self { on_preview, ..self }
     }
 
-    /// The same line, on which `on_notice` hears sentences about what is unusual but no failure.
+    /// Adds a callback for notices: sentences about what is unusual but no failure.
     #[must_use]
     pub fn with_notices(self, on_notice: &'a dyn Fn(&str)) -> Self {
         Self { on_notice, ..self }
     }
 
-    /// Says something to the person in one sentence.
+    /// Sends the person a notice of one sentence.
     pub fn notice(&self, sentence: &str) {
         (self.on_notice)(sentence);
     }
 
-    /// Shows what the result looks like so far.
+    /// Sends a preview of the result so far.
     pub fn preview(&self, preview: Preview) {
         (self.on_preview)(preview);
     }
@@ -154,7 +154,7 @@ impl<'a> Control<'a> {
 
     /// As [`Control::report`] for one of a phase's turns (one picture of several); all turns are reported as one phase.
     pub fn report_turn(&self, phase: Phase, turn: Turn, step: usize, steps: usize) {
-        // A turn begins where the one before it ended.
+        // A turn begins where the previous one ended, which was reported already.
         if step > 0 || turn.index == 0 {
             self.report(phase, turn.index * steps + step, turn.of * steps);
         }
@@ -165,7 +165,7 @@ impl<'a> Control<'a> {
         (self.on_progress)(Progress { phase: Phase::Load, step: done, steps: total });
     }
 
-    /// Lets the event loop run, holds while the run is paused, then goes on unless it was cancelled or the GPU reported a fault
+    /// Yields to the event loop, and waits while the run is paused. Fails if it was cancelled or the GPU reported a fault
     /// meanwhile.
     ///
     /// # Errors

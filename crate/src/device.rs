@@ -1,5 +1,5 @@
-//! What a device is: where tensors live, the types of floats there, and what the GPU allows. Everything imports this;
-//! opening a GPU is another module's job.
+//! Devices: where tensors live, their float types, and the GPU's limits. Every module imports this; opening a GPU is
+//! another module's job.
 
 use std::sync::OnceLock;
 
@@ -11,22 +11,23 @@ use crate::{Error, Result};
 /// The floating-point type that a run computes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// f64 on the processor for models small enough not to feel it, f32 otherwise. Rounding in f32 grows over a run to
-    /// about 4e-4 of the latents (measured against f64, 20 steps); f64 takes our share of that away.
+    /// f64 on the processor for models small enough that it costs little, f32 otherwise. Rounding in f32 grows over a run
+    /// to about 4e-4 of the latents (measured against f64, 20 steps); f64 removes our share of that.
     #[default]
     Auto,
     /// f32.
     F32,
     /// f64, on the processor only.
     F64,
-    /// f32, but the UNet's activations are f16, added up in f32: half the memory traffic, on GPUs whose shaders have f16.
+    /// f32, but the UNet's activations are f16, accumulated in f32: half the memory traffic, on GPUs whose shaders have
+    /// f16.
     F16,
 }
 
 /// UNets of fewer weights than this run in f64 under [`Precision::Auto`].
 const SMALL_UNET: u64 = 5_000_000;
 
-/// A device with the type that floats have on it. All tensors of a run are created here.
+/// A device and the float types used on it. All tensors of a run are created here.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// Where tensors live.
@@ -39,7 +40,7 @@ impl Place {
     /// The place for a UNet of `parameters` weights.
     ///
     /// # Errors
-    /// Says so where the device cannot compute in the type asked for.
+    /// Says that the device cannot compute in the requested type.
     pub fn new(device: Device, precision: Precision, parameters: u64) -> Result<Self> {
         let wide = is_processor(&device);
         if precision == Precision::F16 && (wide || !limits().shader_f16) {
@@ -92,7 +93,8 @@ pub(crate) fn allocate_exact<I: Send, T: Send>(device: &Device, input: I, make: 
     device.memory_persistent_allocations(input, make)
 }
 
-/// Some GPUs say that they have f64, but shader languages have no f64 functions to speak of (exp, sin).
+/// Whether this is the processor, the only device for f64. Some GPUs report f64, but shader languages lack most f64
+/// functions (exp, sin).
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn is_processor(device: &Device) -> bool {
     *device == cpu()
@@ -103,7 +105,7 @@ pub(crate) fn is_processor(_: &Device) -> bool {
     false
 }
 
-/// All cores of the processor.
+/// The processor, with all its cores.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn cpu() -> Device {
     Device::flex()
@@ -115,26 +117,26 @@ impl From<ExecutionError> for Error {
     }
 }
 
-/// What the one GPU of this process allows.
+/// Limits of this process's only GPU.
 static LIMITS: OnceLock<Limits> = OnceLock::new();
 
-/// Bytes and types that a GPU allows.
+/// Limits and float types of a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Of the largest buffer.
+    /// Maximum bytes of a buffer.
     pub buffer: u64,
-    /// Of the largest range of a buffer that a shader can be given.
+    /// Maximum bytes of a buffer's range that can be bound to a shader.
     pub binding: u64,
     /// Whether shaders have f16.
     pub shader_f16: bool,
 }
 
-/// Notes what the GPU allows. There is one GPU a process: whoever opened it first set this too.
+/// Records the GPU's limits. There is one GPU per process: the first call sets them for good.
 pub(crate) fn set_limits(limits: Limits) {
     let _ = LIMITS.set(limits);
 }
 
-/// What the GPU allows; what WebGPU promises of every device before one was opened.
+/// The GPU's limits; before one was opened, those that WebGPU guarantees for every device.
 pub fn limits() -> Limits {
     LIMITS.get().copied().unwrap_or(Limits { buffer: 256 << 20, binding: 128 << 20, shader_f16: false })
 }
@@ -143,7 +145,7 @@ pub fn limits() -> Limits {
 /// would run ahead of the device, and in the browser nothing else bounds the queue.
 ///
 /// # Errors
-/// The device stopped or reported an error, or the number is none.
+/// The device stopped or reported an error, or the number is not finite.
 pub async fn wait_and_check_finite<const D: usize>(x: &Tensor<D>) -> Result<()> {
     let one = x.clone().slice(std::array::from_fn::<_, D, _>(|_| 0..1)).into_data_async().await?;
     fault::check()?;

@@ -1,5 +1,5 @@
-//! What the GPU reports outside of any call: shaders that it refuses, allocations that fail, the loss of the device.
-//! In the browser nothing else says so, and a run would go on with garbage; here the first report is kept, and ends it.
+//! Errors that the GPU reports asynchronously: rejected shaders, failed allocations, the loss of the device. In the browser
+//! no call returns them, and a run would go on with garbage; here the first report is kept, and ends the run.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,12 +7,12 @@ use crate::{Error, Result};
 
 static FAULTS: Faults = Faults(Mutex::new(None));
 
-/// A report, by what can be done about it.
+/// An error report, classified by what can be done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// A kernel could not be compiled, and never will be.
     Kernel(String),
-    /// Something was used that is invalid: its own report says why, or the device is gone. Firefox reports this before the loss.
+    /// An invalid object was used. Another report says why, or the device is gone; Firefox reports this before the loss.
     Invalid(String),
     /// The device is gone for good.
     Lost(String),
@@ -25,13 +25,13 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What an error of the device is, by its words. Browsers name what was called: "… While calling
-    /// \[Device\].CreateShaderModule(…)"; whatever uses an invalid pipeline later names that.
+    /// Classifies a device error by its message. Browsers name the call that failed: "… While calling
+    /// \[Device\].CreateShaderModule(…)"; what uses an invalid pipeline later names that pipeline.
     pub fn of_message(message: &str) -> Self {
         let said = short(message);
         let words = message.to_lowercase();
         let has = |any: &[&str]| any.iter().any(|word| words.contains(word));
-        // cubecl, wgpu, and the browsers put it in these ways.
+        // Wordings of cubecl, wgpu, and the browsers.
         if has(&["out of memory", "out-of-memory", "out of device memory", "not enough memory"]) {
             Self::Memory
         } else if has(&[" is invalid"]) {
@@ -47,8 +47,7 @@ impl Fault {
         }
     }
 
-    /// As [`Fault::of_message`], for what a computation that failed gives as its reason: a heading, then causes, then a
-    /// backtrace.
+    /// As [`Fault::of_message`], for the reason of a failed computation: a heading, then causes, then a backtrace.
     pub fn of_execution(reason: &str) -> Self {
         let headings = ["Caused by:", "An error happened", "The device is poisoned"];
         let tells = |line: &&str| !line.is_empty() && !headings.iter().any(|heading| line.starts_with(heading));
@@ -63,7 +62,7 @@ impl Fault {
         }
     }
 
-    /// Reports of faults that stay. More is said by the first of two: what follows from it is less to the point.
+    /// Whether the fault persists. Of two such faults the first says more; the second may only follow from it.
     fn lasts(&self) -> bool {
         self.is_cause() || matches!(self, Self::Invalid(_))
     }
@@ -98,9 +97,9 @@ impl From<Fault> for Error {
     }
 }
 
-/// The first line that says something: messages run over many, with whole shaders in them.
+/// The first line that is not empty: messages have many lines, and whole shaders in them.
 fn short(message: &str) -> String {
-    /// Characters that a sentence has room for.
+    /// Maximum number of characters to quote.
     const ROOM: usize = 160;
     let line = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("without a word");
     let mut said: String = line.trim_end_matches(['.', ':']).chars().take(ROOM).collect();
@@ -140,7 +139,7 @@ pub fn remember(fault: Fault) {
     FAULTS.remember(fault);
 }
 
-/// Fails if anything was reported since the last time, or if it was something that lasts.
+/// Fails if a fault was reported since the last check, or if an earlier one persists.
 ///
 /// # Errors
 /// One sentence.
@@ -148,26 +147,26 @@ pub fn check() -> Result<()> {
     FAULTS.check()
 }
 
-/// Whether the only report is one that follows from another, which is still to come.
+/// Whether the kept report is a consequence of another one that is still to come.
 pub fn lacks_cause() -> bool {
     FAULTS.lacks_cause()
 }
 
-/// Drops whatever was reported: the GPU is given up, and what computes instead has no part in it.
+/// Drops all reports: the GPU is given up, and they do not concern the device that replaces it.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn forget() {
     *FAULTS.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
-/// Reads the log for what the GPU's runtime only writes there in the browser: why a shader could not be compiled, and that
-/// the device is gone.
+/// Reads the log for errors that the GPU runtime only logs in the browser: why a shader could not be compiled, and the loss
+/// of the device.
 #[cfg(target_arch = "wasm32")]
 pub struct Listener;
 
 #[cfg(target_arch = "wasm32")]
 impl Listener {
-    /// Begins to listen, unless the program around this crate has a logger of its own: then the errors that follow from
-    /// such a shader tell of it.
+    /// Starts to listen, unless the program around this crate has its own logger. Then only the errors that follow from
+    /// such a shader reveal it.
     pub fn install() {
         if log::set_logger(&Self).is_ok() {
             log::set_max_level(log::LevelFilter::Error);
@@ -190,8 +189,8 @@ impl log::Log for Listener {
     fn flush(&self) {}
 }
 
-/// What cubecl-wgpu logs as an error: "\[cubecl-wgpu\] WGSL compilation failed for kernel `name`:", then the browser's
-/// words, then the shader; or "the wgpu device was lost (why): more".
+/// Parses an error that cubecl-wgpu logs: "\[cubecl-wgpu\] WGSL compilation failed for kernel `name`:", then the browser's
+/// message, then the shader; or "the wgpu device was lost (why): more".
 #[cfg(any(test, target_arch = "wasm32"))]
 fn of_log(message: &str) -> Fault {
     let (first, rest) = message.split_once('\n').unwrap_or((message, ""));

@@ -1,4 +1,4 @@
-//! Writes what a run computed as safetensors, under the names of the reference's goldens.
+//! Writes a run's intermediate tensors as safetensors, under the names of the reference's golden files.
 
 use std::path::Path;
 
@@ -28,8 +28,8 @@ async fn f32s<const D: usize>(name: &str, tensor: Tensor<D>) -> Result<Named> {
 }
 
 /// Writes f32 tensors `null_embedding`, `content_z0`, `style_z0`, `content_inv`, `style_inv`, `adain`, `rev_x0`,
-/// `rev_prev`, `final_latent`, `image`, and the bytes `image_u8` `[height, width, 3]`. A second style's are `style2_z0`
-/// and so on; a style's are missing where the run needed nothing of it.
+/// `rev_prev`, `final_latent`, `image`, and the bytes `image_u8` `[height, width, 3]`. A second style's tensors are
+/// `style2_z0` and so on; a style that the run did not need has none.
 ///
 /// # Errors
 /// Says why the file cannot be written.

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use crate::weights::config::Prediction;
 
-/// The UNet's output split into what it says about the clean latents and about the noise.
+/// The UNet's output split into predicted clean latents and predicted noise.
 #[derive(Debug, Clone)]
 pub struct Split {
     /// Predicted clean latents x₀.

@@ -1,21 +1,20 @@
-//! The noise levels of a solver that is not bound to whole timesteps.
+//! Noise levels at fractional timesteps, for a solver that is not bound to whole ones.
 
 use super::schedule::alphas_exact;
 use crate::weights::config::SchedulerConfig;
 use crate::{Error, Result};
 
-/// Curvature of the grid: 1 is even in σ, larger ones put more levels where there is little noise (Karras et al. 2022,
-/// equation 5).
+/// Exponent ρ of the grid: 1 is even in σ, larger values put more levels at low noise (Karras et al. 2022, equation 5).
 const RHO: f64 = 7.0;
 /// The noisiest level is that of the first "leading" timestep of DDIM with this many steps, as `StyleID` was tuned: 951 of 1000.
 const STEPS_OF_NOISIEST: usize = 20;
 
-/// How noisy latents are, and what the network is told of it.
+/// A noise level, and the timestep that the network gets for it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Level {
-    /// Deviation of the noise beside clean latents of factor 1.
+    /// σ: deviation of the noise relative to clean latents of factor 1.
     pub sigma: f64,
-    /// The timestep of this noise: a whole number at trained ones, in between by ln σ.
+    /// The timestep of this noise: a whole number at trained levels, interpolated in ln σ between them.
     pub timestep: f64,
 }
 
@@ -62,12 +61,12 @@ impl Levels {
     }
 }
 
-/// σ at each trained timestep, ascending. Of a schedule that ends in nothing but noise the last is infinite.
+/// σ at each trained timestep, ascending. If the schedule ends in pure noise (zero terminal SNR), the last is infinite.
 fn sigmas(config: &SchedulerConfig) -> Vec<f64> {
     alphas_exact(config).into_iter().map(|alpha| ((1.0 - alpha) / alpha).sqrt()).collect()
 }
 
-/// Where `sigma` lies among trained ones, piecewise linear in its logarithm (k-diffusion's `sigma_to_t`).
+/// The fractional timestep of `sigma`, interpolated linearly in ln σ between trained ones (k-diffusion's `sigma_to_t`).
 fn timestep_of(sigma: f64, sigmas: &[f64]) -> f64 {
     let after = sigmas.partition_point(|&at| at <= sigma);
     match after.checked_sub(1) {
@@ -84,7 +83,7 @@ fn timestep_of(sigma: f64, sigmas: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    /// Of numpy, from the formulas (tests/fixtures/reference/fast.md).
+    /// Values from numpy, by the formulas (tests/fixtures/reference/fast.md).
     #[test]
     fn eleven_levels_are_those_of_the_reference() {
         let levels = Levels::karras(&SchedulerConfig::default(), 11).expect("possible");

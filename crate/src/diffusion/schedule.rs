@@ -3,7 +3,7 @@
 use crate::weights::config::{SchedulerConfig, TimestepSpacing};
 use crate::{Error, Result};
 
-/// In which type ᾱ is multiplied up. The two reference implementations differ in it.
+/// Type in which the product ᾱ is accumulated. The two reference implementations differ in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alphas {
     /// diffusers: f32.
@@ -12,7 +12,7 @@ pub enum Alphas {
     F64,
 }
 
-/// What a reference implementation says about its schedule.
+/// How a reference implementation builds its schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
     /// How ᾱ is computed.
@@ -21,14 +21,14 @@ pub struct Grid {
     pub least_steps: usize,
 }
 
-/// ᾱ at every training timestep, and the grid of the steps that are run.
+/// ᾱ at every training timestep, and the timesteps of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     /// ᾱ of each training timestep, descending from nearly 1.
     pub alphas_cumprod: Vec<f32>,
     /// The timesteps of a run, ascending.
     pub timesteps: Vec<usize>,
-    /// Distance between neighbours in `timesteps`, as DDIM has it.
+    /// Distance between neighbours in `timesteps`, as DDIM computes it.
     pub ratio: usize,
     /// ᾱ before the first timestep.
     first: f32,
@@ -39,7 +39,7 @@ impl Schedule {
     /// ("leading", offset 1) whatever the config says.
     ///
     /// # Errors
-    /// Says how many steps are possible, or that the reference implementation does not know such a schedule.
+    /// Says how many steps are possible, or that the reference implementation does not support such a schedule.
     pub fn new(config: &SchedulerConfig, grid: Grid, steps: usize) -> Result<Self> {
         let trained = config.num_train_timesteps;
         let least = grid.least_steps;
@@ -117,7 +117,8 @@ fn betas_f32(config: &SchedulerConfig) -> Vec<f32> {
     (0..n).map(|i| root(i) * root(i)).collect()
 }
 
-/// The product of 1 − β runs in f64 and rounds at every entry, which is torch's `cumprod` on the CPU.
+/// The cumulative product of 1 − β. It is accumulated in f64 and rounded at every entry, as in torch's `cumprod` on the
+/// CPU.
 fn cumprod(betas: impl Iterator<Item = f32>) -> Vec<f32> {
     let mut product = 1f64;
     betas
@@ -146,7 +147,7 @@ fn alphas_f64(config: &SchedulerConfig) -> Vec<f32> {
     product_f64(config).into_iter().map(|alpha| alpha as f32).collect()
 }
 
-/// ᾱ in f64 without the rescaling to a last one of 0.
+/// ᾱ in f64, without rescaling to zero terminal SNR.
 fn product_f64(config: &SchedulerConfig) -> Vec<f64> {
     let n = config.num_train_timesteps;
     let (start, end) = (config.beta_start.sqrt(), config.beta_end.sqrt());
@@ -162,7 +163,7 @@ fn product_f64(config: &SchedulerConfig) -> Vec<f64> {
         .collect()
 }
 
-/// ᾱ at each trained timestep, in f64 throughout: near timestep 0 an f32 leaves 1 − ᾱ with five digits.
+/// ᾱ at each trained timestep, in f64 throughout: near timestep 0, f32 would leave 1 − ᾱ only five digits.
 pub(super) fn alphas_exact(config: &SchedulerConfig) -> Vec<f64> {
     let alphas = product_f64(config);
     if !config.rescale_betas_zero_snr {

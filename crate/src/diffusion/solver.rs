@@ -1,4 +1,4 @@
-//! What becomes of the latents after a call of the network: DDIM, or DPM-Solver++ of second order.
+//! The solver step after a call of the network: DDIM, or second-order DPM-Solver++.
 
 use burn::tensor::Tensor;
 
@@ -6,60 +6,61 @@ use super::ddim;
 use super::levels::Level;
 use crate::weights::config::Prediction;
 
-/// Where a step goes, in the solver's own terms.
+/// A step between noise levels, in the solver's own terms.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Move {
     /// DDIM from one ᾱ to another.
     Ddim {
-        /// ᾱ that the prediction is split at.
+        /// ᾱ at which the prediction is split.
         from: f32,
-        /// ᾱ of the latents after.
+        /// ᾱ of the latents after the step.
         to: f32,
     },
-    /// DPM-Solver++ 2M from one noise level to another; none where the call is for its prediction only.
+    /// DPM-Solver++ 2M from one noise level to another; no step if only the call's prediction is needed.
     Multistep {
         /// The level of the latents.
         from: Level,
-        /// The level of the latents after.
+        /// The level of the latents after the step; `None`: no step.
         to: Option<Level>,
     },
 }
 
 impl Move {
-    /// Whether there are other latents after it.
+    /// Whether the step changes the latents.
     pub fn moves(self) -> bool {
         !matches!(self, Self::Multistep { to: None, .. })
     }
 }
 
-/// The latents after a step, and what the network predicts that they are without noise.
+/// The latents after a step, and the predicted clean latents.
 #[derive(Debug, Clone)]
 pub struct Stepped {
     /// Predicted clean latents.
     pub clean: Tensor<4>,
-    /// The latents after; those before where the call moves nothing.
+    /// The latents after the step; unchanged if there is no step.
     pub latents: Tensor<4>,
 }
 
-/// One pass over the noise levels, in either direction, with what it remembers of the step before.
+/// One pass over the noise levels, in either direction, with what the solver remembers of the previous step.
 #[derive(Debug, Clone)]
 pub struct Solver {
     prediction: Prediction,
-    /// Clean latents that the step before predicted, and its h.
+    /// Clean latents that the previous step predicted, and its h.
     before: Option<(Tensor<4>, f64)>,
-    /// What the first call is to predict, where that is known.
+    /// The clean latents of the first call, if they are known.
     picture: Option<Tensor<4>>,
 }
 
 impl Solver {
-    /// For a network that gives `prediction`; at the start of a pass.
+    /// A solver at the start of a pass, for a network that gives `prediction`.
     pub fn new(prediction: Prediction) -> Self {
         Self { prediction, before: None, picture: None }
     }
 
-    /// For the inversion of a picture with latents `z0`. Since DPM-Solver++ ends in the clean latents that its last call
-    /// predicts, those of the first call of an inversion are `z0`, and its latents are `z0` with the noise that it predicts: the
-    /// way there and back loses nothing by what is still noise at the least noisy level. DDIM needs none of it.
+    /// A solver for the inversion of a picture with latents `z0`. DPM-Solver++ ends in the clean latents that its last call
+    /// predicts. The first call of an inversion therefore takes `z0` as its clean latents, and `z0` plus the predicted
+    /// noise as its latents, so that the round trip does not lose what is still noise at the least noisy level. DDIM
+    /// ignores this.
     pub fn inverting(prediction: Prediction, z0: Tensor<4>) -> Self {
         Self { picture: Some(z0), ..Self::new(prediction) }
     }
@@ -75,10 +76,10 @@ impl Solver {
         }
     }
 
-    /// DPM-Solver++ 2M in data prediction (Lu et al. 2022, algorithm 2) on latents α·x₀ + ασ·ε: with λ = −ln σ and h = λ′ − λ,
-    /// D = (1 + h/2h₋)·c − h/2h₋·c₋ from the clean latents c of this call and c₋ of the one before, then
-    /// z′ = α′·D + α′σ′/ασ·(z − α·D). h is negative towards more noise, where it is an inversion. The first step of a pass is
-    /// of first order.
+    /// DPM-Solver++ 2M in data prediction (Lu et al. 2022, algorithm 2) on latents α·x₀ + ασ·ε. With λ = −ln σ, h = λ′ − λ,
+    /// and the clean latents c of this call and c₋ of the previous one, the step is D = (1 + h/2h₋)·c − h/2h₋·c₋, then z′ =
+    /// α′·D + α′σ′/ασ·(z − α·D). In an inversion, towards more noise, h is negative. The first step of a pass is
+    /// first-order, with c as D.
     fn multistep(&mut self, latents: &Tensor<4>, output: Tensor<4>, from: Level, to: Option<Level>) -> Stepped {
         let (signal, noise) = (from.signal(), from.noise());
         let clean = match self.prediction {

@@ -1,4 +1,5 @@
-//! Attention, transformer blocks, and the attention processor: the one point at which `StyleID` looks in and reaches in.
+//! Attention, transformer blocks, and the attention processor: the only hook through which `StyleID` reads and replaces
+//! features.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -14,20 +15,20 @@ use crate::ops::attention::{Attend, Groups, attention};
 pub struct Qkv {
     /// Queries.
     pub q: Tensor<4>,
-    /// Other queries of the same shape and their share γ, to attend with γ·other + (1 − γ)·q; none in the plain network.
+    /// Other queries of the same shape and their share γ: attention uses γ·other + (1 − γ)·q. `None` in the plain network.
     pub blend: Option<(Tensor<4>, f32)>,
-    /// Keys; may have another number of tokens than the queries.
+    /// Keys; their number of tokens may differ from the queries'.
     pub k: Tensor<4>,
     /// Values, as many tokens as the keys.
     pub v: Tensor<4>,
-    /// Multiplies the scores beside 1/√`head_dim`; 1 in the plain network.
+    /// Multiplies the scores in addition to 1/√`head_dim`; 1 in the plain network.
     pub temperature: f32,
-    /// What is added to the scores, by groups of keys; none in the plain network.
+    /// Log-weights added to the scores, by group of keys; `None` in the plain network.
     pub groups: Option<Groups>,
 }
 
 impl Qkv {
-    /// As the plain network attends.
+    /// Plain attention, without injection.
     pub fn plain(q: Tensor<4>, KeyValue { k, v }: KeyValue) -> Self {
         Self { q, blend: None, k, v, temperature: 1.0, groups: None }
     }
@@ -43,7 +44,7 @@ pub struct KeyValue {
 }
 
 impl KeyValue {
-    /// The same for every picture of a batch.
+    /// Repeats them for every picture of a batch.
     #[must_use]
     pub fn repeat(&self, batch: usize) -> Self {
         Self { k: self.k.clone().repeat_dim(0, batch), v: self.v.clone().repeat_dim(0, batch) }
@@ -54,12 +55,12 @@ impl KeyValue {
 pub struct SelfAttention<'a> {
     /// The layer's queries, `[batch, heads, tokens, head_dim]`.
     pub q: Tensor<4>,
-    /// Projects the layer's own keys and values: where they are replaced nobody asks for them.
+    /// Projects the layer's own keys and values. Lazy, since they are not needed if they are replaced.
     keys_values: &'a dyn Fn() -> KeyValue,
 }
 
 impl<'a> SelfAttention<'a> {
-    /// Of a layer's queries, and of what projects its keys and values.
+    /// From a layer's queries, and the projection of its keys and values.
     pub fn new(q: Tensor<4>, keys_values: &'a dyn Fn() -> KeyValue) -> Self {
         Self { q, keys_values }
     }
@@ -69,13 +70,13 @@ impl<'a> SelfAttention<'a> {
         (self.keys_values)()
     }
 
-    /// As the plain network attends, `[batch, heads, tokens, head_dim]`.
+    /// Plain attention, `[batch, heads, tokens, head_dim]`.
     pub fn plain(&self) -> Tensor<4> {
         attend(Qkv::plain(self.q.clone(), self.keys_values()))
     }
 
-    /// Attends with `qkv` in the `share` `[1, 1, tokens, 1]` of each token, as the plain network in the rest. Without a share
-    /// it is all of every token.
+    /// Attention with `qkv`, mixed with plain attention by each token's `share` `[1, 1, tokens, 1]`. Without a share, `qkv`
+    /// alone.
     pub fn attend(&self, qkv: Qkv, share: Option<Tensor<4>>) -> Tensor<4> {
         match share {
             None => attend(qkv),
@@ -87,10 +88,10 @@ impl<'a> SelfAttention<'a> {
     }
 }
 
-/// What attends at the self-attentions of the decoder (diffusers' attention processor). The network calls it once a layer and
+/// Computes the self-attentions of the decoder (diffusers' attention processor). The network calls it once per layer and
 /// knows nothing else of the method.
 pub trait AttentionProcessor {
-    /// What decoder layer `layer` attends to, `[batch, heads, tokens, head_dim]`, before the output projection.
+    /// The attention output of decoder layer `layer`, `[batch, heads, tokens, head_dim]`, before the output projection.
     fn attend(&mut self, layer: usize, own: SelfAttention<'_>) -> Tensor<4>;
 }
 
@@ -156,7 +157,7 @@ impl Attention {
         })
     }
 
-    /// `[batch, tokens, width]` over itself, added to `residual` of the same shape if there is one.
+    /// Self-attention of `[batch, tokens, width]`, added to `residual` of the same shape if there is one.
     pub fn forward(&self, x: Tensor<3>, residual: Option<Tensor<3>>, processing: Processing) -> Tensor<3> {
         let Some((layer, processor)) = processing else {
             let over = self.project(&x);
@@ -167,7 +168,7 @@ impl Attention {
         self.finish(attended, residual)
     }
 
-    /// Keys and values of a `[batch, n, context_width]`.
+    /// Keys and values of a context `[batch, n, context_width]`.
     pub fn project(&self, context: &Tensor<3>) -> KeyValue {
         KeyValue {
             k: split_heads(self.to_k.forward(context.clone()), self.heads),
@@ -175,7 +176,7 @@ impl Attention {
         }
     }
 
-    /// As [`Attention::forward`] over what was projected before.
+    /// As [`Attention::forward`], over keys and values that were projected before.
     pub fn over(&self, x: Tensor<3>, context: KeyValue, residual: Option<Tensor<3>>) -> Tensor<3> {
         let q = split_heads(self.to_q.forward(x), self.heads);
         self.finish(attend(Qkv::plain(q, context)), residual)
@@ -186,8 +187,8 @@ impl Attention {
     }
 }
 
-/// Bytes of the widest tensor of a feed-forward on a GPU: half of what WebGPU promises to bind. Beyond 768 px it would be
-/// more than that.
+/// Maximum bytes of the widest tensor of a feed-forward: half of the binding size that WebGPU guarantees. Unsplit, it would
+/// be larger beyond 768 px.
 const WIDE_BYTES: usize = 64 << 20;
 
 /// GEGLU feed-forward: (x·W₁ + b₁)·gelu(x·W₂ + b₂), then back to the width (diffusers `FeedForward`).
@@ -214,7 +215,7 @@ impl FeedForward {
         self.forward_in_parts(x, residual, most.max(1))
     }
 
-    /// As [`FeedForward::forward`], so many tokens at a time: each is on its own.
+    /// As [`FeedForward::forward`], at most `most` tokens at a time: tokens are independent of each other.
     pub(super) fn forward_in_parts(&self, x: Tensor<3>, residual: Option<Tensor<3>>, most: usize) -> Tensor<3> {
         let part = |x, residual| self.out.forward_added(self.proj.forward_geglu(x), residual);
         if x.dims()[1] <= most {
@@ -254,7 +255,8 @@ impl TransformerBlock {
         })
     }
 
-    /// `[batch, tokens, width]` with what this block's cross-attention made of the context, to the same shape.
+    /// `[batch, tokens, width]` to the same shape, with `context` as this block's cross-attention
+    /// [projected](SpatialTransformer::project) it.
     pub fn forward(&self, x: Tensor<3>, context: KeyValue, processing: Processing) -> Tensor<3> {
         let x = self.attn1.forward(self.norm1.forward(x.clone()), Some(x), processing);
         let x = self.attn2.over(self.norm2.forward(x.clone()), context, Some(x));
@@ -279,7 +281,7 @@ impl Projection {
     }
 }
 
-/// A picture's pixels as tokens through transformer blocks, added to the picture (diffusers `Transformer2DModel`).
+/// Transformer blocks over a picture's pixels as tokens, added to the picture (diffusers `Transformer2DModel`).
 #[derive(Module, Debug)]
 pub struct SpatialTransformer {
     norm: GroupNorm,
@@ -336,13 +338,13 @@ impl SpatialTransformer {
         }
     }
 
-    /// What each block's cross-attention makes of `context` `[batch, n, context_width]`.
+    /// Each block's cross-attention keys and values for `context` `[batch, n, context_width]`.
     pub fn project(&self, context: &Tensor<3>) -> Vec<KeyValue> {
         self.blocks.iter().map(|block| block.attn2.project(context)).collect()
     }
 
     /// `[batch, channels, height, width]` with the [projected](Self::project) context to the same shape. A processor
-    /// attends at the first block's self-attention.
+    /// computes the first block's self-attention.
     pub fn forward(&self, x: Tensor<4>, context: &[KeyValue], mut processing: Processing) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let mut tokens = self.tokens(x.clone());

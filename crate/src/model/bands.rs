@@ -1,5 +1,5 @@
-//! A picture in bands of rows, for sizes at which the whole does not fit a GPU's buffer: what a layer makes of the bands is
-//! what it would make of the whole.
+//! Tiles a picture into bands of rows, for sizes at which the whole does not fit a GPU buffer. A layer's result is the same
+//! with and without bands.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -25,7 +25,8 @@ pub struct Bands {
     limit: usize,
 }
 
-/// Heights of bands, all but the last alike, of which none with `halo` more rows exceeds `limit` bytes if one can help it.
+/// Heights of the bands, equal except for the last. A band with `halo` more rows stays within `limit` bytes if possible;
+/// one row is the minimum.
 fn layout(height: usize, row_bytes: usize, halo: usize, limit: usize) -> Vec<usize> {
     if height.saturating_mul(row_bytes) <= limit {
         return vec![height];
@@ -38,12 +39,12 @@ fn layout(height: usize, row_bytes: usize, halo: usize, limit: usize) -> Vec<usi
 }
 
 impl Bands {
-    /// One band of everything, whatever its size.
+    /// The whole picture as one band, whatever its size.
     pub fn whole(x: Tensor<4>, limit: usize) -> Self {
         Self { parts: vec![x], limit }
     }
 
-    /// A picture of bands that were made together.
+    /// A picture from bands that were made together.
     pub fn of(parts: Vec<Tensor<4>>, limit: usize) -> Self {
         Self { parts, limit }
     }
@@ -79,7 +80,7 @@ impl Bands {
         self.parts
     }
 
-    /// The same picture in bands that stay within the limit with as many as `channels` channels.
+    /// The same picture, split so that bands stay within the limit with up to `channels` channels.
     pub fn fit(self, channels: usize) -> Self {
         let heights = layout(self.height(), channels * self.row_bytes(), HALO, self.limit);
         if heights == self.heights() {
@@ -95,9 +96,9 @@ impl Bands {
         Self { parts: ranges.map(|rows| reader.rows(rows.clone(), rows.end)).collect(), limit }
     }
 
-    /// `norm` and `SiLU` of this picture, for any rows of it.
+    /// `norm` and `SiLU` with the moments of the whole picture, as a function of any rows of it.
     pub fn normed<'a>(&self, norm: &'a GroupNorm) -> impl Fn(Tensor<4>) -> Tensor<4> + use<'a> {
-        // The only band has its moments in itself.
+        // A single band needs no merged moments.
         let moments = (self.parts.len() > 1)
             .then(|| merge_moments(self.parts.iter().map(|part| group_moments(part.clone(), norm.groups())).collect()));
         move |rows| match &moments {
@@ -106,20 +107,21 @@ impl Bands {
         }
     }
 
-    /// What `conv` needs for each band of `heights` rows of its output, from the top.
+    /// The input windows of `conv`, one for each band of `heights` rows of its output, from the top.
     pub fn windows(self, conv: &Conv, heights: Vec<usize>) -> Windows {
         let height = self.height();
         Windows { reader: BandReader::new(self), shape: conv.shape(), height, heights: heights.into(), from: 0 }
     }
 
-    /// `conv` of the picture, after `norm` and `SiLU` if there is one, in bands that stay within the limit.
+    /// Convolves the picture, after `norm` and `SiLU` if there is a norm, in bands that stay within the limit.
     ///
     /// # Errors
     /// Only what `control` returns: a cancel.
     pub async fn convolve(self, norm: Option<&GroupNorm>, conv: &Conv, control: &Control<'_>) -> Result<Self> {
         let ConvShape { channels: [input, output], kernel, stride, padding: [before, after] } = conv.shape();
         let limit = self.limit;
-        // A norm must see as many bands as the convolution makes: one has its moments in itself.
+        // If the convolution splits the picture, the norm needs several bands too: for a single band it takes the moments
+        // of the rows that it gets.
         let this = if norm.is_some() { self.fit(input.max(output)) } else { self };
         let prepare = norm.map(|norm| this.normed(norm));
         let prepared = |rows: Tensor<4>| match &prepare {
@@ -127,7 +129,7 @@ impl Bands {
             None => rows,
         };
         let height = (this.height() + before + after).saturating_sub(kernel) / stride + 1;
-        // A row of the output is `stride` of the input, which are the wider for it too.
+        // A row of the output needs `stride` rows of the input, which are also `stride` times as wide.
         let row_bytes = this.row_bytes() * (input * stride).max(output.div_ceil(stride));
         let heights = layout(height, row_bytes, HALO.div_ceil(stride), limit);
         if let ([_], [_]) = (&this.parts[..], &heights[..]) {
@@ -141,7 +143,7 @@ impl Bands {
         Ok(Self { parts, limit })
     }
 
-    /// `conv` of the picture after every pixel became a square of four.
+    /// Convolves the picture after nearest-neighbour upsampling by 2.
     ///
     /// # Errors
     /// Only what `control` returns: a cancel.
@@ -162,7 +164,8 @@ impl Bands {
         let mut windows = this.windows(conv, heights);
         windows.height = height;
         while let Some((wanted, padding, next)) = windows.advance() {
-            // Pixels of the small picture that the wanted ones come from, one row too many where they begin on an odd one.
+            // Source rows in the small picture. Where the wanted rows begin or end on an odd one, there is one upsampled
+            // row too many.
             let rows = windows.reader.rows(wanted.start / 2..wanted.end.div_ceil(2), next / 2);
             let mut rows = doubled(rows);
             if rows.dims()[2] != wanted.len() {
@@ -184,16 +187,16 @@ impl Bands {
     }
 }
 
-/// Every pixel as a square of four.
+/// Nearest-neighbour upsampling by 2.
 fn doubled(x: Tensor<4>) -> Tensor<4> {
     let [_, _, height, width] = x.dims();
     interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]))
 }
 
-/// Rows that a convolution of 3 × 3 needs beside its own, above and below.
+/// Extra input rows of a 3 × 3 convolution: one above and one below.
 const HALO: usize = 2;
 
-/// Reads rows from top to bottom, and lets go of bands that will not be read again.
+/// Reads rows from top to bottom, and frees bands that will not be read again.
 #[derive(Debug)]
 struct BandReader {
     parts: VecDeque<Tensor<4>>,
@@ -206,7 +209,7 @@ impl BandReader {
         Self { parts: bands.parts.into(), from: 0 }
     }
 
-    /// The rows of `range`; rows above `next` are not asked for again.
+    /// The rows of `range`. Rows above `next` will not be read again.
     fn rows(&mut self, range: Range<usize>, next: usize) -> Tensor<4> {
         let mut pieces = Vec::new();
         let mut top = self.from;
@@ -229,12 +232,12 @@ impl BandReader {
     }
 }
 
-/// Rows of a picture with the zeros around them that a convolution wants: top, bottom, left, right.
+/// The input of a convolution for one band of its output: rows of the picture, and zero padding.
 #[derive(Debug)]
 pub struct BandWindow {
     /// Rows of the picture.
     pub rows: Tensor<4>,
-    /// Rows and columns of zeros around them, which there are at the picture's own edges only.
+    /// Zero padding: top, bottom, left, right. Rows of zeros occur at the picture's own edges only.
     pub padding: [usize; 4],
 }
 
@@ -245,18 +248,18 @@ pub struct Windows {
     shape: ConvShape,
     /// Rows of the picture that the convolution sees.
     height: usize,
-    /// Rows of the output's bands that are left.
+    /// Heights of the output bands that are left.
     heights: VecDeque<usize>,
     /// First row of the output's next band.
     from: usize,
 }
 
 impl Windows {
-    /// Rows of the next window, the zeros around them, and the row at which the one after begins.
+    /// Rows of the next window, its zero padding, and the row at which the window after it begins.
     fn advance(&mut self) -> Option<(Range<usize>, [usize; 4], usize)> {
         let rows = self.heights.pop_front()?;
         let ConvShape { kernel, stride, padding: [before, after], .. } = self.shape;
-        // Counted from the first row of zeros above the picture.
+        // In padded rows: 0 is the first row of zeros above the picture.
         let (start, end) = (self.from * stride, (self.from + rows - 1) * stride + kernel);
         self.from += rows;
         let inside = |row: usize| row.saturating_sub(before).min(self.height);

@@ -40,7 +40,7 @@ impl TextLayer {
         })
     }
 
-    /// `mask` `[1, 1, tokens, tokens]` is 0 where a token may look and very negative where it may not.
+    /// `mask` `[1, 1, tokens, tokens]` is 0 where a token may attend and very negative where it may not (causal).
     fn forward(&self, x: Tensor<3>, mask: &Tensor<4>, config: &TextConfig) -> Tensor<3> {
         let [batch, tokens, width] = x.dims();
         let heads = config.num_attention_heads;
@@ -50,7 +50,7 @@ impl TextLayer {
         let q = split(self.q_proj.forward(normed.clone()).mul_scalar(scale));
         let k = split(self.k_proj.forward(normed.clone()));
         let v = split(self.v_proj.forward(normed));
-        // Products and sums are enough for these few tokens; burn's matmul would be much of what the page loads.
+        // Broadcast products and sums are enough for these few tokens; burn's matmul would add much to the page's download.
         let scores = (q.unsqueeze_dim::<5>(3) * k.unsqueeze_dim(2)).sum_dim(4).squeeze_dim(4) + mask.clone();
         let shares = activation::softmax(scores, 3);
         let attended = (shares.unsqueeze_dim::<5>(4) * v.unsqueeze_dim(2)).sum_dim(3).squeeze_dim(3);
@@ -79,13 +79,13 @@ pub struct TextEncoder {
     /// Its `config.json`.
     pub config: TextConfig,
     layers: TextLayers,
-    /// Which tokens the table has a row of, ascending.
+    /// Token ids whose embeddings are loaded, ascending.
     tokens: Vec<usize>,
     place: Place,
 }
 
 impl TextEncoder {
-    /// Builds the encoder of `config` from its tensors, all of them; of the token table, only the rows of `tokens`.
+    /// Builds the encoder of `config` from all its tensors; of the token embedding it takes only the rows of `tokens`.
     ///
     /// # Errors
     /// Names a missing, extra or wrongly shaped tensor.
@@ -130,7 +130,7 @@ impl TextEncoder {
         Ok(layers.final_layer_norm.forward(x))
     }
 
-    /// The rows of the table that hold `ids`.
+    /// The rows of the loaded token embedding that hold `ids`.
     fn rows(&self, ids: &[usize]) -> Result<Vec<i32>> {
         let (vocabulary, positions) = (self.config.vocab_size, self.config.max_position_embeddings);
         if ids.is_empty() || ids.len() > positions {

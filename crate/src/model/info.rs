@@ -72,9 +72,9 @@ pub struct PartInfo {
 }
 
 impl ModelInfo {
-    /// Of a model's configs and record, and the census of its tensors by part.
+    /// From a model's configs and record, and the census of its tensors by part.
     pub(super) fn new(configs: &Configs, record: &ModelRecord, parts: BTreeMap<String, Census>) -> Self {
-        // A pack of a model with a text encoder keeps its config, though not its weights.
+        // A pack keeps the text encoder's config, though not its weights.
         let version = match &configs.text {
             None => "unconditional",
             Some(_) if configs.unet.use_linear_projection => "2.x",
@@ -100,8 +100,8 @@ impl ModelInfo {
         }
     }
 
-    /// Says what a model is, and checks that its files have all that its networks need, without reading any weight.
-    /// `prediction` overrules what the files say about the UNet's output.
+    /// Describes a model, and checks that its files have all that its networks need, without reading any weight.
+    /// `prediction` overrides the prediction type that the files give.
     ///
     /// # Errors
     /// As [`super::StableDiffusion::load`].
@@ -119,7 +119,7 @@ impl ModelInfo {
     }
 }
 
-/// The last part of a path or an address: the rest may say more of a person's disk than anyone asked.
+/// The last component of a path or address: the rest may reveal a person's folders.
 fn last_of(path: &str) -> String {
     path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default().to_string()
 }

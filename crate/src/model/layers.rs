@@ -29,7 +29,7 @@ impl Linear {
         linear(Multiply { residual, ..self.operands(x) })
     }
 
-    /// The left half of the result times gelu of its right half, `[…, out/2]`.
+    /// GEGLU: the left half of the result times gelu of its right half, `[…, out/2]`.
     pub fn forward_geglu<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         linear(Multiply { geglu: true, ..self.operands(x) })
     }
@@ -46,9 +46,9 @@ pub struct Conv {
     bias: Param<Tensor<1>>,
     kernel: usize,
     stride: usize,
-    /// Rows and columns of zeros before the picture.
+    /// Zero padding at the top and the left.
     before: usize,
-    /// Rows and columns of zeros after it.
+    /// Zero padding at the bottom and the right.
     after: usize,
 }
 
@@ -59,9 +59,9 @@ pub struct ConvShape {
     pub channels: [usize; 2],
     /// Side of the kernel.
     pub kernel: usize,
-    /// Step of the kernel.
+    /// Stride of the kernel.
     pub stride: usize,
-    /// Zeros before and after the picture, along both sides.
+    /// Zero padding before (top, left) and after (bottom, right) the picture.
     pub padding: [usize; 2],
 }
 
@@ -71,7 +71,7 @@ impl Conv {
         conv2d(self.operands(x))
     }
 
-    /// As [`Conv::forward`] with other zeros around the picture: top, bottom, left, right.
+    /// As [`Conv::forward`] with another zero padding: top, bottom, left, right.
     pub fn forward_padded(&self, x: Tensor<4>, padding: [usize; 4]) -> Tensor<4> {
         let operands = self.operands(x);
         let geometry = Geometry { padding, ..operands.geometry };
@@ -85,18 +85,18 @@ impl Conv {
         conv2d(Convolve { geometry, residual: Some(residual), ..operands })
     }
 
-    /// The same, added to `residual` of the result's shape.
+    /// [`Conv::forward`] added to `residual` of the result's shape.
     pub fn forward_added(&self, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
         conv2d(Convolve { residual: Some(residual), ..self.operands(x) })
     }
 
-    /// The same, with `shift` `[batch, out]` added to every pixel.
+    /// [`Conv::forward`] with `shift` `[batch, out]` added to every pixel.
     pub fn forward_shifted(&self, x: Tensor<4>, shift: Tensor<2>) -> Tensor<4> {
         let operands = self.operands(x);
         conv2d(Convolve { bias: operands.bias.clone() + shift, ..operands })
     }
 
-    /// The same over every pixel doubled along both sides, to `size` (twice the picture's own, or one short of it).
+    /// [`Conv::forward`] after nearest-neighbour upsampling to `size` (twice the picture's own, or one short of it).
     pub fn forward_upsampled(&self, x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
         let operands = self.operands(x);
         let geometry = Geometry { upsampled: Some(size), ..operands.geometry };
@@ -131,7 +131,7 @@ impl Conv {
     }
 }
 
-/// Hands out the tensors of one file under a growing prefix, as PyTorch's module paths do.
+/// Takes tensors by name under a growing prefix, as in PyTorch's module paths.
 pub struct Builder<'a> {
     tensors: &'a mut Tensors,
     place: &'a Place,
@@ -167,7 +167,7 @@ impl<'a> Builder<'a> {
         Ok(Param::initialized(ParamId::new(), tensor))
     }
 
-    /// A weight in whatever form it is kept in.
+    /// A weight in its stored form, quantised or not.
     fn weight(&mut self, shape: &[usize]) -> Result<Weight> {
         self.tensors.take_weight(&format!("{}weight", self.prefix), shape, self.place)
     }

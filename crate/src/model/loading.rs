@@ -1,4 +1,5 @@
-//! From a checkpoint or the cache to a model on a device: learns what the networks need, reads just that, keeps it.
+//! Loads a model from a checkpoint or the cache onto a device: finds which tensors the networks need, reads only those, and
+//! caches them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,10 +27,10 @@ use crate::{Error, Result};
 use burn::tensor::Device;
 use sha2::{Digest, Sha256};
 
-/// How often a model is read again from the start because its files changed meanwhile.
+/// How often loading restarts because the model's files changed meanwhile.
 const RESTARTS: usize = 2;
 
-/// Bytes of weights that may be on their way to the device before it is waited for.
+/// Bytes of weights that may be queued for upload before loading waits for the device.
 const UPLOADS: usize = 24 << 20;
 
 /// How a model is loaded.
@@ -37,35 +38,34 @@ const UPLOADS: usize = 24 << 20;
 pub struct LoadOptions {
     /// The type to compute in.
     pub precision: Precision,
-    /// What weights are kept as.
+    /// Storage type of the weights.
     pub weights: WeightType,
-    /// Overrules what the files say about the UNet's output.
+    /// Overrides the prediction type that the files give.
     pub prediction: Option<Prediction>,
-    /// What it may take on the GPU.
+    /// What the model may take on the GPU.
     pub memory: Memory,
-    /// Bytes that may be fetched in place of damaged parts of a kept model, of which nobody has been told that it is to be
-    /// fetched; any number where there is none.
+    /// Most bytes to fetch, without asking, in place of damaged parts of a cached model. `None`: any number.
     pub repair: Option<u64>,
-    /// Whether the weights are hashed on their way: about a second a gigabyte.
+    /// Whether the weights are hashed while they are read: about a second per gigabyte.
     pub fingerprint: bool,
 }
 
-/// A kept model, as it was found.
+/// A model found in the cache.
 enum Found {
     Whole(Box<StableDiffusion>),
-    /// All but what is damaged, or is lacking by now.
+    /// Some of it is damaged, or this version needs more than was cached.
     InPart(Box<KeptCopy>),
 }
 
-/// Tensors on their way into the networks, and into the cache.
+/// Collects tensors for the networks, and writes them to the cache.
 pub(super) struct Assembly<'a> {
     place: &'a Place,
     ready: BTreeMap<String, BTreeMap<String, Ready>>,
     null_embedding: Option<Compact>,
-    /// Bytes on their way to the device.
+    /// Bytes queued for upload since the last wait.
     uploaded: usize,
     writer: Option<&'a mut Writer>,
-    /// Hashes of the networks' tensors by name, where they are wanted.
+    /// Hashes of the networks' tensors by name, if they are wanted.
     sums: Option<BTreeMap<String, String>>,
     control: &'a Control<'a>,
 }
@@ -79,7 +79,7 @@ impl<'a> Assembly<'a> {
         Self { sums: sums.then(BTreeMap::new), ..self }
     }
 
-    /// Hashes a tensor as it is kept. The text encoder is left out: a copy on disk comes without it.
+    /// Hashes a tensor in its stored form. The text encoder is left out, since a cached copy lacks it.
     fn sum(&mut self, tensor: &Compact) {
         let Some(sums) = self.sums.as_mut().filter(|_| !tensor.name.starts_with("text_encoder.")) else { return };
         let mut hash = Sha256::new();
@@ -145,7 +145,7 @@ impl StableDiffusion {
     /// Loads a model onto `device`: from the cache, or else from its files.
     ///
     /// # Errors
-    /// One sentence naming the missing file, config key or tensor, or why it cannot be had.
+    /// One sentence naming the missing file, config key or tensor, or why the model cannot be loaded.
     pub async fn load(origin: &Origin, device: Device, options: LoadOptions, control: &Control<'_>) -> Result<Self> {
         control.report_bytes(0, 0);
         let mut start = Start::default();
@@ -179,7 +179,7 @@ impl StableDiffusion {
         options: LoadOptions,
         control: &Control<'_>,
     ) -> Result<Found> {
-        // What an earlier version of this program has kept may not be all that this one needs.
+        // A copy cached by an earlier version of this program may lack what this one needs.
         let Ok(record) = ModelRecord::from_value(kept.model().clone()) else {
             return Ok(Found::InPart(Box::new(kept)));
         };
@@ -210,7 +210,7 @@ impl StableDiffusion {
         finish(assembly, configs, info, place.clone(), options.memory).map(|model| Found::Whole(Box::new(model)))
     }
 
-    /// Reads the files, less what is kept of them.
+    /// Reads from the files what the cache does not have.
     async fn fetch(
         origin: &Origin,
         start: Start,
@@ -231,7 +231,7 @@ impl StableDiffusion {
         let needs = requests(&configs, shapes, with_text, &place)?;
         control.yield_and_check().await?;
 
-        // What is kept is good only if it came from the same files.
+        // Cached tensors are valid only if they came from the same files.
         let Start { partial, limit } = start;
         let (mut partial, other) = match partial {
             Some(kept) if kept.model()["identity"] != record.identity => (None, Some(kept)),
@@ -288,7 +288,8 @@ impl StableDiffusion {
             control.notice("What was loaded last time is on disk; the rest is fetched now.");
         }
         if text_needed {
-            // Exactly, whatever the rest is kept as: the embedding is worth it, and these weights go in a moment.
+            // Exact, whatever type the other weights are stored as: the embedding is worth it, and these weights are
+            // dropped right away.
             stream(&checkpoint, &text, WeightType::Exact, &mut assembly, &mut progress).await?;
             let embedding = embed(&configs, assembly.take("text_encoder"), &place).await?;
             // The text encoder's exact-size buffers cannot be reused; this frees them.
@@ -313,22 +314,23 @@ impl StableDiffusion {
     }
 }
 
-/// Where loading begins: with nothing, or with what is kept of a model.
+/// Where loading begins: with nothing, or with a cached copy.
 #[derive(Default)]
 struct Start {
     partial: Option<KeptCopy>,
-    /// Bytes that may be fetched; any number where there is none.
+    /// Most bytes to fetch; `None`: any number.
     limit: Option<u64>,
 }
 
-/// Hands on what the cache has to say.
+/// Forwards the cache's notes as notices.
 fn tell_notes(cache: &Cache, control: &Control<'_>) {
     for note in cache.notes() {
         control.notice(&note);
     }
 }
 
-/// A kept model of which `bytes` would have to be fetched. It is complete no more, so that the next load can be asked about.
+/// The error for a cached model of which `bytes` would have to be fetched. The copy is marked incomplete, so that the
+/// caller can ask before the next load.
 async fn too_much_to_repair(cache: &Cache, key: &ModelKey, kept: Option<KeptCopy>, bytes: u64) -> Error {
     let origin = &key.origin;
     let marked = match kept {
@@ -353,7 +355,7 @@ pub(super) async fn embed(configs: &Configs, tensors: Tensors, place: &Place) ->
     let (text, ids) = configs.prompt()?;
     let encoder = TextEncoder::build(text, &ids, tensors, place)?;
     let embedding = encoder.forward(&ids)?;
-    // The encoder's memory can go to the next network only when it is really done.
+    // The encoder's memory can be reused only once the device has finished.
     wait_and_check_finite(&embedding).await?;
     let shape = embedding.dims().to_vec();
     let values = embedding.into_data_async().await?;
@@ -390,7 +392,7 @@ fn finish(
     Ok(StableDiffusion { unet, vae, scheduler, null_embedding, context, info, memory, place, fingerprint })
 }
 
-/// One hash of the networks' weights and of what their configs say.
+/// One hash of the networks' weights and configs.
 fn fingerprint(configs: &Configs, sums: &BTreeMap<String, String>) -> String {
     let mut hash = Sha256::new();
     hash.update(format!("{:?} {:?} {:?}", configs.unet, configs.vae, configs.scheduler));

@@ -1,4 +1,4 @@
-//! Which tensors the networks of a model need, found out by building them of shapes alone.
+//! Finds which tensors the networks of a model need, by a dry run that builds them from shapes alone.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,10 +14,10 @@ use crate::weights::checkpoint::NULL_EMBEDDING;
 use crate::weights::config::Configs;
 use crate::{Error, Result};
 
-/// What is to be read, by full name.
+/// Tensors to read, by full name.
 pub(super) type Requests = BTreeMap<String, TensorRequest>;
 
-/// What the networks of `configs` need, by full name, after a rehearsal with the shapes alone.
+/// The tensors that the networks of `configs` need, by full name, from a dry run with the shapes alone.
 pub(super) fn requests<'a>(
     configs: &Configs,
     shapes: impl Iterator<Item = (&'a String, &'a Vec<usize>)>,
@@ -56,7 +56,7 @@ pub(super) fn requests<'a>(
     Ok(requests)
 }
 
-/// What sentences call the network `part`.
+/// Name of the network `part` in messages.
 pub(super) fn network(part: &str) -> &'static str {
     match part {
         "unet" => "The UNet",

@@ -25,12 +25,12 @@ impl GroupNorm {
         norm::group_norm(x, self.affine(), self.groups, true)
     }
 
-    /// What the norm's second pass takes.
+    /// Operands of the norm's second pass.
     pub fn affine(&self) -> Affine {
         Affine { scale: self.weight.val(), shift: self.bias.val(), epsilon: self.epsilon }
     }
 
-    /// Groups of channels.
+    /// Number of channel groups.
     pub fn groups(&self) -> usize {
         self.groups
     }

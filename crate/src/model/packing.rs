@@ -1,5 +1,5 @@
-//! Writes a model as a pack (`docs/packs.md`): UNet and VAE as they are kept, the empty prompt's embedding, the configs,
-//! where all of it came from.
+//! Writes a model as a pack (`docs/packs.md`): UNet and VAE in their stored types, the empty prompt's embedding, the
+//! configs, and the provenance.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -29,16 +29,16 @@ use crate::{Error, Result};
 /// How a pack is made.
 #[derive(Debug, Clone)]
 pub struct Packing {
-    /// What the person called the model; written into the pack.
+    /// The model's source as the person gave it; written into the pack.
     pub source: String,
-    /// What weights become.
+    /// Storage type of the weights.
     pub weights: WeightType,
-    /// Largest size of a part, or one file.
+    /// Maximum size of a part; `None` for one file.
     pub part_bytes: Option<u64>,
-    /// How much the whole pack may take, where that is limited.
+    /// Limit on the whole pack's size, if there is one.
     pub room: Option<Room>,
-    /// Whether 8 bits hold rows that are no multiple of 32 too, which cost 16 otherwise. Whoever loads the pack keeps them as
-    /// f16 all the same, so that nothing but the file becomes smaller, and these weights less exact.
+    /// Whether rows that are no multiple of 32 are stored in 8 bits too, instead of 16. A loader keeps them as f16 all the
+    /// same, so that only the file becomes smaller, and these weights less exact.
     pub odd_rows: bool,
     /// Terms of the weights; written into the pack.
     pub licence: Option<String>,
@@ -46,12 +46,12 @@ pub struct Packing {
     pub prediction: Option<Prediction>,
 }
 
-/// The place that there is for a pack.
+/// The space available for a pack.
 #[derive(Debug, Clone)]
 pub struct Room {
-    /// Bytes that are left there.
+    /// Bytes that are left.
     pub bytes: u64,
-    /// What there is, as the end of a sentence: "… are left of what this host serves".
+    /// What the space belongs to, as the end of a sentence: "… are left of what this host serves".
     pub of: String,
 }
 
@@ -66,7 +66,7 @@ struct PackTensor {
 /// A part that is being written.
 struct PackFile {
     target: PathBuf,
-    /// Its name until it is whole.
+    /// Its name until it is complete.
     temporary: PathBuf,
     file: File,
     layout: GgufLayout,
@@ -78,7 +78,7 @@ fn cannot(path: &Path, error: &std::io::Error) -> Error {
     Error::File(format!("{} cannot be written: {error}.", path.display()))
 }
 
-/// Writes the model as `out.styleid.gguf`, or in parts, and gives the files with their sizes.
+/// Writes the model as `out.styleid.gguf`, or in parts, and returns the files with their sizes.
 ///
 /// # Errors
 /// What is wrong with the model, or why a file cannot be written.
@@ -95,7 +95,7 @@ pub async fn write(
     for (_, located) in checkpoint.tensors.iter().filter(|(name, _)| name.starts_with("unet.")) {
         parameters += located.shape.iter().map(|&side| side as u64).product::<u64>();
     }
-    // The embedding comes out as it would in a run on the processor.
+    // The embedding is the same as in a run on the processor.
     let place = Place::new(device::cpu(), Precision::Auto, parameters)?;
     let with_text = !checkpoint.tensors.contains_key(NULL_EMBEDDING);
     let shapes = checkpoint.tensors.iter().map(|(name, located)| (name, &located.shape));
@@ -128,7 +128,7 @@ pub async fn write(
     parts.finish()
 }
 
-/// Before the large part is fetched.
+/// Checks the size limit before the large part is fetched.
 fn check_room(tensors: &[PackTensor], packing: &Packing) -> Result<()> {
     let bytes: u64 = tensors.iter().map(|tensor| tensor.bytes).sum();
     match &packing.room {
@@ -143,7 +143,7 @@ fn check_room(tensors: &[PackTensor], packing: &Packing) -> Result<()> {
     }
 }
 
-/// What the pack will hold, in the order of the names.
+/// The tensors of the pack, in the order of its layout.
 fn tensors(
     checkpoint: &Checkpoint,
     needs: &Requests,
@@ -154,8 +154,8 @@ fn tensors(
     for (name, need) in needs.iter().filter(|(name, _)| !name.starts_with("text_encoder.")) {
         let Some(located) = checkpoint.tensors.get(name) else { continue };
         let dtype = if need.is_weight { packed_as(packing, name, located.dtype, &need.shape) } else { Dtype::F32 };
-        // Blocks of a GGUF file may not run over the end of a row, so a quantised convolution goes in flat, and where its rows
-        // are no multiple of a block all of them as one.
+        // A block of a GGUF file must not cross the end of a row. A quantised convolution is therefore flattened to a
+        // matrix, or to a single row if its rows are no multiple of a block.
         let columns: usize = need.shape.iter().skip(1).product();
         let shape = match dtype.block() {
             1 => need.shape.clone(),
@@ -176,7 +176,7 @@ fn tensors(
         .collect()
 }
 
-/// What a pack holds a matrix as: what it is kept as, but 8 bits also for odd rows if asked for.
+/// Storage type of a matrix in a pack: as [`kept_as`] says, but 8 bits for odd rows too if requested.
 fn packed_as(packing: &Packing, name: &str, from: Dtype, shape: &[usize]) -> Dtype {
     let kept = kept_as(packing.weights, name, from, shape);
     let is_quantised = matches!(packing.weights, WeightType::Q8 | WeightType::Q4);
@@ -199,7 +199,7 @@ fn converted(tensor: &Compact, dtype: Dtype) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// The files of a pack on their way.
+/// The files of a pack that is being written.
 struct Parts<'a> {
     parts: Vec<PackFile>,
     metadata: PackMetadata,
@@ -242,7 +242,7 @@ impl<'a> Parts<'a> {
         let stem = out.to_string_lossy();
         let stem = stem.trim_end_matches(".gguf").trim_end_matches(".styleid").to_string();
         let name = Path::new(&stem).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        // Names alone: packs are published, and paths say more about a person's disk than anyone asked.
+        // File names only: packs are published, and paths may reveal a person's folders.
         let file_name = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or_default().to_string();
         let files: Vec<Value> = checkpoint.files.iter().map(|file| json!(file_name(file.name()))).collect();
         let mut parts = Self {
@@ -270,11 +270,11 @@ impl<'a> Parts<'a> {
             if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
             }
-            // Hashes have one length, so that the header with the real ones will fill the same place.
+            // Placeholders: all hashes have one length, so that the header keeps its size when the real ones are filled in.
             let hashes = tensors.iter().map(|tensor| (tensor.name.clone(), "0".repeat(64))).collect();
             let layout = parts.layout(&tensors, &hashes, i)?;
             let file = File::create(&temporary).map_err(|error| cannot(&temporary, &error))?;
-            // From now on it is removed whatever happens.
+            // From now on `Drop` removes the temporary file.
             parts.parts.push(PackFile { target, temporary, file, layout, tensors, hashes });
             if let Some(part) = parts.parts.last() {
                 part.file.set_len(part.layout.bytes).map_err(|error| cannot(&part.temporary, &error))?;
@@ -309,12 +309,12 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    /// Writes the headers, which know the hashes now, and gives the files their names.
+    /// Writes the headers with the final hashes, and renames the files.
     fn finish(mut self) -> Result<Vec<(PathBuf, u64)>> {
         let mut files = Vec::new();
         let layouts = self.parts.iter().enumerate().map(|(i, part)| self.layout(&part.tensors, &part.hashes, i));
         let layouts = layouts.collect::<Result<Vec<_>>>()?;
-        // They stay where they are until all have their names: what is left of them is removed with this.
+        // The parts stay in `self` until all are renamed: after a failure `Drop` removes the temporary files that are left.
         for (part, layout) in self.parts.iter_mut().zip(layouts) {
             if layout.spans != part.layout.spans {
                 return Err(Error::File(format!("The header of {} changed its size.", part.target.display())));
@@ -332,7 +332,8 @@ impl<'a> Parts<'a> {
 impl Drop for Parts<'_> {
     fn drop(&mut self) {
         for part in &self.parts {
-            // Whatever stopped the writing has been said; a file that cannot be removed either is named .unfinished.
+            // The error was reported already. A file that cannot be removed either is recognisable by its name,
+            // .unfinished.
             let _ = std::fs::remove_file(&part.temporary);
         }
     }

@@ -1,4 +1,4 @@
-//! What is known of a model beside its tensors: configs, layout, who said what. It is kept with the model.
+//! Metadata of a model: configs, layout, and who gave which. It is cached with the model.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use crate::weights::config::with_prediction;
 use crate::weights::config::{Configs, Prediction};
 use crate::{Error, Result};
 
-/// What is known of a model beside its tensors; kept with it.
+/// Metadata of a model, cached with its tensors.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ModelRecord {
     pub(super) name: String,
     pub(super) layout: String,
     pub(super) prediction_by: String,
-    /// The parts that are from elsewhere, and from where. What was kept before there were any has none.
+    /// The parts that come from another source, and that source. Older cached records lack this field.
     #[serde(default)]
     pub(super) taken: BTreeMap<String, String>,
     configs: Value,
@@ -37,19 +37,19 @@ impl ModelRecord {
         }
     }
 
-    /// As it is kept.
+    /// As JSON for the cache.
     pub(super) fn to_value(&self) -> Value {
         // Strings and JSON, which can always be written.
         serde_json::to_value(self).unwrap_or_default()
     }
 
-    /// Of what was kept.
+    /// From cached JSON.
     pub(super) fn from_value(value: Value) -> Result<Self> {
         serde_json::from_value(value)
             .map_err(|error| Error::File(format!("What is kept of the model is damaged ({error}).")))
     }
 
-    /// The same, with a person as the source of the prediction type if one gave it.
+    /// The same record. If `prediction` is given, the person becomes its source.
     pub(super) fn with_prediction(&self, prediction: Option<Prediction>) -> Self {
         let mut record = self.clone();
         if prediction.is_some() {

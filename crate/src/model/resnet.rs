@@ -80,7 +80,8 @@ impl ResnetBlock {
         };
         let heights = x.heights();
         let normed = x.normed(&self.norm1);
-        // Each band of the input goes as its parts of both branches come: where the block narrows, that is half of it.
+        // An input band is freed as soon as both branches have used it, which halves the peak where the block halves its
+        // channels.
         let (mut hidden, mut shortcuts) = (Vec::with_capacity(heights.len()), Vec::with_capacity(heights.len()));
         for (BandWindow { rows, padding }, x) in x.clone().windows(&self.conv1, heights.clone()).zip(x.into_parts()) {
             hidden.push(self.conv1.forward_padded(normed(rows), padding));
@@ -162,8 +163,8 @@ impl Upsample {
         Ok(Self { conv: at.conv("conv", [channels; 2], 3, 1, 1)? })
     }
 
-    /// `[batch, channels, height, width]` to `size`, or to twice its own. Where the way down rounded an odd side up, the
-    /// target is one short of twice: nearest neighbour to 2n − 1 picks the same pixels as to 2n, less the last.
+    /// `[batch, channels, height, width]` to `size`, or to twice its own. If downsampling rounded an odd side up, the
+    /// target is one short of twice: nearest neighbour to 2n − 1 picks the same pixels as to 2n, without the last.
     pub fn forward(&self, x: Tensor<4>, size: Option<[usize; 2]>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         self.conv.forward_upsampled(x, size.unwrap_or([2 * height, 2 * width]))

@@ -20,14 +20,14 @@ pub struct StableDiffusion {
     pub scheduler: SchedulerConfig,
     /// The empty prompt's embedding, `[1, tokens, width]`.
     pub null_embedding: Tensor<3>,
-    /// The same as the UNet's cross-attentions see it.
+    /// Its keys and values in the UNet's cross-attentions.
     pub context: PromptContext,
-    /// What it is.
+    /// Description of the model.
     pub info: ModelInfo,
-    /// What it may take there.
+    /// What the model may take on the device.
     pub memory: Memory,
-    /// Where it lives.
+    /// Its device and float types.
     pub place: Place,
-    /// SHA-256 of its networks' weights and configs, as lowercase hexadecimal, where loading was told to find it.
+    /// SHA-256 of its networks' weights and configs, as lowercase hexadecimal, if it was requested on loading.
     pub fingerprint: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! The named tensors of one network, taken one by one while it is built: first to learn what it requests, then for real.
+//! The named tensors of one network, taken one by one while it is built: first in a dry run that records requests, then for
+//! real.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,17 +14,17 @@ use crate::weights::format::{blocks, shown};
 use crate::weights::{Compact, TensorRequest, WeightType};
 use crate::{Error, Result};
 
-/// A tensor that is ready to be built in.
+/// A tensor that is ready to be built into a network.
 #[derive(Debug)]
 pub enum Ready {
-    /// A matrix, on its device already.
+    /// A matrix, already on its device.
     Weight(Box<Weight>),
     /// Anything else.
     Small(Compact),
 }
 
 impl Ready {
-    /// A tensor as `request` says, taken to `place` if it is a matrix.
+    /// A tensor as `request` says, uploaded to `place` if it is a matrix.
     ///
     /// # Errors
     /// Names a tensor whose bytes do not fit its shape.
@@ -34,15 +35,15 @@ impl Ready {
 
 /// Where tensors come from.
 enum TensorSource {
-    /// They are here.
+    /// Tensors in memory.
     Loaded(BTreeMap<String, Ready>),
-    /// Only their shapes are known; what is taken is noted, and single zeros stand in for it.
+    /// Dry run: only shapes are known. Requests are recorded, and single zeros stand in for tensors.
     Planned { shapes: BTreeMap<String, Vec<usize>>, requests: Rc<RefCell<Vec<TensorRequest>>> },
-    /// A formula gives any tensor that is asked for.
+    /// A formula generates any requested tensor.
     Formula(Formula, WeightType),
 }
 
-/// Values of the tensor of a name and a shape.
+/// Generates a tensor's values from its name and shape.
 pub type Formula = Box<dyn FnMut(&str, &[usize]) -> Vec<f32>>;
 
 /// The tensors of one network. Each can be taken once; what is left at the end does not belong to the model.
@@ -51,8 +52,8 @@ pub struct Tensors {
     origin: TensorSource,
 }
 
-/// Same number of values, and same rows or none: dimensions of 1 come and go between formats, packs flatten convolutions,
-/// and whole matrices whose rows are no multiple of a block.
+/// Whether a stored shape fits: the same number of values, and the same number of rows unless it is flat. Formats differ in
+/// dimensions of 1; packs flatten convolutions, and flatten whole matrices whose rows are no multiple of a block.
 pub(super) fn fits(stored: &[usize], wanted: &[usize]) -> bool {
     let is_flat = stored.len() == 1;
     (is_flat || stored.first() == wanted.first())
@@ -60,12 +61,12 @@ pub(super) fn fits(stored: &[usize], wanted: &[usize]) -> bool {
 }
 
 impl Tensors {
-    /// Tensors that are here. `network` is what messages call it.
+    /// Tensors in memory. `network` is its name in messages.
     pub fn loaded(network: &str, tensors: BTreeMap<String, Ready>) -> Self {
         Self { network: network.to_string(), origin: TensorSource::Loaded(tensors) }
     }
 
-    /// A rehearsal with shapes alone, which gathers in `requests` what the network takes.
+    /// A dry run with shapes alone, which records in `requests` what the network takes.
     pub fn planned(
         network: &str,
         shapes: BTreeMap<String, Vec<usize>>,
@@ -74,7 +75,7 @@ impl Tensors {
         Self { network: network.to_string(), origin: TensorSource::Planned { shapes, requests } }
     }
 
-    /// Tensors that a formula gives, kept as `weights`: a model of true size without its file.
+    /// Tensors from a formula, stored as `weights`: a full-size model without its file.
     pub fn from_formula(network: &str, weights: WeightType, formula: Formula) -> Self {
         Self { network: network.to_string(), origin: TensorSource::Formula(formula, weights) }
     }
@@ -99,7 +100,7 @@ impl Tensors {
         Ok(values.map_or_else(|| place.tensor(vec![0.0], [1; 2]), |values| place.allocate_exact(values, taken)))
     }
 
-    /// Takes the matrix or convolution `name` of `shape` in the form that it is kept in.
+    /// Takes the matrix or convolution `name` of `shape` in its stored form.
     ///
     /// # Errors
     /// As [`Tensors::take`].
@@ -122,7 +123,7 @@ impl Tensors {
         }
     }
 
-    /// The values, or `None` in a rehearsal.
+    /// The values, or `None` in a dry run.
     fn take_any(&mut self, name: &str, shape: &[usize], rows: Option<&[usize]>) -> Result<Option<Vec<f32>>> {
         let network = &self.network;
         match &mut self.origin {
@@ -157,7 +158,7 @@ impl Tensors {
     /// Ends the building of the network.
     ///
     /// # Errors
-    /// Names the tensors that nothing took: they belong to another model than the config says.
+    /// Names the tensors that were not taken: the model does not match its config.
     pub fn finish(self) -> Result<()> {
         let left: Vec<String> = match self.origin {
             TensorSource::Loaded(tensors) => tensors.into_keys().collect(),

@@ -21,14 +21,14 @@ use crate::weights::source::local::Folder;
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 
-/// Of the largest value of each activation: f32 rounding through up to a hundred layers.
+/// Relative to the largest value of each activation: f32 rounding through up to a hundred layers.
 const TOLERANCE: f32 = 2e-5;
 
 fn model(name: &str) -> Origin {
     Origin::local(&fixture(&format!("models/{name}")), None).expect("a folder")
 }
 
-/// f64, so that what is measured is the mathematics; `Precision::Auto` chooses it for these models too.
+/// f64, so that tests measure the method and not rounding; `Precision::Auto` chooses it for these models too.
 fn place() -> Place {
     Place::new(device::cpu(), Precision::F64, 0).expect("the processor computes in f64")
 }

@@ -38,7 +38,7 @@ fn resnets(
         .collect()
 }
 
-/// Self-attention of one head over all pixels, added to them.
+/// Single-head self-attention over all pixels, added to them.
 #[derive(Module, Debug)]
 pub struct PixelAttention {
     group_norm: GroupNorm,
@@ -76,7 +76,7 @@ impl VaeMidBlock {
         })
     }
 
-    /// Band by band; attention needs every pixel at once, at the lowest resolution.
+    /// Band by band, except for attention, which needs every pixel at once, at the lowest resolution.
     ///
     /// # Errors
     /// Only what `control` returns: a cancel.
@@ -133,7 +133,7 @@ pub struct Decoder {
 pub struct Vae {
     /// Its `config.json`.
     pub config: VaeConfig,
-    /// Bytes of the largest tensor: larger pictures are computed in bands of rows.
+    /// Most bytes of a tensor: larger pictures are computed in bands of rows.
     pub band_bytes: usize,
     pub(crate) encoder: Encoder,
     pub(crate) decoder: Decoder,
@@ -149,10 +149,10 @@ pub struct Posterior {
 }
 
 impl Vae {
-    /// Builds the autoencoder of `config` from its tensors, all of them.
+    /// Builds the autoencoder of `config` from all its tensors.
     ///
     /// # Errors
-    /// Names a config key out of the family, or a missing, extra or wrongly shaped tensor.
+    /// Names an unsupported config key, or a missing, extra or wrongly shaped tensor.
     pub fn build(config: VaeConfig, mut tensors: Tensors, place: &Place) -> Result<Self> {
         config.check()?;
         let latents = config.latent_channels;

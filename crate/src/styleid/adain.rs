@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 
-/// Mean and deviation of each channel, `[batch, channels, 1, 1]`, or `[batch, channels, h, w]` where they differ by place.
+/// Mean and standard deviation of each channel, `[batch, channels, 1, 1]`, or `[batch, channels, h, w]` if they vary by
+/// position.
 #[derive(Debug, Clone)]
 pub struct Statistics {
     mean: Tensor<4>,

@@ -1,7 +1,8 @@
-//! The feature bank: one picture's features by layer and noise level, on the device as far as its budget goes and in main
-//! memory beyond.
+//! The feature bank: one picture's features by layer and noise level. They stay on the device up to a budget; the rest is
+//! in main memory.
 //!
-//! Stable Diffusion 1.5 at 512 px, layers 7 to 11, 20 steps: 5.2 million numbers each of Q, K and V a step, 600 MiB as f16.
+//! For Stable Diffusion 1.5 at 512 px, layers 7 to 11 and 20 steps, Q, K and V have 5.2 million numbers each per step, in
+//! all 600 MiB as f16.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -18,17 +19,17 @@ pub mod parts;
 #[cfg(test)]
 mod tests;
 
-/// How features are kept.
+/// How features are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keeping {
-    /// As f16, two to a word; otherwise as the network made them.
+    /// As f16, two to a 32-bit word; otherwise in the network's own type.
     pub halves: bool,
-    /// Bytes on the device; what goes beyond is kept in main memory.
+    /// Budget of bytes on the device; the rest is kept in main memory.
     pub device_bytes: u64,
 }
 
 impl Keeping {
-    /// Everything as it is, on the device.
+    /// Everything unconverted, on the device.
     pub const EXACT: Self = Self { halves: false, device_bytes: u64::MAX };
 }
 
@@ -44,7 +45,7 @@ enum OnDevice {
 struct InMemory {
     data: TensorData,
     shape: [usize; 4],
-    /// What it was as floats.
+    /// Its float type before packing.
     dtype: DType,
     device: Device,
 }
@@ -63,7 +64,7 @@ impl OnDevice {
         }
         let device = x.device();
         allocate_exact(&device, x, |x| match x.dtype() {
-            // What is f16 already needs no packing. The original stays alive, so that this is a copy.
+            // f16 needs no packing. `x` stays alive, so the multiplication cannot work in place and makes a copy.
             DType::F16 => Self::Plain(x.clone().mul_scalar(1.0)),
             _ => Self::Halves(halves::pack(x)),
         })
@@ -92,7 +93,7 @@ impl OnDevice {
                 (words.into_data_async().await?, shape, dtype, device)
             }
         };
-        // What was read may still be the device's memory: a copy of our own lets it go.
+        // The data may still be backed by the device's memory; a copy of our own releases it.
         let data = TensorData::from_bytes_vec(data.as_bytes().to_vec(), data.shape().clone(), data.dtype());
         Ok(InMemory { data, shape, dtype, device })
     }
@@ -110,7 +111,7 @@ impl InMemory {
     }
 }
 
-/// A feature on the device, or on its way there, still as it is kept.
+/// A feature on the device, or being uploaded to it, in its stored form.
 #[derive(Debug)]
 pub struct Fetched<F> {
     parts: Vec<OnDevice>,
@@ -154,7 +155,8 @@ impl<F> Bank<F> {
         (self.held, self.spilled)
     }
 
-    /// Moves to main memory what goes beyond `device_bytes`: the noise levels that the reverse pass comes to last.
+    /// Moves features beyond `device_bytes` to main memory, first those of the noise levels that the reverse pass reaches
+    /// last.
     ///
     /// # Errors
     /// The device failed.
@@ -181,7 +183,7 @@ impl<F> Bank<F> {
         self.keeping.device_bytes = device_bytes;
     }
 
-    /// [`Bank::shrink`] to what the bank may hold.
+    /// [`Bank::shrink`] to the bank's budget.
     ///
     /// # Errors
     /// The device failed.
@@ -191,7 +193,8 @@ impl<F> Bank<F> {
 }
 
 impl<F: Feature> Bank<F> {
-    /// Keeps the feature of one layer at one noise level, on the device until the bank next [enforces its budget](Self::enforce_budget).
+    /// Keeps the feature of one layer at one noise level, on the device until the bank next [enforces its
+    /// budget](Self::enforce_budget).
     pub fn insert(&mut self, key: Key, feature: F) {
         let halves = self.keeping.halves;
         let parts: Vec<OnDevice> = feature.into_tensors().into_iter().map(|x| OnDevice::new(x, halves)).collect();
@@ -218,7 +221,7 @@ impl<F: Feature> Bank<F> {
         self.parts(key).map(drop)
     }
 
-    /// The feature of one layer at one noise level; a copy to the device begins if it is not there.
+    /// The feature of one layer at one noise level. Starts an upload if it is in main memory.
     ///
     /// # Errors
     /// As [`Bank::check`].

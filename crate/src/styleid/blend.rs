@@ -1,4 +1,4 @@
-//! Several styles in one picture: how much of each goes where.
+//! Mixing several styles in one result: weights, masks, and how they combine in attention.
 
 use burn::tensor::Tensor;
 use image::RgbImage;
@@ -15,10 +15,10 @@ use crate::{Error, Result};
 #[cfg(test)]
 mod tests;
 
-/// Most styles of one run.
+/// Maximum number of styles in a run.
 pub const MOST: usize = 4;
 
-/// The logarithm of nothing, below any score and still a number.
+/// Stands in for ln 0: below any attention score, but finite.
 const NOTHING: f32 = -1e30;
 
 /// One of the styles of a run.
@@ -26,9 +26,10 @@ const NOTHING: f32 = -1e30;
 pub struct Style<'a> {
     /// The painting.
     pub picture: &'a RgbImage,
-    /// How much of it goes into the result beside the others; only their proportions count. Of 0, nothing.
+    /// Weight relative to the other styles. Only the proportions matter; 0 leaves the style out.
     pub weight: f32,
-    /// Where on the photo it goes, stretched over the whole content picture as it comes to the run; everywhere without.
+    /// Where on the photo the style applies, stretched over the whole content picture as given to the run. `None`:
+    /// everywhere.
     pub mask: Option<&'a Mask>,
 }
 
@@ -38,7 +39,7 @@ impl<'a> Style<'a> {
         Self { picture, weight: 1.0, mask: None }
     }
 
-    /// Checks how many there are, and their weights.
+    /// Checks the number of styles and their weights.
     ///
     /// # Errors
     /// One sentence.
@@ -57,25 +58,25 @@ impl<'a> Style<'a> {
     }
 }
 
-/// A style's part in a [`Mix`]. Its size counts where styles are attended together.
+/// A style's part in a [`Mix`]. The size of its latents matters if styles are attended together.
 #[derive(Debug, Clone)]
 pub struct StylePart {
-    /// Beside the others' weights.
+    /// Weight relative to the other parts.
     pub weight: f32,
-    /// Where it goes, at the content's latents; everywhere without.
+    /// Mask on the grid of the content's latents. `None`: everywhere.
     pub map: Option<Map>,
     /// Height and width of the style's latents.
     pub latents: [usize; 2],
 }
 
 impl StylePart {
-    /// Whether anything of the style is in the result.
+    /// Whether the style contributes to the result.
     pub fn counts(&self) -> bool {
         self.weight > 0.0 && !self.map.as_ref().is_some_and(Map::is_zero)
     }
 }
 
-/// How the styles of a run become one: those of which anything is in the result, their weights adding up to 1.
+/// How the contributing styles of a run are mixed. Their weights add up to 1.
 #[derive(Debug, Clone)]
 pub struct Mix {
     blend: Blend,
@@ -85,10 +86,11 @@ pub struct Mix {
 }
 
 impl Mix {
-    /// Of `parts` that all [count](StylePart::counts), on content latents of height and width `content`.
+    /// A mix of `parts`, all of which must [count](StylePart::counts). `content` is the height and width of the content's
+    /// latents.
     ///
     /// # Errors
-    /// One sentence where styles cannot be averaged.
+    /// One sentence if the styles cannot be averaged.
     pub fn new(blend: Blend, parts: Vec<StylePart>, content: [usize; 2]) -> Result<Self> {
         let total: f64 = parts.iter().map(|part| f64::from(part.weight)).sum();
         let normalised = |part: StylePart| {
@@ -114,19 +116,20 @@ impl Mix {
         Ok(Self { blend, parts, content, content_share: 0.0 })
     }
 
-    /// The same with the content's keys and values attended over beside the styles', whose weights add up to 1, at this weight;
-    /// not at 0.
+    /// Also attends over the content's own keys and values, with weight `content_share` relative to the styles' total of 1.
+    /// 0 disables this.
     #[must_use]
     pub fn sharing(self, content_share: f32) -> Self {
         Self { content_share, ..self }
     }
 
-    /// The masks at a level, as many cells each; none where there is no mask.
+    /// Each style's mask on the token grid of a level; `None` for a style without a mask.
     fn maps(&self, level: usize) -> Vec<Option<Map>> {
         self.parts.iter().map(|part| part.map.as_ref().map(|map| map.coarser(level))).collect()
     }
 
-    /// How much of each cell of a level is any style's, min(1, Σ masks) `[1, 1, rows, columns]`; none where all is.
+    /// Share of each cell of a level that the styles cover, min(1, Σ masks), `[1, 1, rows, columns]`. `None` if everything
+    /// is covered.
     pub fn coverage(&self, level: usize, place: &Place) -> Option<Tensor<4>> {
         let covered = self.covered(level)?;
         let [rows, columns] = covered.grid;
@@ -137,13 +140,13 @@ impl Mix {
         let maps = self.parts.iter().map(|part| part.map.as_ref()).collect::<Option<Vec<_>>>()?;
         let &Map { grid, values: ref first } = *maps.first()?;
         let sum = |cell: usize| maps.iter().map(|map| map.values[cell]).sum::<f32>().min(1.0);
-        // Where masks lie over each other is known at the latents only, so the level's is the mean of theirs.
+        // Overlap of masks is only known at the resolution of the latents, so a coarser level takes the mean.
         let covered = Map { grid, values: (0..first.len()).map(sum).collect() }.coarser(level);
         (!covered.is_one()).then_some(covered)
     }
 
-    /// How much of each cell of the latents is which style's, style by style: its share of what any style has. One number a
-    /// style where it is the same everywhere.
+    /// Each style's share of each cell of the latents, style by style: its part of what the styles cover. One number per
+    /// style if it is the same everywhere.
     pub fn presence(&self) -> Vec<Vec<f32>> {
         let shares = self.shares(0);
         let Some(covered) = self.covered(0) else { return shares };
@@ -155,8 +158,8 @@ impl Mix {
         shares.into_iter().map(of).collect()
     }
 
-    /// Each style's share of the cells of a level, style by style: weight times mask, adding up to 1 in every cell; where no
-    /// style is, the weights alone. One number a style where there is no mask.
+    /// Each style's share of each cell of a level, style by style: weight times mask, normalised to add up to 1 per cell. A
+    /// cell outside every mask gets the weights alone. Without masks there is one number per style.
     fn shares(&self, level: usize) -> Vec<Vec<f32>> {
         let maps = self.maps(level);
         let cells = maps.iter().flatten().next().map_or(1, |map| map.values.len());
@@ -173,7 +176,7 @@ impl Mix {
         shares
     }
 
-    /// The styles' `statistics`, one each in order, in their shares.
+    /// The mean of the styles' `statistics` (one per style, in order), weighted by their shares.
     pub fn statistics(&self, statistics: Vec<Statistics>, place: &Place) -> Option<Statistics> {
         if statistics.len() == 1 {
             return statistics.into_iter().next();
@@ -198,13 +201,13 @@ impl Mix {
         LayerMix { averaged, groups, share }
     }
 
-    /// What is attended over as one after the other at a level: each style, or all where their mean is taken, then the content if it has
-    /// a share.
+    /// The groups of keys at a level, in order of concatenation: one per style, or a single one for their average; then the
+    /// content's own keys if it has a share.
     fn groups(&self, is_mean: bool, level: usize) -> Vec<Group> {
         let tokens = |latents: [usize; 2]| latents.iter().map(|side| side.div_ceil(1 << level)).product();
         let of = |(shares, part): (Vec<f32>, &StylePart)| Group { shares, keys: tokens(part.latents) };
         let mut groups: Vec<Group> = if is_mean {
-            // They have no masks, and one size.
+            // Averaged styles have no masks, and all have one size.
             self.parts.first().map(|part| of((vec![1.0], part))).into_iter().collect()
         } else {
             self.shares(level).into_iter().zip(&self.parts).map(of).collect()
@@ -219,14 +222,14 @@ impl Mix {
 
 /// Keys of one picture.
 struct Group {
-    /// Its weight for every token of the content, or one for all of them.
+    /// Weight of the group for each token of the content, or one number for all of them.
     shares: Vec<f32>,
-    /// How many there are.
+    /// Number of keys.
     keys: usize,
 }
 
-/// The logarithm of its share for every group and token, less what a larger picture has more of tokens, so that a share is a
-/// share whatever the size.
+/// Log-weights to add to the scores: ln(share) per token and group. A group's part of the softmax grows with its number of
+/// keys; subtracting ln(keys / most keys) makes a share independent of the picture's size.
 fn columns(groups: &[Group], place: &Place) -> Groups {
     let columns = Groups::columns(groups.len());
     let most = groups.iter().map(|group| group.keys).max().unwrap_or(1) as f64;
@@ -250,26 +253,26 @@ fn columns(groups: &[Group], place: &Place) -> Groups {
 /// Keys and values that a layer attends over instead of its own.
 #[derive(Debug, Clone)]
 pub struct Replacement {
-    /// These.
+    /// Keys and values of the styles, and of the content if it has a share.
     pub keys_values: KeyValue,
-    /// The share of each token's attention that is over these, `[1, 1, tokens, 1]`, the rest as in the plain network; all of
-    /// it without.
+    /// Share of each token's output that comes from these keys and values, `[1, 1, tokens, 1]`; plain attention gives the
+    /// rest. `None`: all of it.
     pub share: Option<Tensor<4>>,
 }
 
-/// How the styles are mixed at one self-attention. By default there is one, everywhere.
+/// How the styles are mixed at one self-attention. The default is one style, everywhere.
 #[derive(Debug, Clone, Default)]
 pub struct LayerMix {
-    /// The styles' weights where means are taken of their keys and values.
+    /// The styles' weights, if their keys and values are averaged.
     averaged: Option<Vec<f32>>,
-    /// What is added to the scores where more than one thing is attended over.
+    /// Log-weights added to the scores, if there is more than one group of keys.
     groups: Option<Box<Groups>>,
     share: Option<Tensor<4>>,
 }
 
 impl LayerMix {
-    /// What the layer attends over, of each style's keys and values in order and of the content's where they have a share; none
-    /// of none.
+    /// Keys and values for the layer, from each style's in order and the content's if it has a share. `None` if there are
+    /// none.
     pub fn replacement(&self, styles: Vec<KeyValue>, content: Option<KeyValue>) -> Option<Replacement> {
         let mut all = match &self.averaged {
             None => styles,
@@ -291,7 +294,7 @@ impl LayerMix {
         Some(Replacement { keys_values, share: self.share.clone() })
     }
 
-    /// What is added to the scores.
+    /// Log-weights added to the scores, by group of keys.
     pub fn groups(&self) -> Option<Groups> {
         self.groups.as_deref().cloned()
     }

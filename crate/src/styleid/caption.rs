@@ -1,4 +1,4 @@
-//! What a result's file says about how it was made.
+//! Metadata in a result's file: how it was made.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +12,20 @@ use crate::picture::{Crop, png_text, to_png};
 use crate::weights::WeightType;
 use crate::{Error, Result};
 
-/// What a result is.
+/// Value of the PNG chunk Title.
 const TITLE: &str = "A photo in the style of a painting";
-/// Who writes these files.
+/// Value of the PNG chunk Software.
 const SOFTWARE: &str = concat!("StyleID ", env!("CARGO_PKG_VERSION"));
-/// The keyword under which the settings stand.
+/// Keyword of the PNG chunk with the settings.
 const KEYWORD: &str = "StyleID";
 
-/// What a result says about how it was made, in text chunks of its file: everything that it takes to make it again from the same
-/// pictures, but nothing about the visitor, and no names of pictures. Two results with the same words are the same.
+/// How a result was made, stored in text chunks of its PNG: everything needed to make it again from the same pictures, but
+/// nothing about the visitor, and no names of pictures. Results with equal captions are the same.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Caption {
     version: &'static str,
     model: String,
-    /// Parts of the model that are from elsewhere, and from where.
+    /// Parts of the model that come from another source, and that source.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     taken: BTreeMap<String, String>,
     weights: WeightType,
@@ -36,7 +36,7 @@ pub struct Caption {
     made_of: Option<MadeOf>,
 }
 
-/// What a result was made of, by SHA-256 as lowercase hexadecimal. It tells whether a result has to be made again.
+/// SHA-256 of each input of a result, in lowercase hexadecimal. A difference means that the result must be made again.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MadeOf {
     /// Of the model's weights and configs ([`StableDiffusion::fingerprint`](crate::model::StableDiffusion::fingerprint)).
@@ -46,10 +46,10 @@ pub struct MadeOf {
     pub content: String,
     /// Of the styles' files, in their order.
     pub styles: Vec<String>,
-    /// Of the masks' files, those that there are.
+    /// Of the masks' files, for the styles that have one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub masks: Vec<String>,
-    /// The type that was asked for to compute in, where it was.
+    /// The requested type to compute in, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
 }
@@ -57,16 +57,16 @@ pub struct MadeOf {
 /// How a style was used.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CaptionStyle {
-    /// How much it counted beside the others.
+    /// Weight relative to the other styles.
     pub weight: f32,
     /// The part of its picture that was used.
     pub crop: Option<Crop>,
-    /// Whether it was kept to a part of the photo.
+    /// Whether a mask limited it to a part of the photo.
     pub masked: bool,
 }
 
 impl Caption {
-    /// Of a run of `model`, kept as `weights`, on the part `crop` of the photo.
+    /// The caption of a run of `model`, stored as `weights`, on the part `crop` of the photo.
     pub fn of_run(
         model: &ModelInfo,
         weights: WeightType,
@@ -78,30 +78,30 @@ impl Caption {
         Self { version: env!("CARGO_PKG_VERSION"), model, taken, weights, options, crop, styles, made_of: None }
     }
 
-    /// The same with what the result is made of.
+    /// Adds the hashes of the result's inputs.
     #[must_use]
     pub fn with_made_of(self, made_of: MadeOf) -> Self {
         Self { made_of: Some(made_of), ..self }
     }
 
-    /// Whether the file of these bytes is a whole result with this caption.
+    /// Whether `file` is a complete result with this caption.
     pub fn is_of(&self, file: &[u8]) -> bool {
         self.settings().is_ok_and(|settings| png_text(file, KEYWORD).is_some_and(|said| said == settings))
     }
 
     /// This as JSON.
     fn settings(&self) -> Result<String> {
-        // Written as they are; by way of a `Value` an f32 of 0.6 would become 0.6000000238418579.
+        // Serialised directly: through a `Value` an f32 of 0.6 would become 0.6000000238418579.
         serde_json::to_string(self)
             .map_err(|error| Error::Picture(format!("The result cannot be written as PNG: {error}.")))
     }
 
-    /// What [`Caption::png`] wrote into a file; `None` where it says nothing of the kind.
+    /// The settings that [`Caption::png`] wrote into a file; `None` if there are none.
     pub fn of_file(png: &[u8]) -> Option<Value> {
         serde_json::from_str(&png_text(png, KEYWORD)?).ok()
     }
 
-    /// The result's file: a PNG that says in the chunks Title, Software and StyleID (this as JSON) how it was made.
+    /// The result as a PNG, with how it was made in the chunks Title, Software and StyleID (this caption as JSON).
     ///
     /// # Errors
     /// Says why it cannot be encoded.

@@ -30,7 +30,7 @@ impl Shape {
     pub const ALL: [Self; 6] =
         [Self::Constant, Self::Linear, Self::Cosine, Self::Sqrt, Self::Quadratic, Self::Exponential];
 
-    /// w(a): the share of the end, 0 to 1, at `a` of the way, 0 to 1.
+    /// w(a): the weight of the end value, 0 to 1, at progress `a`, 0 to 1.
     pub fn weight(self, a: f64) -> f64 {
         match self {
             Self::Constant => 0.0,
@@ -55,13 +55,13 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// start + (end − start)·w(i/(N − 1)) at reverse step `step`, i, of `steps`, N. An end that is the start gives the start,
-    /// bit for bit.
+    /// start + (end − start)·w(i/(N − 1)) at reverse step i = `step` of N = `steps`. If the end equals the start, the value
+    /// is the start, bit for bit.
     pub fn value(self, start: f32, step: usize, steps: usize) -> f32 {
         self.at(start, if steps > 1 { step as f64 / (steps - 1) as f64 } else { 0.0 })
     }
 
-    /// start + (end − start)·w(a) at `way` of the reverse pass, a.
+    /// start + (end − start)·w(a) at progress a = `way` of the reverse pass.
     pub fn at(self, start: f32, way: f64) -> f32 {
         let (from, to) = (f64::from(start), f64::from(self.end));
         (from + (to - from) * self.curve.weight(way)) as f32

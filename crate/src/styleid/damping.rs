@@ -1,4 +1,4 @@
-//! Less of the content's low frequencies in the noise that the reverse pass starts from.
+//! Damps the low frequencies of the content's noise, from which the reverse pass starts.
 //!
 //! Source: `StyleSSP` (arXiv 2501.11319) for damping them, `FreeInit` (arXiv 2312.07537) for the Gaussian filter.
 
@@ -8,11 +8,11 @@ use super::low_pass::LowPass;
 use crate::Result;
 use crate::device::Place;
 
-/// Deviation of the filter, relative to the highest frequency.
+/// Standard deviation of the Gaussian filter, relative to the highest frequency.
 const DEVIATION: f64 = 0.25;
 
-/// z − (1 − α)·low(z), where low keeps frequencies d, relative to the highest, by exp(−d²/(2·0.25²)); for α = 1 `latents`
-/// themselves.
+/// z − (1 − α)·low(z). The low-pass filter scales a frequency d, relative to the highest, by exp(−d²/(2·0.25²)). For α = 1
+/// `latents` are returned unchanged.
 ///
 /// # Errors
 /// The device failed.

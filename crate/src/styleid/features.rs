@@ -1,11 +1,11 @@
-//! What an inversion keeps of self-attention.
+//! The self-attention features that an inversion captures.
 
 use burn::tensor::Tensor;
 
 use crate::control::Phase;
 pub use crate::model::attention::KeyValue;
 
-/// What a picture's role in the run makes worth keeping. Nothing else is kept.
+/// The self-attention features kept for a picture in a given role, content or style.
 pub trait Feature: Sized {
     /// Name of the role in messages.
     const ROLE: &'static str;
@@ -16,9 +16,9 @@ pub trait Feature: Sized {
     /// Added to the seed of the VAE's posterior, so that the two pictures get different noise.
     const SEED_OFFSET: u32;
 
-    /// Tensors of a feature.
+    /// Number of tensors in a feature.
     const PARTS: usize;
-    /// Whether this is the picture whose keys and values may be wanted beside its feature.
+    /// Whether this is the content, whose own keys and values may be kept in addition to its feature.
     const IS_CONTENT: bool;
 
     /// Takes what is needed from one self-attention.
@@ -27,7 +27,7 @@ pub trait Feature: Sized {
     /// The feature as its tensors.
     fn into_tensors(self) -> Vec<Tensor<4>>;
 
-    /// The feature of its tensors; none of a wrong number of them.
+    /// Rebuilds the feature from its tensors; `None` if their number is wrong.
     fn from_tensors(tensors: Vec<Tensor<4>>) -> Option<Self>;
 }
 
@@ -57,7 +57,7 @@ impl Feature for Query {
     }
 }
 
-/// Of the style.
+/// Keys and values of a style.
 impl Feature for KeyValue {
     const ROLE: &'static str = "style";
     const ENCODE: Phase = Phase::EncodeStyle;
@@ -85,6 +85,6 @@ impl Feature for KeyValue {
 pub struct Key {
     /// Decoder layer.
     pub layer: usize,
-    /// Timestep given to the UNet.
+    /// Index of the noise level, from the least noisy.
     pub level: usize,
 }

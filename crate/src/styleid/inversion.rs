@@ -1,4 +1,5 @@
-//! DDIM inversion: a picture's latents to noise that leads back to it, with the attention features seen on the way.
+//! Inversion (DDIM or DPM-Solver++): maps a picture's latents to noise that denoises back to them, and captures attention
+//! features on the way.
 
 use burn::tensor::Tensor;
 
@@ -15,22 +16,22 @@ use crate::diffusion::Solver;
 use crate::model::attention::AttentionProcessor;
 use crate::model::unet::PromptContext;
 
-/// A picture inverted: a value that can be kept and used in any number of runs with the same preset and steps.
+/// An inverted picture. It can be kept and reused by any run with the same preset and steps.
 #[derive(Debug, Clone)]
 pub struct Inversion<F> {
     z0: Tensor<4>,
-    /// Latents on the way from there to the noise, each `[1, 4, h, w]`: all of them in a traced run, else the noise alone.
+    /// Latents from `z0` to the noise, each `[1, 4, h, w]`: every step in a traced run, otherwise the noise alone.
     pub trajectory: Vec<Tensor<4>>,
-    /// What the network attended with.
+    /// The captured attention features.
     pub bank: Bank<F>,
-    /// A content's keys and values, for runs that attend over them beside the styles'.
+    /// A content's own keys and values, for runs that attend over them in addition to the styles'.
     pub own: Option<Bank<KeyValue>>,
     /// Decoder layers whose features are kept.
     pub layers: Vec<usize>,
 }
 
 impl<F> Inversion<F> {
-    /// An inversion from `z0` to `noise` that was kept elsewhere, with what the network attended with in `layers`.
+    /// Restores a stored inversion from `z0` to `noise`, with the features of `layers`.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn kept(
         z0: Tensor<4>,
@@ -63,9 +64,9 @@ impl<F> Inversion<F> {
 /// How the features of an inversion are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Kept {
-    /// What its picture's role makes worth keeping.
+    /// The feature of its picture's role.
     pub role: Keeping,
-    /// A content's keys and values, where they are kept at all.
+    /// A content's own keys and values; `None` if they are not kept.
     pub own: Option<Keeping>,
 }
 
@@ -100,7 +101,7 @@ impl Pipeline {
         Ok(Inversion { z0, trajectory: trajectory.finish(), bank, own, layers: plan.layers.clone() })
     }
 
-    /// As [`Pipeline::invert`] of the content's latents and the style's, which have the same size, in one batch.
+    /// As [`Pipeline::invert`], for the content's and a style's latents of the same size in one batch.
     ///
     /// # Errors
     /// A cancel, or a device that stopped.
@@ -139,7 +140,7 @@ impl Pipeline {
         Ok((content, Inversion { z0: style, trajectory: of(1), bank: keys_values, own: None, layers }))
     }
 
-    /// One call of an inversion, and the step after it.
+    /// One UNet call of an inversion, and the solver step after it.
     async fn walk(
         &self,
         trajectory: &mut Trajectory,
@@ -161,7 +162,7 @@ impl Pipeline {
     }
 }
 
-/// [`Bank::enforce_budget`] of a content's keys and values, where they are kept.
+/// [`Bank::enforce_budget`] of a content's own keys and values, if they are kept.
 async fn enforce_budget_of(own: &mut Option<Bank<KeyValue>>) -> Result<()> {
     match own {
         Some(bank) => bank.enforce_budget().await,

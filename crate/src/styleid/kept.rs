@@ -1,4 +1,4 @@
-//! Inversions with what they were made from, and how those of one run are made.
+//! Kept inversions with the inputs they were made from, and the code that makes those of a run.
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
@@ -19,32 +19,32 @@ use crate::device::is_processor;
 use crate::memory::Shares;
 use crate::picture;
 
-/// An inversion with what it was made from.
+/// An inversion with the picture and settings that it was made from.
 #[derive(Debug)]
 pub struct KeptInversion<F> {
     picture: RgbImage,
     preset: Preset,
     steps: usize,
     vae_sample: Option<u32>,
-    /// Whether it is in a folder already, where there is one.
+    /// Whether it was read from the folder or offered to it already, if there is one.
     pub filed: bool,
-    /// What is kept.
+    /// The inversion itself.
     pub inversion: Inversion<F>,
 }
 
 impl<F: Feature> KeptInversion<F> {
-    /// What was inverted.
+    /// The inverted picture.
     pub fn picture(&self) -> &RgbImage {
         &self.picture
     }
 
-    /// Bytes of its features, wherever they are.
+    /// Bytes of its features, on the device and in main memory.
     pub fn feature_bytes(&self) -> u64 {
         let (device, main) = self.inversion.feature_bytes();
         device + main
     }
 
-    /// Moves its features to main memory, which on the processor is where they are.
+    /// Moves its features to main memory. On the processor they are there already.
     ///
     /// # Errors
     /// The device failed.
@@ -80,9 +80,9 @@ pub struct Invert<'a> {
     pub params: &'a Params,
     /// What the budget leaves for features.
     pub shares: Shares,
-    /// Pictures whose keys and values are kept: styles, and the content where its own are.
+    /// Number of pictures whose keys and values are kept: the styles, and the content if its own are kept.
     pub keys_values: usize,
-    /// Who listens, and what is counted.
+    /// Callbacks and counters.
     pub run: Run<'a>,
 }
 
@@ -98,7 +98,7 @@ impl Invert<'_> {
         Ok(latents)
     }
 
-    /// The inversion of a picture with these latents.
+    /// Inverts a picture with these latents.
     ///
     /// # Errors
     /// As [`Invert::encode`].
@@ -113,7 +113,7 @@ impl Invert<'_> {
         Ok(self.kept(picture, inversion))
     }
 
-    /// Those of the content and of a style of the same size, in one batch.
+    /// Inverts the content and a style of the same size in one batch.
     ///
     /// # Errors
     /// As [`Invert::encode`].
@@ -127,7 +127,7 @@ impl Invert<'_> {
         Ok((self.kept(content.0, inversions.0), self.kept(style.0, inversions.1)))
     }
 
-    /// Makes room in what is kept for what is to come.
+    /// Shrinks a kept inversion to its part of the budget, to make room for new ones.
     ///
     /// # Errors
     /// As [`Invert::encode`].
@@ -141,7 +141,7 @@ impl Invert<'_> {
         Ok(())
     }
 
-    /// A feature's part of what is left for all of them.
+    /// Device bytes for one picture's features: its part of the budget, by number of tensors.
     fn device_bytes<F: Feature>(&self) -> u64 {
         let parts = Query::PARTS + self.keys_values * KeyValue::PARTS;
         (u128::from(self.shares.features) * F::PARTS as u128 / parts as u128) as u64

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::params::{Params, Preset};
 
-/// A named look. Each is the version `fast` with some of the controls of its noise.
+/// A named look: the preset `fast` with settings for its initial noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Look {
@@ -19,7 +19,7 @@ pub enum Look {
 }
 
 impl Look {
-    /// All of them, from the nearest to the photo to the nearest to the painting.
+    /// All looks, from the closest to the photo to the closest to the painting.
     pub const ALL: [Self; 4] = [Self::Tint, Self::Gentle, Self::Painted, Self::Bold];
 
     /// Redraw, its band, and the strength of AdaIN.
@@ -32,7 +32,7 @@ impl Look {
         }
     }
 
-    /// `params` with this look's version and controls; the rest stays.
+    /// `params` with this look's preset and controls; the other settings stay.
     #[must_use]
     pub fn of(self, params: Params) -> Params {
         let (redraw, redraw_band, adain_strength) = self.controls();

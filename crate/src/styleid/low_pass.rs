@@ -1,20 +1,22 @@
-//! A Gaussian low pass over latents, on the processor: latents are small, and a GPU would need another shader.
+//! A Gaussian low-pass filter over latents. It runs on the processor: latents are small, and a GPU would need another
+//! shader.
 
 use std::f64::consts::PI;
 
-/// Keeps frequencies d, relative to the highest, by exp(−d²/2b²) for a deviation b, with the edges closed to a ring.
+/// Scales a frequency d, relative to the highest, by exp(−d²/2b²) for a standard deviation b. The convolution is circular:
+/// edges wrap around.
 pub struct LowPass {
     down: Vec<f64>,
     across: Vec<f64>,
 }
 
 impl LowPass {
-    /// For planes of `[height, width]`.
+    /// A filter for planes of `[height, width]`.
     pub fn new([height, width]: [usize; 2], deviation: f64) -> Self {
         Self { down: answer(height, deviation), across: answer(width, deviation) }
     }
 
-    /// `plane` filtered along its columns, then along its rows: the filter is the product of both.
+    /// `plane` filtered along its columns, then along its rows: the filter is separable.
     pub fn of(&self, plane: &[f64]) -> Vec<f64> {
         let (height, width) = (self.down.len(), self.across.len());
         let mut columns = vec![0.0; plane.len()];
@@ -36,10 +38,10 @@ impl LowPass {
     }
 }
 
-/// The filter's answer to a single one in a row of `size`.
+/// Impulse response of the filter on a ring of `size` samples.
 fn answer(size: usize, deviation: f64) -> Vec<f64> {
     let kept = |frequency: usize| {
-        // From 0 up to the highest, 1, and down again.
+        // Rises from 0 to the highest frequency, 1, and falls again, as in a DFT.
         let distance = 2.0 * frequency.min(size - frequency) as f64 / size as f64;
         (-distance * distance / (2.0 * deviation * deviation)).exp()
     };

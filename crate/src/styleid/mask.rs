@@ -1,6 +1,7 @@
-//! Where on the photo a style goes: a painted mask, averaged to the latents and to each layer's tokens.
+//! Style masks: a painted mask of where on the photo a style applies, averaged to the latents and to each layer's tokens.
 
-/// Nearer than this to 0 or 1 is it: what averages leave of a mask of all ones is no reason to compute a second branch.
+/// Means this close to 0 or 1 are rounded to it: a rounding error in a mask of all ones must not cost a second attention
+/// branch.
 const NEAR: f32 = 1e-5;
 
 /// A mask on a grid of cells, 0 to 1, row by row.
@@ -8,17 +9,18 @@ const NEAR: f32 = 1e-5;
 pub struct Map {
     /// Rows and columns.
     pub grid: [usize; 2],
-    /// Means of the cells.
+    /// Mean of each cell.
     pub values: Vec<f32>,
 }
 
 impl Map {
-    /// The means of cells of `cell` pixels along each side, of which `grid` are within a picture of `width` pixels.
+    /// Means of `pixels`, `width` to a row, over cells of `cell` × `cell` pixels; `grid` is the number of rows and columns
+    /// of cells.
     pub fn of_pixels(pixels: &[f32], width: usize, cell: usize, grid: [usize; 2]) -> Self {
         Self::averaged(pixels, [pixels.len() / width, width], cell, grid)
     }
 
-    /// On the tokens of a level: each is `2^level` cells along each side, the last ones fewer.
+    /// The mask on the tokens of a level. A token covers `2^level` cells along each side; the last ones may cover fewer.
     #[must_use]
     pub fn coarser(&self, level: usize) -> Self {
         let cell = 1 << level;

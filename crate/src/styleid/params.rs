@@ -28,7 +28,7 @@ impl Preset {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Diffusers, Self::Ldm, Self::Fast];
 
-    /// Steps where none are asked for: calls of the UNet for a picture in each direction.
+    /// Default number of steps: calls of the UNet for a picture in each direction.
     pub fn steps(self) -> usize {
         match self {
             Self::Diffusers => 20,
@@ -37,8 +37,8 @@ impl Preset {
         }
     }
 
-    /// How the reference implementation makes its noise schedule, and the least steps that it can run; none for a version
-    /// that is no DDIM.
+    /// How the reference implementation builds its noise schedule, and the fewest steps that it can run; `None` for a
+    /// preset that does not use DDIM.
     pub fn grid(self) -> Option<Grid> {
         match self {
             Self::Diffusers => Some(Grid { alphas: Alphas::F32, least_steps: 1 }),
@@ -48,8 +48,8 @@ impl Preset {
         }
     }
 
-    /// Decoder layers that are injected where nobody asks for others: those of the two finest levels, less the first but in the
-    /// paper's version. Of Stable Diffusion they are 7 to 11 and 6 to 11.
+    /// Default decoder layers for injection: those of the two finest levels, without the first one except in the paper's
+    /// preset. For Stable Diffusion these are 7 to 11, and 6 to 11 in the paper's preset.
     pub fn layers(self, unet: &UnetConfig) -> Vec<usize> {
         let skipped = match self {
             Self::Diffusers | Self::Fast => 1,
@@ -66,7 +66,7 @@ impl Preset {
         }
     }
 
-    /// How the result becomes bytes.
+    /// How pixel values are rounded to bytes.
     pub fn rounding(self) -> Rounding {
         match self {
             Self::Diffusers | Self::Fast => Rounding::Nearest,
@@ -145,7 +145,7 @@ pub struct Params {
     pub preview_every: usize,
 }
 
-/// Layers by their numbers, which are strings as keys of an object.
+/// Deserialises a map by layer number; the keys of a JSON object are strings.
 fn by_layer<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<BTreeMap<usize, f32>>, D::Error> {
     let Some(named) = Option::<BTreeMap<String, f32>>::deserialize(deserializer)? else {
         return Ok(None);
@@ -194,22 +194,22 @@ impl Params {
         self.steps.unwrap_or(self.preset.steps())
     }
 
-    /// γ of `layer` at `way` of the reverse pass, 0 to 1.
+    /// γ of `layer` at progress `way` of the reverse pass, 0 to 1.
     pub fn gamma_at(&self, layer: usize, way: f64) -> f32 {
         let start = self.gamma_by_layer.as_ref().and_then(|layers| layers.get(&layer)).copied().unwrap_or(self.gamma);
         self.gamma_curve.map_or(start, |curve| curve.at(start, way))
     }
 
-    /// T at `way` of the reverse pass, 0 to 1.
+    /// T at progress `way` of the reverse pass, 0 to 1.
     pub fn temperature_at(&self, way: f64) -> f32 {
         self.temperature_curve.map_or(self.temperature, |curve| curve.at(self.temperature, way))
     }
 
-    /// The injected layers of the network `unet`, ascending: those asked for, or else those that its makers chose, or else
-    /// the version's. None without injection.
+    /// The decoder layers of `unet` to inject, ascending: the requested ones, else those in the model's config, else the
+    /// preset's. Empty without injection.
     ///
     /// # Errors
-    /// Names a layer that the model does not have, and those that it has; or says that it has none to inject.
+    /// Names a layer that the model does not have, and those that it has; or says that no layer can be injected.
     pub fn layers(&self, unet: &UnetConfig) -> Result<Vec<usize>> {
         let available = unet.decoder_layers();
         let of_its_own = self.gamma_by_layer.iter().flat_map(BTreeMap::keys);

@@ -25,7 +25,7 @@ impl Pipeline {
         Self { model }
     }
 
-    /// Whether features are kept as f16: on GPUs, unless they are to be exact.
+    /// Whether features are stored as f16: on GPUs, unless exact features were requested.
     pub fn keeps_halves(&self) -> bool {
         !self.model.place.is_processor() && !self.model.memory.exact_features
     }
@@ -47,7 +47,7 @@ impl Pipeline {
         }
     }
 
-    /// One call of the UNet with the empty prompt as `context`, without guidance.
+    /// One call of the UNet with the empty prompt as `context`, without classifier-free guidance.
     pub(super) async fn predict(
         &self,
         x: Tensor<4>,

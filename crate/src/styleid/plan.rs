@@ -8,20 +8,20 @@ use crate::diffusion::{Level, Levels, Move, Schedule};
 use crate::model::StableDiffusion;
 use crate::weights::config::{Prediction, SchedulerConfig};
 
-/// The noise levels of a run, and what takes the latents from one to the next.
+/// The noise levels of a run, and the solver that steps between them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Course {
     /// DDIM over whole timesteps.
     Ddim(Schedule),
-    /// DPM-Solver++ 2M over levels in between, the same both ways.
+    /// DPM-Solver++ 2M over fractional timesteps, the same levels in both directions.
     Multistep(Levels),
 }
 
 impl Course {
-    /// That of `steps` steps of `preset` for a model with this scheduler.
+    /// The course of `steps` steps of `preset`, for a model with this scheduler.
     ///
     /// # Errors
-    /// Says how many steps are possible, or that the preset does not know such a schedule.
+    /// Says how many steps are possible, or that the preset does not support the model's schedule.
     pub fn new(scheduler: &SchedulerConfig, preset: Preset, steps: usize) -> Result<Self> {
         Ok(match preset.grid() {
             Some(grid) => Self::Ddim(Schedule::new(scheduler, grid, steps)?),
@@ -38,38 +38,38 @@ impl Course {
     }
 }
 
-/// A run's settings made definite for one model.
+/// A run's settings, resolved for one model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Which version of the method to follow.
     pub preset: Preset,
-    /// Noise levels, and the way between them.
+    /// Noise levels, and the solver between them.
     pub course: Course,
     /// What the UNet predicts.
     pub prediction: Prediction,
     /// Decoder layers to capture and inject; none without injection.
     pub layers: Vec<usize>,
-    /// Whether these attend over the content's keys and values beside the styles', so that they are kept, too.
+    /// Whether these layers also attend over the content's own keys and values, which are then kept too.
     pub shares_content: bool,
 }
 
-/// One call of the UNet, and where the latents go after it.
+/// One call of the UNet, and the solver step after it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Call<'a> {
-    /// Number of the noise level, from the least noisy: under it features are kept and found.
+    /// Index of the noise level, from the least noisy; the bank's features are stored under it.
     pub level: usize,
-    /// What the UNet is told.
+    /// Timestep that the UNet gets.
     pub timestep: f64,
-    /// How far the pass is, from 0 at its first call to 1 at its last.
+    /// Progress of the pass, from 0 at its first call to 1 at its last.
     pub way: f64,
-    /// Where the latents go.
+    /// The solver step after the call.
     pub go: Move,
     /// Layers whose features are kept, in an inversion.
     pub layers: &'a [usize],
 }
 
 impl Plan {
-    /// Makes `params` definite for `model`.
+    /// Resolves `params` for `model`.
     ///
     /// # Errors
     /// One sentence naming the setting that is out of range.
@@ -90,7 +90,7 @@ impl Plan {
         params.init_adain || params.redraw > 0.0 || params.tone > 0.0 || !self.layers.is_empty()
     }
 
-    /// What an inversion starts from: a picture's latents `z0`, at the noise of the least noisy level.
+    /// Start of an inversion: a picture's latents `z0`, scaled by the signal factor of the least noisy level.
     pub fn start(&self, z0: &Tensor<4>) -> Tensor<4> {
         match &self.course {
             Course::Ddim(_) => z0.clone(),
@@ -103,7 +103,7 @@ impl Plan {
         let layers = &self.layers[..];
         match &self.course {
             Course::Ddim(schedule) => self.ddim_inversion(schedule),
-            // The call at the noisiest level moves nothing: its features are those of the first reverse step.
+            // The call at the noisiest level takes no step: it captures the features for the first reverse step.
             Course::Multistep(levels) => multistep(&mut levels.all().iter().enumerate(), layers),
         }
     }
@@ -124,13 +124,13 @@ impl Plan {
                     })
                     .collect()
             }
-            // The last call, at the least noise, moves nothing: the clean latents that it predicts are the result.
+            // The last call, at the lowest noise level, takes no step: the clean latents that it predicts are the result.
             Course::Multistep(levels) => multistep(&mut levels.all().iter().enumerate().rev(), &[]),
         }
     }
 
-    /// How many timesteps, from the first on, the reverse pass visits. The paper's preset skips the noisiest: it starts one
-    /// step in.
+    /// Number of timesteps that the reverse pass visits, counted from the least noisy. The paper's preset skips the
+    /// noisiest one.
     fn ddim_used(&self, schedule: &Schedule) -> usize {
         schedule.timesteps.len() - usize::from(self.preset == Preset::Ldm)
     }
@@ -154,12 +154,13 @@ impl Plan {
     }
 }
 
-/// i/(n − 1); of a single one 0.
+/// i/(n − 1), or 0 if n is 1.
 fn share(i: usize, n: usize) -> f64 {
     if n > 1 { i as f64 / (n - 1) as f64 } else { 0.0 }
 }
 
-/// A pass over `levels`. How far it is goes by timesteps, of which DDIM's are even steps: a curve means the same in both.
+/// The calls of a pass over `levels`. Progress is measured in timesteps, which are evenly spaced in DDIM, so that a curve
+/// means the same for both solvers.
 fn multistep<'a>(levels: &mut dyn Iterator<Item = (usize, &Level)>, layers: &'a [usize]) -> Vec<Call<'a>> {
     let levels: Vec<(usize, Level)> = levels.map(|(i, &level)| (i, level)).collect();
     let [first, last] = [levels.first(), levels.last()].map(|at| at.map_or(0.0, |(_, level)| level.timestep));

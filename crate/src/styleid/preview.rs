@@ -1,16 +1,16 @@
-//! What latents look like, without the decoder: the linear map from their channels to red, green and blue that is best, by
-//! least squares, for the pictures of the run, whose latents are known. So it serves every autoencoder.
+//! Previews of latents without the decoder: a linear map from latent channels to red, green and blue. It is fitted by least
+//! squares to the pictures of the run, whose latents are known, and so works for every autoencoder of four channels.
 
 use burn::tensor::Tensor;
 use image::RgbImage;
 
 use crate::Result;
 
-/// Latent channels, and a constant.
+/// Latent channels plus a constant 1.
 const INPUTS: usize = 5;
 const CHANNELS: usize = INPUTS - 1;
 
-/// The sums that least squares are made of: Σ a·aᵀ and Σ a·rgbᵀ over latents a (with 1 as their last) and their colours.
+/// Sums for the normal equations: Σ a·aᵀ and Σ a·rgbᵀ over latents a (with 1 appended) and their colours.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ColourFit {
     squares: [[f64; INPUTS]; INPUTS],
@@ -35,17 +35,17 @@ impl ColourFit {
         }
     }
 
-    /// The best map; where the pictures do not decide (all of one colour, say), one of the best.
+    /// The least-squares map. If the pictures do not determine it (all of one colour, say), one of the best.
     pub fn solve(&self) -> LatentColours {
         let mut rows: [[f64; INPUTS + 3]; INPUTS] = std::array::from_fn(|row| {
             std::array::from_fn(|i| if i < INPUTS { self.squares[row][i] } else { self.products[row][i - INPUTS] })
         });
-        // So little that it decides only what nothing else does.
+        // A ridge so small that it only decides what the pictures leave open.
         let ridge = 1e-12 * (0..INPUTS).map(|i| self.squares[i][i]).fold(1e-12, f64::max);
         for (i, row) in rows.iter_mut().enumerate() {
             row[i] += ridge;
         }
-        // Gauss and Jordan; the matrix is positive definite, but pivots keep what is nearly not from growing.
+        // Gauss–Jordan elimination. The matrix is positive definite; pivoting limits error growth if it is nearly singular.
         for column in 0..INPUTS {
             let largest = (column..INPUTS).max_by(|&a, &b| rows[a][column].abs().total_cmp(&rows[b][column].abs()));
             rows.swap(column, largest.unwrap_or(column));
@@ -62,12 +62,12 @@ impl ColourFit {
     }
 }
 
-/// A linear map from latents to red, green and blue, of 255: a row a colour, of which the last entry is added.
+/// A linear map from latents to red, green and blue in 0…255: one row per colour, whose last entry is the offset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LatentColours([[f64; INPUTS]; 3]);
 
 impl LatentColours {
-    /// The picture of latents, one pixel each.
+    /// The picture of latents, one pixel per latent.
     pub fn picture(&self, latents: &[f32], (width, height): (usize, usize)) -> RgbImage {
         let plane = width * height;
         RgbImage::from_fn(width as u32, height as u32, |x, y| {
@@ -76,7 +76,7 @@ impl LatentColours {
         })
     }
 
-    /// Red, green and blue of one latent, neither rounded nor kept to 0…255.
+    /// Red, green and blue of one latent, neither rounded nor clamped to 0…255.
     pub fn colour(&self, [a, b, c, d]: [f64; CHANNELS]) -> [f64; 3] {
         self.of([a, b, c, d, 1.0])
     }
@@ -90,8 +90,8 @@ fn input(latents: &[f32], plane: usize, i: usize) -> [f64; INPUTS] {
     std::array::from_fn(|channel| if channel < CHANNELS { f64::from(latents[channel * plane + i]) } else { 1.0 })
 }
 
-/// The mean colours of `width` × `height` equal parts of a picture; what fills no part at the right and at the bottom is left
-/// out, as the autoencoder does.
+/// Mean colours of `width` × `height` equal cells of a picture. Pixels at the right and bottom that fill no cell are left
+/// out, as in the autoencoder.
 fn averaged(picture: &RgbImage, (width, height): (usize, usize)) -> Vec<[f64; 3]> {
     let across = (picture.width() as usize / width).max(1);
     let down = (picture.height() as usize / height).max(1);
@@ -107,8 +107,8 @@ fn averaged(picture: &RgbImage, (width, height): (usize, usize)) -> Vec<[f64; 3]
     sums.into_iter().map(|sum| sum.map(|sum| sum / count)).collect()
 }
 
-/// Latents `[1, 4, height, width]` read from the device, with their width and height; none where they have another number of
-/// channels, which have no previews.
+/// Latents `[1, 4, height, width]` read from the device, with their width and height. `None` for another number of
+/// channels: such latents have no preview.
 ///
 /// # Errors
 /// A device that stopped.
@@ -149,13 +149,13 @@ mod tests {
         moments.add(&latents, SIZE, &picture_of(&latents, &map));
         for (ours, row) in moments.solve().0.iter().zip(map.0) {
             for (ours, theirs) in ours.iter().zip(row) {
-                // Bytes were rounded: their error, 0.29 a pixel, is averaged over 192 pixels.
+                // Rounding to bytes: an error of 0.29 per pixel, averaged over 192 pixels.
                 assert!((ours - theirs).abs() < 0.1, "{ours} for {theirs}");
             }
         }
     }
 
-    /// Least squares by descent along the gradient: slow, and nothing of it is shared with ours.
+    /// Least squares by gradient descent: slow, but independent of the code under test.
     fn descended(samples: &[([f64; INPUTS], [f64; 3])]) -> [[f64; INPUTS]; 3] {
         let mut map = [[0.0; INPUTS]; 3];
         let trace: f64 = samples.iter().map(|(a, _)| a.iter().map(|x| x * x).sum::<f64>()).sum();

@@ -14,7 +14,7 @@ use crate::model::attention::{AttentionProcessor, Qkv, SelfAttention, attend};
 #[cfg(test)]
 mod tests;
 
-/// Keeps the features of the chosen layers at one noise level, and changes nothing.
+/// Captures the features of the chosen layers at one noise level, and leaves attention unchanged.
 pub struct Capture<'a, F> {
     /// Chosen decoder layers.
     pub layers: &'a [usize],
@@ -52,7 +52,7 @@ impl AttentionProcessor for CaptureBoth<'_> {
     fn attend(&mut self, layer: usize, own: SelfAttention<'_>) -> Tensor<4> {
         let keys_values = own.keys_values();
         if self.content.layers.contains(&layer) {
-            // A copy, where the bank makes none: a part of the batch would keep all of it alive.
+            // A copy, since the bank may make none: a slice would keep the buffer of the whole batch alive.
             let of = |x: &Tensor<4>, picture| x.clone().narrow(0, picture, 1).mul_scalar(1.0);
             let key = Key { layer, level: self.content.level };
             let keys_values_of = |picture| KeyValue { k: of(&keys_values.k, picture), v: of(&keys_values.v, picture) };
@@ -71,23 +71,24 @@ impl AttentionProcessor for CaptureBoth<'_> {
 pub struct Injection<'a> {
     /// The content's features.
     pub content: &'a Bank<Query>,
-    /// The content's keys and values, where they are attended over, too.
+    /// The content's own keys and values, if they are attended over too.
     pub own: Option<&'a Bank<KeyValue>>,
-    /// The styles'.
+    /// The styles' features.
     pub styles: Vec<&'a Bank<KeyValue>>,
-    /// How these are mixed at each injected layer.
+    /// How the styles are mixed at each injected layer.
     pub mixes: BTreeMap<usize, LayerMix>,
     /// γ and T.
     pub params: &'a Params,
 }
 
-/// Style injection at one noise level (paper, equations 3 to 5): q̂ = γ·q_content + (1 − γ)·q, keys and values the styles',
-/// scores times T. Where the content has a share, its own keys and values are beside the styles' (Z-STAR, Deng et al. 2024).
+/// Style injection at one noise level (paper, equations 3 to 5): queries are q̂ = γ·q_content + (1 − γ)·q, keys and values
+/// are the styles', and scores are multiplied by T. If the content has a share, its own keys and values are appended to the
+/// styles' (Z-STAR, Deng et al. 2024).
 pub struct Inject<'a> {
     injection: &'a Injection<'a>,
     level: usize,
     way: f64,
-    /// What the next layer needs: on the device, or on its way there while the layers before it compute.
+    /// Prefetched features of the next injected layer: they are uploaded while the layers before it compute.
     next: Option<LayerFeatures>,
 }
 
@@ -100,7 +101,8 @@ struct LayerFeatures {
 }
 
 impl<'a> Inject<'a> {
-    /// At noise level `level`, `way` of the reverse pass done. Makes sure that there is what every layer needs, before the network runs.
+    /// Injection at noise level `level` and progress `way` of the reverse pass. Checks that every layer's features exist
+    /// before the network runs.
     ///
     /// # Errors
     /// Says which feature was never captured.
@@ -115,7 +117,7 @@ impl<'a> Inject<'a> {
         Ok(inject)
     }
 
-    /// The first injected layer from `first` on, on its way.
+    /// Starts to fetch the features of the first injected layer from `first` on.
     fn fetch_from(&self, first: usize) -> Option<LayerFeatures> {
         let (&layer, _) = self.injection.mixes.range(first..).next()?;
         let key = Key { layer, level: self.level };
@@ -125,8 +127,8 @@ impl<'a> Inject<'a> {
         Some(LayerFeatures { layer, content: content.ok()?, own: own.ok()?, styles: styles.ok()? })
     }
 
-    /// What decoder layer `layer` attends with instead of its own, and the share of each token that does so; nothing where
-    /// nothing is injected. From here on the next layer's features are on their way.
+    /// Queries, keys and values to inject in decoder layer `layer`, and the share of each token that uses them; `None` for
+    /// a layer without injection. Also starts to fetch the next layer's features.
     fn injected(&mut self, layer: usize, q: &Tensor<4>) -> Option<(Qkv, Option<Tensor<4>>)> {
         let features = self.next.take_if(|next| next.layer == layer)?;
         self.next = self.fetch_from(layer + 1);

@@ -1,8 +1,8 @@
-//! Strokes instead of a colour grade: the high frequencies of the photo's noise give way to the painting's.
+//! Redraw: replaces the high frequencies of the photo's noise with the painting's, for strokes instead of a colour grade.
 //!
-//! The inverted noise of a photo holds its fine detail, which no γ or T removes. Low frequencies hold its drawing and stay.
-//! Where a painting is flat there is little in its own high frequencies, and the photo would blur; so they are divided by
-//! their local energy first.
+//! The inverted noise of a photo holds its fine detail, which no γ or T removes. Its low frequencies hold the drawing and
+//! stay. Flat areas of a painting have little high-frequency energy and would blur the photo, so the painting's high
+//! frequencies are divided by their local energy first.
 
 use burn::tensor::Tensor;
 
@@ -10,25 +10,25 @@ use super::low_pass::LowPass;
 use crate::Result;
 use crate::device::Place;
 
-/// Deviation of the low pass that the local energy is taken with.
+/// Standard deviation of the low-pass filter that computes the local energy, relative to the highest frequency.
 const LEVELLING: f64 = 0.12;
-/// Share of the mean energy that is added to the local one, so that nothing is divided by 0.
+/// Share of the mean energy that is added to the local energy, to avoid division by 0.
 const FLOOR: f64 = 0.1;
 
-/// A painting's noise, and how much of each cell of the photo's latents is its: one number for all, or one a cell.
+/// A painting's noise, and its share of each cell of the photo's latents: one number for all cells, or one per cell.
 pub struct Painted<'a> {
     /// `[1, channels, h, w]` of any size.
     pub noise: &'a Tensor<4>,
-    /// Parts of 1.
+    /// Shares from 0 to 1.
     pub share: Vec<f32>,
 }
 
-/// Which share of the high frequencies is redrawn, and from which on.
+/// How much of the high frequencies is redrawn, and which frequencies are high.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Redraw {
-    /// From 0, none, to 1, all.
+    /// From 0 (none) to 1 (all).
     pub share: f32,
-    /// Deviation of the low pass that stays the photo's, relative to the highest frequency.
+    /// Standard deviation of the low-pass filter whose output stays the photo's, relative to the highest frequency.
     pub band: f32,
 }
 
@@ -45,8 +45,8 @@ impl Planes {
         Ok(Self { size: [height, width], channels: values.chunks(height * width).map(<[f64]>::to_vec).collect() })
     }
 
-    /// Its middle at another size: cut, or continued as in a mirror. Never interpolated, which would take the high frequencies
-    /// away.
+    /// Cropped or mirror-padded to another size around the centre. Never interpolated, which would remove the high
+    /// frequencies.
     fn sized(self, size: [usize; 2]) -> Self {
         if self.size == size {
             return self;
@@ -58,19 +58,19 @@ impl Planes {
         Self { size, channels: self.channels.iter().map(at).collect() }
     }
 
-    /// What is above the band.
+    /// The high frequencies: the channels minus their low-pass part.
     fn fine(&self, low: &LowPass) -> Vec<Vec<f64>> {
         let fine = |plane: &Vec<f64>| plane.iter().zip(low.of(plane)).map(|(value, low)| value - low).collect();
         self.channels.iter().map(fine).collect()
     }
 }
 
-/// Which of `from` places stand at `to` places, both around one middle.
+/// Source index of each of `to` positions along a side of length `from`, cropped or mirrored around the centre.
 fn mirrored(from: usize, to: usize) -> Vec<usize> {
     let skipped = from.abs_diff(to) / 2;
     let period = 2 * from;
     let place = |i: usize| {
-        // Before the first place lies the first again, then the second.
+        // Before the first value comes the first again, then the second.
         let at = if from >= to { i + skipped } else { (i + period * skipped.div_ceil(period) - skipped) % period };
         at.min(period - 1 - at)
     };
@@ -82,7 +82,8 @@ fn deviation(plane: &[f64]) -> f64 {
     (plane.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (plane.len() - 1) as f64).sqrt()
 }
 
-/// `fine` divided by its local energy, a mean over channels, with each channel's deviation that of `like`.
+/// `fine` divided by its local energy (a mean over channels), each channel then scaled to the deviation of the same channel
+/// of `like`.
 fn levelled(fine: &[Vec<f64>], like: &[Vec<f64>], size: [usize; 2]) -> Vec<Vec<f64>> {
     let cells = size[0] * size[1];
     let square = |cell: usize| fine.iter().map(|plane| plane[cell].powi(2)).sum::<f64>() / fine.len() as f64;
@@ -100,8 +101,8 @@ fn levelled(fine: &[Vec<f64>], like: &[Vec<f64>], size: [usize; 2]) -> Vec<Vec<f
     fine.iter().zip(like).map(channel).collect()
 }
 
-/// The photo's `noise` with `how.share`, r, of its high frequencies redrawn: low + √(1 − r·Σs)·high + √r·Σ√s·theirs, where s
-/// are the paintings' shares of a cell.
+/// The photo's `noise` with a share r = `how.share` of its high frequencies redrawn: low + √(1 − r·Σs)·high +
+/// √r·Σ√s·theirs, where s is each painting's share of a cell.
 ///
 /// # Errors
 /// The device failed.
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn two_halves_of_one_painting_are_stronger_than_it_alone_only_by_chance() {
-        // √s adds up independent noises to one of the same deviation; of one noise twice it is √2 of it.
+        // Weights √s keep the deviation of a sum of independent noises; the same noise twice would have √2 times it.
         let (photo, a, b) = (noise(1, [16, 16]), noise(2, [16, 16]), noise(3, [16, 16]));
         let painted = |noise, share| Painted { noise, share: vec![share] };
         let alone = redrawn(&photo, vec![painted(&a, 1.0)], 1.0, 0.3);
@@ -186,7 +187,7 @@ mod tests {
         assert_eq!(mirrored(4, 4), [0, 1, 2, 3]);
         assert_eq!(mirrored(3, 7), [1, 0, 0, 1, 2, 2, 1]);
         assert_eq!(mirrored(1, 4), [0, 0, 0, 0]);
-        // numpy.pad of mode "symmetric" gives these two.
+        // As numpy.pad with mode "symmetric".
         assert_eq!(mirrored(2, 9), [1, 1, 0, 0, 1, 1, 0, 0, 1]);
         let (photo, painting) = (noise(1, [6, 8]), noise(2, [9, 5]));
         let made = redrawn(&photo, vec![Painted { noise: &painting, share: vec![1.0] }], 0.5, 0.6);
@@ -199,7 +200,7 @@ mod tests {
         let dim: Vec<f32> = (0..4 * 1024).map(|i| if i % 32 < 16 { 0.05 } else { 1.0 }).collect();
         let painting = noise(2, size) * place().tensor(dim, [1, 4, 32, 32]);
         let made = redrawn(&noise(1, size), vec![Painted { noise: &painting, share: vec![1.0] }], 1.0, 0.3);
-        // Away from the edge between both halves, which lies in the middle and at the borders.
+        // Away from the edges between both halves: in the middle, and at the borders.
         let part = |columns: std::ops::Range<usize>| -> f64 {
             let of = made.iter().enumerate().filter(|(i, _)| columns.contains(&(i % 32)));
             of.map(|(_, value)| value * value).sum()

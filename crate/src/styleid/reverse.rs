@@ -22,28 +22,29 @@ use crate::{Error, Result};
 /// The styles of a reverse pass, and how they are mixed.
 #[derive(Debug, Clone)]
 pub struct Styles<'a> {
-    /// The styles of which anything is in the result; never empty.
+    /// The styles that contribute to the result; never empty.
     pub inversions: Vec<&'a Inversion<KeyValue>>,
-    /// How much of each goes where, one part for each inversion.
+    /// How they are mixed, with one part for each inversion.
     pub mix: &'a Mix,
 }
 
-/// The result of the reverse pass, with what happened on the way.
+/// The result of the reverse pass, with its intermediate values.
 #[derive(Debug, Clone)]
 pub struct ReversePass {
     /// The latents that the reverse pass started from, `[1, 4, h, w]`.
     pub initial: Tensor<4>,
-    /// Predicted clean latents of every step; none unless the run is traced.
+    /// Predicted clean latents of every step; empty unless the run is traced.
     pub x0: Vec<Tensor<4>>,
-    /// Latents after every step; none unless the run is traced.
+    /// Latents after every step; empty unless the run is traced.
     pub previous: Vec<Tensor<4>>,
     /// The latents to decode, `[1, 4, h, w]`.
     pub latents: Tensor<4>,
 }
 
 impl Pipeline {
-    /// The reverse pass from the content's noise with the styles' statistics (paper, figure 3). `styles` may be missing where
-    /// neither these nor their features are asked for. With `colours` the predicted clean latents are shown as often as `params` asks.
+    /// The reverse pass from the content's noise with the styles' statistics (paper, figure 3). `styles` may be `None` if
+    /// the settings use neither these statistics nor the styles' features. With `colours`, previews of the predicted clean
+    /// latents are shown as often as `params` asks.
     ///
     /// # Errors
     /// A cancel, a device that stopped, or inversions made with other settings.
@@ -90,8 +91,8 @@ impl Pipeline {
                     if params.style_scale == 1.0 {
                         injected
                     } else {
-                        // As far beyond the injected prediction, from the plain one, as the scale says (cross-image attention,
-                        // Alaluf et al. 2024, equation 6).
+                        // Extrapolates from the plain prediction through the injected one, in the form of classifier-free
+                        // guidance (cross-image attention, Alaluf et al. 2024, equation 6).
                         let plain = self.predict(x.clone(), call.timestep, context, &mut PlainProcessor, run).await?;
                         plain.clone() + (injected - plain).mul_scalar(params.style_scale)
                     }

@@ -1,22 +1,22 @@
-//! What the phases of a run share beside the model.
+//! What the phases of a run share in addition to the model.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use crate::control::Control;
 
-/// Who listens to a run, what is counted, and how much of it is kept.
+/// A run's callbacks and counters, and whether it is traced.
 #[derive(Clone, Copy)]
 pub struct Run<'a> {
     /// Progress out, cancel in.
     pub control: &'a Control<'a>,
-    /// What is counted.
+    /// Counts of calls and passes.
     pub counters: &'a Counters,
-    /// Whether the latents of every step are kept. They are for a trace only, and hundreds of steps take hundreds of tensors.
+    /// Whether the latents of every step are kept. Only a trace needs them, and hundreds of steps take hundreds of tensors.
     pub traced: bool,
 }
 
-/// What a session has seen of its network so far.
+/// What a session has computed so far.
 #[derive(Debug, Default)]
 pub struct Counters {
     calls: Cell<usize>,
@@ -26,7 +26,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Pictures that the UNet was called on so far.
+    /// Calls of the UNet so far, counted once per picture of a batch.
     pub fn unet_calls(&self) -> usize {
         self.calls.get()
     }
@@ -56,7 +56,7 @@ impl Counters {
         self.calls.set(self.calls.get() + pictures);
     }
 
-    /// Whether latents of this `shape` are new to the network: a GPU compiles its shaders at the first.
+    /// Whether this is the first call on latents of this `shape`, in which a GPU compiles its shaders. Remembers the shape.
     pub(super) fn meets(&self, shape: [usize; 4]) -> bool {
         self.met.borrow_mut().insert(shape)
     }

@@ -1,5 +1,5 @@
-//! Runs that remember: the last content and the last styles stay inverted, and more where there is a shelf for them, so that a
-//! run does only what changed.
+//! Sessions reuse inversions: those of the last content and the last styles are kept, and earlier ones if there is a shelf
+//! for them. A run recomputes only what changed.
 
 use std::collections::VecDeque;
 
@@ -22,7 +22,7 @@ use crate::control::{Control, Turn};
 use crate::memory::{Shares, Task, gpu_bytes};
 use crate::picture::{self, Frame, Size};
 
-/// Times the pixels that a model is for, from which on a run takes so much longer that it is said beforehand.
+/// From this multiple of the model's native pixels on, a run takes so much longer that a notice says so beforehand.
 const MANY_TIMES: f64 = 4.0;
 
 /// A pipeline with the inversions of its last run.
@@ -43,7 +43,7 @@ pub struct Session {
 pub struct Outcome<'a> {
     /// The content's inversion, kept for the next run.
     pub content: &'a Inversion<Query>,
-    /// The inversions of the styles in their order, kept for the next run; of those of which anything was needed.
+    /// Inversions of the styles that were needed, in their order; kept for the next run.
     pub styles: Vec<&'a Inversion<KeyValue>>,
     /// The reverse pass.
     pub stylized: ReversePass,
@@ -92,7 +92,8 @@ impl RunPictures {
         std::iter::once(self.grid).chain(self.parts.iter().map(|part| part.latents))
     }
 
-    /// What to say of pictures, kept as they are, with many times the pixels that a model of `native` pixels a side is for.
+    /// A notice for pictures at their own size, if they have many times the pixels of a model trained at `native` pixels a
+    /// side.
     fn long_run(&self, native: usize) -> Option<String> {
         let all = std::iter::once(&self.content).chain(&self.styles).map(RgbImage::dimensions);
         let (width, height) = all.max_by_key(|&(width, height)| u64::from(width) * u64::from(height))?;
@@ -105,7 +106,7 @@ impl RunPictures {
         })
     }
 
-    /// Those styles of which anything is in the result.
+    /// The styles that contribute to the result.
     fn used(&self) -> impl Iterator<Item = (&RgbImage, &StylePart)> {
         self.styles.iter().zip(&self.parts).filter(|(_, part)| part.counts())
     }
@@ -118,24 +119,24 @@ impl Session {
         Self { pipeline, content: None, styles: Vec::new(), shelf, counters, traced: false }
     }
 
-    /// The same, which keeps inversions of other runs than the last on `shelf`. Runs give the same results with it and without.
+    /// A session that also keeps inversions of earlier runs on `shelf`. The results are the same with and without it.
     #[must_use]
     pub fn with_shelf(self, shelf: Shelf) -> Self {
         Self { shelf, ..self }
     }
 
-    /// What all runs so far came to.
+    /// Counts over all runs so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// The same, whose runs keep the latents of every step.
+    /// A session whose runs keep the latents of every step.
     #[must_use]
     pub fn traced(self) -> Self {
         Self { traced: true, ..self }
     }
 
-    /// Says whether the runs from now on keep the latents of every step.
+    /// Sets whether the runs from now on keep the latents of every step.
     pub fn trace(&mut self, traced: bool) {
         self.traced = traced;
     }
@@ -143,8 +144,8 @@ impl Session {
     /// Repaints `content` in the style of `styles`, all at the size that `params` asks for.
     ///
     /// # Errors
-    /// One sentence naming a setting or picture that cannot be used; a cancel; a device that stopped. Inversions that
-    /// were finished before are kept.
+    /// One sentence naming a setting or picture that cannot be used; a cancel; a device that stopped. Finished inversions
+    /// are kept even so.
     pub async fn run(
         &mut self,
         content: &RgbImage,
@@ -165,7 +166,7 @@ impl Session {
             pictures.used().map(|(picture, part)| (picture, part.clone())).unzip();
         let without = Params { init_adain: false, attn_injection: false, redraw: 0.0, tone: 0.0, ..params.clone() };
         let params = if used.is_empty() {
-            // Every mask is empty: there is nothing of a style anywhere.
+            // Every mask is empty, so that no style applies anywhere.
             plan.layers.clear();
             plan.shares_content = false;
             &without
@@ -198,7 +199,7 @@ impl Session {
         let decoded = pipeline.decode(stylized.latents.clone(), control).await?;
         let [_, _, height, width] = decoded.dims();
         let pixels: Vec<f32> = decoded.into_data_async().await?.iter::<f32>().collect();
-        // What the last kernels did wrong is told only after they ran.
+        // Faults of the last kernels are reported only after these ran.
         control.yield_and_check().await?;
         picture::check_pixels(&pixels)?;
         let mut image = picture::from_pixels(&pixels, width, height, plan.preset.rounding());
@@ -210,8 +211,8 @@ impl Session {
         Ok(Outcome { content, styles: inversions, stylized, pixels, image, unet_calls, feature_bytes })
     }
 
-    /// Puts what does not serve away before anything new is made, since features can be hundreds of megabytes, and gets what
-    /// serves from the shelf.
+    /// Moves inversions that this run cannot use to the shelf before new ones are made, since features can be hundreds of
+    /// megabytes. Takes those that it can use from the shelf.
     async fn change(&mut self, pictures: &RunPictures, used: &[&RgbImage], plan: &Plan, params: &Params) -> Result<()> {
         if let Some(kept) = self.content.take_if(|kept| !kept.serves(&pictures.content, plan, params)) {
             self.shelf.put(kept).await?;
@@ -233,8 +234,8 @@ impl Session {
         Ok(())
     }
 
-    /// How latents are shown in previews, if any are asked for: by the pictures that are kept, so that no run encodes anything for
-    /// it.
+    /// The map from latents to colours for previews, if previews are requested. It is fitted to the kept pictures, so that
+    /// nothing is encoded for it.
     async fn colours(&self, content: &KeptInversion<Query>, params: &Params) -> Result<Option<LatentColours>> {
         if params.preview_every == 0 {
             return Ok(None);
@@ -249,8 +250,8 @@ impl Session {
         Ok(Some(moments.solve()))
     }
 
-    /// Inverts those of the `used` styles that are not kept, and the content, with one of them where that is one batch. Gives
-    /// the content's; until then all that is finished is kept.
+    /// Inverts the content and the `used` styles, except those that are kept. The content shares a batch with one style if
+    /// possible. Returns the content's inversion. Finished inversions are kept if a later one fails.
     async fn invert(
         &mut self,
         pictures: &RunPictures,
@@ -265,7 +266,7 @@ impl Session {
                 missing.push(picture);
             }
         }
-        // A content that is kept with its keys and values keeps them.
+        // If the kept content has its own keys and values, they stay.
         let keeps_own = plan.shares_content || self.content.as_ref().is_some_and(|kept| kept.inversion.own.is_some());
         let styles = self.styles.len() + missing.len();
         let shares = self.shares(plan, pictures, styles, keeps_own);
@@ -277,14 +278,14 @@ impl Session {
             keys_values: styles + usize::from(keeps_own),
             run: Run { control, counters: &self.counters, traced: self.traced },
         };
-        // What is kept makes room for what is to come.
+        // Kept inversions make room for new ones.
         if let Some(kept) = &mut self.content {
             invert.make_room(&mut kept.inversion).await?;
         }
         for kept in &mut self.styles {
             invert.make_room(&mut kept.inversion).await?;
         }
-        // One of the content's size makes a batch with it, and comes first therefore.
+        // A style of the content's size can share its batch, and so comes first.
         let alike = |picture: &&RgbImage| picture.dimensions() == pictures.content.dimensions();
         let pair = missing.iter().position(alike).filter(|_| shares.pairs && self.content.is_none());
         if let Some(first) = pair {
@@ -316,8 +317,8 @@ impl Session {
         }
     }
 
-    /// What the budget leaves for features, and whether for a batch of two, beside what is on the device already. In the end
-    /// so many `styles` are kept, and with `keeps_own` the content's keys and values.
+    /// What the memory budget leaves for features, and whether it allows a batch of two. `styles` is the number of styles
+    /// kept at the end; with `keeps_own` the content's own keys and values are kept too.
     fn shares(&self, plan: &Plan, pictures: &RunPictures, styles: usize, keeps_own: bool) -> Shares {
         let model = &self.pipeline.model;
         let place = &model.place;
@@ -337,12 +338,12 @@ impl Session {
             value_bytes: if self.pipeline.keeps_halves() { 2 } else { place.dtype().size() },
         };
         let shares = Shares::new(model.memory.budget(place, weights), weights, task.need());
-        // The processor is as busy with one picture as with two.
+        // On the processor a batch of two is no faster: one picture already keeps it busy.
         Shares { pairs: model.memory.pairs.unwrap_or(shares.pairs && !place.is_processor()), ..shares }
     }
 }
 
-/// Bytes on the device and in main memory.
+/// Bytes of features on the device and in main memory.
 fn feature_bytes(content: &Inversion<Query>, styles: &[KeptInversion<KeyValue>]) -> (u64, u64) {
     let styles = styles.iter().map(|kept| kept.inversion.feature_bytes());
     styles.fold(content.feature_bytes(), |sum, style| (sum.0 + style.0, sum.1 + style.1))

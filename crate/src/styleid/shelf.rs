@@ -1,4 +1,4 @@
-//! Inversions beside those of the last run: in memory, and natively in a folder.
+//! A cache of inversions of earlier runs: in memory, and natively in a folder too.
 
 use std::collections::VecDeque;
 
@@ -14,10 +14,10 @@ use super::plan::Plan;
 use crate::Result;
 use crate::control::Control;
 
-/// What a session keeps beyond its last run. Nothing, unless it is told otherwise.
+/// The inversions that a session keeps beyond its last run; none by default.
 #[derive(Debug, Default)]
 pub struct Shelf {
-    /// Bytes of features in memory.
+    /// Maximum bytes of features in memory.
     bytes: u64,
     contents: Row<Query>,
     styles: Row<KeyValue>,
@@ -25,7 +25,7 @@ pub struct Shelf {
     folder: Option<InversionFolder>,
 }
 
-/// Inversions in memory, those that were put there first in front.
+/// Inversions in memory, oldest first.
 #[derive(Debug)]
 pub(super) struct Row<F>(VecDeque<KeptInversion<F>>);
 
@@ -46,7 +46,7 @@ impl<F: Feature> Row<F> {
     }
 }
 
-/// A picture's role, by which its row is found.
+/// A picture's role, which selects its row.
 pub(super) trait Role: Feature {
     fn row(shelf: &mut Shelf) -> &mut Row<Self>;
 }
@@ -64,26 +64,26 @@ impl Role for KeyValue {
 }
 
 impl Shelf {
-    /// Room for `bytes` of features in memory.
+    /// A shelf with room for `bytes` of features in memory.
     pub fn new(bytes: u64) -> Self {
         Self { bytes, ..Self::default() }
     }
 
-    /// The same with a folder, in which inversions stay after the program ends.
+    /// Adds a folder, in which inversions outlast the program.
     #[cfg(not(target_arch = "wasm32"))]
     #[must_use]
     pub fn with_folder(self, folder: Option<InversionFolder>) -> Self {
         Self { folder, ..self }
     }
 
-    /// Takes what the last run had and this one has no use for; what there is no room for goes.
+    /// Stores an inversion that the current run does not need, and evicts the oldest beyond the limit.
     pub(super) async fn put<F: Role>(&mut self, mut kept: KeptInversion<F>) -> Result<()> {
         if kept.feature_bytes() > self.bytes {
             return Ok(());
         }
         kept.leave_device().await?;
         F::row(self).0.push_back(kept);
-        // Many pairs are run style by style, so that contents are of use sooner.
+        // Batches of pairs run style by style, so that contents are reused sooner: styles are evicted first.
         while self.contents.bytes() + self.styles.bytes() > self.bytes {
             if self.styles.0.pop_front().is_none() {
                 self.contents.0.pop_front();
@@ -108,7 +108,7 @@ impl Shelf {
         kept
     }
 
-    /// Writes `kept` into the folder if it is not there. Where that fails the run goes on without the folder.
+    /// Writes `kept` into the folder if it is not there. If that fails, the run goes on without the folder.
     #[cfg_attr(target_arch = "wasm32", allow(clippy::unused_async, reason = "a browser has no such folder"))]
     pub(super) async fn file<F: Feature>(
         &mut self,

@@ -1,4 +1,4 @@
-//! What the reverse pass starts from, the content's noise, made ready; and the statistics that its result ends with.
+//! Prepares the initial latents of the reverse pass from the content's noise, and aligns the statistics of its result.
 
 use burn::tensor::Tensor;
 
@@ -14,8 +14,8 @@ use super::reverse::Styles;
 use crate::Result;
 
 impl Pipeline {
-    /// The content's noise with its low frequencies damped, its high ones redrawn, and moved to the styles' statistics (paper,
-    /// section 4.4), each as far as it is asked for. Where no style goes it stays the content's.
+    /// The content's noise with low frequencies damped, high frequencies redrawn, and AdaIN to the styles' statistics
+    /// (paper, section 4.4), each at its requested strength. Where no style applies, it stays the content's (damped) noise.
     pub(super) async fn initial(
         &self,
         content: &Inversion<Query>,
@@ -34,15 +34,15 @@ impl Pipeline {
             let painted = painted.map(|(style, share)| Painted { noise: style.noise(), share }).collect();
             ready = redraw(&noise, painted, Redraw { share: params.redraw, band: params.redraw_band }, place).await?;
             if strength < 1.0 {
-                // The mixture has less deviation than either, and blurs everything.
+                // The mixture has a smaller deviation than either noise, which would blur everything.
                 ready = adain(ready, Statistics::of(&noise), epsilon);
             }
         }
         Ok(self.aligned(ready, styles, |style| style.noise(), strength, epsilon))
     }
 
-    /// The result's latents `x0`, moved to the statistics of the styles' own latents as far as `params.tone` says: what AdaIN does to the
-    /// noise, done to the picture, whose contrasts and colours the run has left between both.
+    /// Moves the result's latents `x0` towards the statistics of the styles' own latents, by `params.tone`. This is AdaIN
+    /// on the picture instead of the noise: the run leaves contrasts and colours between content and style.
     pub(super) fn toned(&self, x0: Tensor<4>, styles: Option<&Styles<'_>>, plan: &Plan, params: &Params) -> Tensor<4> {
         match styles {
             Some(styles) => self.aligned(x0, styles, |style| style.latents(), params.tone, plan.preset.adain_epsilon()),
@@ -50,7 +50,7 @@ impl Pipeline {
         }
     }
 
-    /// `x`, moved to the mean and deviation of what `of` gives of each style, by `strength` of the way and where styles go.
+    /// AdaIN of `x` to the statistics of the styles' tensors `of`, by `strength` and only where styles apply.
     fn aligned(
         &self,
         x: Tensor<4>,

@@ -1,9 +1,9 @@
 //! A streaming reader of Stable Diffusion weights, natively and in browsers.
 //!
 //! It reads a model from a disk, an address, the Hugging Face Hub, or files that a visitor picked. It supports folders in
-//! the diffusers layout, single LDM files (safetensors, GGUF, or PyTorch's zip kind) and packs. Every tensor is delivered by its diffusers name,
-//! already converted to its storage type, while the bytes arrive. Only a few MiB of a file are in memory at a time.
-//! Converted weights can be cached on disk for the next visit. Nothing here computes with weights.
+//! the diffusers layout, single LDM files (safetensors, GGUF, or PyTorch's zip kind) and packs. Every tensor is delivered by
+//! its diffusers name, already converted to its storage type, while the bytes arrive. Only a few MiB of a file are in memory
+//! at a time. Converted weights can be cached on disk for the next visit. Nothing here computes with weights.
 //!
 //! Data flows one way: [`source`] (bytes by range) → [`mod@format`] (the tensors in a file) → [`checkpoint`] (the tensors
 //! of a model, and their values as they arrive) → the receiver, and [`store`] (the cache).

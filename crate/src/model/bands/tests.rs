@@ -10,7 +10,7 @@ use crate::model::{LoadOptions, StableDiffusion};
 use crate::platform::silent;
 use crate::weights::Origin;
 
-/// In f64, so that what is measured is the mathematics.
+/// For f64, so that the test measures the method and not rounding.
 const TOLERANCE: f64 = 1e-10;
 
 fn place() -> Place {
@@ -24,13 +24,13 @@ fn vae() -> Vae {
     pollster::block_on(loading).expect("a whole model").vae
 }
 
-/// Smooth in places and rough in others, and nowhere alike.
+/// A picture with smooth and rough areas, different everywhere.
 fn picture(shape: [usize; 4]) -> Tensor<4> {
     let value = |i: usize| ((i % 97) as f32 / 48.5 - 1.0) * ((i / 13) as f32).sin();
     place().tensor((0..shape.iter().product()).map(value).collect(), shape)
 }
 
-/// The largest difference, of the largest value.
+/// The largest difference, relative to the largest value.
 fn difference(ours: &Tensor<4>, whole: &Tensor<4>) -> f64 {
     assert_eq!(ours.dims(), whole.dims());
     let values = |x: &Tensor<4>| x.to_data().iter::<f64>().collect::<Vec<_>>();
@@ -43,7 +43,7 @@ fn difference(ours: &Tensor<4>, whole: &Tensor<4>) -> f64 {
 fn bands_encode_and_decode_as_the_whole_does() {
     let mut vae = vae();
     let control = silent();
-    // Heights that divide by eight, by nothing, and of fewer rows than there are bands.
+    // Heights that are a multiple of eight, that are odd, and that have fewer rows than there are bands.
     for (height, width) in [(64, 40), (77, 61), (99, 24), (16, 16)] {
         let pixels = picture([1, 3, height, width]);
         let latents = picture([2, 4, height / 8 + 1, width / 8]);

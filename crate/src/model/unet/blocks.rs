@@ -37,7 +37,7 @@ fn transformer(config: &UnetConfig, level: usize) -> TransformerShape {
     }
 }
 
-/// What the cross-attentions of a level make of a prompt's `embedding` `[batch, tokens, width]`.
+/// Cross-attention keys and values of a level for a prompt's `embedding` `[batch, tokens, width]`.
 fn project(attentions: &[SpatialTransformer], embedding: &Tensor<3>) -> LevelContext {
     attentions.iter().map(|attention| attention.project(embedding)).collect()
 }
@@ -71,12 +71,12 @@ impl DownBlock {
         Ok(Self { resnets, attentions, downsample })
     }
 
-    /// The prompt as this block's cross-attentions see it.
+    /// The prompt's keys and values in this block's cross-attentions.
     pub(super) fn project(&self, embedding: &Tensor<3>) -> LevelContext {
         project(&self.attentions, embedding)
     }
 
-    /// Pushes every intermediate picture on `skips` and returns the last.
+    /// Pushes every intermediate feature map on `skips` and returns the last.
     pub(super) fn forward(
         &self,
         mut x: Tensor<4>,
@@ -119,7 +119,7 @@ impl MidBlock {
         })
     }
 
-    /// The prompt as this block's cross-attentions see it.
+    /// The prompt's keys and values in this block's cross-attentions.
     pub(super) fn project(&self, embedding: &Tensor<3>) -> LevelContext {
         project(&self.attentions, embedding)
     }
@@ -148,7 +148,8 @@ impl UpBlock {
         let channels = &config.block_out_channels;
         let level = channels.len() - 1 - block;
         let output = channels[level];
-        // What comes from below, and the channels of the skip that the last resnet takes: the next finer level's.
+        // Channels of the input from the coarser level, and of the last resnet's skip, which comes from the next finer
+        // level.
         let below = channels[(level + 1).min(channels.len() - 1)];
         let finer = channels[level.saturating_sub(1)];
         let layers = config.up_layers(block);
@@ -168,12 +169,12 @@ impl UpBlock {
         Ok(Self { resnets, attentions, upsample, first_layer })
     }
 
-    /// The prompt as this block's cross-attentions see it.
+    /// The prompt's keys and values in this block's cross-attentions.
     pub(super) fn project(&self, embedding: &Tensor<3>) -> LevelContext {
         project(&self.attentions, embedding)
     }
 
-    /// Takes its pictures from the end of `skips`; upsamples to the size of the next one there.
+    /// Takes skip connections from the end of `skips`, and upsamples to the size of the next one there.
     pub(super) fn forward(
         &self,
         mut x: Tensor<4>,

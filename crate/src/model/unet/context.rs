@@ -1,4 +1,5 @@
-//! A prompt as the UNet's cross-attentions see it. It is the same in every call, so its keys and values are computed once.
+//! The prompt context: keys and values of the UNet's cross-attentions. A prompt is the same in every call, so they are
+//! computed once.
 
 use crate::model::attention::KeyValue;
 
@@ -14,7 +15,7 @@ pub struct PromptContext {
 }
 
 impl PromptContext {
-    /// The same prompt for every picture of a batch.
+    /// Repeats the prompt for every picture of a batch.
     #[must_use]
     pub fn repeat(&self, batch: usize) -> Self {
         let level = |level: &LevelContext| -> LevelContext {

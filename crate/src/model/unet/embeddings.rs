@@ -9,7 +9,8 @@ use crate::model::layers::{Builder, Linear};
 use crate::weights::config::UnetConfig;
 
 /// Sinusoids of `timestep` at `width / 2` frequencies from 1 down to 1/10000, `[1, width]` (diffusers
-/// `get_timestep_embedding`). In f32 throughout, as the reference computes it: the phase at t = 999 feels the last bits.
+/// `get_timestep_embedding`). In f32 throughout, as the reference computes it: at t = 999 the last bits matter for the
+/// phase.
 pub fn sinusoids(timestep: f64, config: &UnetConfig, place: &Place) -> Tensor<2> {
     let width = config.block_out_channels[0];
     let half = width / 2;

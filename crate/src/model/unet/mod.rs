@@ -27,7 +27,7 @@ pub struct UnetLayers {
     pub(crate) conv_in: Conv,
     pub(crate) time_embedding: TimestepEmbedding,
     pub(crate) down_blocks: Vec<DownBlock>,
-    /// None in distilled networks, whose states go straight up.
+    /// `None` in distilled networks, which go straight from the down blocks to the up blocks.
     pub(crate) mid_block: Option<MidBlock>,
     pub(crate) up_blocks: Vec<UpBlock>,
     pub(crate) conv_norm_out: GroupNorm,
@@ -44,10 +44,10 @@ pub struct Unet {
 }
 
 impl Unet {
-    /// Builds the network of `config` from its tensors, all of them.
+    /// Builds the network of `config` from all its tensors.
     ///
     /// # Errors
-    /// Names a config key out of the family, or a missing, extra or wrongly shaped tensor.
+    /// Names an unsupported config key, or a missing, extra or wrongly shaped tensor.
     pub fn build(config: UnetConfig, mut tensors: Tensors, place: &Place) -> Result<Self> {
         config.check()?;
         let channels = &config.block_out_channels;
@@ -70,7 +70,7 @@ impl Unet {
         Ok(Self { config, layers, place: place.clone() })
     }
 
-    /// A prompt's `embedding` `[batch, n, width]` as [`Unet::forward`] takes it.
+    /// The context of a prompt's `embedding` `[batch, n, width]` for [`Unet::forward`].
     pub fn context(&self, embedding: &Tensor<3>) -> PromptContext {
         let embedding = &embedding.clone().cast(self.place.activations());
         let UnetLayers { down_blocks, mid_block, up_blocks, .. } = &self.layers;

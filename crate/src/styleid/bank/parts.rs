@@ -1,4 +1,4 @@
-//! A bank taken apart into tensors that can be written, and put together again.
+//! Converts a bank to tensors that can be written to a file, and back.
 
 use burn::tensor::{DType, Device, TensorData};
 
@@ -9,13 +9,13 @@ use crate::styleid::features::Feature;
 /// One tensor of a bank.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// Its noise level, layer, and place among the tensors of the feature.
+    /// Its noise level, its layer, and its index among the tensors of the feature.
     pub at: (usize, usize, usize),
     /// Its values as the bank keeps them.
     pub data: TensorData,
-    /// Its shape as floats.
+    /// Its shape once unpacked to floats.
     pub shape: [usize; 4],
-    /// Its type as floats.
+    /// Its float type once unpacked.
     pub dtype: DType,
 }
 
@@ -39,7 +39,8 @@ impl<F: Feature> Bank<F> {
         Ok(parts)
     }
 
-    /// The bank of these tensors, which are in their order. What goes beyond the bytes of `keeping` is not brought to `device` yet.
+    /// Rebuilds a bank from its tensors, which must be in order. Tensors beyond the device bytes of `keeping` stay in main
+    /// memory and are not uploaded to `device` yet.
     pub fn from_parts(parts: Vec<Part>, keeping: Keeping, device: &Device) -> Self {
         let mut bank = Self::new(keeping);
         for Part { at: (level, layer, _), data, shape, dtype } in parts {

@@ -1,4 +1,4 @@
-//! What a bank gives back is what it was given, wherever it was meanwhile.
+//! A bank gives back what was inserted, wherever it was stored meanwhile.
 
 use burn::tensor::Tensor;
 
@@ -13,7 +13,7 @@ fn place(precision: Precision) -> Place {
     Place::new(device::cpu(), precision, 0).expect("the processor computes in both")
 }
 
-/// Numbers of many magnitudes, f16's subnormal ones and an odd number of them included.
+/// Numbers of many magnitudes, including f16 subnormals. Their count is odd.
 fn features(level: usize, layer: usize, precision: Precision) -> KeyValue {
     let tensor = |seed: usize| -> Tensor<4> {
         let value = |i: usize| ((i * 37 + seed) % 101) as f32 * 1.000_123 * 10f32.powi((i % 9) as i32 - 8) - 1e-4;
@@ -57,7 +57,7 @@ fn spilled_features_are_the_same_bits() {
             let (all, none) = whole.bytes();
             assert_eq!(none, 0);
             let value = if halves { 2 } else { place(precision).dtype().size() } as u64;
-            // An odd number of halves takes one more.
+            // An odd number of halves is padded by one.
             let each = if halves { 106 } else { 105 };
             assert_eq!(all, (STEPS * LAYERS.len() * 2) as u64 * each * value);
             for device_bytes in [0, all / 2, all - 1] {

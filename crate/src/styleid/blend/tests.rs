@@ -1,4 +1,4 @@
-//! What shares of several styles add up to, and where none goes.
+//! What the shares of several styles add up to, and areas without a style.
 
 use burn::tensor::Tensor;
 

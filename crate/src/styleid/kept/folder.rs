@@ -1,4 +1,4 @@
-//! A folder of inversions: what one run inverted serves the next, and other machines that see the same folder.
+//! A disk cache of inversions, for later runs and for other machines that see the same folder.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -21,10 +21,10 @@ use crate::styleid::plan::Plan;
 use crate::weights::checkpoint::stream::hex;
 use crate::{Error, Result};
 
-/// Files of inversions end like this.
+/// Extension of inversion files.
 const ENDING: &str = "inversion";
 
-/// A folder of inversions that holds no more than so many bytes.
+/// A folder of inversions, of at most `limit` bytes.
 #[derive(Debug)]
 pub struct InversionFolder {
     path: PathBuf,
@@ -33,18 +33,19 @@ pub struct InversionFolder {
 
 /// Which inversion a run needs.
 pub struct Wish<'a> {
-    /// Of what.
+    /// The picture to invert.
     pub picture: &'a RgbImage,
-    /// With what.
+    /// The model.
     pub pipeline: &'a Pipeline,
-    /// Along which noise levels, with which layers.
+    /// Noise levels and layers.
     pub plan: &'a Plan,
     /// The other settings.
     pub params: &'a Params,
 }
 
 impl Wish<'_> {
-    /// A name that two inversions share only where each serves for the other; none where the model's weights were not hashed.
+    /// The cache key. Two inversions share it only if they are interchangeable. `None` if the model's weights were not
+    /// hashed.
     fn key<F: Feature>(&self) -> Option<String> {
         let model = &self.pipeline.model;
         let place = &model.place;
@@ -75,25 +76,25 @@ fn unwritten(path: &Path, error: &dyn Display) -> Error {
 }
 
 impl InversionFolder {
-    /// The folder at `path`, which is made where there is none, for at most `limit` bytes.
+    /// Opens the folder at `path`, or creates it, for at most `limit` bytes.
     ///
     /// # Errors
-    /// Says why it cannot be made.
+    /// Says why it cannot be created.
     pub fn open(path: &Path, limit: u64) -> Result<Self> {
         std::fs::create_dir_all(path).map_err(|error| unwritten(path, &error))?;
         Ok(Self { path: path.into(), limit })
     }
 
-    /// The inversion that is wished for, if it is here. A file that cannot be understood is removed.
+    /// The requested inversion, if it is in the folder. A file that cannot be parsed is removed.
     pub fn find<F: Feature>(&self, wish: &Wish<'_>) -> Option<KeptInversion<F>> {
         let path = self.file::<F>(wish)?;
         let bytes = std::fs::read(&path).ok()?;
         let Some(inversion) = read(&bytes, wish) else {
-            // What cannot be removed is made again each time.
+            // If it cannot be removed, the inversion is made again each time.
             let _ = std::fs::remove_file(&path);
             return None;
         };
-        // The oldest go first, and what was of use is young again; where this cannot be noted it goes sooner.
+        // Eviction is by modification time, so a hit updates it. If that fails, the file is evicted sooner.
         let _ = std::fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
         Some(KeptInversion {
             picture: wish.picture.clone(),
@@ -105,7 +106,7 @@ impl InversionFolder {
         })
     }
 
-    /// Keeps an inversion, and removes the oldest beyond the limit.
+    /// Writes an inversion, and evicts the oldest beyond the limit.
     ///
     /// # Errors
     /// Says why it cannot be written; the device failed.
@@ -127,7 +128,7 @@ impl InversionFolder {
         Some(self.path.join(format!("{}.{ENDING}", wish.key::<F>()?)))
     }
 
-    /// Others may use the folder at the same time, so that a file that is gone is no fault.
+    /// Evicts the oldest files beyond the limit. Others may use the folder at the same time, so a missing file is no error.
     fn prune(&self, newest: &Path) {
         let Ok(entries) = std::fs::read_dir(&self.path) else { return };
         let of = |entry: std::fs::DirEntry| {
@@ -149,7 +150,7 @@ impl InversionFolder {
     }
 }
 
-/// The types that inversions are kept in.
+/// Types of tensors in inversion files.
 const TYPES: [(DType, Dtype, &str); 6] = [
     (DType::F64, Dtype::F64, "f64"),
     (DType::F32, Dtype::F32, "f32"),
@@ -161,7 +162,7 @@ const TYPES: [(DType, Dtype, &str); 6] = [
 
 struct Named {
     name: String,
-    /// What stands beside the values: the shape and the type as floats.
+    /// Metadata of the tensor: its type and shape once unpacked to floats.
     note: String,
     data: TensorData,
 }
@@ -183,7 +184,7 @@ impl Named {
     }
 }
 
-/// An inversion as a file of safetensors; none where its values are of a type that no file takes.
+/// An inversion as a safetensors file; `None` if a tensor's type is not supported there.
 async fn written<F: Feature>(inversion: &Inversion<F>) -> Result<Option<Vec<u8>>> {
     let mut tensors =
         vec![Named::of_latents("z0", inversion.latents()).await?, Named::of_latents("noise", inversion.noise()).await?];
@@ -208,7 +209,7 @@ async fn written<F: Feature>(inversion: &Inversion<F>) -> Result<Option<Vec<u8>>
     Ok(safetensors::serialize(views, Some(notes)).ok())
 }
 
-/// The inversion in a file, if it is whole.
+/// The inversion in a file, if the file is complete.
 fn read<F: Feature>(bytes: &[u8], wish: &Wish<'_>) -> Option<Inversion<F>> {
     let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
     let notes = header.metadata().as_ref()?;
@@ -242,7 +243,8 @@ fn read<F: Feature>(bytes: &[u8], wish: &Wish<'_>) -> Option<Inversion<F>> {
     for parts in &mut banks {
         parts.sort_by_key(|part| part.at);
     }
-    // On the processor there is no other memory; a GPU takes what its budget allows when the run comes to it.
+    // The processor has no other memory. For a GPU all features stay in main memory, and are uploaded when a layer fetches
+    // them.
     let device_bytes = if place.is_processor() { u64::MAX } else { 0 };
     let keeping = Keeping { halves: wish.pipeline.keeps_halves(), device_bytes };
     let [role, own] = banks;

@@ -1,4 +1,4 @@
-//! When features are fetched, and what the network gets of them.
+//! When features are fetched, and what the network gets from them.
 
 use std::collections::BTreeMap;
 
@@ -61,12 +61,13 @@ fn the_next_layer_is_on_its_way_before_a_layer_computes() {
     assert_eq!(through(9), (None, [4.0, 1.0, 2.0], None, 1.0));
 }
 
-/// Numbers of one head of four, by a formula.
+/// Values of one head of width 4, by a formula.
 fn tokens(count: usize, seed: usize) -> Vec<f32> {
     (0..4 * count).map(|i| ((i * 29 + seed * 17) % 23) as f32 / 8.0 - 1.25).collect()
 }
 
-/// Attention with a content's share as it is written: exp(T·q̂·k/√d), times the share over the number of keys on either side.
+/// Attention with a content's share, written out: exp(T·q̂·k/√d) times the share, divided by the number of keys on that
+/// side.
 fn plain(q: &[f32], style: [&[f32]; 2], content: [&[f32]; 2], share: f64, temperature: f64) -> Vec<f64> {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     let mut out = Vec::new();
@@ -94,7 +95,7 @@ fn a_content_s_share_is_what_its_keys_weigh() {
         [(6, 1), (6, 2), (4, 3), (4, 4), (6, 5), (6, 6)].map(|(count, seed)| tokens(count, seed));
     let key = Key { layer: 7, level: 0 };
     let params = Params { content_share: 0.4, gamma: 0.25, temperature: 1.5, ..Params::default() };
-    // Numbers that f16 has, too.
+    // Numbers that f16 represents exactly.
     for (halves, device_bytes) in [(false, u64::MAX), (false, 0), (true, u64::MAX), (true, 0)] {
         let keeping = Keeping { halves, device_bytes };
         let (mut queries, mut style, mut own) = (Bank::new(keeping), Bank::new(keeping), Bank::new(keeping));
