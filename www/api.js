@@ -1,12 +1,12 @@
-// StyleID for programs: the same worker as the page's, behind two calls. Works from any page of this site, and from other
-// sites' pages where this one's server sends `Access-Control-Allow-Origin` (GitHub Pages does).
+// The JavaScript API of StyleID: the page's own worker behind two calls. It works from any page of this site. Pages of
+// other sites can use it if this site's server sends `Access-Control-Allow-Origin`, as GitHub Pages does.
 //
 //   import { LOOKS, StyleID } from "https://example.github.io/styleid/api.js";
 //   const styleid = await StyleID.load({ model: "demo" });
 //   const { blob } = await styleid.stylize({ content: photo, style: painting, ...LOOKS.painted, gamma: 0.6 });
 //   image.src = URL.createObjectURL(blob);
 //
-// Every failure is an EngineError: `kind` says which, `message` is one sentence for a person.
+// Every failure is an EngineError: `kind` is its category, `message` is one sentence for the user.
 
 import { Engine, EngineError } from "./engine/engine.js";
 import { measure } from "./engine/measure.js";
@@ -26,8 +26,8 @@ import { SECONDS, sentenceOf, textOf } from "./engine/self-test.js";
 export { EngineError };
 
 /**
- * Settings that go together, by the names of the command line's `--look`: tint, gentle, painted and bold, from the nearest to the
- * photo to the nearest to the painting. Each is the version `fast`, half the work of the default.
+ * Named sets of settings, the same as the command line's `--look`: tint, gentle, painted and bold, ordered from closest
+ * to the photo to closest to the painting. Each uses the version `fast`, which does half the work of the default.
  * @type {Record<string, Partial<Options>>}
  */
 export const LOOKS = Object.fromEntries(
@@ -47,29 +47,30 @@ export const LOOKS = Object.fromEntries(
  * @typedef {import("./styleid.js").StyleSource} StyleSource
  * @typedef {import("./styleid.js").WeightType} WeightType
  *
- * @typedef {Blob | ArrayBuffer | Uint8Array | URL | string | HTMLImageElement | HTMLCanvasElement} Picture a picture file's
- *   bytes, its address, or an element that shows it; PNG, JPEG, WebP, GIF and more
- * @typedef {{ picture: Picture, crop?: Crop | null, weight?: number, mask?: Picture | null }} Style one of several: `weight`
- *   above 0 (default 1); `mask`, a PNG stretched over the photo, is white where this style goes
+ * @typedef {Blob | ArrayBuffer | Uint8Array | URL | string | HTMLImageElement | HTMLCanvasElement} Picture a picture
+ *   file's bytes, its address, or an element that shows it; PNG, JPEG, WebP, GIF and more
+ * @typedef {{ picture: Picture, crop?: Crop | null, weight?: number, mask?: Picture | null }} Style one of several:
+ *   `weight` is above 0 (default 1); `mask` is a PNG stretched over the photo, white where this style applies
  * @typedef {{ content: Picture, crop?: Crop | null, style?: Picture | Style, styles?: (Picture | Style)[] }} Pictures
- *   `style` or one to four `styles`; `crop` in pixels of the upright photo
+ *   give `style`, or one to four `styles`; `crop` is in pixels of the upright photo
  *
  * @typedef {object} LoadOptions
- * @property {string | URL | Iterable<File>} [model] an id of this site's list ("demo", "sd15-q8", …), `owner/repo` on the
- *   Hugging Face Hub with `@revision` and `/file` if need be, an address, or files; "demo" by default
- * @property {string | URL | Iterable<File> | null} [vae] a VAE in place of the model's, or for a model without one: named as `model` is
- * @property {string | URL | Iterable<File> | null} [rest] the model from which come the parts that this one lacks, as a UNet
- *   alone lacks VAE and text encoder: named as `model` is
- * @property {WeightType} [weights] what weights are kept as: exact, f32, f16, q8 or q4; the model's own by default
- * @property {"epsilon" | "v_prediction"} [prediction] what the UNet predicts, for files that do not say it
+ * @property {string | URL | Iterable<File>} [model] an id of this site's list ("demo", "sd15-q8", …), `owner/repo` on
+ *   the Hugging Face Hub with optional `@revision` and `/file`, an address, or files; "demo" by default
+ * @property {string | URL | Iterable<File> | null} [vae] a VAE that replaces the model's, or supplies one that it
+ *   lacks; same forms as `model`
+ * @property {string | URL | Iterable<File> | null} [rest] the model that supplies parts missing from this one: a lone
+ *   UNet has neither VAE nor text encoder; same forms as `model`
+ * @property {WeightType} [weights] storage type of the weights: exact, f32, f16, q8 or q4; the model's own by default
+ * @property {"epsilon" | "v_prediction"} [prediction] what the UNet predicts, for files that do not record it
  * @property {string} [hub] another address for the Hub, such as a mirror's
- * @property {number} [gpuBytes] what a run may take on the GPU, the weights included; 1 GiB beside the weights by default
+ * @property {number} [gpuBytes] GPU memory budget of a run, weights included; by default the weights plus at most 1 GiB
  * @property {boolean} [halfPrecision] whether the UNet's activations are f16, on GPUs with the feature `shader-f16`
  *
  * @typedef {object} Listeners
- * @property {(event: ProgressEvent) => void} [onProgress] `{phase, step, steps}`; bytes while a model is loaded
- * @property {(sentence: string) => void} [onNotice] something unusual that is no failure, for people
- * @property {(preview: Preview) => void} [onPreview] `{width, height, rgba, step, steps}`, where `previewEvery` is above 0
+ * @property {(event: ProgressEvent) => void} [onProgress] `{phase, step, steps}`; steps are bytes while a model loads
+ * @property {(sentence: string) => void} [onNotice] a warning for the user: something unusual, but no failure
+ * @property {(preview: Preview) => void} [onPreview] `{width, height, rgba, step, steps}`, if `previewEvery` is above 0
  * @property {AbortSignal} [signal] ends the call with an error of kind "cancelled"
  *
  * @typedef {object} Result
@@ -77,18 +78,18 @@ export const LOOKS = Object.fromEntries(
  * @property {number} width
  * @property {number} height
  * @property {number} seconds that the run took
- * @property {number} unetCalls evaluations of the UNet, one per picture and step; fewer where inversions were kept
- * @property {number} gpuBytesReserved the most bytes of the GPU's memory
+ * @property {number} unetCalls evaluations of the UNet, one per picture and step; fewer if inversions were reused
+ * @property {number} gpuBytesReserved peak GPU memory, in bytes
  */
 
-/** A loaded model. Has a worker and a GPU device of its own, until `dispose`. */
+/** A loaded model. It owns a worker and a GPU device until `dispose`. */
 export class StyleID {
   #engine;
   /** @type {[ModelOptions, import("./styleid.js").PickedFile[]]} */ #model;
-  /** What is known of the model. @type {ModelInfo} */ info;
+  /** The model's description. @type {ModelInfo} */ info;
 
   /**
-   * `StyleID.load` makes one.
+   * Use `StyleID.load` instead.
    * @param {Engine} engine @param {[ModelOptions, import("./styleid.js").PickedFile[]]} model @param {ModelInfo} info
    */
   constructor(engine, model, info) {
@@ -98,8 +99,8 @@ export class StyleID {
   }
 
   /**
-   * Loads a model: from this computer's disk if it is kept there, else over the network, without asking anybody. Some
-   * gigabytes come from the Hub for Stable Diffusion, 12 MB from this site for the demonstration model.
+   * Loads a model from the cache on this computer's disk, or else over the network, without asking for consent. Stable
+   * Diffusion is a download of some gigabytes from the Hub; the demonstration model is 12 MB from this site.
    * @param {LoadOptions} [options] @param {Pick<Listeners, "onProgress" | "onNotice" | "signal">} [listeners]
    * @returns {Promise<StyleID>}
    */
@@ -111,7 +112,7 @@ export class StyleID {
       vae: vae == null ? null : await findModel(vae, "VAE"),
     };
     const reference = parseReference(named.source);
-    // What the list says of a single file, which cannot say it itself.
+    // A single weights file does not record what its UNet predicts, so the list's entry is used.
     const listed = reference && "path" in reference && isWeights(reference.path) ? named.prediction : null;
     /** @type {[ModelOptions, import("./styleid.js").PickedFile[]]} */
     const loaded = [
@@ -135,24 +136,24 @@ export class StyleID {
   }
 
   /**
-   * Repaints `content` in the style of `style`. The other fields are the method's settings (styleid.d.ts, `Options`); what is
-   * left out has its default, whichever look the page begins with (`LOOKS` has those). The same pictures with other settings take less time, as their inversions are kept. One call
-   * at a time.
+   * Repaints `content` in the style of `style`. The other fields are the method's settings (styleid.d.ts, `Options`). A
+   * field that is left out has its default, independent of the page's initial look (see `LOOKS`). Another run on the
+   * same pictures with other settings is faster, because it reuses their inversions. One call at a time.
    * @param {Pictures & Options} request @param {Listeners} [listeners] @returns {Promise<Result>}
    */
   async stylize({ content, crop, style, styles, ...options }, listeners = {}) {
     const request = await requestOf({ content, crop, style, styles });
     const calls = forEngine(listeners);
-    // Costs nothing while the worker has it; after a lost device or a crash it comes from the disk again.
+    // Returns at once if the worker still holds the model; after a lost device or a crash it loads again from disk.
     this.info = await this.#engine.load(...this.#model, calls);
     const { png, ...facts } = await this.#engine.stylize(request, options, calls);
     return { blob: new Blob([png], { type: "image/png" }), ...facts };
   }
 
   /**
-   * How much of the photo is left in a `result`, and how near its styles it came: the request of `stylize` once more, with the
-   * picture that came of it; weights, masks and settings count for nothing. The first time, 4.9 MB come from this site. One
-   * call at a time, `stylize` included.
+   * Measures how much of the photo is preserved in `result`, and how close it is to its styles. Takes the request of
+   * `stylize` plus the resulting picture; weights, masks and settings are ignored. The first call fetches 4.9 MB from
+   * this site. One call at a time, `stylize` included.
    * @param {Pictures & { result: Picture }} request @param {Pick<Listeners, "signal">} [listeners]
    * @returns {Promise<Measures>} `{lpips, styles: [{styleDistance, histogram}]}`
    */
@@ -161,11 +162,11 @@ export class StyleID {
   }
 
   /**
-   * Tests each kind of kernel of this GPU against known values, in a worker of its own and without a model. `sentence` says to a
-   * person what came of it, `text` is for a bug report. Where the GPU is lost or refuses a kernel it fails with an EngineError,
-   * after `onKernel` has heard of that kernel.
-   * @param {{ seconds?: number, onKernel?: (kernel: KernelTest, of: number) => void, signal?: AbortSignal }} [options] after
-   *   `seconds` (10) no kernel is begun any more
+   * Tests each kind of kernel on this GPU against known values, in a separate worker and without a model. `sentence`
+   * sums up the outcome for the user, `text` is for a bug report. If the GPU is lost or rejects a kernel, `onKernel` is
+   * called for that kernel and the test then fails with an EngineError.
+   * @param {{ seconds?: number, onKernel?: (kernel: KernelTest, of: number) => void, signal?: AbortSignal }} [options]
+   *   no further kernel is started after `seconds` (10)
    * @returns {Promise<SelfTest & { sentence: string, text: string }>}
    */
   static async selfTest({ seconds = SECONDS, ...options } = {}) {
@@ -179,7 +180,7 @@ export class StyleID {
     }
   }
 
-  /** Holds the running `stylize` until `resume`; it can be cancelled meanwhile. */
+  /** Pauses the running `stylize` until `resume`; it can still be cancelled. */
   pause() {
     this.#engine.pause();
   }
@@ -188,7 +189,7 @@ export class StyleID {
     this.#engine.resume();
   }
 
-  /** Gives back the worker, its memory and the GPU's. What runs fails as cancelled. */
+  /** Ends the worker, which frees its memory and the GPU's. Running calls fail with kind "cancelled". */
   dispose() {
     this.#engine.dispose();
   }
@@ -197,7 +198,7 @@ export class StyleID {
 /** @param {Listeners} listeners */
 const forEngine = ({ onProgress: onEvent, onNotice, onPreview, signal }) => ({ onEvent, onNotice, onPreview, signal });
 
-/** @param {NonNullable<LoadOptions["model"]>} wanted @param {"model" | "VAE"} [what] that it is to be */
+/** @param {NonNullable<LoadOptions["model"]>} wanted @param {"model" | "VAE"} [what] expected kind, for messages */
 async function findModel(wanted, what = "model") {
   try {
     if (typeof wanted !== "string" && !(wanted instanceof URL)) return pickedModel(chosenFiles(wanted), what);

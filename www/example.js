@@ -26,7 +26,7 @@ async function run() {
     },
   };
   try {
-    // ?model= takes what the page takes. Once loaded, a model serves any number of runs.
+    // ?model= accepts the same names as the page. A loaded model serves any number of runs.
     const model = new URLSearchParams(location.search).get("model") ?? "demo";
     styleid ??= await StyleID.load({ model }, listeners);
     const steps = Number(new URLSearchParams(location.search).get("steps")) || null;
@@ -40,7 +40,7 @@ async function run() {
     image("result").hidden = false;
     status.textContent = `Done in ${seconds.toFixed(1)} s.`;
   } catch (error) {
-    // Each message is one sentence for the person; its kind is for the program.
+    // `message` is one sentence for the user; `kind` is for the program.
     status.textContent = error instanceof EngineError ? error.message : String(error);
   } finally {
     element("go").hidden = false;

@@ -1,25 +1,25 @@
-// The service worker: keeps this version of the page on the visitor's disk, so that it opens without a network. Models are
-// not its business: the program keeps them itself, checksums and all.
+// The service worker: caches this version of the page on the visitor's disk, so that it opens offline. It does not
+// cache models; the program does that itself, with checksums.
 //
-// `./dev build` writes files.js, which sets FILES to every file of the page with its SHA-256, and LATER to those that few
-// visitors need, which are kept when they are first asked for. Files are kept under their sum, so that two versions can be on
-// the disk at once and no visit ever gets files of both.
+// `./dev build` writes files.js. It sets FILES to every file of the page with its SHA-256, and LATER to files that few
+// visitors need, which are cached at their first request. The cache key includes the checksum, so two versions can be
+// on disk at once, and no visit ever mixes files of both.
 
 /** @typedef {Record<string, string>} Files by their paths relative to this script */
 
 const scope = /** @type {ServiceWorkerGlobalScope & { FILES: Files, LATER: Files }} */ (/** @type {unknown} */ (self));
 
-// A new version has another files.js, by which browsers notice that there is one.
+// Each version has a different files.js, which is how browsers detect an update.
 scope.importScripts("files.js");
 const { FILES, LATER } = scope;
 const ALL = { ...FILES, ...LATER };
 const FOLDER = new URL("./", scope.location.href).href;
-/** Of this folder alone: caches belong to the whole origin, on which other copies of the page may lie. */
+/** This folder's own cache: caches belong to the origin, which may host other copies of the page. */
 const CACHE = `styleid-page ${FOLDER}`;
-/** What all copies of the page on an origin once shared. */
+/** The cache that all copies of the page on an origin shared in earlier versions. */
 const SHARED = "styleid-page";
 
-/** Where a file is kept. @param {string} path @param {string} sum */
+/** A file's cache key. @param {string} path @param {string} sum */
 const key = (path, sum) => new URL(`${path}?sha256=${sum}`, scope.location.href).href;
 
 /** @param {ArrayBuffer} bytes */
@@ -29,18 +29,18 @@ async function sha256(bytes) {
 }
 
 /**
- * Fetches a file and keeps it, if it is the one of this version.
- * @param {Cache} cache @param {string} path @param {string} sum @returns {Promise<Response | null>} null where it is not
+ * Fetches a file, and caches it if its checksum is this version's.
+ * @param {Cache} cache @param {string} path @param {string} sum @returns {Promise<Response | null>} null if it is not
  */
 async function keep(cache, path, sum) {
-  // Asks the server, which says "not modified" where the browser's own cache has it already.
+  // Revalidates with the server, which answers "not modified" if the browser's HTTP cache is up to date.
   const response = await fetch(new URL(path, scope.location.href), { cache: "no-cache" });
   if (!response.ok) return null;
   const bytes = await response.arrayBuffer();
   if ((await sha256(bytes)) !== sum) return null;
   const headers = new Headers(response.headers);
-  for (const name of ["content-encoding", "content-length"]) headers.delete(name); // of the way here
-  const kept = new Response(bytes, { headers }); // a new one, since one that was redirected opens no page
+  for (const name of ["content-encoding", "content-length"]) headers.delete(name); // of the transfer only
+  const kept = new Response(bytes, { headers }); // a new one: browsers refuse a redirected response for a navigation
   await cache.put(key(path, sum), kept.clone());
   return kept;
 }
@@ -50,7 +50,7 @@ async function install() {
   await Promise.all(
     Object.entries(FILES).map(async ([path, sum]) => {
       if (await cache.match(key(path, sum))) return;
-      // A deployment may be under way: then the version on the disk stays until the next visit.
+      // A deployment may be under way; the cached version then stays until the next visit.
       if (!(await keep(cache, path, sum))) throw new Error(`${path} is not of this version`);
     }),
   );
@@ -61,11 +61,11 @@ async function activate() {
   const mine = new Set(Object.entries(ALL).map(([path, sum]) => key(path, sum)));
   for (const request of await cache.keys()) if (!mine.has(request.url)) await cache.delete(request);
   await leaveShared();
-  // The first visit's page too finds its worker, and what it opens next, here.
+  // On the first visit, too, the open page then gets its worker and later files from this cache.
   await scope.clients.claim();
 }
 
-/** Takes this folder's files out of the cache that was shared, and the cache away where nobody else has any there. */
+/** Removes this folder's files from the formerly shared cache, and the cache itself once it is empty. */
 async function leaveShared() {
   if (!(await caches.has(SHARED))) return;
   const cache = await caches.open(SHARED);
@@ -90,7 +90,7 @@ function fileOf({ url, method, headers }) {
 async function answer(path, request) {
   const cache = await caches.open(CACHE);
   const kept = (await cache.match(key(path, ALL[path]))) ?? (await keep(cache, path, ALL[path]).catch(() => null));
-  // The browser has thrown it away, and the server has a newer one: the next visit has all of that.
+  // The browser has evicted the file, and the server has a newer version, which the next visit gets as a whole.
   return kept ?? fetch(request);
 }
 
@@ -101,7 +101,7 @@ scope.addEventListener("fetch", (event) => {
   if (path !== null) event.respondWith(answer(path, event.request));
 });
 
-// A page asks the version that waits to take over. With another page open, which still is of the old version, it waits on.
+// A page asks the waiting version to take over. If another page of the old version is still open, it goes on waiting.
 scope.addEventListener("message", (event) => {
   if (event.data !== "take over") return;
   event.waitUntil(

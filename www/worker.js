@@ -1,5 +1,5 @@
-// The dedicated worker in which the wasm module lives, so that the page stays responsive while the model computes.
-// It answers the requests of engine/engine.js one message each; the protocol is the types below.
+// The dedicated worker that runs the wasm module, so that the page stays responsive while the model computes.
+// It sends any number of events and one reply for each request of engine/engine.js; the types below are the protocol.
 
 import init, {
   cancel,
@@ -53,10 +53,10 @@ const scope = /** @type {DedicatedWorkerGlobalScope & typeof globalThis} */ (/**
 /** @param {Reply} reply @param {Transferable[]} [transfer] */
 const send = (reply, transfer = []) => scope.postMessage(reply, transfer);
 
-// A panic inside an async function leaves its promise pending for ever: this hook is the only word of it.
+// A panic inside an async function leaves its promise pending for ever, so only this hook reports it.
 scope.styleidPanic = (message, kind) => send({ panic: message, kind });
 
-/** Whether the wasm module can do no more: it trapped, overran its stack, or never got its memory. @param {unknown} error */
+/** Whether the wasm module is unusable: it trapped, overflowed its stack, or got no memory. @param {unknown} error */
 const isTrap = (error) => error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
 
 function ranOut() {
@@ -67,14 +67,14 @@ function ranOut() {
   }
 }
 
-/** Tells of a trap that no panic has told of: that of the allocator is one. @param {Error} error */
+/** Reports a trap that no panic has reported, such as the allocator's. @param {Error} error */
 function tellTrap({ message }) {
   const isMemory = /out of memory|could not allocate|allocation failed/i.test(message) || ranOut();
   const sentence = "The browser's memory ran out; try a smaller picture or size, or close other tabs.";
   send(isMemory ? { panic: sentence, kind: "memory" } : { panic: message, kind: "internal" });
 }
 
-// In what nobody waits for, such as what the GPU calls back.
+// These catch traps outside any awaited call, such as in the GPU's callbacks.
 scope.addEventListener("error", (event) => {
   if (!isTrap(event.error)) return;
   event.preventDefault();
@@ -85,9 +85,10 @@ scope.addEventListener("unhandledrejection", ({ reason }) => {
 });
 
 const ready = init();
-ready.catch(() => {}); // whoever calls first hears of it
+ready.catch(() => {}); // the first call awaits it and reports the error
 
-// Held for as long as this worker lives: the page waits for it, and so hears of a death that the browser keeps silent.
+// This worker holds a lock for its whole life. The page requests the same lock, and gets it when the worker dies, which
+// the browser does not report otherwise.
 if (navigator.locks) {
   const life = `styleid-worker-${crypto.randomUUID()}`;
   const held = navigator.locks.request(life, () => {
@@ -97,7 +98,7 @@ if (navigator.locks) {
   held.catch(() => send({ alive: null }));
 } else send({ alive: null }); // an insecure address
 
-/** Of loads that have not begun, which the program itself could not end. @type {Set<AbortController>} */
+/** For loads that still wait for the lock: the wasm module cannot cancel these. @type {Set<AbortController>} */
 const waits = new Set();
 
 /** @param {Extract<Call, { operation: "loadModel" }>} call @param {(event: RunEvent) => void} onEvent */
@@ -122,14 +123,14 @@ async function loadInTurn({ options, files }, onEvent) {
   }
 }
 
-/** A picture's file as the program reads it, or what this browser makes of it. @param {Uint8Array} bytes */
+/** The file itself if the wasm module can decode it, else a PNG decoded by the browser. @param {Uint8Array} bytes */
 async function readable(bytes) {
   const sides = foreignPicture(bytes);
   return (sides && (await decodedByBrowser(bytes, [...sides]))) ?? bytes;
 }
 
 /**
- * What a picture is; with `png` where this browser has decoded it, which takes its file's place from then on.
+ * Describes a picture. If the browser had to decode it, `png` is set and replaces the file from then on.
  * @param {Uint8Array} given
  */
 async function checked(given) {
@@ -150,7 +151,7 @@ async function perform(call) {
   /** @param {RunEvent} event */
   const onEvent = (event) => {
     const pixels = "preview" in event ? event.preview.rgba : null;
-    // Memory of the wasm module's own cannot leave it.
+    // A view into the wasm module's memory cannot be transferred.
     const isOwn = pixels !== null && pixels.byteLength === pixels.buffer.byteLength;
     send({ id: call.id, event }, isOwn ? [/** @type {ArrayBuffer} */ (pixels.buffer)] : []);
   };
@@ -172,10 +173,10 @@ async function perform(call) {
     case "selfTest":
       return selfTest(call.seconds, onEvent);
     case "stylize": {
-      // The result is an object of the wasm module's; only its values can leave the worker.
+      // The result is a wasm-bindgen object, which cannot be posted; its values can.
       const styled = await stylize(await readableRequest(call.request), call.options, onEvent);
       const { png, width, height, seconds, unetCalls, gpuBytesReserved } = styled;
-      styled.free(); // it has another copy of the picture
+      styled.free(); // it holds another copy of the picture
       return { png, width, height, seconds, unetCalls, gpuBytesReserved };
     }
   }
@@ -192,7 +193,7 @@ const ORDERS = {
 
 scope.onmessage = async (/** @type {MessageEvent<Message>} */ { data }) => {
   if ("tell" in data) {
-    // Where the module could not be started, the call that wanted it says so.
+    // If the module failed to start, the call that needed it reports the error.
     await ready.then(ORDERS[data.tell], () => {});
     return;
   }

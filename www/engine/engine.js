@@ -1,5 +1,5 @@
-// The page's side of the worker: a small promise API. A worker whose GPU or memory is gone, that has trapped or died, or that
-// does not let go when it is cancelled is thrown away; the next call starts a fresh one, so nothing is ever stuck with it.
+// The page's side of the worker: a small promise API. A worker is discarded if it has lost its GPU or run out of
+// memory, has trapped or died, or does not stop when cancelled. The next call then starts a fresh one.
 
 import { startWorker, staysInside, watchLife } from "./worker-life.js";
 
@@ -25,10 +25,10 @@ import { startWorker, staysInside, watchLife } from "./worker-life.js";
  *   reject: (error: EngineError) => void }} Pending
  */
 
-/** How long a cancelled call may take to reach its next stopping point before its worker is ended. */
+/** How long a cancelled call may take to reach its next stopping point before its worker is terminated. */
 const CANCEL_GRACE_MS = 8000;
 
-/** An error whose message is one sentence for the person at the page. */
+/** An error whose message is one sentence for the user. */
 export class EngineError extends Error {
   /** @param {ErrorKind} kind @param {string} message */
   constructor(kind, message) {
@@ -38,7 +38,7 @@ export class EngineError extends Error {
   }
 }
 
-/** All that there are: the type checker misses none. @type {Record<ErrorKind, true>} */
+/** All kinds: the type checker reports a missing one. @type {Record<ErrorKind, true>} */
 const KINDS = {
   cancelled: true,
   picture: true,
@@ -57,7 +57,7 @@ const isKind = (kind) => Object.hasOwn(KINDS, kind);
 /** @param {{ kind: string, message: string }} error */
 function fromReply({ kind, message }) {
   if (isKind(kind)) return new EngineError(kind, message);
-  // Not one of the crate's own errors: the browser's, while it fetched or compiled the wasm.
+  // Not an error of the crate, but the browser's, from fetching or compiling the wasm.
   return new EngineError(
     "internal",
     `The program could not be started (${message}). Check the connection and try again.`,
@@ -73,7 +73,10 @@ const notCloned = (error) =>
 
 const cancelled = () => new EngineError("cancelled", "Cancelled.");
 
-/** What tells one model from another that could be loaded. @param {ModelOptions} model @param {PickedFile[]} files */
+/**
+ * A key that is equal only for the same model loaded the same way.
+ * @param {ModelOptions} model @param {PickedFile[]} files
+ */
 function identify(model, files) {
   const { source, rest = null, vae = null, weights, prediction, hub, gpuBytes = null, halfPrecision = false } = model;
   const marks = files.map(({ path, file, part = "" }) => [path, file.size, file.lastModified, part]);
@@ -82,14 +85,17 @@ function identify(model, files) {
 
 export class Engine {
   /** @type {Worker | null} */ #worker = null;
-  /** Ends the watch over the worker's life. @type {AbortController | null} */ #watch = null;
-  /** Whether the worker may reach only what the page's policy names. */ #isInside = true;
+  /** Stops watching for the worker's death. @type {AbortController | null} */ #watch = null;
+  /** Whether the worker is restricted by the page's content security policy. */ #isInside = true;
   /** Whether this browser has refused to start a worker that inherits the policy. */ #isRefused = false;
   /** @type {Map<number, Pending>} */ #pending = new Map();
   #lastId = 0;
   /** @type {Promise<Adapter> | null} */ #device = null;
   /** @type {{ identity: string, info: ModelInfo } | null} */ #model = null;
-  /** While something of seconds is done, such as measuring; settles, never fails, when it is. @type {Promise<void> | null} */
+  /**
+   * Pending while a short task runs, such as measuring; resolves at its end and never rejects.
+   * @type {Promise<void> | null}
+   */
   #brief = null;
   #createWorker;
   #cancelGraceMs;
@@ -103,7 +109,7 @@ export class Engine {
   /** Opens the WebGPU device, once per worker. @returns {Promise<Adapter>} */
   device() {
     const device = (this.#device ??= this.#call({ operation: "openDevice" }));
-    // A refusal is not kept: the person may switch WebGPU on, or plug in a GPU, and try again.
+    // A failure is not cached: the user may enable WebGPU or plug in a GPU, and try again.
     device.catch(() => {
       if (this.#device === device) this.#device = null;
     });
@@ -111,25 +117,28 @@ export class Engine {
   }
 
   /**
-   * What a picture is; with `png` where only this browser could decode it: then that is what runs should get.
+   * Describes a picture. If only the browser could decode it, `png` is set, and runs should get that instead.
    * @param {Uint8Array} bytes @returns {Promise<PictureInfo & { png?: Uint8Array<ArrayBuffer> }>}
    */
   check(bytes) {
     return this.#call({ operation: "checkPicture", bytes });
   }
 
-  /** A PNG of a picture that browsers do not show. @param {Uint8Array} bytes @param {number} longSide @returns {Promise<Uint8Array<ArrayBuffer>>} */
+  /**
+   * A PNG of a picture in a format that browsers do not show.
+   * @param {Uint8Array} bytes @param {number} longSide @returns {Promise<Uint8Array<ArrayBuffer>>}
+   */
   preview(bytes, longSide) {
     return this.#call({ operation: "previewPicture", bytes, longSide });
   }
 
   /**
    * Loads a model, unless it is the one already loaded.
-   * @param {ModelOptions} model @param {PickedFile[]} files read instead of what the options name, for each part of which there are any
+   * @param {ModelOptions} model @param {PickedFile[]} files replace what the options name, for each part that has any
    * @param {CallOptions} [options] @returns {Promise<ModelInfo>}
    */
   async load(model, files, options = {}) {
-    if (this.#brief) await this.#brief; // one thing at a time; this one takes seconds
+    if (this.#brief) await this.#brief; // one task at a time; this one takes only seconds
     const isInside = staysInside(model, files);
     if (isInside !== this.#isInside) await this.#retire();
     this.#isInside = isInside;
@@ -147,13 +156,13 @@ export class Engine {
     return this.#call({ operation: "listKept" });
   }
 
-  /** Removes one of them, or all where `folder` is empty. @param {string} folder @returns {Promise<void>} */
+  /** Removes one kept model, or all if `folder` is empty. @param {string} folder @returns {Promise<void>} */
   purge(folder) {
     return this.#call({ operation: "purgeKept", folder });
   }
 
   /**
-   * Repaints a picture with the loaded model. The pictures' bytes are copied; the caller keeps its own.
+   * Repaints a picture with the loaded model. The pictures' bytes are copied, not transferred.
    * @param {Request} request @param {Options} settings @param {CallOptions} [options] @returns {Promise<Stylized>}
    */
   stylize(request, settings, options = {}) {
@@ -161,8 +170,9 @@ export class Engine {
   }
 
   /**
-   * How much of the photo is left in a result, and how near its paintings it came. Needs no model. `load` waits for it.
-   * @param {Request} request the pictures that it was made of @param {Uint8Array} result a picture's file
+   * Measures how much of the photo is preserved in a result, and how close it is to its paintings. Needs no model.
+   * `load` waits for it.
+   * @param {Request} request the pictures that it was made from @param {Uint8Array} result a picture's file
    * @param {Uint8Array} weights LPIPS's @param {CallOptions} [options] @returns {Promise<Measures>}
    */
   measure(request, result, weights, options = {}) {
@@ -170,17 +180,20 @@ export class Engine {
   }
 
   /**
-   * Tests each kind of kernel of this GPU against known values, and begins none any more after `seconds`. Needs no model. `load`
-   * waits for it; it is refused while a run goes on.
-   * @param {number} seconds @param {Pick<CallOptions, "onKernel" | "signal">} [options] `onKernel` hears of each kernel, and how
-   *   many there are, also of one that fails
+   * Tests each kind of kernel on this GPU against known values, and starts no further kernel after `seconds`. Needs no
+   * model. `load` waits for it; it is refused during a run.
+   * @param {number} seconds @param {Pick<CallOptions, "onKernel" | "signal">} [options] `onKernel` is called with each
+   *   kernel, a failing one included, and with their total number
    * @returns {Promise<SelfTest>}
    */
   selfTest(seconds, options = {}) {
     return this.#inTurn({ operation: "selfTest", seconds }, options);
   }
 
-  /** As `#call`, with a device, when whatever else `load` waits for is done. @param {Record<string, unknown>} message @param {CallOptions} options */
+  /**
+   * `#call` for a short task that needs the device: waits for the previous short task; `load` waits for this one.
+   * @param {Record<string, unknown>} message @param {CallOptions} options
+   */
   #inTurn(message, options) {
     const before = this.#brief ?? Promise.resolve();
     const answer = before.then(async () => {
@@ -195,7 +208,7 @@ export class Engine {
     return answer;
   }
 
-  /** Holds the running `stylize` until `resume`; it can be cancelled meanwhile. */
+  /** Pauses the running `stylize` until `resume`; it can still be cancelled. */
   pause() {
     this.#worker?.postMessage({ tell: "pause" });
   }
@@ -204,7 +217,7 @@ export class Engine {
     this.#worker?.postMessage({ tell: "resume" });
   }
 
-  /** Ends the worker, with whatever it is doing. The next call starts another one. */
+  /** Terminates the worker at once. The next call starts another one. */
   dispose() {
     if (this.#worker) this.#stop(this.#worker, cancelled());
   }
@@ -223,7 +236,7 @@ export class Engine {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let grace;
     const onAbort = () => {
-      // Not the worker of the beginning: the call may have moved on to another one.
+      // Not the worker that the call started on: the call may have moved to another one.
       this.#worker?.postMessage({ tell: "cancel" });
       grace = setTimeout(() => this.#replace(id, cancelled()), this.#cancelGraceMs);
     };
@@ -238,7 +251,7 @@ export class Engine {
     const worker = this.#createWorker(this.#isInside && !this.#isRefused);
     let isAlive = false;
     worker.onmessage = ({ data }) => {
-      if (worker !== this.#worker) return; // ended, with a last word on its way
+      if (worker !== this.#worker) return; // terminated, with a message still on its way
       if ("alive" in data) {
         isAlive = true;
         this.#watch = watchLife(data.alive, () => this.#stop(worker, died()));
@@ -251,7 +264,7 @@ export class Engine {
     worker.onerror = (event) => {
       event.preventDefault();
       if (worker !== this.#worker) return;
-      // Some browser may not start a worker from a blob. It is then started from its address, once.
+      // A browser may refuse to start a worker from a blob; it is then started from its own address, once.
       if (!isAlive && this.#isInside && !this.#isRefused) {
         this.#isRefused = true;
         this.#restart();
@@ -286,7 +299,7 @@ export class Engine {
     const { operation } = call.message;
     const hasComputed = ["loadModel", "stylize", "measure", "selfTest"].includes(String(operation));
     const isStarted = isKind(reply.error.kind);
-    // The GPU's memory comes back, and another device can be had, only with another worker.
+    // Only a new worker frees the GPU's memory, or can open another device.
     const isSpent = ["device", "unsupported", "memory"].includes(error.kind);
     if ((hasComputed && isSpent) || !isStarted) this.#replace(id, error);
     else {
@@ -295,7 +308,10 @@ export class Engine {
     }
   }
 
-  /** Ends the worker and fails one call; whatever else it owed is asked of a fresh one. @param {number} id @param {EngineError} error */
+  /**
+   * Terminates the worker and rejects one call; its other pending calls are sent to a fresh worker.
+   * @param {number} id @param {EngineError} error
+   */
   #replace(id, error) {
     const call = this.#pending.get(id);
     if (!call) return;
@@ -311,18 +327,18 @@ export class Engine {
     for (const id of [...this.#pending.keys()]) this.#post(worker, id);
   }
 
-  /** Asks a worker for what is owed, which fails where it cannot be copied to it. @param {Worker} worker @param {number} id */
+  /** Posts a pending call to a worker; rejects it if it cannot be cloned. @param {Worker} worker @param {number} id */
   #post(worker, id) {
     const { message, reject } = /** @type {Pending} */ (this.#pending.get(id));
     try {
       worker.postMessage({ id, ...message });
     } catch (error) {
-      this.#pending.delete(id); // or whoever waits for all that is owed would wait for ever
+      this.#pending.delete(id); // or `#retire` would wait for it for ever
       reject(notCloned(error));
     }
   }
 
-  /** Ends the worker when it owes nothing any more. */
+  /** Terminates the worker once no call is pending. */
   async #retire() {
     while (this.#pending.size > 0) {
       const owed = [...this.#pending.values()];
@@ -340,7 +356,7 @@ export class Engine {
     this.#end();
   }
 
-  /** Ends a worker and fails what it still owed. @param {Worker} worker @param {EngineError} error */
+  /** Terminates a worker and rejects its pending calls. @param {Worker} worker @param {EngineError} error */
   #stop(worker, error) {
     if (worker !== this.#worker) return;
     this.#end();

@@ -1,25 +1,25 @@
-// Pictures that only the browser decodes: HEIC in Safari, AVIF, TIFF where it can, more pixels than the program takes. The
-// program gets a PNG of them, upright and in sRGB, which browsers see to by themselves.
+// Pictures that only the browser decodes: HEIC in Safari, AVIF, TIFF if supported, and pictures with more pixels than
+// the wasm module accepts. The module gets a PNG instead; the browser makes it upright and converts it to sRGB.
 
-/** The most that is made of one, in pixels: more than a run works on, also after cropping. */
+/** Largest PNG made from such a picture, in pixels: more than a run works on, even after cropping. */
 const MOST_PIXELS = 16_000_000;
 
-/** More than any browser decodes, in pixels: such a file may only say that it has them. */
+/** More pixels than any browser decodes: the header of such a file may lie about its size. */
 const TOO_MANY = 2 ** 28;
 
-/** What is said of such a picture. */
+/** Shown with such a picture. */
 export const NOTE = "This browser has decoded it.";
 
 /**
- * @param {Uint8Array} bytes @param {number[]} sides of the picture by its header, not yet upright; 0 where they are unknown
- * @returns {Promise<Uint8Array<ArrayBuffer> | null>} null where this browser cannot decode it either
+ * @param {Uint8Array} bytes @param {number[]} sides from the header, before rotation; 0 if unknown
+ * @returns {Promise<Uint8Array<ArrayBuffer> | null>} null if this browser cannot decode it either
  */
 export async function decodedByBrowser(bytes, [width, height]) {
   if (width * height > TOO_MANY) return null;
   const share = Math.sqrt(MOST_PIXELS / Math.max(width * height, MOST_PIXELS));
   try {
     const blob = new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (bytes)]);
-    // Of one side the other follows, whichever way the picture lies.
+    // With only the width set, the browser keeps the aspect ratio, whatever the picture's orientation.
     const bitmap = await createImageBitmap(
       blob,
       share < 1 ? { resizeWidth: Math.round(width * share), resizeQuality: "high" } : {},

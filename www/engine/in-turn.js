@@ -1,11 +1,12 @@
-// One at a time over all tabs of this site: two that keep the same model at once would each remove the other's part of it.
+// A lock across all tabs of this site: two tabs that cached one model at once would remove each other's partial copies.
 
 /**
- * Does `work` while nobody else on this site does any under the same name.
+ * Runs `work` while holding the lock `name`, which is shared by all tabs of this site.
  * @template Result
- * @param {Pick<LockManager, "request"> | undefined} locks there are none at an insecure address, where nothing is kept either
+ * @param {Pick<LockManager, "request"> | undefined} locks undefined at an insecure address, where nothing is cached
  * @param {string} name
- * @param {{ signal: AbortSignal, onWait: () => void }} waiting `onWait` is told that another one is at it; `signal` ends the wait
+ * @param {{ signal: AbortSignal, onWait: () => void }} waiting `onWait` is called if the lock is taken; `signal` ends
+ *   the wait
  * @param {() => Promise<Result>} work @returns {Promise<Result>}
  */
 export async function inTurn(locks, name, { signal, onWait }, work) {

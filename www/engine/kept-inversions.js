@@ -1,17 +1,17 @@
-// What the engine still has of the last run, so that the page can say beforehand what a change will cost. The crate decides
-// what it re-uses; this follows its rules: an inversion serves again for the same picture, model, size, version, steps and
-// seed, if all layers wanted are among those it was made with, and a photo's with its keys and values if these have a share. A painting of which nothing is needed is not inverted; one that was
-// inverted before is kept.
+// Mirrors which inversions the crate has cached, so that the page can predict the cost of a change. The crate decides
+// what it reuses, and this model follows its rules. An inversion is reused for the same picture, model, size, version,
+// steps and seed, if it was made with all layers wanted. A photo's inversion also needs its keys and values if the
+// content share is above 0. A painting that a run does not need is not inverted, but its earlier inversion is kept.
 
 import { needsStyle, stepsOf } from "./presets.js";
 
 /**
  * @typedef {import("./presets.js").Options} Options
- * @typedef {{ model: string, options: Options, layers: number[], photo: string, styles: string[] }} Run `model`, `photo`, `styles`
- *   tell theirs apart, crops included; `layers` are those that are injected
+ * @typedef {{ model: string, options: Options, layers: number[], photo: string, styles: string[] }} Run `model`,
+ *   `photo` and `styles` are identities, crops included; `layers` are the injected ones
  */
 
-/** What an inversion depends on beside its picture and layers. @param {Run} run */
+/** What an inversion depends on in addition to its picture and layers. @param {Run} run */
 const basis = ({ model, options }) => {
   const { preset, vaeSample, size, keepAspect } = options;
   return JSON.stringify([model, preset, stepsOf(options), vaeSample, size, keepAspect]);
@@ -26,7 +26,7 @@ export class KeptInversions {
 
   /** A run has succeeded. @param {Run} run */
   note(run) {
-    // An inversion that was re-used keeps the layers that it was made with.
+    // A reused inversion keeps the layers that it was made with.
     const kept = this.#last && this.#serves(run) ? this.#last : null;
     this.#hasKeys = sharesContent(run) || (this.#hasKeys && this.of(run).photoKept);
     const isThere = (/** @type {string} */ style) =>
@@ -38,12 +38,12 @@ export class KeptInversions {
     };
   }
 
-  /** The engine began anew. */
+  /** The engine has lost its inversions. */
   forget() {
     this.#last = null;
   }
 
-  /** What will be there is foretold with a copy. */
+  /** A copy, for predicting the state after several runs. */
   copy() {
     const copy = new KeptInversions();
     copy.#last = this.#last;
@@ -55,7 +55,7 @@ export class KeptInversions {
     return this.#last !== null;
   }
 
-  /** What a run could re-use. @param {Run} run @returns {{ photoKept: boolean, newStyles: number }} */
+  /** What a run can reuse. @param {Run} run @returns {{ photoKept: boolean, newStyles: number }} */
   of(run) {
     const serves = this.#serves(run);
     const kept = serves && this.#last ? this.#last.styles : [];

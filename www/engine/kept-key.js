@@ -1,4 +1,4 @@
-// What a model is kept under on this computer's disk, as the crate has it, and which of the kept ones it is.
+// The key under which the crate caches a model on this computer's disk, and the lookup of a model's cached copy.
 
 import { parseReference, partsOf } from "./models.js";
 
@@ -10,15 +10,14 @@ import { parseReference, partsOf } from "./models.js";
  */
 
 /**
- * Parameters of an address that tell one file from another and are no secret; a model is kept under these and the path, as the
- * crate does.
+ * Query parameters that distinguish files and are no secret. A model's key includes them and the path, as in the crate.
  */
 const TELLING =
   "export file filename filepath format fp id modelversionid name path ref rev revision size type variant versionid".split(
     " ",
   );
 
-/** What a file at an address is kept under: no name, no password, no token, no signature. @param {string} url */
+/** The cache key of a file at an address, without user name, password, token or signature. @param {string} url */
 export function identityOf(url) {
   const [plain] = url.split(/[?#]/);
   const shown = plain.replace(/^([^:]+:\/\/)[^/]*@/, "$1");
@@ -30,13 +29,13 @@ export function identityOf(url) {
   return telling.length > 0 ? `${shown}?${telling.join("&")}` : shown;
 }
 
-/** Between what a model is put together from. */
+/** Joins the keys of the parts that make up a model. */
 const AND = " + ";
 
 /**
- * What a model is kept under, with what is taken for it from others. What a mirror serves under a repository's name is not what
- * the Hub does.
- * @param {Model} model @param {string | null} hub @returns {Omit<ModelKey, "weights"> | null} null where its source names nothing
+ * The cache key of a model, parts taken from other models included. A mirror's copy of a repository has its own key.
+ * @param {Model} model @param {string | null} hub @returns {Omit<ModelKey, "weights"> | null} null if a source
+ *   is invalid
  */
 export function keyOf(model, hub) {
   const keys = [keyAlone(model, hub)];
@@ -69,11 +68,11 @@ function keyAlone({ source, picked }, hub) {
 }
 
 /**
- * What of a model is on the disk.
+ * The cached copy of a model, complete or partial.
  * @param {Model} model @param {WeightType} weights @param {KeptModel[]} kept @param {string | null} [hub]
  */
 export function keptCopy(model, weights, kept, hub = null) {
-  if (partsOf(model).every(({ place }) => place === "files")) return null; // read from where they are
+  if (partsOf(model).every(({ place }) => place === "files")) return null; // picked files are not cached
   const key = keyOf(model, hub);
   if (!key) return null;
   const isIt = (/** @type {KeptModel} */ { origin, revision = "", file = "", weights: type }) =>
@@ -81,7 +80,7 @@ export function keptCopy(model, weights, kept, hub = null) {
   return kept.find(isIt) ?? null;
 }
 
-/** What a kept model is called where the page offers no such model. @param {KeptModel} kept */
+/** The name of a cached model that is not in the page's list. @param {KeptModel} kept */
 export function nameOfKept({ origin, revision = "", file = "" }) {
   if (!origin) return "A model of which only a part can be read";
   const files = file.split(AND);
@@ -89,7 +88,7 @@ export function nameOfKept({ origin, revision = "", file = "" }) {
   return names
     .map((name, i) => {
       const mark = revision.split(AND)[i] ?? "";
-      // What picked files have for a revision is their sizes and dates.
+      // The revision of picked files is made of their sizes and dates.
       const isNamed = mark && mark !== "main" && !mark.includes(":");
       return `${name}${isNamed ? ` @ ${mark.slice(0, 12)}` : ""}${files[i] ? `/${files[i]}` : ""}`;
     })

@@ -1,4 +1,4 @@
-// Measures results, with the weights of LPIPS: a file of this site's, fetched when the first result is measured.
+// Measures results. The weights of LPIPS are a file of this site, fetched when the first result is measured.
 
 import { EngineError } from "./engine.js";
 
@@ -27,14 +27,14 @@ async function fetchWeights() {
 }
 
 /**
- * @param {import("./engine.js").Engine} engine @param {Request} request the pictures that the result was made of
+ * @param {import("./engine.js").Engine} engine @param {Request} request the pictures that the result was made from
  * @param {Uint8Array} result a picture's file @param {{ signal?: AbortSignal }} [options] @returns {Promise<Measures>}
  */
 export async function measure(engine, request, result, options = {}) {
   try {
     return await engine.measure(request, result, await (weights ??= fetchWeights()), options);
   } catch (error) {
-    // They never came, or came damaged.
+    // The weights did not arrive, or are damaged: fetch them again next time.
     if (error instanceof EngineError && error.kind === "model") weights = null;
     throw error;
   }

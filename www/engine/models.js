@@ -1,5 +1,5 @@
-// Which models the page offers, which of them suits this computer, what names one that it does not list, and what is taken for a
-// model from others.
+// The models that the page offers: the list, which one suits this computer, references to models outside the list, and
+// parts (VAE, text encoder) that a model takes from other models.
 
 import { STABLE_DIFFUSION } from "./presets.js";
 
@@ -12,62 +12,62 @@ import { STABLE_DIFFUSION } from "./presets.js";
  * @property {string} id
  * @property {string} name
  * @property {string} note
- * @property {string | null} licence null where only the model's own page says it
- * @property {string} [licenceText] address of its text, where that comes with the page
- * @property {number | null} bytes what loading it fetches, roughly; null where nobody knows yet
- * @property {number} [parameters] weights without the text encoder's, where they are fewer than Stable Diffusion's
- * @property {ModelOptions["prediction"]} prediction null leaves it to the files
- * @property {WeightType} weights what to keep them as, unless the person chooses
- * @property {string} source what `loadModel` takes, or the name of what was picked
- * @property {import("../styleid.js").LevelInfo[]} [decoder] layers of a listed model, so that they are shown before it is loaded
- * @property {number[]} [injectionLayers] those that its makers chose for injection, if they did
- * @property {number} [nativeSize] side of the pictures it was trained on, where it is not Stable Diffusion's
- * @property {number} [work] billions of products in a call of its UNet at its own size
- * @property {string} [look] id of the preset that suits it, where that is not the usual one
- * @property {"page" | "hub" | "web" | "files"} place where it comes from: with this page, the Hub, another address, this computer
- * @property {boolean} [start] whether a visit begins with it; with the first where no model says so
+ * @property {string | null} licence null if only the model's own page states it
+ * @property {string} [licenceText] address of its text, if that comes with the page
+ * @property {number | null} bytes approximate download; null if not known yet
+ * @property {number} [parameters] parameter count without the text encoder, if lower than Stable Diffusion's
+ * @property {ModelOptions["prediction"]} prediction null: as the files say
+ * @property {WeightType} weights default storage type of the weights
+ * @property {string} source what `loadModel` takes, or the name of the picked files
+ * @property {import("../styleid.js").LevelInfo[]} [decoder] layers of a listed model, to show before it is loaded
+ * @property {number[]} [injectionLayers] layers that its makers chose for injection, if they did
+ * @property {number} [nativeSize] side of its training pictures, if not Stable Diffusion's
+ * @property {number} [work] billions of multiplications in one UNet evaluation at its native size
+ * @property {string} [look] id of the preset that suits it, if not the usual one
+ * @property {"page" | "hub" | "web" | "files"} place its origin: this page, the Hub, another address, this computer
+ * @property {boolean} [start] whether it is selected initially; the first of the list if none is marked
  * @property {PickedFile[]} [picked]
- * @property {Model | null} [rest] where the parts are to come from that it lacks
- * @property {Model | null} [vae] whose VAE is to be in place of its own
+ * @property {Model | null} [rest] the model that supplies the parts it lacks
+ * @property {Model | null} [vae] the model whose VAE replaces its own
  * @typedef {object} Device what is known of the computer before anything runs on it
- * @property {boolean} hasGpu that the browser lets the page use
- * @property {boolean} isSoftware whether the processor plays the GPU
+ * @property {boolean} hasGpu whether the page can use a GPU
+ * @property {boolean} isSoftware whether the GPU is emulated on the CPU
  * @property {boolean} isPhone
- * @property {number | null} maxBufferMiB the largest buffer of the GPU's; null where there is none
- * @property {number | null} memoryGiB main memory, as the browser rounds it; null where it does not say
- * @property {number | null} gpuBytes what the person lets a run take on the GPU; null leaves it to the page
+ * @property {number | null} maxBufferMiB the GPU's largest buffer; null without a GPU
+ * @property {number | null} memoryGiB main memory, as the browser rounds it; null if not reported
+ * @property {number | null} gpuBytes the user's GPU memory budget for a run; null for the default
  */
 
-/** The Hub and its content network: these hosts, and those below them. The pages' policies list the same. */
+/** The Hub and its CDN: these hosts and their subdomains. The pages' content security policies list the same. */
 export const HUB_HOSTS = ["huggingface.co", "hf.co"];
 
 /** The Hub's own address. */
 export const HUB = `https://${HUB_HOSTS[0]}`;
 
-/** Where people copy addresses of the Hub's pages from. */
+/** Hosts of the Hub's web pages, whose addresses people paste. */
 const HUB_PAGES = [...HUB_HOSTS, `www.${HUB_HOSTS[0]}`];
 
-/** Up to this many bytes a model is fetched without asking. */
+/** Downloads above this many bytes need the user's consent. */
 const ASK_ABOVE = 50e6;
 
 const GIB = 2 ** 30;
 
-/** Weights of a Stable Diffusion 1.x or 2.x without its text encoder, which is not kept: only one embedding of it is. */
+/** Parameters of a Stable Diffusion 1.x or 2.x without its text encoder, of which only one embedding is cached. */
 const PARAMETERS = 0.95e9;
 
-/** Beside its weights, what a run at 512 px keeps on the GPU at least, roughly; what it remembers may wait in main memory. */
+/** Approximate minimum GPU memory of a run at 512 px beyond the weights; features can be offloaded to main memory. */
 const BESIDE_WEIGHTS = 0.5 * GIB;
 
-/** From so many weights on a model is no small one for showing: Stable Diffusion's VAE alone has nearly as many. */
+/** Parameters from which a model is more than a demonstration: Stable Diffusion's VAE alone has nearly as many. */
 const TRUE_SIZE = 1e8;
 
-/** Models whose numbers of weights differ by less are as good as each other. */
+/** Models whose parameter counts differ by less than this rank as equal. */
 const SAME_SIZE = 5e7;
 
-/** Bytes a weight; those of 8 and 4 bits come in groups of 32 with a scale of 16 bits. @type {Record<WeightType, number | null>} */
+/** Bytes per weight; q8 and q4 have a 16-bit scale per block of 32. @type {Record<WeightType, number | null>} */
 const BYTES_PER_WEIGHT = { exact: null, f32: 4, f16: 2, q8: 34 / 32, q4: 18 / 32 };
 
-/** What weights can be kept as. */
+/** The storage types of weights. */
 export const WEIGHT_TYPES = /** @type {WeightType[]} */ (Object.keys(BYTES_PER_WEIGHT));
 
 /** @param {string | URL} list address of models.json @returns {Promise<Model[]>} */
@@ -87,7 +87,7 @@ export async function fetchModels(list) {
 }
 
 /**
- * The model that `?model=` asks for: an id of the list, or anything that names a model, which is then offered too.
+ * The model that `?model=` asks for: an id of the list, or any reference to a model, which is then added to the list.
  * @param {Model[]} models @param {string | null} wanted @param {string} base what a relative address is relative to
  * @returns {{ models: Model[], selected: Model, problem: string | null }}
  */
@@ -105,9 +105,9 @@ export function selectModel(models, wanted, base) {
 }
 
 /**
- * The model that a person names: `owner/repo[@revision][/file]`, a page of the Hub, or another web address. Addresses
- * relative to `base` begin with a dot or a slash, as `models/x` is a name on the Hub.
- * @param {string} text @param {string} base @returns {Model | null} null where it names none
+ * The model that the user names: `owner/repo[@revision][/file]`, a page of the Hub, or another web address. Addresses
+ * relative to `base` begin with a dot or a slash, because `models/x` is a name on the Hub.
+ * @param {string} text @param {string} base @returns {Model | null} null if it is no valid reference
  */
 export function namedModel(text, base) {
   const wanted = text.trim();
@@ -127,20 +127,20 @@ export function namedModel(text, base) {
 }
 
 /**
- * What a person names as an id of the list, or as in `namedModel`.
+ * A model by its id in the list, or by a reference as in `namedModel`.
  * @param {Model[]} models @param {string} text @param {string} base
  */
 export const listedOrNamed = (models, text, base) =>
   models.find(({ id }) => id === text.trim()) ?? namedModel(text, base);
 
-/** A model by itself, and those that parts are taken from for it. @param {Model} model @returns {Model[]} */
+/** A model, followed by the models that supply parts of it. @param {Model} model @returns {Model[]} */
 export const partsOf = (model) => [model, model.rest, model.vae].filter((part) => part != null);
 
-/** What tells a model, with what is taken for it, from the others on this page. @param {Model} model */
+/** A key for a model together with its parts, unique on this page. @param {Model} model */
 export const identityOfParts = ({ id, rest, vae }) =>
   [id, rest ? `rest ${rest.id}` : "", vae ? `vae ${vae.id}` : ""].filter(Boolean).join(" + ");
 
-/** The files that are read for a model. @param {Model} model @returns {PickedFile[]} */
+/** The picked files of a model and its parts. @param {Model} model @returns {PickedFile[]} */
 export const filesOf = ({ picked, rest, vae }) => [
   ...(picked ?? []),
   ...(rest?.picked ?? []).map((file) => ({ ...file, part: /** @type {const} */ ("rest") })),
@@ -148,14 +148,14 @@ export const filesOf = ({ picked, rest, vae }) => [
 ];
 
 /**
- * What names a model, and what is taken for it, to the crate.
+ * The sources of a model and its parts, as the crate takes them.
  * @param {Model} model @returns {Pick<ModelOptions, "source" | "rest" | "vae">}
  */
 export const sourcesOf = ({ source, rest, vae }) => ({ source, rest: rest?.source ?? null, vae: vae?.source ?? null });
 
 /**
- * The model in what a person picked or dropped.
- * @param {PickedFile[]} picked @param {"model" | "VAE"} [what] that there is to be @returns {Model}
+ * The model in files that the user picked or dropped.
+ * @param {PickedFile[]} picked @param {"model" | "VAE"} [what] expected kind, for messages @returns {Model}
  */
 export function pickedModel(picked, what = "model") {
   const files = picked.filter(({ path }) => isWeights(path) || /\.(json|txt)$/i.test(path));
@@ -188,7 +188,7 @@ export function pickedModel(picked, what = "model") {
 export const isWeights = (path) => /\.(gguf|safetensors|ckpt|pt|pth|bin)$/i.test(path);
 
 /**
- * Takes apart what names a model elsewhere, as the crate does.
+ * Parses a reference to a model on the Hub or at an address, as the crate does.
  * @param {string} text @returns {{ repo: string, revision: string, path: string } | { url: string } | null}
  */
 export function parseReference(text) {
@@ -203,14 +203,14 @@ export function parseReference(text) {
   if (scheme) return host && !/\s/.test(text) && URL.canParse(text) ? { url: text.replace(/#.*/, "") } : null;
   if (text.includes("://")) return null;
   const [owner, name = "", ...more] = text.split("/");
-  if (more.at(-1) === "") more.pop(); // one slash at the end does no harm
+  if (more.at(-1) === "") more.pop(); // a trailing slash is allowed
   const [repo, revision] = name.split(/@(.*)/, 2);
   return hubReference(owner, repo, [revision ?? "main", ...more]);
 }
 
-/** @param {string} owner @param {string | undefined} repo @param {string[]} rest the revision's parts, then the path's */
+/** @param {string} owner @param {string | undefined} repo @param {string[]} rest segments of revision and path */
 function hubReference(owner, repo, rest) {
-  // The revisions of pull requests have slashes: refs/pr/7.
+  // Revisions of pull requests contain slashes: refs/pr/7.
   const revision = rest.length > 0 ? rest.splice(0, rest[0] === "refs" ? 3 : 1).join("/") : "main";
   const isName = (/** @type {string | undefined} */ name) => /^[\w][\w.-]{0,95}$/.test(name ?? "");
   const isPart = (/** @type {string} */ part) => !/^\.{0,2}$|[\\\0\n]/.test(part);
@@ -222,7 +222,7 @@ function hubReference(owner, repo, rest) {
 }
 
 /**
- * The rest of the page's address: how the model is kept, and where the Hub is.
+ * The other query parameters of the page's address: storage type of the weights, and address of the Hub.
  * @param {URLSearchParams} query @returns {{ weights: WeightType | null, hub: string | null, problems: string[] }}
  */
 export function readQuery(query) {
@@ -249,51 +249,51 @@ export function readQuery(query) {
   };
 }
 
-/** Whether a model comes over the network, from elsewhere than this page. @param {Model} model */
+/** Whether a model is downloaded from another site. @param {Model} model */
 export const isRemote = ({ place }) => place === "hub" || place === "web";
 
-/** Whether loading fetches so much that the person is to be asked. @param {Model} model @param {KeptModel | null} kept */
+/** Whether the download is large enough to need consent. @param {Model} model @param {KeptModel | null} kept */
 export const needsConsent = (model, kept) =>
   !kept?.complete && partsOf(model).some(({ place, bytes }) => place !== "files" && (bytes ?? Infinity) > ASK_ABOVE);
 
-/** Bytes that keeping it takes, roughly; null where nobody knows. @param {Model} model @param {WeightType} weights */
+/** Approximate size of its cached copy, in bytes; null if unknown. @param {Model} model @param {WeightType} weights */
 export function bytesKept({ bytes, place, parameters }, weights) {
   const each = BYTES_PER_WEIGHT[weights];
-  // Of the page's own models only large ones say how many weights they have.
+  // Of the page's own models, only large ones state their parameter count.
   if (each === null || (place === "page" && parameters === undefined && bytes !== null)) return bytes;
   return (parameters ?? PARAMETERS) * each;
 }
 
 /**
- * Bytes that a run at 512 px may well take on a GPU, by what little browsers tell.
+ * Estimates how many bytes a run at 512 px may take on the GPU, from the little that browsers report.
  * @param {Device} device
  */
 function roomOn({ hasGpu, isSoftware, isPhone, maxBufferMiB, memoryGiB, gpuBytes }) {
   if (!hasGpu || isSoftware) return 0;
   const rooms = [gpuBytes ?? Infinity];
-  // A phone ends a page that takes much; one that says nothing of its memory ends it at 1.5 GB.
+  // A phone kills a page that takes much memory; one that does not report its memory kills it at 1.5 GB.
   if (isPhone) rooms.push((memoryGiB ?? 0) >= 6 ? GIB : 0);
-  // Main memory holds what the GPU does not, and is mostly the same where memory is short.
+  // Main memory takes what does not fit on the GPU, and computers short of memory mostly share it with the GPU.
   if (memoryGiB !== null && memoryGiB < 8) rooms.push(memoryGiB < 2 ? 0 : memoryGiB < 4 ? GIB : 1.25 * GIB);
-  // No more than every GPU promises: an old or a small one.
+  // WebGPU's guaranteed minimum, so the GPU is old or small.
   if (maxBufferMiB !== null && maxBufferMiB <= 256) rooms.push(1.25 * GIB);
   return Math.min(...rooms);
 }
 
-/** Whether it is of true size and lies with the page, where its owner packed it. @param {Model} model */
+/** Whether it is a full-size model that the site's owner has packed with the page. @param {Model} model */
 const isPacked = ({ place, parameters = 0 }) => place === "page" && parameters >= TRUE_SIZE;
 
 /**
- * The model that suits a computer best: of those that fit, one that lies with the page before those that are fetched from
- * elsewhere, then the one with the most weights, then the smallest download. Those elsewhere have at least 8 bits; what lies with
- * the page has those that its owner chose. What the page shows the method with, where none fits.
- * @param {Model[]} models @param {Device} device @returns {Model | null} null for a list without any of these
+ * The model that suits a computer best. Of the models that fit, one packed with the page ranks before downloads from
+ * elsewhere, then the highest parameter count, then the smallest download. Downloads from elsewhere need at least 8
+ * bits per weight; packed models may have fewer. If none fits, it is the demonstration model.
+ * @param {Model[]} models @param {Device} device @returns {Model | null} null if the list has none of these
  */
 export function recommended(models, device) {
   const room = roomOn(device);
   const needs = (/** @type {Model} */ model) => (bytesKept(model, model.weights) ?? Infinity) + BESIDE_WEIGHTS;
   const sizeOf = (/** @type {Model} */ { parameters = PARAMETERS }) => Math.round(parameters / SAME_SIZE);
-  // Larger pictures take several times the memory and time: nobody's first choice.
+  // Models for larger pictures take several times the memory and time, so they are not recommended.
   const isPlain = (/** @type {Model} */ { place, weights, nativeSize = 512 }) =>
     (place === "page" || (place === "hub" && weights !== "q4")) && nativeSize <= 512;
   const isTrue = (/** @type {Model} */ model) => model.place !== "page" || isPacked(model);
@@ -306,18 +306,18 @@ export function recommended(models, device) {
   return fitting[0] ?? models.find((model) => model.place === "page" && !isPacked(model)) ?? null;
 }
 
-/** @param {Model} model @param {string | null} hub @returns {string} whom the person gets it from */
+/** @param {Model} model @param {string | null} hub @returns {string} the host it is downloaded from; "" for files */
 export function hostOf({ place, source }, hub) {
   return place === "hub" ? new URL(hub ?? HUB).host : place === "files" ? "" : new URL(source).host;
 }
 
-/** Where a person can read about it. @param {Model} model @param {string | null} hub */
+/** The model's web page. @param {Model} model @param {string | null} hub */
 export function pageOf({ place, source }, hub) {
   const reference = parseReference(source);
   return place === "hub" && reference && "repo" in reference ? `${hub ?? HUB}/${reference.repo}` : null;
 }
 
-/** @param {string} name @returns {WeightType} what a file's name says of its weights; otherwise half precision, which loses nothing to be seen */
+/** The type in a file's name, else f16, which loses nothing visible. @param {string} name @returns {WeightType} */
 const weightsOf = (name) => (/q8_0/i.test(name) ? "q8" : /q4_0/i.test(name) ? "q4" : "f16");
 
 /** @param {string} part */

@@ -1,4 +1,4 @@
-// How long each phase takes on this machine, learned from runs and kept for the next visit; and what a run will take.
+// How long each phase takes on this machine, measured in runs and stored for the next visit; and estimates for a run.
 
 import { callsAStep, stepsOf } from "./presets.js";
 import { formatDuration } from "../shared/format.js";
@@ -6,39 +6,45 @@ import { formatDuration } from "../shared/format.js";
 /**
  * @typedef {import("./presets.js").Options} Options
  * @typedef {import("../styleid.js").Phase} Phase
- * @typedef {{ seconds: number | null, photoKept: boolean, newStyles: number, isFirst: boolean }} Forecast what will be re-used of
- *   an earlier run, unless there is none
- * @typedef {Partial<Record<Phase, number>>} Pace seconds: of a call of the UNet for one picture where the phase
- *   has steps, else of it all
+ * @typedef {{ seconds: number | null, photoKept: boolean, newStyles: number, isFirst: boolean }} Forecast time, and
+ *   what is reused of an earlier run; `isFirst`: there is none
+ * @typedef {Partial<Record<Phase, number>>} Pace seconds per UNet evaluation of one picture if the phase has steps,
+ *   else per phase
  */
 
 const KEY = "styleid-pace";
-/** Models and sizes to remember; the longest unused go. */
+/** Entries to store; the least recently measured are dropped. */
 const MOST = 24;
-/** How much of what was known the newest run replaces. */
+/** Weight of the newest run in the moving average. */
 const NEWS = 0.6;
 
-/** Under which the rates of this device are kept. */
+/** Storage key of this device's rates. */
 const RATES_KEY = "styleid-rates";
-/** A device is worth so much more with large products than with small ones that a small model's rate is only a bound. */
+/**
+ * Work ratio above which a smaller model's rate is only an upper bound: a GPU is more efficient with large products.
+ */
 const FAR = 4;
 
-/** Runs with the same key take the same time. @param {string} model what tells models and their weights apart @param {Options} options @param {{ width: number, height: number }} photo */
+/**
+ * Runs with the same key take the same time.
+ * @param {string} model key of the model and its weights @param {Options} options
+ * @param {{ width: number, height: number }} photo
+ */
 export const paceKey = (model, { size, keepAspect, preset }, { width, height }) =>
   [model, preset, size, size === "keep" || keepAspect ? `${width}×${height}` : "square"].join(" ");
 
 /** @param {Pick<Storage, "getItem">} [storage] @returns {Record<string, Pace>} */
 function readAll(storage) {
   try {
-    // Where a browser forbids storage, even naming it throws.
+    // If a browser forbids storage, even accessing `localStorage` throws.
     const all = JSON.parse((storage ?? localStorage).getItem(KEY) ?? "{}");
     return all && typeof all === "object" && !Array.isArray(all) ? all : {};
   } catch {
-    return {}; // no storage, or not ours
+    return {}; // no storage, or not our data
   }
 }
 
-/** @param {string} key @param {Pick<Storage, "getItem">} [storage] @returns {Pace | null} null where nothing is known */
+/** @param {string} key @param {Pick<Storage, "getItem">} [storage] @returns {Pace | null} null if nothing is known */
 export function knownPace(key, storage) {
   const pace = readAll(storage)[key];
   if (!pace || typeof pace !== "object") return null;
@@ -60,11 +66,11 @@ export function learnPace(key, measured, storage) {
   try {
     (storage ?? localStorage).setItem(KEY, JSON.stringify(kept));
   } catch {
-    // A private window, or no room: the next visit learns it anew.
+    // A private window, or no space: the next visit measures again.
   }
 }
 
-/** @typedef {[work: number, secondsPerUnit: number][]} Rates measured, by the work of a call */
+/** @typedef {[work: number, secondsPerUnit: number][]} Rates measured, with the work of one UNet evaluation */
 
 /** @param {Pick<Storage, "getItem">} [storage] @returns {Rates} */
 function readRates(storage) {
@@ -79,8 +85,10 @@ function readRates(storage) {
 }
 
 /**
- * Work of one call of a model's UNet at a size, in billions of products; attention grows faster than all else.
- * @param {{ work?: number, nativeSize?: number }} model @param {Options["size"]} size @returns {number | null} null where nobody knows
+ * Work of one evaluation of a model's UNet at a size, in billions of multiplications. Attention, taken as 20 % of it,
+ * is quadratic in the number of pixels.
+ * @param {{ work?: number, nativeSize?: number }} model @param {Options["size"]} size
+ * @returns {number | null} null if unknown
  */
 export function workOf({ work, nativeSize = 512 }, size) {
   if (!work) return null;
@@ -88,7 +96,10 @@ export function workOf({ work, nativeSize = 512 }, size) {
   return work * share * (0.8 + 0.2 * share);
 }
 
-/** Keeps what a call of so much work took here. @param {number | null} work @param {Pace} measured @param {Pick<Storage, "getItem" | "setItem">} [storage] */
+/**
+ * Stores the measured rate of UNet evaluations with this much work.
+ * @param {number | null} work @param {Pace} measured @param {Pick<Storage, "getItem" | "setItem">} [storage]
+ */
 export function learnRate(work, measured, storage) {
   const seconds = measured.stylize ?? measured["invert-content"] ?? measured["invert-style"];
   if (!work || !seconds) return;
@@ -97,14 +108,14 @@ export function learnRate(work, measured, storage) {
   try {
     (storage ?? localStorage).setItem(RATES_KEY, JSON.stringify([...others, [at, rate]].slice(-MOST)));
   } catch {
-    // A private window, or no room: it is learned anew.
+    // A private window, or no space: it is measured again.
   }
 }
 
 /**
- * What a call of so much work will take here, by what was measured nearest to it.
+ * Predicts the time of one UNet evaluation from the measured rate with the nearest work.
  * @param {number | null} work @param {Pick<Storage, "getItem">} [storage]
- * @returns {{ pace: Pace, isBound: boolean } | null} `isBound`: it may well be less; null before anything is measured
+ * @returns {{ pace: Pace, isBound: boolean } | null} `isBound`: only an upper bound; null before anything is measured
  */
 export function ratedPace(work, storage) {
   if (!work) return null;
@@ -114,10 +125,10 @@ export function ratedPace(work, storage) {
 }
 
 /**
- * Seconds that a run will take, without loading the model.
+ * Estimates the seconds of a run, without loading the model.
  * @param {Pace | null} pace @param {{ options: Options, photoKept: boolean, newStyles: number, isWarm: boolean }} run
  *   `newStyles`: paintings that have to be inverted
- * @returns {number | null} null where nobody can say
+ * @returns {number | null} null if unknown
  */
 export function estimate(pace, { options, photoKept, newStyles, isWarm }) {
   const steps = stepsOf(options);
@@ -135,7 +146,7 @@ export function estimate(pace, { options, photoKept, newStyles, isWarm }) {
 export const approximately = ({ seconds, isBound }) =>
   seconds < 1 ? formatDuration(seconds) : `${isBound ? "at most" : "about"} ${formatDuration(seconds)}`;
 
-/** A forecast as a sentence; empty where there is nothing to say. @param {Forecast} forecast @param {number} count of results */
+/** A forecast as a sentence, or empty. @param {Forecast} forecast @param {number} count of results */
 export function foretold({ seconds, photoKept, newStyles, isFirst }, count) {
   const results = count > 1 ? `${count} results` : "";
   const time = seconds === null ? "" : `${seconds < 1 ? "" : "about "}${formatDuration(seconds)}`;

@@ -1,15 +1,15 @@
-// Model files that a person picks or drops: what is a model rather than a picture, and what is in a dropped folder.
+// Model files that the user picks or drops: telling a model from a picture, and reading a dropped folder.
 
 import { isWeights } from "./models.js";
 
 /** @typedef {import("../styleid.js").PickedFile} PickedFile */
 
-/** As deep as a model's folder goes, inside one that holds it. */
+/** Folder depth to read: a model's own depth, plus one enclosing folder. */
 const DEPTH = 3;
-/** A folder with more files is no model's. */
+/** Files to read at most; a model's folder has fewer. */
 const MOST = 2000;
 
-/** What was chosen in a file field. @param {Iterable<File>} files @returns {PickedFile[]} */
+/** The files chosen in a file input. @param {Iterable<File>} files @returns {PickedFile[]} */
 export const chosenFiles = (files) =>
   Array.from(files, (file) => ({ path: file.webkitRelativePath || file.name, file }));
 
@@ -21,8 +21,8 @@ export function isModelDrop(transfer) {
 }
 
 /**
- * The files of a drop, those inside of folders included. It has to be called while the drop is being handled: the browser
- * forgets it afterwards.
+ * The files of a drop, those inside folders included. Call it synchronously in the drop handler: the browser clears the
+ * transfer afterwards.
  * @param {DataTransfer} transfer @returns {Promise<PickedFile[]>}
  */
 export function droppedFiles(transfer) {
@@ -59,7 +59,7 @@ async function entriesOf(folder) {
   /** @type {FileSystemEntry[]} */
   const entries = [];
   for (;;) {
-    // A hundred at a time, and none once there are no more.
+    // `readEntries` gives about a hundred at a time, and none at the end.
     /** @type {FileSystemEntry[]} */
     const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (some.length === 0) return entries;

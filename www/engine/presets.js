@@ -1,18 +1,18 @@
-// The parameters' values when nobody has touched them, the named looks that set several of them at once, and which layers of a
-// model's decoder that means.
+// The parameters' defaults, the presets (named looks) that set several of them at once, and the decoder layers that
+// these select in a model.
 
 /**
  * @typedef {Required<import("../styleid.js").Options>} Options
- * @typedef {{ id: string, name: string, note: string, options: Partial<Options>, finestLevels?: number }} Preset with
- *   `finestLevels`, all layers at so many of the decoder's levels are injected
+ * @typedef {{ id: string, name: string, note: string, options: Partial<Options>, finestLevels?: number }} Preset if
+ *   `finestLevels` is set, all layers at that many of the decoder's finest levels are injected
  * @typedef {object} Decoder what is known of a model's layers
  * @property {import("../styleid.js").LevelInfo[]} decoder its levels with self-attention, from the coarsest to the finest
- * @property {number[] | null} injectionLayers those that its makers chose
- * @property {number} nativeSize pixels along each side of the pictures that it was trained on
- * @property {boolean} [isGuess] nobody knows before it is loaded
+ * @property {number[] | null} injectionLayers layers that its makers chose for injection
+ * @property {number} nativeSize side of its training pictures, in pixels
+ * @property {boolean} [isGuess] whether its layers are unknown until it is loaded
  */
 
-/** The crate's. @type {Options} */
+/** The crate's defaults. @type {Options} */
 export const DEFAULTS = {
   preset: "diffusers",
   steps: null,
@@ -39,7 +39,7 @@ export const DEFAULTS = {
   previewEvery: 0,
 };
 
-/** What a model is taken to be until it says otherwise. @type {Decoder} */
+/** Assumed of a model until it is loaded. @type {Decoder} */
 export const STABLE_DIFFUSION = {
   decoder: [
     { stride: 32, layers: [3, 4, 5] },
@@ -51,8 +51,8 @@ export const STABLE_DIFFUSION = {
 };
 
 /**
- * What an empty field stands for in each version: shown, and never sent, so that the crate alone decides. Of the layers at
- * the two finest levels, as many as `skipped` are left out; `leastSteps` is what the version needs.
+ * Each version's defaults for empty fields. They are shown but never sent, because the crate decides. The first
+ * `skipped` layers of the two finest levels are not injected; `leastSteps` is the version's minimum.
  */
 export const VERSIONS = {
   diffusers: { steps: 20, skipped: 1, leastSteps: 1 },
@@ -60,22 +60,22 @@ export const VERSIONS = {
   fast: { steps: 10, skipped: 1, leastSteps: 2 },
 };
 
-/** Where the two finest levels begin, among a decoder's levels. */
+/** Where the two finest levels start in a decoder's list of levels, for `slice`. */
 const FINEST = -2;
 
 /** The steps of a run. @param {Pick<Options, "steps" | "preset">} options */
 export const stepsOf = ({ steps, preset }) => steps ?? VERSIONS[preset].steps;
 
 /**
- * Calls of the UNet in a reverse step: beside the injected prediction, a style scale takes the plain one.
+ * UNet evaluations in a reverse step: a style scale needs the predictions with and without injection.
  * @param {Pick<Options, "attnInjection" | "styleScale" | "layers">} options
  */
 export const callsAStep = ({ attnInjection, styleScale, layers }) =>
   attnInjection && styleScale !== 1 && layers?.length !== 0 ? 2 : 1;
 
 /**
- * Whether a run needs anything of the paintings: their noise or their features.
- * @param {Pick<Options, "initAdain" | "redraw" | "tone">} options @param {number[]} layers that are injected
+ * Whether a run needs the paintings' inversions: their noise or their features.
+ * @param {Pick<Options, "initAdain" | "redraw" | "tone">} options @param {number[]} layers the injected layers
  */
 export const needsStyle = ({ initAdain, redraw, tone }, layers) =>
   initAdain || redraw > 0 || tone > 0 || layers.length > 0;
@@ -83,7 +83,7 @@ export const needsStyle = ({ initAdain, redraw, tone }, layers) =>
 /** The most paintings that the engine blends. */
 export const MOST_STYLES = 4;
 
-/** The settings that make up a look; the others say how large, how fine and how fast. @type {(keyof Options)[]} */
+/** The settings that a look consists of; the others set size, quality and speed. @type {(keyof Options)[]} */
 const LOOK = [
   "preset",
   "layers",
@@ -104,10 +104,10 @@ const LOOK = [
   "contentShare",
 ];
 
-/** The look of a model that names none of its own. */
+/** The look of a model whose list entry names none. */
 const USUAL_LOOK = "balanced";
 
-/** From the nearest to the photo to the nearest to the painting; then what the published versions do. @type {Preset[]} */
+/** From closest to the photo to closest to the painting; then the published versions. @type {Preset[]} */
 export const PRESETS = [
   {
     id: "tint",
@@ -174,8 +174,8 @@ export const PRESETS = [
 ];
 
 /**
- * What a preset asks for.
- * @param {Preset} preset @param {Decoder} [model] whose layers are meant
+ * The settings of a preset.
+ * @param {Preset} preset @param {Decoder} [model] the model whose layers it selects
  * @returns {Partial<Options>} all of a look's settings
  */
 export function lookOf({ options, finestLevels }, model = STABLE_DIFFUSION) {
@@ -184,15 +184,15 @@ export function lookOf({ options, finestLevels }, model = STABLE_DIFFUSION) {
   return Object.fromEntries(LOOK.map((name) => [name, asked[name]]));
 }
 
-/** The preset of a model that nobody has chosen another for. @param {string} [look] the id that the model names */
+/** A model's default preset. @param {string} [look] the preset's id in the model's list entry */
 const ownPreset = (look) =>
   /** @type {Preset} */ (PRESETS.find(({ id }) => id === look) ?? PRESETS.find(({ id }) => id === USUAL_LOOK));
 
-/** The parameters of a model when nobody has touched them. @param {string | undefined} look that it names @param {Decoder} [model] */
+/** A model's default settings. @param {string | undefined} look id of its preset @param {Decoder} [model] */
 export const defaultsOf = (look, model) => ({ ...DEFAULTS, ...lookOf(ownPreset(look), model) });
 
 /**
- * The settings for another model than they were made for: its own look where nobody has chosen another one.
+ * Adapts settings to another model: replaces the old model's default look with the new one's, and keeps any other look.
  * @param {Options} options @param {{ model: Decoder, look?: string }} from @param {{ model: Decoder, look?: string }} to
  * @returns {Options}
  */
@@ -205,14 +205,14 @@ export function settingsFor(options, from, to) {
 /** All layers of a decoder that have self-attention. @param {Pick<Decoder, "decoder">} model */
 export const layersOf = ({ decoder }) => decoder.flatMap(({ layers }) => layers);
 
-/** The layers where nobody asks for others. @param {Options["preset"]} version @param {Decoder} model */
+/** The layers injected by default. @param {Options["preset"]} version @param {Decoder} model */
 export const usualLayers = (version, { decoder, injectionLayers }) =>
   injectionLayers ?? layersOf({ decoder: decoder.slice(FINEST) }).slice(VERSIONS[version].skipped);
 
 /**
  * The preset whose look these settings are.
- * @param {Options} options @param {Decoder} [model] whose layers are meant
- * @returns {Preset | null} null for settings of one's own
+ * @param {Options} options @param {Decoder} [model] the model whose layers `options` selects
+ * @returns {Preset | null} null for custom settings
  */
 export function presetOf(options, model = STABLE_DIFFUSION) {
   const look = (/** @type {Partial<Options>} */ of) => JSON.stringify(LOOK.map((name) => of[name] ?? null));
@@ -220,13 +220,16 @@ export function presetOf(options, model = STABLE_DIFFUSION) {
   return PRESETS.find((preset) => look(lookOf(preset, model)) === wanted) ?? null;
 }
 
-/** The layers where they are not the usual ones anyway. @param {Pick<Options, "preset" | "layers">} options @param {Decoder} model */
+/**
+ * The layers, or null if they are the default ones.
+ * @param {Pick<Options, "preset" | "layers">} options @param {Decoder} model
+ */
 export const ownLayers = ({ preset, layers }, model) =>
   layers && String(layers) !== String(usualLayers(preset, model)) ? layers : null;
 
 /**
- * The layers for another model than the one they were chosen for: a preset's and the usual ones are the same levels there,
- * and numbers that a person gave stay what they are.
+ * Adapts a choice of layers to another model. A preset's layers and the default ones become that model's layers at the
+ * same levels; numbers that the user chose stay.
  * @param {Options} options @param {Decoder} from @param {Decoder} to @returns {number[] | null}
  */
 export function layersFor(options, from, to) {
@@ -236,11 +239,11 @@ export function layersFor(options, from, to) {
 }
 
 /**
- * What a model has of the layers that are asked for.
+ * Restricts the requested layers to the ones that a model has.
  * @template {Pick<Options, "layers" | "gammaByLayer">} T
  * @param {T} options @param {Decoder} model
- * @returns {{ options: T, problem: string | null }} with the layers that it has, or its usual ones where it has none of them;
- *   and what was left out, as a sentence
+ * @returns {{ options: T, problem: string | null }} the options with existing layers only, or with the default ones if
+ *   none exists; `problem` is a sentence on the layers left out
  */
 export function fitLayers(options, model) {
   const there = layersOf(model);
@@ -262,7 +265,7 @@ export function fitLayers(options, model) {
   };
 }
 
-/** @param {number[]} numbers ascending; of three and more in a row, only the first and last are named */
+/** Numbers in words; three or more in a row become a range. @param {number[]} numbers ascending */
 function list(numbers) {
   /** @type {number[][]} */
   const runs = [];
@@ -275,7 +278,10 @@ function list(numbers) {
   return parts.length > 1 ? `${parts.slice(0, -1).join(", ")} and ${parts[parts.length - 1]}` : (parts[0] ?? "none");
 }
 
-/** How large a level is, for people. @param {number} stride @param {number | null} size of the picture; null where nobody knows yet */
+/**
+ * A level's resolution in words.
+ * @param {number} stride @param {number | null} size of the picture; null if not known yet
+ */
 export function levelSize(stride, size) {
   if (size === null) return `cells of ${stride} px`;
   const side = Math.ceil(size / stride);

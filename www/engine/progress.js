@@ -1,4 +1,4 @@
-// Turns the engine's events into what a person wants to know: what is going on, how far it is, how long it will take.
+// Turns the engine's events into progress for the user: the current phase, the fraction done and the time left.
 
 import { formatBytesOf } from "../shared/format.js";
 
@@ -20,7 +20,10 @@ const LABELS = {
 /** All phases of a run, loading included. */
 export const PHASES = /** @type {Phase[]} */ (Object.keys(LABELS));
 
-/** What is over, or was not needed, once a phase begins. The two pictures may come in either order. @type {Record<Phase, Phase[]>} */
+/**
+ * Phases that are done, or not needed, once a phase begins. Photo and painting may come in either order.
+ * @type {Record<Phase, Phase[]>}
+ */
 const BEFORE = {
   load: [],
   "encode-content": [],
@@ -36,7 +39,7 @@ const BEFORE = {
 /** @type {Phase[]} */
 const INVERSIONS = ["invert-content", "invert-style"];
 
-/** Work of a whole phase, in UNet steps: what the VAE takes beside a UNet step, roughly. Learned seconds take its place. */
+/** Approximate work of the VAE's phases, in units of a UNet step; replaced by measured seconds once there are any. */
 const WORK = /** @type {Record<Phase, number>} */ ({ "encode-content": 1, "encode-style": 1, decode: 2 });
 
 /** @param {Phase} phase @returns {phase is "invert-content" | "invert-style" | "invert-both" | "stylize"} */
@@ -45,13 +48,13 @@ const isSampling = (phase) => phase.startsWith("invert") || phase === "stylize";
 /** @param {number[]} values at least one */
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)];
 
-/** Loading's pace is that of the last so many milliseconds. Before so much time and so large a share it says nothing. */
+/** Window over which the loading rate is averaged, and the time and share of the download needed before it is used. */
 const PACE_MS = 15_000;
 const PACE_FROM_MS = 2000;
 const PACE_FROM_SHARE = 0.01;
 
 /**
- * How far one run is. A fresh one per run: it measures the time per step itself. Work is counted in seconds where this
+ * The progress of one run; create one per run. It measures the time per step itself. Work is counted in seconds if this
  * machine's pace is known, else in UNet steps.
  */
 export class RunProgress {
@@ -60,8 +63,8 @@ export class RunProgress {
   #styles;
   #calls;
   #skipped;
-  /** @type {{ bytes: number, at: number }[]} what was loaded by when, of the last few seconds */ #arrivals = [];
-  /** @type {Map<Phase, number>} how many pictures' worth of each phase is done */ #done = new Map();
+  /** @type {{ bytes: number, at: number }[]} bytes loaded by time, over the averaging window */ #arrivals = [];
+  /** @type {Map<Phase, number>} each phase's progress, in pictures */ #done = new Map();
   /** Whether a painting was inverted together with the photo. */ #hasPair = false;
   /** @type {number | null} */ #stepsPerPhase;
   /** @type {{ phase: Phase, step: number, at: number } | null} */ #last = null;
@@ -71,8 +74,8 @@ export class RunProgress {
 
   /**
    * @param {{ isLocal?: boolean, pace?: Pace | null, steps?: number | null, photoKept?: boolean, styles?: number, calls?: number }} [run]
-   *   `isLocal`: whether the model is read from this computer's disk; `photoKept`: whether the photo's inversion is there
-   *   already; `styles`: how many paintings have to be inverted; `calls`: of the UNet in a reverse step
+   *   `isLocal`: whether the model is read from this computer's disk; `photoKept`: whether the photo's inversion is
+   *   reused; `styles`: number of paintings to invert; `calls`: UNet evaluations in a reverse step
    */
   constructor({ isLocal = false, pace = null, steps = null, photoKept = false, styles = 1, calls = 1 } = {}) {
     this.#isLocal = isLocal;
@@ -86,12 +89,12 @@ export class RunProgress {
     ]);
   }
 
-  /** The copy on the disk turned out to be of no use. */
+  /** The cached copy turned out to be unusable. */
   notLocal() {
     this.#isLocal = false;
   }
 
-  /** What each phase took. @returns {Pace} */
+  /** The measured times. @returns {Pace} */
   get measured() {
     /** @type {Pace} */
     const pace = {};
@@ -106,7 +109,7 @@ export class RunProgress {
   /**
    * @param {ProgressEvent} event @param {number} now milliseconds, from any origin
    * @returns {{ label: string, detail: string, fraction: number | null, secondsLeft: number | null }} `fraction` is null
-   *   where nobody can say
+   *   if unknown
    */
   update(event, now) {
     const { phase, step, steps } = event;
@@ -118,11 +121,11 @@ export class RunProgress {
       const where = this.#isLocal ? " from this computer's disk" : "";
       return { label: label + where, detail: formatBytesOf(step, steps), fraction: share, secondsLeft };
     }
-    // In one batch, a step is one of each picture.
+    // If both pictures are inverted in one batch, a step counts for each of them.
     const pictures = phase === "invert-both" ? 2 : 1;
     this.#time(event, phase === "stylize" ? this.#calls : pictures, now);
     if (isSampling(phase)) this.#stepsPerPhase ??= steps;
-    // Several paintings are one phase, of which the first may have been done together with the photo.
+    // All paintings form one phase; the first of them may already have been inverted together with the photo.
     const rounds = isSampling(phase) ? steps / (this.#stepsPerPhase ?? steps) : phase.endsWith("style") ? steps : 1;
     const earlier = phase === "invert-style" && this.#hasPair ? 1 : 0;
     if (phase === "invert-both") this.#hasPair = true;
@@ -131,19 +134,19 @@ export class RunProgress {
     this.#last = { phase, step, at: now };
 
     const { done, total } = this.#work();
-    // The median, since the first step also compiles the shaders and takes many times as long.
+    // The median, because the first step also compiles the shaders and takes many times longer.
     const unitMs = this.#unitMs.length > 0 ? median(this.#unitMs) : this.#pace ? 1000 : null;
     const secondsLeft = unitMs === null ? null : ((total - done) * unitMs) / 1000;
-    // Steps are reported as they are finished; a person wants to know the one that is under way.
+    // Events report finished steps; the user sees the current one.
     const detail = isSampling(phase) ? `step ${Math.min(step + 1, steps)} of ${steps}` : "";
-    this.#largest = Math.max(this.#largest, total > 0 ? Math.min(1, done / total) : 0); // a bar never goes back
+    this.#largest = Math.max(this.#largest, total > 0 ? Math.min(1, done / total) : 0); // the bar never moves back
     return { label, detail, fraction: this.#largest, secondsLeft };
   }
 
   /** @param {number} bytes @param {number} total @param {number} now @returns {number | null} */
   #secondsToLoad(bytes, total, now) {
     const arrivals = this.#arrivals;
-    if (arrivals.length > 0 && bytes < arrivals[arrivals.length - 1].bytes) arrivals.length = 0; // it began anew
+    if (arrivals.length > 0 && bytes < arrivals[arrivals.length - 1].bytes) arrivals.length = 0; // it restarted
     arrivals.push({ bytes, at: now });
     while (arrivals.length > 2 && now - arrivals[1].at > PACE_MS) arrivals.shift();
     const took = now - arrivals[0].at;
@@ -152,7 +155,10 @@ export class RunProgress {
     return (((total - bytes) / came) * took) / 1000;
   }
 
-  /** Only steps within one phase are timed: whatever comes between two phases is no step. @param {ProgressEvent} event @param {number} calls of the UNet in a step @param {number} now */
+  /**
+   * Times steps within one phase only: the time between two phases belongs to no step.
+   * @param {ProgressEvent} event @param {number} calls UNet evaluations in a step @param {number} now
+   */
   #time({ phase, step }, calls, now) {
     const last = this.#last;
     if (last?.phase !== phase || step <= last.step) return;
@@ -161,17 +167,17 @@ export class RunProgress {
     if (isSampling(phase)) this.#unitMs.push(took / this.#unit(phase === "invert-both" ? "invert-content" : phase));
   }
 
-  /** So many pictures' worth of a phase is done. @param {Phase} phase @param {number} pictures */
+  /** Raises a phase's progress. @param {Phase} phase @param {number} pictures */
   #advance(phase, pictures) {
     this.#done.set(phase, Math.max(pictures, this.#done.get(phase) ?? 0));
   }
 
-  /** How many pictures a phase is about. @param {Phase} phase */
+  /** How many pictures a phase processes. @param {Phase} phase */
   #pictures(phase) {
     return phase.endsWith("style") ? Math.max(1, this.#styles) : 1;
   }
 
-  /** Work of a call of the UNet, or of a phase without steps. @param {Phase} phase */
+  /** Work of one UNet evaluation, or of a phase without steps. @param {Phase} phase */
   #unit(phase) {
     const pace = this.#pace;
     if (!pace) return isSampling(phase) ? 1 : WORK[phase];

@@ -1,4 +1,4 @@
-// The results to come: jobs with their states, worked off one after the other. It knows nothing of the page.
+// The queue of jobs with their states, processed one after the other. It is independent of the page.
 
 /** @typedef {"waiting" | "running" | "done" | "failed" | "cancelled"} State */
 
@@ -18,7 +18,7 @@ export class Queue {
     this.#onChange = onChange;
   }
 
-  /** Adds jobs behind what still waits; what is over goes when nothing waits. @param {Job[]} jobs */
+  /** Appends jobs. If none is waiting, finished ones are removed first. @param {Job[]} jobs */
   add(jobs) {
     if (this.waiting.length === 0) this.items = this.items.filter(({ state }) => state === "running");
     this.items.push(
@@ -45,7 +45,7 @@ export class Queue {
     return this.items.find(({ state }) => state === "running") ?? null;
   }
 
-  /** Takes the next one in hand. @returns {Item<Job, Result> | null} */
+  /** Starts the next waiting item. @returns {Item<Job, Result> | null} */
   start() {
     const item = this.waiting[0] ?? null;
     if (item) this.#set(item, "running");
@@ -70,8 +70,8 @@ export class Queue {
   }
 
   /**
-   * Back to those that wait, as when the whole queue is halted, or to try it again.
-   * @param {Item<Job, Result>} item @param {Job} [job] in place of its own
+   * Sets an item back to waiting, when the whole queue is stopped or to retry it.
+   * @param {Item<Job, Result>} item @param {Job} [job] replaces its own
    */
   putBack(item, job = item.job) {
     item.job = job;
@@ -79,7 +79,7 @@ export class Queue {
     this.#set(item, "waiting");
   }
 
-  /** Gives up what still waits. */
+  /** Cancels all waiting items. */
   cancelWaiting() {
     for (const item of this.waiting) item.state = "cancelled";
     this.#onChange();
@@ -93,7 +93,7 @@ export class Queue {
 }
 
 /**
- * Every photo with every painting, or with all of them at once.
+ * Pairs every photo with each painting, or with all of them at once.
  * @template Photo, Style @param {Photo[]} photos @param {Style[]} styles @param {"each" | "blend"} several
  * @returns {{ photo: Photo, styles: Style[] }[]}
  */

@@ -1,27 +1,27 @@
-// What to do after a failure: try again by itself, once, with what is likelier to work; else say what the person can do. An
-// error's kind decides; its sentence is for people alone.
+// What to do after a failure: retry automatically, once, with settings more likely to work, or else tell the user what
+// to try. The error's kind decides; its message is only shown.
 
 /**
  * @typedef {import("../styleid.js").WeightType} WeightType
  * @typedef {object} Circumstances
  * @property {WeightType} weights what the model's weights are kept as
  * @property {number | "keep" | null} size as asked for
- * @property {number | null} [side] pixels of the longer side that is computed, where known: for "keep", and the model's own
- * @property {boolean} [isFree] whether other weights can be had without a download: a model of the page's own, picked files
- * @property {boolean} [isLoading] whether it failed while the model was loaded, on which no size has a bearing
- * @property {boolean} [isRetry] whether this was the second try already
- * @typedef {{ weights?: WeightType, size?: number }} Change nothing in it: the same again
+ * @property {number | null} [side] longer side in pixels for "keep" or the native size, if known
+ * @property {boolean} [isFree] whether other weight types need no download: the page's own models, picked files
+ * @property {boolean} [isLoading] whether it failed while the model was loaded, when the size does not matter
+ * @property {boolean} [isRetry] whether this was already the second try
+ * @typedef {{ weights?: WeightType, size?: number }} Change empty: the same again
  * @typedef {object} Advice
- * @property {string} sentence for the person: what happened, and what is done or can be done about it
- * @property {Change | null} retry what to try again with by itself; null where nothing is
- * @property {Change[]} offers what the person may be offered instead
+ * @property {string} sentence for the user: what happened, and what is done or can be done about it
+ * @property {Change | null} retry the change for an automatic retry; null for none
+ * @property {Change[]} offers changes to offer to the user instead
  */
 
-/** Sides that are worth computing, in pixels. */
+/** Sizes to step down through, in pixels. */
 const SIZES = [256, 384, 512, 640, 768, 896, 1024];
 
 /**
- * A job's settings at another size. Pictures that were to be kept as they are keep their shape.
+ * A job's settings at another size. If the size was "keep", the aspect ratio is kept.
  * @template {{ size?: number | "keep" | null, keepAspect?: boolean }} Settings
  * @param {Settings} settings @param {number} size @returns {Settings}
  */
@@ -29,7 +29,7 @@ export const atSize = (settings, size) =>
   settings.size === "keep" ? { ...settings, size, keepAspect: true } : { ...settings, size };
 
 /**
- * A job with other weights or another size, which its link says too.
+ * A job with other weights or another size, in its link too.
  * @template {{ loading: import("../styleid.js").ModelOptions, options: import("./presets.js").Options, fragment: string }} Job
  * @param {Job} job @param {Change} change @returns {Job}
  */
@@ -46,7 +46,7 @@ export function changed(job, { weights, size }) {
   };
 }
 
-/** The next smaller size. @param {number} side @returns {number | null} null where there is none */
+/** The next smaller size. @param {number} side @returns {number | null} null if there is none */
 export const smallerSize = (side) => SIZES.findLast((size) => size < side) ?? null;
 
 /** @param {Change} change */
@@ -56,7 +56,7 @@ function describe({ weights, size }) {
 }
 
 /**
- * What follows from a failure. Faults that trying again does not mend have their own sentence and no retry.
+ * The advice after a failure. An error that a retry cannot fix keeps its own message and gets no retry.
  * @param {unknown} error @param {Circumstances} circumstances @returns {Advice}
  */
 export function adviceAfter(error, circumstances) {
@@ -72,7 +72,7 @@ export function adviceAfter(error, circumstances) {
   return { sentence: `${what} stopped; trying once more with a new start of it.`, retry: {}, offers: [] };
 }
 
-/** Kinds of errors that a new worker may well be without. @type {Record<string, string | undefined>} */
+/** Kinds of errors that a new worker may fix. @type {Record<string, string | undefined>} */
 const STOPPED = { device: "The GPU", internal: "The program" };
 
 /** @param {Circumstances} circumstances @returns {Advice} */
@@ -83,7 +83,7 @@ function afterMemory({ weights, size, side = null, isFree = false, isLoading = f
   const offers = [];
   if (weights !== "q4") offers.push({ weights: "q4" });
   if (smaller !== null) offers.push({ size: smaller });
-  // Other weights cost nobody the picture's size, but may be a download, to which only the person can say yes.
+  // Other weights keep the picture's size, but may need a download, which only the user can allow.
   const retry = isRetry ? null : (offers.find(({ weights }) => !weights || isFree) ?? null);
   if (retry) return { sentence: `The memory ran out; trying once more ${describe(retry)}.`, retry, offers };
   if (offers.length === 0) {

@@ -1,4 +1,4 @@
-// Works one job off: the download's consent, the model, the run, and one more try where something was short.
+// Runs one job: consent to the download, loading the model, the run itself, and at most one automatic retry.
 
 import { adviceAfter, changed } from "./recovery.js";
 import { KeptInversions } from "./kept-inversions.js";
@@ -21,32 +21,33 @@ import { RunProgress } from "./progress.js";
  * @property {string} name
  * @property {number} width of the upright picture
  * @property {number} height
- * @property {Crop | null} crop null takes the middle
- * @property {Map<string, Blob>} masks of a photo: where each painting goes, by the painting's id
- * @property {number} weight of a painting that is blended with others
- * @property {string | null} note what the person might not expect of it
- * @property {Blob} visible what the browser shows: the same, or a PNG of it
- * @property {boolean} isShown whether there is something that the browser can show
- * @property {boolean} hasNoPreview neither the browser nor the crate could make something to show
+ * @property {Crop | null} crop null for the centre crop
+ * @property {Map<string, Blob>} masks of a photo: where each painting applies, by the painting's id
+ * @property {number} weight of a painting when blended with others
+ * @property {string | null} note something unexpected about it, for the user
+ * @property {Blob} visible what the browser displays: `blob`, or a PNG of it
+ * @property {boolean} isShown whether the browser can display `visible`
+ * @property {boolean} hasNoPreview whether neither the browser nor the crate could decode it for display
  * @typedef {{ picture: Picture, crop: Crop | null, weight: number, mask: Blob | null }} Style
  * @typedef {{ photo: Picture, crop: Crop | null, styles: Style[], options: Options, model: Model, loading: ModelOptions,
- *   fragment: string, decoder?: import("./presets.js").Decoder }} Job as everything was when the person said go; `fragment` is
- *   the link to its settings, `decoder` that whose layers they mean, if it is not the model's own
- * @typedef {{ job: Job, styled: Stylized, reused: boolean }} Outcome the job as it was done at last
+ *   fragment: string, decoder?: import("./presets.js").Decoder }} Job snapshot of all inputs when the run was
+ *   requested; `fragment` is the link to its settings, `decoder` the decoder that `options.layers` refers to, if not
+ *   the model's own
+ * @typedef {{ job: Job, styled: Stylized, reused: boolean }} Outcome `job` as it finally ran
  * @typedef {ReturnType<RunProgress["update"]>} State
  * @typedef {object} Hooks
  * @property {AbortSignal} signal
  * @property {(state: State, phase: import("../styleid.js").Phase) => void} onState
  * @property {(sentence: string) => void} onNotice
- * @property {() => void} [onRetry] it begins anew, perhaps with another worker
+ * @property {() => void} [onRetry] the job starts over, perhaps in another worker
  * @property {(preview: import("../styleid.js").Preview) => void} onPreview
  * @property {(info: import("../styleid.js").ModelInfo, job: Job) => void} onLoaded
  */
 
-/** The person said no to a download. */
+/** The user declined a download. */
 export class Declined extends Error {}
 
-/** A run that failed for good, with what the person may try instead. */
+/** A run that finally failed, with changes that the user may try. */
 export class Failure extends Error {
   /** @param {string} sentence @param {import("./recovery.js").Change[]} offers @param {unknown} cause */
   constructor(sentence, offers, cause) {
@@ -55,13 +56,13 @@ export class Failure extends Error {
   }
 }
 
-/** Pixels of the longer side of the largest picture of a job, as it is given. @param {Job} job */
+/** The longest side of all pictures of a job, cropped, in pixels. @param {Job} job */
 const longestSide = ({ photo, crop, styles }) => {
   const parts = [crop ?? photo, ...styles.map(({ picture, crop }) => crop ?? picture)];
   return Math.max(...parts.flatMap(({ width, height }) => [width, height]));
 };
 
-/** Previews in one run, roughly: each costs next to nothing, but the eye needs no more. */
+/** Approximate number of previews per run: each costs almost nothing, but more would not help. */
 const PREVIEWS = 10;
 
 /** @param {Picture} picture @param {Crop | null} crop */
@@ -72,10 +73,10 @@ export class Runner {
   #mayLoad;
   #isKept;
   #kept = new KeptInversions();
-  /** What was loaded before, by the models' ids. @type {Map<string, import("../styleid.js").ModelInfo>} */ #met =
+  /** Descriptions of models loaded before, by id. @type {Map<string, import("../styleid.js").ModelInfo>} */ #met =
     new Map();
   #isLoading = false;
-  /** What the GPU has been prepared for since the engine began. @type {Set<string>} */ #warm = new Set();
+  /** Pace keys of runs that the GPU has warmed up for. @type {Set<string>} */ #warm = new Set();
 
   /**
    * @param {Engine} engine
@@ -87,7 +88,10 @@ export class Runner {
     this.#isKept = isKept;
   }
 
-  /** A model's layers, as far as they are known before it is loaded. @param {Model} model @returns {import("./presets.js").Decoder} */
+  /**
+   * A model's layers, or a guess before it is loaded.
+   * @param {Model} model @returns {import("./presets.js").Decoder}
+   */
   decoderOf({ id, decoder, injectionLayers, nativeSize }) {
     const met = this.#met.get(id);
     if (met) return met;
@@ -99,7 +103,7 @@ export class Runner {
     };
   }
 
-  /** What jobs done one after the other will re-use, and how long they will take. @param {Job[]} jobs at least one */
+  /** What the first of these jobs reuses, and how long all of them take in order. @param {Job[]} jobs at least one */
   forecast(jobs) {
     const kept = this.#kept.copy();
     const warm = new Set(this.#warm);
@@ -120,9 +124,10 @@ export class Runner {
   }
 
   /**
-   * What a first picture takes here with a model, by what was measured with it or with another one.
+   * Estimates the time of a picture without cached inversions, from rates measured with this model or another one.
    * @param {Model} model @param {ModelOptions} loading @param {Options} options
-   * @returns {{ seconds: number, isBound: boolean } | null} `isBound`: at most; null before anything was measured
+   * @returns {{ seconds: number, isBound: boolean } | null} `isBound`: only an upper bound; null before anything was
+   *   measured
    */
   aPicture(model, loading, options) {
     const known = knownPace(paceKey(modelKey(model, loading), options, { width: 1, height: 1 }));
@@ -168,7 +173,7 @@ export class Runner {
   /** @param {Job} job @param {Hooks} hooks @returns {Promise<Outcome>} */
   async #once(job, { signal, onState, onNotice, onPreview, onLoaded }) {
     const { loading, model, options } = job;
-    await this.#engine.device(); // without one, nobody needs to be asked
+    await this.#engine.device(); // without a device, no need to ask for consent
     if (!(await this.#mayLoad(model, loading))) throw new Declined("Nothing was downloaded.");
     const steps = stepsOf(options);
     const key = this.#paceKey(job);
@@ -199,7 +204,7 @@ export class Runner {
       this.#isLoading = false;
       this.#met.set(model.id, info);
       onLoaded(info, job);
-      // What was asked for before anybody knew which layers there are.
+      // The layers may have been requested before the model's layers were known.
       const { options: fitting, problem } = fitLayers({ ...options, layers: layersFor(options, meant, info) }, info);
       if (problem) onNotice(problem);
       const done = { ...job, options: fitting, decoder: info };
@@ -209,16 +214,16 @@ export class Runner {
       this.#warm.add(key);
       learnPace(key, progress.measured);
       learnRate(workOf(model, fitting.size), progress.measured);
-      // Without an inversion there are only the reverse steps.
+      // If both inversions were reused, only the reverse steps evaluate the UNet.
       return { job: done, styled, reused: styled.unetCalls <= steps * callsAStep(fitting) };
     } catch (error) {
-      this.forget(); // what a run that was ended leaves behind is not known here
+      this.forget(); // it is unknown what a failed or cancelled run leaves in the cache
       learnRate(workOf(model, options.size), progress.measured);
       throw error;
     }
   }
 
-  /** What the engine has kept is not known any more. */
+  /** The engine's cached inversions are no longer known. */
   forget() {
     this.#kept.forget();
     this.#warm.clear();
@@ -246,7 +251,7 @@ export class Runner {
 const modelKey = (model, { weights, prediction, gpuBytes, halfPrecision }) =>
   [identityOfParts(model), weights, prediction, gpuBytes, halfPrecision ? "f16" : ""].join(" ").trimEnd();
 
-/** What the worker is asked for. @param {Job} job @returns {Promise<import("../styleid.js").Request>} */
+/** A job as the worker's request. @param {Job} job @returns {Promise<import("../styleid.js").Request>} */
 export async function requestOf({ photo, crop, styles }) {
   const bytes = async (/** @type {Blob} */ blob) => new Uint8Array(await blob.arrayBuffer());
   return {

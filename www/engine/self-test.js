@@ -1,14 +1,17 @@
-// The test of this GPU's kernels against known values, in words: for a person, and for a bug report.
+// The results of the GPU's kernel test in words: for the user, and for a bug report.
 
 /**
  * @typedef {import("../styleid.js").Adapter} Adapter
  * @typedef {import("../styleid.js").KernelTest} KernelTest
  */
 
-/** After so many seconds no kernel is begun any more. */
+/** No further kernel is started after this many seconds. */
 export const SECONDS = 10;
 
-/** Which kernels run on a GPU, and in what they may compute. @param {Pick<Adapter, "kernels" | "shaderF16">} adapter */
+/**
+ * Which family of kernels a GPU runs, and in which precisions.
+ * @param {Pick<Adapter, "kernels" | "shaderF16">} adapter
+ */
 export function choiceOf({ kernels, shaderF16 }) {
   const family =
     kernels === "hardware"
@@ -23,7 +26,7 @@ const fullName = ({ precision, name }) => `${precision} ${name}`;
 /** @param {number} value to three digits, without an exponent */
 const rounded = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
 
-/** What came of a kernel, in a line. @param {KernelTest} kernel */
+/** A kernel's result in one line. @param {KernelTest} kernel */
 export function lineOf(kernel) {
   const { verdict, difference, gflops, gigabytes } = kernel;
   const name = fullName(kernel);
@@ -39,7 +42,7 @@ export function lineOf(kernel) {
   return `${name}: ${[word, speed].filter(Boolean).join(", ")}`;
 }
 
-/** What a person is told in the end. @param {KernelTest[]} kernels what was tested, or should have been */
+/** The summary for the user. @param {KernelTest[]} kernels tested or skipped ones */
 export function sentenceOf(kernels) {
   const tested = kernels.filter(({ verdict }) => verdict === "right" || verdict === "wrong");
   const wrong = tested.filter(({ verdict }) => verdict === "wrong");
@@ -52,7 +55,7 @@ export function sentenceOf(kernels) {
   return `This GPU computes right all that was tested, ${tested.length} of ${kernels.length} kernels.`;
 }
 
-/** As {@link sentenceOf}, for a test that ended before its time. @param {KernelTest[]} kernels @param {string} why a sentence */
+/** As {@link sentenceOf}, for a test that ended early. @param {KernelTest[]} kernels @param {string} why a sentence */
 export function sentenceOfEnd(kernels, why) {
   if (kernels.length === 0) return why;
   const last = kernels.at(-1);
@@ -62,8 +65,8 @@ export function sentenceOfEnd(kernels, why) {
 }
 
 /**
- * Everything as lines for a bug report, `sentence` last.
- * @param {KernelTest[]} kernels @param {string} sentence @param {number | null} [seconds] that it took
+ * The whole test as lines for a bug report, `sentence` last.
+ * @param {KernelTest[]} kernels @param {string} sentence @param {number | null} [seconds] the test's duration
  */
 export function textOf(kernels, sentence, seconds = null) {
   const run = kernels.filter(({ verdict }) => verdict !== "skipped");

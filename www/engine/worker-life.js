@@ -1,4 +1,4 @@
-// How the worker is started, so that it may reach no more than the page says, and how its death is heard of.
+// Starts the worker, with the page's content security policy if required, and detects its death.
 
 import { HUB, HUB_HOSTS, parseReference } from "./models.js";
 
@@ -13,10 +13,10 @@ const SCRIPT = new URL("../worker.js", import.meta.url);
 let inside = null;
 
 /**
- * A worker started from a blob inherits the page's content security policy, which lists where it may fetch from; one started
- * from its own address has the policy of that response, which is none on a plain web server. Another site's page can only
- * have the first.
- * @param {boolean} isInside whether the page's policy is to hold
+ * A worker started from a blob inherits the page's content security policy, which lists where it may fetch from. One
+ * started from its own address has the policy of that response, and a plain web server sends none. Pages of other sites
+ * can only use a blob.
+ * @param {boolean} isInside whether the page's policy must apply
  */
 export function startWorker(isInside) {
   if (!isInside && SCRIPT.origin === location.origin) return new Worker(SCRIPT, { type: "module" });
@@ -25,7 +25,7 @@ export function startWorker(isInside) {
 }
 
 /**
- * Whether a model is fetched from nowhere but this site and the Hub. Any other address is one that a person has named.
+ * Whether a model is fetched only from this site and the Hub. Only the user can name another address.
  * @param {ModelOptions} model @param {PickedFile[]} files
  */
 export function staysInside({ source, rest, vae, hub }, files) {
@@ -33,7 +33,7 @@ export function staysInside({ source, rest, vae, hub }, files) {
   const named = [isPicked(undefined) ? null : source, isPicked("rest") ? null : rest, isPicked("vae") ? null : vae];
   return named.every((name) => {
     if (name == null) return true;
-    // A page of the Hub names a repository, which is fetched from the mirror where there is one.
+    // A page of the Hub names a repository, which is fetched from the mirror if one is set.
     const reference = parseReference(name);
     const address = reference === null ? name : "repo" in reference ? (hub ?? HUB) : reference.url;
     if (!URL.canParse(address)) return true;
@@ -44,15 +44,15 @@ export function staysInside({ source, rest, vae, hub }, files) {
 }
 
 /**
- * Calls `onDeath` when the worker that holds the lock `life` is no more, of which the browser says nothing else.
- * @param {string | null} life null where the worker could take none @param {() => void} onDeath
+ * Calls `onDeath` when the worker that holds the lock `life` dies, which the browser does not report otherwise.
+ * @param {string | null} life null if the worker could take no lock @param {() => void} onDeath
  * @returns {AbortController} ends the watch
  */
 export function watchLife(life, onDeath) {
   const watch = new AbortController();
   if (life) {
     navigator.locks.request(life, { signal: watch.signal }, onDeath).catch(() => {
-      // The watch has ended, or this page may use no locks: then a death shows as a run that stands still.
+      // The watch has ended, or this page may not use locks; a death then shows only as a stalled run.
     });
   }
   return watch;

@@ -1,4 +1,4 @@
-// Several paintings: one result for each or all blended into one, with their weights, and which of them goes where.
+// The form for several paintings: one result for each, or all blended into one with weights and masks.
 
 import { MOST_STYLES } from "../engine/presets.js";
 import { build } from "../shared/dom.js";
@@ -14,7 +14,7 @@ export class BlendForm {
   #onChange;
   /** @type {Picture | null} */ #photo = null;
   /** @type {Picture[]} */ #paintings = [];
-  /** Weights out of a link, for paintings to come. @type {number[]} */ #mix = [];
+  /** Weights from a link, for paintings not chosen yet. @type {number[]} */ #mix = [];
 
   /**
    * @param {HTMLElement} root holding the elements marked `data-part`
@@ -38,7 +38,7 @@ export class BlendForm {
     return this.#radio("blend").checked ? "blend" : "each";
   }
 
-  /** The weights as a link has them. */
+  /** The weights for a link. */
   get mix() {
     return this.several === "blend" ? this.#paintings.map(({ weight }) => weight) : [];
   }
@@ -50,7 +50,7 @@ export class BlendForm {
     this.#changed();
   }
 
-  /** @param {Picture | null} photo the one that masks are painted on @param {Picture[]} paintings */
+  /** @param {Picture | null} photo on which masks are painted @param {Picture[]} paintings */
   setPictures(photo, paintings) {
     this.#photo = photo;
     for (const painting of paintings) {
@@ -61,7 +61,10 @@ export class BlendForm {
     this.#show();
   }
 
-  /** What a photo is painted with where these are blended, or where there is one. @param {Picture} photo @param {Picture[]} paintings @returns {Style[]} */
+  /**
+   * The styles of one result. Weights apply only to blends, masks to blends and single paintings.
+   * @param {Picture} photo @param {Picture[]} paintings @returns {Style[]}
+   */
   styles(photo, paintings) {
     const isAlone = this.#paintings.length === 1;
     const isBlend = this.several === "blend";
@@ -73,7 +76,7 @@ export class BlendForm {
     }));
   }
 
-  /** Why these cannot be blended; null where they can. @returns {string | null} */
+  /** Why the paintings cannot be blended; null if they can. @returns {string | null} */
   problem() {
     const many = this.#paintings.length;
     if (this.several === "each" || many <= MOST_STYLES) return null;
@@ -130,7 +133,7 @@ export class BlendForm {
   #showWeights(paintings) {
     const place = this.#part("weights");
     const ids = paintings.map(({ id }) => id).join();
-    if (place.dataset.ids === ids) return; // a slider that is being moved stays
+    if (place.dataset.ids === ids) return; // do not replace a slider while it is being moved
     place.dataset.ids = ids;
     place.replaceChildren(...paintings.map((painting) => this.#weight(painting)));
   }
@@ -146,7 +149,7 @@ export class BlendForm {
       this.#onChange();
     });
     const text = build("span", {}, `Weight of ${painting.name}: `, output);
-    // An output can have a label too, and comes first: the label has to name its slider.
+    // Without `for`, the label would belong to the output: outputs are labelable, and it comes first.
     return build("label", { class: "weight", for: id }, build("img", { src: painting.url, alt: "" }), text, slider);
   }
 

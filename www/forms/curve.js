@@ -1,8 +1,11 @@
-// Schedules of a parameter over the steps of a run: their values, and a little drawing of them.
+// Schedules of a parameter over the steps of a run: their values, and a small plot.
 
 /** @typedef {import("../styleid.js").Curve} Curve @typedef {Curve["curve"]} CurveName */
 
-/** How far the way from start to end is gone at `a` from 0 to 1 (Kulkarni 2026). @type {Record<CurveName, (a: number) => number>} */
+/**
+ * Fraction of the way from start to end at `a` from 0 to 1 (Kulkarni 2026).
+ * @type {Record<CurveName, (a: number) => number>}
+ */
 const WAYS = {
   constant: () => 0,
   linear: (a) => a,
@@ -12,7 +15,7 @@ const WAYS = {
   exponential: (a) => Math.expm1(a) / Math.expm1(1),
 };
 
-/** For a list to choose from. @type {Record<CurveName, string>} */
+/** Names for a select. @type {Record<CurveName, string>} */
 export const CURVE_NAMES = {
   constant: "constant",
   linear: "linear",
@@ -23,14 +26,15 @@ export const CURVE_NAMES = {
 };
 
 /**
- * The value at a place of the run.
+ * The value at a point of the run.
  * @param {CurveName} curve @param {number} start @param {number} end @param {number} a from 0 (first step) to 1 (last step)
  */
 export const curveValue = (curve, start, end, a) => start + (end - start) * WAYS[curve](a);
 
 /**
- * The value at every step; a run of one step has the start's.
- * @param {Curve | null} curve null = constant @param {number} start @param {number[]} ways how far each step is (`waysOf`)
+ * The value at every step; a run of one step has the start value.
+ * @param {Curve | null} curve null = constant @param {number} start @param {number[]} ways each step's progress
+ *   (`waysOf`)
  */
 export function curvePoints(curve, start, ways) {
   const { curve: name, end } = curve ?? { curve: /** @type {const} */ ("constant"), end: start };
@@ -41,21 +45,21 @@ const WIDTH = 240;
 const HEIGHT = 72;
 const MARGIN = { left: 38, right: 38, top: 10, bottom: 10 };
 
-/** At most three digits after the point, and none that say nothing. @param {number} value */
+/** At most three decimals, without trailing zeros. @param {number} value */
 const short = (value) => String(Number(value.toFixed(3)));
 
 /**
- * Draws the values of all steps into an SVG element, with a marker a step.
+ * Plots the values of all steps into an SVG element, with a marker per step.
  * @param {SVGSVGElement} svg its content is replaced
- * @param {{ points: number[], name?: string, range?: [number, number] }} drawing the value at each step; `name` for the
- *   text alternative ("γ"); `range` that the axis shows at least
+ * @param {{ points: number[], name?: string, range?: [number, number] }} drawing `points`: the value at each step;
+ *   `name`: for the text alternative ("γ"); `range`: the minimum extent of the axis
  */
 export function drawCurve(svg, { points, name = "Value", range }) {
   const values = points.length ? points : [0];
   const [start, end] = [values[0], values[values.length - 1]];
   let low = Math.min(...values, ...(range ?? []));
   let high = Math.max(...values, ...(range ?? []));
-  if (high - low < 1e-9) [low, high] = [low - 0.5, high + 0.5]; // a level line runs through the middle
+  if (high - low < 1e-9) [low, high] = [low - 0.5, high + 0.5]; // a constant is drawn through the middle
   const x = (/** @type {number} */ i) =>
     MARGIN.left + ((WIDTH - MARGIN.left - MARGIN.right) * i) / Math.max(1, values.length - 1);
   const y = (/** @type {number} */ value) =>
@@ -71,10 +75,10 @@ export function drawCurve(svg, { points, name = "Value", range }) {
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", text);
   svg.classList.add("curve-drawing");
-  // From step to step in a straight line: between steps there is no value. A single step is drawn as a level line.
+  // Straight lines between steps, because there are no values in between. A single step is drawn as a horizontal line.
   const line =
     values.length > 1 ? values.map(place) : [place(start, 0), `${WIDTH - MARGIN.right},${y(start).toFixed(1)}`];
-  // More steps than fit keep only as many markers as are told apart.
+  // With many steps, only as many markers as can be distinguished.
   const every = Math.ceil(values.length / 60);
   const marked = values.map((value, i) => ({ value, i })).filter(({ i }) => i % every === 0 || i === values.length - 1);
   svg.replaceChildren(

@@ -1,5 +1,5 @@
-// What a run may take of this computer's GPU and in which numbers it computes: kept for the next visit, and in no link, as
-// other computers have other GPUs.
+// The GPU settings: memory budget and precision of a run. They are stored for the next visit but not put in links,
+// because other computers have other GPUs.
 
 /** @typedef {Pick<import("../styleid.js").ModelOptions, "gpuBytes" | "halfPrecision">} GpuOptions */
 
@@ -9,7 +9,7 @@ export class GpuForm {
   #memory;
   #half;
   #note;
-  /** Whether the GPU computes in half precision; not known until it was asked. @type {boolean | null} */
+  /** Whether the GPU has `shader-f16`; null until it has been queried. @type {boolean | null} */
   #hasHalf = null;
 
   /**
@@ -30,7 +30,7 @@ export class GpuForm {
     }
   }
 
-  /** What the GPU offers. @param {Iterable<string>} features none where there is no GPU */
+  /** Takes the GPU's features. @param {Iterable<string>} features empty without a GPU */
   setFeatures(features) {
     this.#hasHalf = new Set(features).has("shader-f16");
     this.#half.disabled = !this.#hasHalf;
@@ -48,13 +48,13 @@ export class GpuForm {
 
   #restore() {
     try {
-      // Where a browser forbids storage, even naming it throws.
+      // If a browser forbids storage, even accessing `localStorage` throws.
       const kept = JSON.parse(localStorage.getItem(KEY) ?? "{}");
       const offered = [...this.#memory.options].map(({ value }) => value);
       if (offered.includes(kept.memory)) this.#memory.value = kept.memory;
       this.#half.checked = kept.half === true;
     } catch {
-      // no storage, or not ours
+      // no storage, or not our data
     }
   }
 
@@ -63,7 +63,7 @@ export class GpuForm {
       const kept = JSON.stringify({ memory: this.#memory.value, half: this.#half.checked });
       localStorage.setItem(KEY, kept);
     } catch {
-      // A private window, or no room: it holds for this visit.
+      // A private window, or no space: it applies to this visit only.
     }
   }
 }

@@ -1,4 +1,4 @@
-// The model section: which model, what its weights are kept as, and the ways to name one that is not listed.
+// The model section: the model, the storage type of its weights, and ways to add a model that is not listed.
 
 import { keptCopy } from "../engine/kept-key.js";
 import {
@@ -38,10 +38,13 @@ const WEIGHT_NOTES = {
 
 const PREDICTIONS = { epsilon: "the noise (ε)", v_prediction: "the velocity (v)" };
 
-/** What people call a model's parts. @type {Record<string, string>} */
+/** Display names of a model's parts. @type {Record<string, string>} */
 const PARTS = { vae: "VAE", text_encoder: "text encoder" };
 
-/** A model in the list. @param {Model} model @param {boolean} isRecommended @param {string} [time] that a picture takes, in words */
+/**
+ * A model's entry in the list.
+ * @param {Model} model @param {boolean} isRecommended @param {string} [time] per picture, in words
+ */
 export function modelTitle({ name, bytes, place }, isRecommended, time = "") {
   const parts = [place === "files" ? `${name} (yours)` : name];
   if (place !== "files" && bytes !== null) parts.push(formatBytes(bytes));
@@ -50,7 +53,10 @@ export function modelTitle({ name, bytes, place }, isRecommended, time = "") {
   return parts.join(" · ");
 }
 
-/** What there is to know before a model is loaded. @param {Model} model @param {KeptModel | null} copy @param {string | null} hub */
+/**
+ * Facts shown before a model is loaded.
+ * @param {Model} model @param {KeptModel | null} copy @param {string | null} hub
+ */
 export function modelFacts(model, copy, hub) {
   const { bytes, place, rest, vae } = model;
   const size = bytes === null ? "Size not known yet" : formatBytes(bytes);
@@ -66,7 +72,7 @@ export function modelFacts(model, copy, hub) {
   return `${size}, fetched once from ${hostOf(model, hub)}.${others}${partly}${licence}`;
 }
 
-/** What will run and what it costs to get it. @param {Model} model @param {KeptModel | null} copy */
+/** The selected model and its download. @param {Model} model @param {KeptModel | null} copy */
 export function modelLine(model, copy) {
   const { name, bytes, place } = model;
   const size = bytes === null ? "a download of unknown size" : formatBytes(bytes);
@@ -75,7 +81,7 @@ export function modelLine(model, copy) {
   return `${name} · ${copy?.complete ? "on this device already" : place === "files" ? "from your files" : fetched}`;
 }
 
-/** How a part that is taken from elsewhere gets here. @param {Model} part @param {string | null} hub */
+/** Where a part from another model comes from, in words. @param {Model} part @param {string | null} hub */
 function wayOf(part, hub) {
   if (part.place === "files") return `is read from ${part.name}`;
   if (part.place === "page") return `comes with this page, from ${part.name}`;
@@ -99,9 +105,9 @@ export class ModelForm {
   /**
    * @param {HTMLElement} root
    * @param {{ hub: string | null, weights: WeightType | null, gpu: import("./gpu-form.js").GpuForm,
-   *   onSelect: (name: string) => void, onChoose: (model: Model) => void, timeOf: (model: Model) => string }} options `weights`
-   *   overrules the models' own; `onSelect` hears of models that a person added, `onChoose` of every model that becomes the selected
-   *   one; `timeOf` says what a picture takes with a model, as far as that is known
+   *   onSelect: (name: string) => void, onChoose: (model: Model) => void, timeOf: (model: Model) => string }} options
+   *   `weights` overrides the models' own type; `onSelect` is called with models that the user added, `onChoose` with
+   *   every newly selected model; `timeOf` gives a model's time per picture in words, empty if unknown
    */
   constructor(root, { hub, weights, gpu, onSelect, onChoose, timeOf }) {
     this.#root = root;
@@ -123,7 +129,7 @@ export class ModelForm {
       const input = this.#input(id);
       input.addEventListener("change", () => {
         const files = chosenFiles(input.files ?? []);
-        input.value = ""; // so that choosing the same file again is a change again
+        input.value = ""; // so that choosing the same file again fires a change event
         if (files.length > 0) void this.take(files);
       });
     }
@@ -145,7 +151,7 @@ export class ModelForm {
     this.retitle();
   }
 
-  /** Says anew in the list what each model is, and what a picture takes with it. */
+  /** Updates the models' entries in the list, with their times per picture. */
   retitle() {
     const { options } = this.#select("model");
     for (const [i, each] of this.models.entries()) {
@@ -154,14 +160,14 @@ export class ModelForm {
     }
   }
 
-  /** What is known of the chosen model: what it costs to get it, and what a picture takes, as far as that is known. */
+  /** The selected model with its download, and its time per picture if known. */
   get line() {
     const { selected: model } = this;
     return model ? { what: modelLine(model, this.copyOf(model, this.weights)), time: this.#timeOf(model) } : null;
   }
 
   /**
-   * Selects a model as a link or an earlier result has it, with what is taken for it from others.
+   * Selects a model as in a link or an earlier result, with its parts from other models.
    * @param {Model} model @param {Pick<ModelOptions, "weights" | "prediction">} loading
    */
   select(model, { weights, prediction }) {
@@ -173,13 +179,13 @@ export class ModelForm {
     this.#describe();
   }
 
-  /** With what is taken for it from others. @returns {Model | undefined} */
+  /** The selected model, with its parts from other models. @returns {Model | undefined} */
   get selected() {
     const model = this.models.find(({ id }) => id === this.#select("model").value);
     return model && { ...model, ...this.#parts.parts };
   }
 
-  /** What keeps the form from saying which model is to run, as a sentence. */
+  /** The form's first error, as a sentence; null if there is none. */
   problem() {
     return this.#parts.problem();
   }
@@ -189,17 +195,17 @@ export class ModelForm {
     return /** @type {WeightType} */ (this.#select("weights").value);
   }
 
-  /** What of a model is on the disk. @param {Model} model @param {WeightType} weights */
+  /** The cached copy of a model, complete or partial. @param {Model} model @param {WeightType} weights */
   copyOf(model, weights) {
     return keptCopy(model, weights, this.#kept, this.#hub);
   }
 
-  /** What the person says that the UNet predicts. */
+  /** The user's choice of what the UNet predicts; null for the default. */
   get chosenPrediction() {
     return /** @type {ModelOptions["prediction"] | ""} */ (this.#select("prediction").value) || null;
   }
 
-  /** What loads a model as the form says. @param {Model} model @returns {ModelOptions} */
+  /** The options to load a model as set in the form. @param {Model} model @returns {ModelOptions} */
   options(model) {
     return {
       ...sourcesOf(model),
@@ -229,7 +235,7 @@ export class ModelForm {
       `The loaded model predicts ${PREDICTIONS[prediction]}: ${isListed ? "this page's list says so" : predictionBy}.`;
   }
 
-  /** Offers and selects the model in picked or dropped files. @param {PickedFile[] | Promise<PickedFile[]>} files */
+  /** Adds and selects the model in picked or dropped files. @param {PickedFile[] | Promise<PickedFile[]>} files */
   async take(files) {
     this.#complain("");
     try {
@@ -291,7 +297,7 @@ export class ModelForm {
     this.#part("model-facts").replaceChildren(facts, ...text);
   }
 
-  /** What the list says of a single file, which cannot say it itself. @param {Model} model */
+  /** The list's prediction type for a single weights file, which does not record it. @param {Model} model */
   #listedPrediction({ source, prediction }) {
     const reference = parseReference(source);
     return reference && "path" in reference && isWeights(reference.path) ? prediction : null;

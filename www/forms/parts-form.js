@@ -1,4 +1,4 @@
-// What is taken for a model from others: another VAE, and what a UNet alone lacks.
+// The parts that a model takes from other models: another VAE, and everything that a lone UNet lacks.
 
 import { listedOrNamed, pickedModel } from "../engine/models.js";
 import { chosenFiles } from "../engine/picked.js";
@@ -9,7 +9,7 @@ import { messageOf } from "../shared/message.js";
  * @typedef {{ rest: Model | null, vae: Model | null }} Parts
  */
 
-/** The choice of a rest that no list has. */
+/** Value of the select's option for a model that is not listed. */
 const OTHER = "other";
 
 export class PartsForm {
@@ -35,18 +35,18 @@ export class PartsForm {
       const input = this.#input(id);
       input.addEventListener("change", () => {
         const files = chosenFiles(input.files ?? []);
-        input.value = ""; // so that choosing the same file again is a change again
+        input.value = ""; // so that choosing the same file again fires a change event
         if (files.length > 0) this.#take(files);
       });
     }
   }
 
-  /** @param {Model[]} models those that a VAE or a rest may be taken from by their ids */
+  /** @param {Model[]} models from which a VAE or the rest can be taken by id */
   offer(models) {
     this.#models = models;
     const { value } = this.#rest;
     const [none, other] = [this.#rest.options[0], this.#rest.options[this.#rest.options.length - 1]];
-    // Those of the page's list: they are whole, and their size is known.
+    // Only models of the page's list: they are complete, and their size is known.
     const whole = models.filter(({ place, bytes }) => place === "hub" && bytes !== null);
     const listed = whole.map(({ id, name }) => new Option(name, id));
     this.#rest.replaceChildren(none, ...listed, other);
@@ -54,7 +54,7 @@ export class PartsForm {
     if (this.#rest.selectedIndex < 0) this.#rest.value = "";
   }
 
-  /** What is set, as far as it names anything: see `problem`. @returns {Parts} */
+  /** The parts that are set; an invalid name gives null, see `problem`. @returns {Parts} */
   get parts() {
     const { value } = this.#rest;
     const named = value === OTHER ? this.#input("rest-reference").value : value;
@@ -72,7 +72,7 @@ export class PartsForm {
     this.#show();
   }
 
-  /** What is set and names nothing, as a sentence. */
+  /** The first invalid name, as a sentence; null if there is none. */
   problem() {
     const { rest, vae } = this.parts;
     const how = "give owner/repository, an address that starts with https://, or a model's id";
@@ -99,7 +99,7 @@ export class PartsForm {
 
   #changed() {
     this.#show();
-    // A field that was just shown is no mistake yet.
+    // A field that has just appeared is not an error yet.
     const isNew = this.#rest.value === OTHER && !this.#input("rest-reference").value;
     this.#part("parts-problem").textContent = isNew ? "" : (this.problem() ?? "");
     this.#onChange();

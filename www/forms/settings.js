@@ -1,4 +1,4 @@
-// The parameters form: the engine's options into its fields and out of them, the presets, and what depends on what.
+// The parameters form: writes options to its fields and reads them back, applies presets, and updates dependent fields.
 
 import { curvePoints, drawCurve } from "./curve.js";
 import { waysOf } from "./ways.js";
@@ -26,27 +26,30 @@ import {
  * @typedef {import("../styleid.js").LevelInfo} LevelInfo
  */
 
-/** The most steps that a drawing of a curve marks. */
+/** The most steps in the plot of a curve. */
 const MOST_DRAWN = 50;
-/** What the layers of a decoder's levels do, from the finest; those of all others do what the last of these do. */
+/** What the decoder's levels determine, from the finest; the last entry is for all coarser ones. */
 const DUTIES = ["texture", "strokes", "shapes"];
 
 export class Settings {
   #form;
-  /** Those of the model, by their boxes. @type {HTMLInputElement[]} */ #layers = [];
+  /** A checkbox per layer of the model. @type {HTMLInputElement[]} */ #layers = [];
   /** @type {Map<number, HTMLInputElement>} */ #layerGammas = new Map();
-  /** Sizes of the decoder's levels, and where they are said. @type {[stride: number, place: HTMLElement][]} */ #levels =
+  /** The decoder's levels, and where their sizes are shown. @type {[stride: number, place: HTMLElement][]} */ #levels =
     [];
   #model = STABLE_DIFFUSION;
-  /** The look that the model names, by its preset's id. @type {string | undefined} */ #look;
-  /** What was asked for, whether the model has it or not: numbers of layers; null for the usual ones. @type {number[] | null} */
+  /** The preset that the model's list entry names, by id. @type {string | undefined} */ #look;
+  /** The requested layers, whether the model has them or not; null for the default ones. @type {number[] | null} */
   #wanted = null;
-  /** Layers' own starts of γ, as they were set last. @type {Record<string, number>} */ #gammas = {};
-  /** What of it the model lacks, as a sentence. @type {string | null} */ #missing = null;
-  /** All that choose a preset: the looks with their pictures, and the others by name. @type {HTMLInputElement[]} */ #chips;
+  /** Start values of γ per layer, as last set. @type {Record<string, number>} */ #gammas = {};
+  /** The requested layers that the model lacks, as a sentence. @type {string | null} */ #missing = null;
+  /** Radio buttons of the presets: looks with pictures, then the named ones. @type {HTMLInputElement[]} */ #chips;
   #note;
 
-  /** @param {HTMLFormElement} form holding the elements marked `data-part` @param {HTMLElement} looks the presets with a picture, and what is said of the chosen one */
+  /**
+   * @param {HTMLFormElement} form holding the elements marked `data-part`
+   * @param {HTMLElement} looks holding the presets with a picture, and the note on the chosen one
+   */
   constructor(form, looks) {
     this.#form = form;
     this.#note = /** @type {HTMLElement} */ (looks.querySelector("[data-part=preset-note]"));
@@ -66,9 +69,9 @@ export class Settings {
   }
 
   /**
-   * Shows the layers that a model has. What a preset or the version chose is chosen again; numbers that the person gave stay. So
-   * does a look that the person chose.
-   * @param {Decoder} model @param {string} [look] that the model names; undefined where it names none
+   * Shows a model's layers. Layers that a preset or the version chose are chosen again for this model; layer numbers
+   * and looks that the user chose stay.
+   * @param {Decoder} model @param {string} [look] the model's own look; undefined if it has none
    */
   chooseModel(model, look) {
     const options = settingsFor(
@@ -82,12 +85,12 @@ export class Settings {
     if (isOther) this.write(options);
   }
 
-  /** Shows the layers that the loaded model has: the same model, better known. @param {Decoder} model */
+  /** Shows the layers of the same model once it is loaded and they are known. @param {Decoder} model */
   setModel(model) {
     this.#show(model, layersFor({ ...this.read(), layers: this.#wanted }, this.#model, model));
   }
 
-  /** @param {Decoder} model @param {number[] | null} layers that are asked for */
+  /** @param {Decoder} model @param {number[] | null} layers the requested ones */
   #show(model, layers) {
     const before = this.#model;
     this.#wanted = layers;
@@ -96,12 +99,12 @@ export class Settings {
     this.#refresh();
   }
 
-  /** What the model has not of the layers that were asked for, as a sentence; null where it has all. */
+  /** The requested layers that the model lacks, as a sentence; null if it has all. */
   get missing() {
     return this.#missing;
   }
 
-  /** The first wrong field as one sentence, and the focus on it; null where all are well. @returns {string | null} */
+  /** Focuses the first invalid field and returns its error sentence; null if all are valid. @returns {string | null} */
   problem() {
     const field = /** @type {HTMLInputElement | null} */ (this.#form.querySelector("input:invalid"));
     if (!field) return null;
@@ -112,7 +115,7 @@ export class Settings {
     return field.title;
   }
 
-  /** The id of the look or preset that is set; null for settings of one's own. */
+  /** The id of the preset that is set; null for custom settings. */
   get preset() {
     return presetOf(this.read(), this.#model)?.id ?? null;
   }
@@ -149,7 +152,7 @@ export class Settings {
     };
   }
 
-  /** @param {Partial<Options>} changes those not named are the defaults */
+  /** @param {Partial<Options>} changes options left out get their defaults */
   write(changes) {
     /** @type {Options} */
     const options = { ...DEFAULTS, ...changes };
@@ -193,7 +196,7 @@ export class Settings {
     this.#form.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
-  /** A size that the list lacks, as a link may name, is offered too. @param {Options["size"]} size */
+  /** Adds a size that the list lacks, for example from a link. @param {Options["size"]} size */
   #writeSize(size) {
     const field = /** @type {HTMLSelectElement} */ (this.#field("size"));
     const value = size === null ? "native" : String(size);
@@ -201,7 +204,7 @@ export class Settings {
     field.value = value;
   }
 
-  /** Sets all that a look or preset sets. @param {string} id */
+  /** Applies a preset. @param {string} id */
   choose(id) {
     const preset = PRESETS.find((each) => each.id === id);
     if (preset) this.write({ ...this.read(), ...lookOf(preset, this.#model) });
@@ -260,7 +263,7 @@ export class Settings {
     return curve === "constant" ? null : { curve, end: this.#number(`${name}End`) ?? 0 };
   }
 
-  /** Ticks the layers that a run injects, and says what else was asked for. */
+  /** Ticks the layers that a run injects, and shows which requested ones are missing. */
   #showLayers() {
     const gammaByLayer = this.#isChecked("ownGammas") ? this.#gammas : null;
     const { options, problem } = fitLayers({ layers: this.#wanted, gammaByLayer }, this.#model);
@@ -279,14 +282,14 @@ export class Settings {
     return this.#layers.filter((box) => box.checked).map((box) => Number(box.value));
   }
 
-  /** Takes the ticked layers, and those asked for that only the loaded model will show, if it has them. */
+  /** Takes the ticked layers. While the layers are a guess, requested ones without a checkbox are kept. */
   #chooseLayers() {
     const shown = layersOf(this.#model);
     const unseen = this.#model.isGuess ? (this.#wanted ?? []).filter((layer) => !shown.includes(layer)) : [];
     this.#wanted = [...unseen, ...this.#activeLayers()].sort((a, b) => a - b);
   }
 
-  /** A box and a γ of its own for each of the model's layers. */
+  /** Makes a checkbox and a γ slider for each of the model's layers. */
   #makeLayers() {
     const focused = this.#layers.find((box) => box === document.activeElement)?.value;
     this.#layers = [];
@@ -318,7 +321,7 @@ export class Settings {
       label.append(box, ` ${layer}`);
       group.append(label);
       this.#layers.push(box);
-      box.addEventListener("input", () => this.#chooseLayers()); // before the form hears of it
+      box.addEventListener("input", () => this.#chooseLayers()); // before the form's own listener
     }
     return group;
   }
@@ -328,7 +331,7 @@ export class Settings {
     const label = document.createElement("label");
     const slider = document.createElement("input");
     const id = `layer-gamma-${layer}`;
-    label.htmlFor = id; // an output can have a label too, and comes first
+    label.htmlFor = id; // or the label would belong to the output, which is labelable and comes first
     Object.assign(slider, { id, type: "range", min: "0", max: "1", step: "any", name: "layerGamma" });
     slider.value = String(this.#gammas[layer] ?? this.#number("gamma") ?? DEFAULTS.gamma);
     slider.addEventListener("input", () => (this.#gammas[layer] = Number(slider.value)));
@@ -348,7 +351,7 @@ export class Settings {
     return /** @type {HTMLInputElement} */ (this.#field(name)).checked;
   }
 
-  /** @param {string} name @returns {number | null} null where the field is empty */
+  /** @param {string} name @returns {number | null} null if the field is empty */
   #number(name) {
     const { value } = this.#field(name);
     return value === "" ? null : Number(value);

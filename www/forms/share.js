@@ -1,5 +1,5 @@
-// Settings as the fragment of an address, and back. Only what differs from the defaults is written; what cannot be read is
-// named in a sentence, and everything else of the link is kept.
+// Settings as a URL fragment, and back. Only values that differ from the defaults are written. A value that cannot be
+// read is reported in a sentence, and the rest of the link is used.
 
 import { WEIGHT_TYPES } from "../engine/models.js";
 import { DEFAULTS, MOST_STYLES, VERSIONS } from "../engine/presets.js";
@@ -10,17 +10,20 @@ import { CURVE_NAMES } from "./curve.js";
  * @typedef {import("../styleid.js").Curve} Curve
  * @typedef {import("../styleid.js").WeightType} WeightType
  * @typedef {object} Shared
- * @property {Partial<Options>} options those that the link names; the others are the defaults
- * @property {string | null} model its id or what names it; null where the link does not say
- * @property {string | null} rest what names the model that it takes what it lacks from
- * @property {string | null} vae what names the VAE in place of its own
+ * @property {Partial<Options>} options options in the link; the others are the defaults
+ * @property {string | null} model its id or a reference to it; null if the link names none
+ * @property {string | null} rest reference to the model that supplies the parts it lacks
+ * @property {string | null} vae reference to the VAE that replaces its own
  * @property {WeightType | null} weights
  * @property {"epsilon" | "v_prediction" | null} prediction
- * @property {"each" | "blend"} several what several paintings make
+ * @property {"each" | "blend"} several one result for each painting, or a blend
  * @property {number[]} mix the paintings' weights, in their order
  */
 
-/** How one setting is written and read; `read` gives undefined for what it cannot be. @typedef {{ write: (value: any) => string, read: (text: string) => any, expects: string }} Kind */
+/**
+ * Writes and reads one setting; `read` returns undefined for an invalid text.
+ * @typedef {{ write: (value: any) => string, read: (text: string) => any, expects: string }} Kind
+ */
 
 /** @param {number} min @param {number} max @param {boolean} [whole] @returns {Kind} */
 const number = (min, max, whole = false) => ({
@@ -54,7 +57,7 @@ const curve = (min, max) => ({
   },
   expects: `a curve and its end, such as cosine-${min === 0 ? 0.375 : 1}`,
 });
-/** A decoder layer by its number; which of them there are depends on the model. */
+/** A decoder layer's number; which layers exist depends on the model. */
 const layer = number(0, 99, true);
 /** @type {Kind} */
 const layers = {
@@ -96,7 +99,7 @@ const mix = {
   expects: "up to four weights, such as 1-0.5",
 };
 
-/** What a link calls a setting. @type {[name: string, setting: keyof Options, kind: Kind][]} */
+/** Names of the settings in a link. @type {[name: string, setting: keyof Options, kind: Kind][]} */
 const SETTINGS = [
   ["version", "preset", oneOf(...Object.keys(VERSIONS))],
   ["steps", "steps", number(1, 999, true)],
@@ -123,7 +126,7 @@ const SETTINGS = [
 ];
 /** @param {string} expects @returns {Kind} */
 const naming = (expects) => ({ write: String, read: (text) => text.trim() || undefined, expects });
-/** The rest of a link. @type {[name: string, field: Exclude<keyof Shared, "options">, kind: Kind][]} */
+/** The other parameters of a link. @type {[name: string, field: Exclude<keyof Shared, "options">, kind: Kind][]} */
 const OTHERS = [
   ["model", "model", naming("a model")],
   ["rest", "rest", naming("a model")],
@@ -153,10 +156,10 @@ export function toFragment(shared) {
 
 /**
  * @param {string} fragment with or without its #
- * @returns {{ shared: Shared, problems: string[] } | null} null where the fragment is no link of this kind
+ * @returns {{ shared: Shared, problems: string[] } | null} null if the fragment holds no settings
  */
 export function fromFragment(fragment) {
-  if (!fragment.includes("=")) return null; // a place on the page, which may be called as a setting is
+  if (!fragment.includes("=")) return null; // an element's id, which may equal a setting's name
   const parameters = new URLSearchParams(fragment.replace(/^#/, ""));
   const known = new Map([...SETTINGS, ...OTHERS].map(([name, field, kind]) => [name, { field, kind }]));
   if (![...parameters].some(([name, value]) => known.has(name) || value !== "")) return null;

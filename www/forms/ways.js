@@ -1,12 +1,12 @@
-// How far each step of a run is along its curves: 0 at the first, 1 at the last.
+// The position of each step of a run on its parameter curves: 0 at the first, 1 at the last.
 
-// Stable Diffusion's schedule of training, and the grid of `fast` over it (crate/src/diffusion/levels.rs).
+// Stable Diffusion's training schedule, and the grid of `fast` over it (crate/src/diffusion/levels.rs).
 const TRAINED = 1000;
 const BETAS = [0.00085, 0.012].map(Math.sqrt);
 const NOISIEST = 951;
 const RHO = 7;
 
-/** ln σ at each trained timestep. */
+/** ln σ at each training timestep. */
 function logSigmas() {
   let alpha = 1;
   return Array.from({ length: TRAINED }, (_, t) => {
@@ -15,14 +15,14 @@ function logSigmas() {
   });
 }
 
-/** Where a noise lies among trained timesteps. @param {number} log ln σ @param {number[]} logs */
+/** The fractional training timestep of a noise level. @param {number} log ln σ @param {number[]} logs */
 function timestepOf(log, logs) {
   const after = logs.findIndex((at) => at > log);
   return after < 1 ? 0 : after - 1 + (log - logs[after - 1]) / (logs[after] - logs[after - 1]);
 }
 
 /**
- * The steps of a version are even in timesteps, but those of `fast` are on Karras' grid of noise levels.
+ * Steps are evenly spaced in timesteps, except for `fast`, which uses the Karras schedule of noise levels.
  * @param {string} preset @param {number} steps
  * @returns {number[]}
  */

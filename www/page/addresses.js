@@ -1,5 +1,5 @@
-// The addresses of pictures in memory, which the browser keeps until they are given back: those of results that the history has
-// let go, and of pictures that nothing shows or could put back.
+// Revokes object URLs, which otherwise keep their pictures in memory: those of results dropped from the history, and of
+// pictures that nothing shows or can restore.
 
 /**
  * @typedef {Pick<import("../engine/runner.js").Picture, "url">} Shown
@@ -8,8 +8,8 @@
  */
 
 /**
- * All addresses that something may still show.
- * @param {{ entries: Entry[], jobs: Job[], pictures: Shown[] }} live results, what is to be made, and what is chosen
+ * All object URLs that may still be shown.
+ * @param {{ entries: Entry[], jobs: Job[], pictures: Shown[] }} live results, queued jobs and chosen pictures
  * @returns {string[]}
  */
 export function addressesOf({ entries, jobs, pictures }) {
@@ -27,7 +27,7 @@ export class Addresses {
     this.#revoke = revoke;
   }
 
-  /** Gives back those that were live the last time and are not any more. @param {string[]} live */
+  /** Revokes the URLs that were live at the last call and no longer are. @param {string[]} live */
   keep(live) {
     const now = new Set(live.filter((url) => url.startsWith("blob:")));
     for (const url of this.#live) if (!now.has(url)) this.#revoke(url);

@@ -1,4 +1,4 @@
-// Which model to take on this computer, and what a picture takes with each.
+// Which model to use on this computer, and each model's time per picture.
 
 import { recommended } from "../engine/models.js";
 import { approximately } from "../engine/pace.js";
@@ -17,7 +17,7 @@ import { isSmall, stepUp, stepUpSentence } from "./step-up.js";
 
 export class Advice {
   #parts;
-  /** The computer, once it was looked at. @type {Computer | null} */ #computer = null;
+  /** The computer, once examined. @type {Computer | null} */ #computer = null;
 
   /** @param {Parts} parts */
   constructor(parts) {
@@ -25,8 +25,9 @@ export class Advice {
   }
 
   /**
-   * What a picture takes here with a model, in words; empty before anything was measured.
-   * @param {Model} model @param {import("../engine/presets.js").Options} [settled] settings; else the form's, or another model's own
+   * A model's time per picture on this computer, in words; empty before anything was measured.
+   * @param {Model} model @param {import("../engine/presets.js").Options} [settled] settings; by default the form's for
+   *   the selected model, and a model's own for others
    */
   timeOf(model, settled) {
     const { modelForm, settings, runner } = this.#parts;
@@ -37,13 +38,19 @@ export class Advice {
     return found ? approximately(found) : "";
   }
 
-  /** Marks the model that suits this computer and what it may take of the GPU. @param {Computer | null} [computer] what was found out */
+  /**
+   * Marks the model that suits this computer and the GPU memory budget.
+   * @param {Computer | null} [computer] as examined
+   */
   recommend(computer = this.#computer) {
     this.#computer = computer;
     if (computer) this.#parts.modelForm.recommend(this.#suited);
   }
 
-  /** What would paint for real what a model has painted, and the sentence that offers it; null where that one does already. @param {Model} model */
+  /**
+   * The full model to offer after the demonstration model, with a sentence; null for other models.
+   * @param {Model} model
+   */
   stepUp(model) {
     const { modelForm, settings } = this.#parts;
     const next = isSmall(model) ? stepUp(modelForm.models, this.#suited) : null;

@@ -45,9 +45,9 @@ const element = (id) => /** @type {T} */ (document.getElementById(id));
 /** @param {string} id */
 const dialog = (id) => /** @type {HTMLDialogElement} */ (element(id));
 
-/** Whether all of the page is built: it is in pieces, so that no one of them holds up what somebody does meanwhile. */
+/** Whether the page is built completely: it is built in pieces, so that input is handled in between. */
 let isBuilt = false;
-/** Whether a run can be asked for. */
+/** Whether a run can be started. */
 let isReady = false;
 
 const engine = new Engine();
@@ -63,7 +63,7 @@ function crop(picture) {
   const { size, keepAspect } = settings.read();
   return cropper.edit(picture, { aspect: size === "keep" || keepAspect ? null : 1, crop: picture.crop });
 }
-/** What both slots share. */
+/** Options of both slots. */
 const slotOptions = {
   check: (/** @type {Uint8Array} */ bytes) => engine.check(bytes),
   preview: (/** @type {Uint8Array} */ bytes) => engine.preview(bytes, 1024),
@@ -81,13 +81,13 @@ const painting = new PictureSlot(element("painting"), {
 await breath();
 
 function picturesChanged() {
-  if (!isBuilt) return; // the end of building asks again
+  if (!isBuilt) return; // `fill` calls this again
   blend.setPictures(photo.picture, painting.pictures);
   foretell();
   releaseAddresses();
 }
 
-/** Gives back the addresses of what nothing shows any more, and nothing could. */
+/** Revokes the object URLs that nothing shows or can restore. */
 function releaseAddresses() {
   const made = queue.items.flatMap(({ result: entry }) => entry ?? []);
   const entries = [...history.entries, ...made, ...(result.entry ? [result.entry] : [])];
@@ -99,7 +99,7 @@ element("several-change").addEventListener("click", () => {
   goTo("#blend input:checked");
 });
 
-/** Says anew all that depends on what is chosen: the time it takes, what will run, and what there is to look at meanwhile. */
+/** Updates everything that depends on the choices: the time estimate, the model's line and the example. */
 function foretell() {
   workshop.foretell();
   if (modelForm.line) {
@@ -150,7 +150,7 @@ const storage = new StoragePanel(element("storage"), {
 });
 const notifications = new Notifications(/** @type {HTMLInputElement} */ (element("notify")), element("notify-note"));
 
-// ---- the run and what comes of it
+// ---- the run and its results
 
 const bar = new RunBar(element("go-bar"), {
   cancel: () => workshop.cancel(),
@@ -176,7 +176,7 @@ const queueView = new QueueView(element("queue"), {
 const history = new History();
 const addresses = new Addresses();
 const historyView = new HistoryView(element("history"), openEntry);
-/** Goes to what is to be chosen next, and gives it the focus. @param {string} selector */
+/** Scrolls to an element and focuses it. @param {string} selector */
 function goTo(selector) {
   const target = /** @type {HTMLElement | null} */ (document.querySelector(selector));
   target?.focus({ preventScroll: true });
@@ -205,7 +205,7 @@ const result = new ResultView(element("result"), {
     try {
       return await measure(engine, pictures, new Uint8Array(await entry.png.arrayBuffer()));
     } catch (error) {
-      runner.forget(); // the worker may be another one now
+      runner.forget(); // the worker may have been replaced
       throw error;
     }
   },
@@ -224,7 +224,7 @@ const workshop = new Workshop({
     storage.setLoading(isRunning);
     showQueue();
     if (isRunning) return;
-    modelForm.retitle(); // what was measured tells the time of every model
+    modelForm.retitle(); // new measurements change every model's estimate
     void refreshKept().then(() => foretell());
   },
   onResult(entry) {
@@ -240,7 +240,7 @@ function showQueue() {
   queueView.show(queue.items, bar.state);
 }
 
-/** Downloads that the person has said go to on this visit. @type {Set<string>} */
+/** Downloads that the user has agreed to on this visit. @type {Set<string>} */
 const agreed = new Set();
 
 // ---- history and links
@@ -257,7 +257,7 @@ function openEntry(entry) {
   showHistory();
 }
 
-/** Puts an entry's pictures and settings back. @param {Entry} entry */
+/** Restores an entry's pictures and settings. @param {Entry} entry */
 function useEntry({ photo: picture, crop, styles, options, model, loading, fragment }) {
   picture.crop = crop;
   for (const style of styles) {
@@ -270,7 +270,7 @@ function useEntry({ photo: picture, crop, styles, options, model, loading, fragm
   painting.restore(styles.map((style) => style.picture));
   blend.write({ several: shared?.several ?? "each", mix: styles.map(({ weight }) => weight) });
   modelForm.select(model, { weights: loading.weights, prediction: shared?.prediction ?? null });
-  settings.write(options); // its layers are that model's
+  settings.write(options); // after selecting the model, to which its layers belong
   foretell();
   bar.say("The pictures and settings of that result are back.");
 }
@@ -297,20 +297,20 @@ addEventListener("hashchange", () => {
 const advice = new Advice({ modelForm, settings, runner, gpu });
 const opening = new Opening({ modelForm, settings, blend, bar, advice, query, weights, problems });
 
-/** After a picture by the demonstration model: what would paint it for real. @param {Entry} entry */
+/** Offers a full model after a picture by the demonstration model. @param {Entry} entry */
 function offerStepUp({ model }) {
   const offer = advice.stepUp(model);
   result.offer(offer?.sentence ?? "", () => {
     if (!offer || workshop.isRunning) return;
     const look = settings.preset;
     modelForm.select(offer.next, { weights: offer.next.weights, prediction: null });
-    if (look) settings.choose(look); // the same picture, better painted
+    if (look) settings.choose(look); // keep the look
     foretell();
     void workshop.start();
   });
 }
 
-/** Looks up what is on the disk. @returns {Promise<import("./consent.js").Room>} what room there is */
+/** Refreshes the list of models on disk. @returns {Promise<import("./consent.js").Room>} the storage available */
 async function refreshKept() {
   try {
     const kept = await engine.kept();
@@ -324,7 +324,7 @@ async function refreshKept() {
 }
 
 /**
- * Whether the model may be loaded: nothing large is fetched before the person says go.
+ * Whether the model may be loaded: large downloads need the user's consent.
  * @param {Model} model @param {import("../styleid.js").ModelOptions} loading
  */
 async function mayLoad(model, { weights }) {
@@ -334,16 +334,16 @@ async function mayLoad(model, { weights }) {
   if (!needsConsent(model, partial) || agreed.has(download)) return true;
   if (!(await consent.ask(model, { weights, hub, partial, room }))) return false;
   agreed.add(download);
-  // Only a window may ask. Whatever the answer is, and whenever it comes, the download need not wait for it.
+  // Workers cannot request persistent storage. The download does not depend on the answer, so nothing waits for it.
   void navigator.storage?.persist?.().catch(() => false);
   return true;
 }
 
-// ---- what the page hears
+// ---- events
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (isReady) void workshop.start(); // before that, start.js keeps the wish
+  if (isReady) void workshop.start(); // before that, start.js remembers the submit
 });
 for (const type of ["input", "change"]) document.addEventListener(type, () => foretell());
 
@@ -356,7 +356,7 @@ document.addEventListener("paste", (event) => {
   if (pictures.length === 1) void slot.offer(pictures[0], "Pasted picture");
   else void slot.offerAll(pictures);
 });
-// A file that misses its slot must not replace the page, which is what browsers do with a dropped file.
+// Browsers navigate to a dropped file; one that misses its slot must not replace the page.
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => {
   event.preventDefault();
@@ -367,7 +367,7 @@ addEventListener("beforeunload", (event) => {
   if (workshop.isRunning) event.preventDefault();
 });
 
-/** Fills the page, in pieces like its building. */
+/** Fills the page, in pieces as well. */
 async function fill() {
   isBuilt = true;
   titleProgress(null, "");
@@ -379,7 +379,7 @@ async function fill() {
   foretell();
   isReady = true;
 }
-/** When a run can be asked for. */
+/** Resolves once a run can be started. */
 export const ready = fill();
 void ready
   .then(whenIdle)

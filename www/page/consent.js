@@ -1,4 +1,4 @@
-// Asks before much is downloaded: how much, from where, under which licence, and whether it stays on this computer.
+// Asks for consent to a large download: size, source, licence, and whether it will stay on this computer.
 
 import { bytesKept, hostOf, pageOf, partsOf } from "../engine/models.js";
 import { newTab } from "../shared/dom.js";
@@ -7,12 +7,12 @@ import { formatBytes } from "../shared/format.js";
 /**
  * @typedef {import("../engine/models.js").Model} Model
  * @typedef {import("../styleid.js").KeptModel} KeptModel
- * @typedef {{ usage: number | null, quota: number | null, available: boolean }} Room as `listKept` tells it
+ * @typedef {{ usage: number | null, quota: number | null, available: boolean }} Room as returned by `listKept`
  */
 
 /**
  * Whether the model will stay on the disk, as a sentence.
- * @param {number | null} bytes what keeping it takes @param {Room} room
+ * @param {number | null} bytes size of its cached copy @param {Room} room
  */
 export function keepingSentence(bytes, { usage, quota, available }) {
   if (!available) {
@@ -26,15 +26,15 @@ export function keepingSentence(bytes, { usage, quota, available }) {
   return `On this computer${size}, so that it is fetched only once. You can remove it under “Models on this computer”.`;
 }
 
-/** Bytes of a VAE, and of what a UNet alone lacks, where nobody knows them yet. */
+/** Usual sizes of a VAE, and of the parts that a lone UNet lacks, if not known yet. */
 const USUAL = { VAE: "0.2 to 0.4 GB", rest: "0.4 to 1.8 GB" };
 
-/** Whether it comes over the network. @param {Model} model */
+/** Whether a model comes over the network. @param {Model} model */
 const isFetched = ({ place }) => place !== "files";
 
 /**
- * What is asked: what is fetched of a model and of what is taken for it from others, how large it is, and under which terms.
- * @param {Model} model @param {KeptModel | null} partial what an earlier visit has left half done
+ * The dialog's text: what is fetched of a model and its parts from other models, with sizes and licences.
+ * @param {Model} model @param {KeptModel | null} partial an incomplete copy from an earlier visit
  */
 export function question(model, partial) {
   const { name, rest, vae } = model;
@@ -80,8 +80,8 @@ export class Consent {
   /**
    * @param {Model} model
    * @param {{ weights: import("../styleid.js").WeightType, hub: string | null, partial: KeptModel | null, room: Room }} circumstances
-   *   `partial` is what an earlier visit has left half done
-   * @returns {Promise<boolean>} whether the person says go
+   *   `partial` is an incomplete copy from an earlier visit
+   * @returns {Promise<boolean>} whether the user agrees
    */
   ask(model, { weights, hub, partial, room }) {
     const asked = question(model, partial);

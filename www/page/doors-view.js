@@ -1,5 +1,5 @@
-// What this browser and computer mean for a run: one calm line with the reasons behind it, and the diagnosis to copy into a bug
-// report.
+// Shows what this browser and computer mean for a run: one line that unfolds to the reasons, and the diagnosis to copy
+// into a bug report.
 
 import { build } from "../shared/dom.js";
 import { SECONDS, choiceOf, sentenceOf, sentenceOfEnd, textOf } from "../engine/self-test.js";
@@ -8,10 +8,10 @@ import { messageOf } from "../shared/message.js";
 
 /** @typedef {import("./doors.js").Door["kind"]} Kind */
 
-/** With these nothing can run; all else is a remark. @type {Kind[]} */
+/** Limitations with which nothing can run; the others are remarks. @type {Kind[]} */
 const CLOSED = ["insecure", "no-webgpu", "no-adapter"];
 
-/** Each door in a few words. @type {Record<Kind, string>} */
+/** Each limitation (door) in a few words. @type {Record<Kind, string>} */
 const LINES = {
   insecure: "Nothing can run here: this address is not secure.",
   "no-webgpu": "Nothing can run in this browser.",
@@ -30,7 +30,7 @@ export class DoorsView {
   #root;
   #engine;
   #runner;
-  /** The diagnosis in its parts: the page's own, the kernels that were chosen, the test of the GPU. */
+  /** The parts of the diagnosis: the page's own, the family of kernels, the GPU test. */
   #lines = { own: "", kernels: "", test: "" };
   #isTesting = false;
 
@@ -43,7 +43,7 @@ export class DoorsView {
     this.#root = root;
     this.#engine = engine;
     this.#runner = runner;
-    // Only the program chooses kernels, and it is fetched for whoever wants to know.
+    // Only the wasm module knows which kernels it uses, so it is fetched when the diagnosis is opened.
     root.addEventListener("toggle", () => root.open && void this.#tellChoice());
     this.#part("test").addEventListener("click", () => void this.#test());
     this.#part("copy").addEventListener("click", async () => {
@@ -101,7 +101,7 @@ export class DoorsView {
   }
 
   async #test() {
-    // The button is not disabled meanwhile: it would lose the focus.
+    // The button is not disabled during the test, because it would lose the focus.
     if (this.#isTesting) return;
     this.#isTesting = true;
     const button = this.#part("test");
@@ -120,7 +120,7 @@ export class DoorsView {
       this.#conclude(kernels, sentenceOf(kernels), seconds);
     } catch (error) {
       this.#conclude(kernels, sentenceOfEnd(kernels, messageOf(error)));
-      // The worker may be another one now, unless the test was only refused.
+      // The worker may have been replaced, unless the test was only refused.
       if (kernels.length > 0) this.#runner.forget();
     } finally {
       this.#isTesting = false;

@@ -1,5 +1,5 @@
-// What this browser and computer may lack, each as one sentence that says what will happen and what to do; and a diagnosis
-// for a bug report, with nothing in it that tells who the person is.
+// Limitations ("doors") of this browser and computer, each as one sentence on its effect and the remedy; and a
+// diagnosis for a bug report, without personal data.
 
 import { formatBytes } from "../shared/format.js";
 
@@ -16,11 +16,11 @@ import { formatBytes } from "../shared/format.js";
  */
 
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|basic render|warp/i;
-/** Gigabytes of main memory, as the browser rounds them, below which a model of true size is a risk. */
+/** Gigabytes of main memory, as the browser rounds them, below which a full-size model may fail. */
 const LITTLE_MEMORY = 4;
-/** What a run at 512 px with weights of 8 bits keeps on the disk, and more room than private windows of small disks have. */
+/** Disk space for a run at 512 px with 8-bit weights; private windows on small disks have less. */
 const MODEL_BYTES = 1.1e9;
-/** WebGPU promises buffers of this size; with no more, more of a run waits in main memory. */
+/** Buffer size that WebGPU guarantees; with no more, more of a run is offloaded to main memory. */
 const LEAST_BUFFER = 256 * 2 ** 20;
 
 /** Limits that a bug report needs. */
@@ -34,9 +34,9 @@ const LIMITS = [
 ];
 
 /**
- * Looks at everything; asks nobody and fetches nothing.
- * @returns {Promise<{ doors: Door[], diagnosis: string, features: string[], device: Computer }>} the most serious door first; what
- *   the GPU offers
+ * Examines browser and computer, without prompting the user or fetching anything.
+ * @returns {Promise<{ doors: Door[], diagnosis: string, features: string[], device: Computer }>} the most serious door
+ *   first; `features` of the GPU
  */
 export async function examine() {
   const { gpu } = /** @type {Navigator & { gpu?: Gpu }} */ (navigator);
@@ -55,7 +55,7 @@ export async function examine() {
   return { doors, diagnosis: diagnose(gpu, adapter, storage, doors), features, device };
 }
 
-/** As the worker asks for it. @param {Gpu} gpu */
+/** Requests the adapter with the worker's options. @param {Gpu} gpu */
 async function firstAdapter(gpu) {
   try {
     return await gpu.requestAdapter({ powerPreference: "high-performance" });
@@ -116,7 +116,7 @@ function gpuDoors(gpu, adapter) {
         "The browser computes on the processor instead of a GPU: expect minutes with the demonstration model and hours with Stable Diffusion; switch hardware acceleration on in its settings, or use a computer with a GPU.",
     });
   } else if (!new Set(adapter.features).has("shader-f16")) {
-    // On the processor it makes no difference.
+    // On a software adapter it makes no difference.
     doors.push({
       kind: "no-f16",
       tone: "plain",

@@ -1,4 +1,4 @@
-// Tells a person who looks elsewhere how a run goes: in the tab's title, and with a notification where that was asked for.
+// Shows a run's progress while the page is not visible: in the tab's title, and by a notification if enabled.
 
 const TITLE = document.title;
 
@@ -8,12 +8,12 @@ export function titleProgress(fraction, label) {
   document.title = label ? `${share}${label}` : TITLE;
 }
 
-/** The switch for notifications: off until the person asks, and only then is the browser's permission asked for. */
+/** The switch for notifications: off by default; switching it on asks for the browser's permission. */
 export class Notifications {
   #box;
   #note;
 
-  /** @param {HTMLInputElement} box @param {HTMLElement} note where a refusal is told */
+  /** @param {HTMLInputElement} box @param {HTMLElement} note shows a refusal */
   constructor(box, note) {
     this.#box = box;
     this.#note = note;
@@ -35,7 +35,7 @@ export class Notifications {
       "This browser does not let the page notify you: allow notifications for this site in the browser's settings, then tick this again.";
   }
 
-  /** Says it only where the page is out of sight. @param {string} sentence */
+  /** Notifies only if the page is hidden. @param {string} sentence */
   tell(sentence) {
     if (!this.#box.checked || !document.hidden) return;
     try {
@@ -45,7 +45,7 @@ export class Notifications {
         shown.close();
       };
     } catch {
-      // Phones let only a service worker notify; the title tells all the same.
+      // On phones only a service worker may notify; the title still shows it.
     }
   }
 }

@@ -1,16 +1,16 @@
-// Keeps the page on the visitor's disk (sw.js does), and has a new version of it arrive at the next visit: at once where
-// nobody has touched the page yet, else when the person says so.
+// Caches the page for offline use (by sw.js) and applies a new version at the next visit: at once if the page is still
+// untouched, else when the user agrees.
 
-/** While somebody develops the page, nothing old may be in the way. */
+/** Hosts used for development, where nothing is cached. */
 const DEVELOPMENT = ["localhost", "127.0.0.1", "[::1]"];
 
-/** How often, once a second, a new version asks to take over by itself. */
+/** How many times a new version asks to take over automatically, once a second. */
 const TRIES = 5;
 
-/** What counts as touching the page. */
+/** Events that count as touching the page. */
 const TOUCHES = ["pointerdown", "keydown", "drop", "paste"];
 
-/** Waits until all that the page shows first is there, and the browser has nothing else to do. */
+/** Waits until the page has loaded and the browser is idle. */
 export async function whenIdle() {
   if (document.readyState !== "complete") {
     await new Promise((loaded) => addEventListener("load", loaded, { once: true }));
@@ -19,10 +19,10 @@ export async function whenIdle() {
 }
 
 /**
- * Begins, once the page is loaded. Where the browser has no service workers, or does not want one here, nothing happens.
- * @param {{ onUpdate?: (apply: () => Promise<boolean>) => void, isBusy?: () => boolean }} [options] `onUpdate` hears of a new
- *   version that waits. `apply` reloads the page with it, or gives false: another tab is open that still is of the old one.
- *   `isBusy`: whether a reload would lose something though nobody touched the page.
+ * Registers the service worker once the page is loaded. Does nothing if the browser has none or refuses it.
+ * @param {{ onUpdate?: (apply: () => Promise<boolean>) => void, isBusy?: () => boolean }} [options] `onUpdate` is
+ *   called when a new version is waiting. `apply` reloads the page with it, or resolves to false if another tab still
+ *   uses the old version. `isBusy`: whether a reload would lose something on an untouched page.
  */
 export async function goOffline({ onUpdate = () => {}, isBusy = () => false } = {}) {
   const { serviceWorker } = navigator;
@@ -45,13 +45,13 @@ export async function goOffline({ onUpdate = () => {}, isBusy = () => false } = 
       });
     for (let tries = 0; tries < TRIES && !isTouched && !isBusy(); tries++) {
       if (await apply()) return;
-      await new Promise((later) => setTimeout(later, 1000)); // a tab that was just closed is counted for a moment
+      await new Promise((later) => setTimeout(later, 1000)); // a tab that was just closed still counts for a moment
     }
     onUpdate(apply);
   };
   try {
     const registration = await serviceWorker.register(new URL("../sw.js", import.meta.url), { updateViaCache: "none" });
-    // The first version has nothing to replace.
+    // Without a controller this is the first version, which replaces nothing.
     const offerWaiting = () => {
       if (registration.waiting && serviceWorker.controller) void offer(registration.waiting);
     };
@@ -62,7 +62,7 @@ export async function goOffline({ onUpdate = () => {}, isBusy = () => false } = 
       });
     });
   } catch (error) {
-    // The page works without; a person who looks for the reason finds it here.
+    // The page works without it; the console shows the reason.
     console.info("The page cannot be kept for offline use.", error);
   }
 }

@@ -1,4 +1,4 @@
-// What the page opens with: the models it lists, and what its address names.
+// The page's initial state: its list of models, and the settings in its address.
 
 import { fetchModels, listedOrNamed, selectModel } from "../engine/models.js";
 import { fromFragment } from "../forms/share.js";
@@ -12,11 +12,11 @@ import { messageOf } from "../shared/message.js";
  * @property {import("./run-bar.js").RunBar} bar
  * @property {import("./advice.js").Advice} advice
  * @property {URLSearchParams} query of the address
- * @property {import("../styleid.js").WeightType | null} weights that the query names
- * @property {string[]} problems of the query
+ * @property {import("../styleid.js").WeightType | null} weights the query's storage type
+ * @property {string[]} problems errors in the query
  */
 
-/** Lets the browser paint, and hear what somebody does, between two pieces of work. */
+/** Yields to the event loop, so that the browser can paint and handle input between two pieces of work. */
 export const breath = () => new Promise((next) => setTimeout(next));
 
 export class Opening {
@@ -27,7 +27,7 @@ export class Opening {
     this.#parts = parts;
   }
 
-  /** Takes the settings of the address's fragment. @returns {string} what is wrong with it */
+  /** Applies the settings in the address's fragment. @returns {string} its errors, as sentences */
   takeLink() {
     const { modelForm, settings, blend, weights } = this.#parts;
     const link = fromFragment(location.hash);
@@ -50,13 +50,13 @@ export class Opening {
       const whole = { ...model, rest: taken("rest"), vae: taken("vae") };
       modelForm.select(whole, { weights: shared.weights ?? weights ?? model.weights, prediction: shared.prediction });
     }
-    settings.write(shared.options); // its layers are that model's
+    settings.write(shared.options); // after selecting the model, to which its layers belong
     blend.write(shared);
     if (settings.missing) problems.push(settings.missing);
     return problems.join(" ");
   }
 
-  /** Lists the models, and selects what the address names. */
+  /** Fetches the list of models, and selects the one in the address. */
   async offerModels() {
     const { modelForm, bar, advice, query, problems } = this.#parts;
     try {

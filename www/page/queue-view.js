@@ -1,4 +1,4 @@
-// The queue on the page: what waits, runs, is done or went wrong, and what can be done about each.
+// The queue on the page: its items with their states, and the actions for each.
 
 import { build, button } from "../shared/dom.js";
 import { isRunning } from "./run-state.js";

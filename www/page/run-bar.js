@@ -1,5 +1,5 @@
-// The bar that goes with the person: go, pause, cancel, how far it is, and the page's last word. It shows a run's state
-// (run-state.js), and keeps it.
+// The bar that stays in view: go, pause, cancel, the progress, and the page's last message. It holds and shows a run's
+// state (run-state.js).
 
 import { button } from "../shared/dom.js";
 import { foretold } from "../engine/pace.js";
@@ -13,8 +13,9 @@ import { IDLE, cancelling, isRunning, noticed, offersOf, paused, resumed, said, 
  * @property {() => void} cancel
  * @property {() => void} pause
  * @property {() => void} resume
- * @property {(item: import("./run-state.js").Item, change: import("../engine/recovery.js").Change) => void} take what was offered
- * @property {() => void} onChange the run begins, is held, goes on or ends
+ * @property {(item: import("./run-state.js").Item, change: import("../engine/recovery.js").Change) => void} take
+ *   accepts an offer
+ * @property {() => void} onChange the run starts, pauses, resumes or ends
  */
 
 export class RunBar {
@@ -43,7 +44,7 @@ export class RunBar {
   }
 
   /**
-   * Something happened.
+   * Applies a transition to the state.
    * @template {unknown[]} What
    * @param {(state: RunState, ...what: What) => RunState} transition @param {What} what
    */
@@ -56,18 +57,18 @@ export class RunBar {
     if (stage !== before.stage || isPaused !== before.isPaused) this.#actions.onChange();
   }
 
-  /** Says one thing in the live region. @param {string} text @param {"problem"} [tone] */
+  /** Puts a message into the live region. @param {string} text @param {"problem"} [tone] */
   say(text, tone) {
     this.change(said, text, tone);
   }
 
-  /** Shows something unusual that is no failure. @param {string} sentence */
+  /** Shows a notice: something unusual, but no failure. @param {string} sentence */
   notice(sentence) {
     this.change(noticed, sentence);
   }
 
   /**
-   * What going on from here will take.
+   * Shows the forecast for the next run.
    * @param {import("../engine/pace.js").Forecast | null} forecast @param {number} count of results
    */
   foretell(forecast, count) {
@@ -104,14 +105,14 @@ export class RunBar {
     go.hidden = runs;
     cancel.hidden = pause.hidden = !runs;
     cancel.disabled = false; // or it could not take the focus
-    // Whoever pressed a button that goes away is not left nowhere.
+    // If the focused button is now hidden, its counterpart gets the focus.
     if (held === go || held === cancel || held === pause) (runs ? cancel : go).focus({ preventScroll: true });
     this.#root.toggleAttribute("data-running", runs);
     this.#part("estimate").hidden = runs;
     this.#part("detail").hidden = !runs;
   }
 
-  /** Being a log, the place is read out once per line: those that stay are left as they are. */
+  /** A screen reader reads each new line of the log once, so lines that stay are not replaced. */
   #renderNotices() {
     const { notices } = this.#state;
     const log = this.#part("notices");
@@ -125,7 +126,7 @@ export class RunBar {
     }
   }
 
-  /** Buttons for what the person may try after a failure. */
+  /** Buttons for the changes offered after a failure. */
   #renderOffers() {
     const { offers } = this.#state;
     const changes = offersOf(this.#state);

@@ -1,5 +1,5 @@
-// What a run is at, as one value, and how each thing that happens changes it. Bar, queue and title show what it says; nothing
-// else knows whether a run is paused, or what is offered after a failure.
+// The state of a run as one value, and its transitions. Bar, queue and title are rendered from it; it alone records
+// whether a run is paused, and what is offered after a failure.
 
 /**
  * @typedef {import("../engine/recovery.js").Change} Change
@@ -10,21 +10,21 @@
  * @typedef {object} RunState
  * @property {"idle" | "running" | "cancelling"} stage
  * @property {boolean} isPaused
- * @property {boolean} canPause only painting can be paused, not what comes before it
+ * @property {boolean} canPause false until the model is loaded
  * @property {string} place in a queue, such as "2 of 4"; empty for a single run
  * @property {Progress | null} progress null before anything is known
  * @property {Word} word the last one, for the live region
- * @property {string[]} notices what is unusual but no failure, each once
- * @property {{ item: Item, changes: Change[] } | null} offers what may be tried with the job that failed
+ * @property {string[]} notices unusual events that are no failures, without duplicates
+ * @property {{ item: Item, changes: Change[] } | null} offers changes to try with the failed job
  */
 
-/** How many notices are kept; the oldest go first. */
+/** How many notices are kept; the oldest are dropped. */
 const NOTICES = 4;
 
 /** @type {Change[]} */
 const NOTHING = [];
 
-/** Nothing runs, and nothing has. @type {RunState} */
+/** The initial state. @type {RunState} */
 export const IDLE = {
   stage: "idle",
   isPaused: false,
@@ -39,21 +39,21 @@ export const IDLE = {
 /** @param {RunState} state */
 export const isRunning = ({ stage }) => stage !== "idle";
 
-/** The person said go. @returns {RunState} */
+/** The user started a run. @returns {RunState} */
 export const began = () => ({ ...IDLE, stage: "running", word: { text: "Starting." } });
 
-/** What is about a job's start, whichever and however often. @type {Pick<RunState, "isPaused" | "canPause" | "progress">} */
+/** Fields reset whenever a job starts or ends. @type {Pick<RunState, "isPaused" | "canPause" | "progress">} */
 const AT_START = { isPaused: false, canPause: false, progress: null };
 
-/** One job's turn. @param {RunState} state @param {string} place @returns {RunState} */
+/** The next job starts. @param {RunState} state @param {string} place @returns {RunState} */
 export const jobBegan = (state, place) => ({ ...state, ...AT_START, place });
 
-/** The job begins anew, with a worker that knows of no pause. @param {RunState} state @returns {RunState} */
+/** The job starts over, in a worker that is not paused. @param {RunState} state @returns {RunState} */
 export const retried = (state) => ({ ...state, ...AT_START });
 
 /** @param {RunState} state @param {Progress} progress @param {Phase} phase @returns {RunState} */
 export function progressed(state, progress, phase) {
-  // The last reports of what is held, or is being ended, come late.
+  // Late events of a run that has been paused or cancelled.
   if (state.stage !== "running" || state.isPaused) return state;
   return { ...state, progress, canPause: phase !== "load", word: { text: `${progress.label}.` } };
 }
@@ -65,7 +65,7 @@ export const paused = (state) =>
 /** @param {RunState} state @returns {RunState} */
 export const resumed = (state) => (state.isPaused ? { ...state, isPaused: false, word: { text: "Going on." } } : state);
 
-/** The person said stop. @param {RunState} state @returns {RunState} */
+/** The user cancelled the run. @param {RunState} state @returns {RunState} */
 export const cancelling = (state) =>
   isRunning(state)
     ? { ...state, stage: "cancelling", isPaused: false, canPause: false, word: { text: "Cancelling." } }
@@ -84,10 +84,16 @@ export const failed = (state, item, changes) => (changes.length > 0 ? { ...state
 /** @param {RunState} state @param {Word} word @returns {RunState} */
 export const ended = (state, word) => ({ ...state, ...AT_START, stage: "idle", place: "", word });
 
-/** What there is to be pressed after a failure: nothing while the rest of a queue runs. @param {RunState} state @returns {Change[]} */
+/**
+ * The changes offered after a failure; none while the rest of a queue runs.
+ * @param {RunState} state @returns {Change[]}
+ */
 export const offersOf = (state) => (isRunning(state) ? NOTHING : (state.offers?.changes ?? NOTHING));
 
-/** What the tab's title tells. @param {RunState} state @returns {{ fraction: number | null, label: string }} an empty label where nothing runs */
+/**
+ * The tab's title.
+ * @param {RunState} state @returns {{ fraction: number | null, label: string }} an empty label if idle
+ */
 export function titleOf(state) {
   if (!isRunning(state)) return { fraction: null, label: "" };
   if (state.isPaused) return { fraction: null, label: "Paused" };

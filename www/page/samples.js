@@ -1,4 +1,4 @@
-// The pictures that come with the page, and what the page shows before there is a result.
+// The sample pictures, and the example shown before there is a result.
 
 /** @typedef {import("../pictures/picture-slot.js").Sample} Sample */
 
@@ -22,13 +22,16 @@ export const PAINTINGS = [
   sample("style-renoir-girls-at-the-piano", "Renoir, Girls at the Piano"),
 ];
 
-/** Chosen as the page opens; index.html shows the same. @type {Record<"photo" | "painting", import("../pictures/picture-slot.js").Given>} */
+/**
+ * Selected initially; index.html shows the same.
+ * @type {Record<"photo" | "painting", import("../pictures/picture-slot.js").Given>}
+ */
 export const GIVEN = {
   photo: { ...PHOTOS[0], shown: PHOTOS[0].file, width: 451, height: 300 },
   painting: { ...PAINTINGS[0], shown: "pictures/style-hokusai-great-wave-400.jpg", width: 640, height: 433 },
 };
 
-/** What a look makes of them, by the demonstration model. @param {string} look @returns {import("../results/compare-view.js").Pair} */
+/** Their result with a look. @param {string} look @returns {import("../results/compare-view.js").Pair} */
 export const exampleOf = (look) => ({
   before: "pictures/example-photo.jpg",
   after: `pictures/looks/${look}-large.jpg`,

@@ -1,9 +1,9 @@
-// What the page shows first comes first: its scripts are fetched once its first pictures are there, or after a moment.
+// Delays the page's scripts until its first pictures are loaded and painted, or a timeout has passed.
 
-/** Milliseconds after which nobody waits for pictures any more. */
+/** How long to wait for the pictures. */
 const PATIENCE_MS = 2500;
 
-/** Whether somebody has said go before the page could hear it. */
+/** Whether the form was submitted before the page's scripts were ready. */
 let isAsked = false;
 const early = (/** @type {Event} */ event) => {
   event.preventDefault();
@@ -11,7 +11,7 @@ const early = (/** @type {Event} */ event) => {
 };
 document.addEventListener("submit", early);
 
-/** Settles when there is something to be seen, as browsers that tell it say. */
+/** Resolves at the first contentful paint; at once in browsers that do not report it. */
 const painted = new Promise((seen) => {
   if (!PerformanceObserver.supportedEntryTypes.includes("paint")) return seen(null);
   new PerformanceObserver((list, observer) => {
@@ -26,7 +26,7 @@ const loaded = new Promise((come) => {
 });
 const enough = new Promise((over) => setTimeout(over, PATIENCE_MS));
 await Promise.race([Promise.all([painted, loaded]), enough]);
-// The dialogs' styles are waited for by nobody: all dialogs are closed.
+// Nothing waits for the dialogs' stylesheet, because all dialogs are closed.
 document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: "page/dialogs.css" }));
 const { ready } = await import("./app.js");
 await ready;

@@ -1,24 +1,24 @@
-// From the demonstration model to one that paints for real: which, and the sentence that offers it.
+// The step from the demonstration model to a full one: which model, and the sentence that offers it.
 
 import { formatBytes } from "../shared/format.js";
 
 /** @typedef {import("../engine/models.js").Model} Model */
 
-/** Whether a model is there to show the method, not to paint for real. @param {Model} model */
+/** Whether a model is only for demonstration. @param {Model} model */
 export const isSmall = ({ place, parameters, bytes }) =>
   place === "page" && parameters === undefined && (bytes ?? Infinity) < 50e6;
 
 /**
- * The model to go on to after a picture by a small one.
+ * The model to offer after a picture by the demonstration model.
  * @param {Model[]} models @param {Model | null} suited the one that suits this computer
- * @returns {Model | null} the first full one of the list where none suits, as a person may not mind to wait
+ * @returns {Model | null} `suited`, or else `sd15-q8`, because the user may not mind waiting
  */
 export function stepUp(models, suited) {
   if (suited && !isSmall(suited)) return suited;
   return models.find(({ id }) => id === "sd15-q8") ?? null;
 }
 
-/** @param {Model} model @param {string} time that a picture takes, in words; empty where nobody knows @param {boolean} isKept */
+/** @param {Model} model @param {string} time per picture in words, empty if unknown @param {boolean} isKept */
 export function stepUpSentence({ name, bytes }, time, isKept) {
   const what = name.replace(/, \d+ bits$/, "");
   const costs = [

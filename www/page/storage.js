@@ -1,4 +1,4 @@
-// The list of models on this computer's disk, and how to get rid of them.
+// The list of models on this computer's disk, with buttons to remove them.
 
 import { keptCopy, nameOfKept } from "../engine/kept-key.js";
 import { formatBytes } from "../shared/format.js";
@@ -19,7 +19,7 @@ const KEPT_AS = {
   q4: "weights of 4 bits",
 };
 
-/** What a kept model is called. @param {KeptModel} kept @param {Model[]} models those that the page offers */
+/** A cached model's display name. @param {KeptModel} kept @param {Model[]} models the page's list */
 export function keptName(kept, models) {
   const { origin, weights } = kept;
   const mirror = origin && URL.canParse(origin) ? new URL(origin).origin : null;
@@ -51,7 +51,7 @@ export class StoragePanel {
 
   /** @param {KeptModels} kept @param {Model[]} models */
   show({ models: kept, usage, quota, available }, models) {
-    this.complain(""); // of an earlier time, when they could not be listed
+    this.complain(""); // clears an earlier failure to list them
     this.#part("list").replaceChildren(...kept.map((one) => this.#row(one, keptName(one, models))));
     const empty = this.#part("empty");
     empty.hidden = kept.length > 0;
@@ -69,7 +69,7 @@ export class StoragePanel {
     this.#refresh();
   }
 
-  /** Nothing can be removed while a model may be loaded. @param {boolean} isLoading */
+  /** Disables removal while a model may be loading. @param {boolean} isLoading */
   setLoading(isLoading) {
     this.#isLoading = isLoading;
     this.#refresh();

@@ -1,4 +1,4 @@
-// From the person's word go to finished results: makes jobs of what the forms say, works the queue off, and says how it went.
+// From the go button to finished results: turns the forms into jobs, runs the queue, and reports the outcome.
 
 import { EngineError } from "../engine/engine.js";
 import { makeEntry } from "../results/history.js";
@@ -32,15 +32,18 @@ import { messageOf } from "../shared/message.js";
  * @property {(sentence: string) => void} onEnd
  */
 
-/** What names a model in a link; picked files stay here. @param {import("../engine/models.js").Model} model */
+/**
+ * A model's name in a link; null for picked files, which a link cannot name.
+ * @param {import("../engine/models.js").Model} model
+ */
 const nameIn = ({ place, id }) => (place === "files" ? null : id);
 
 const NOT_DOWNLOADED = "Nothing was downloaded.";
 
 export class Workshop {
   #parts;
-  /** What all that runs is ended by. @type {AbortController | null} */ #all = null;
-  /** What ends only the item at hand. @type {AbortController | null} */ #current = null;
+  /** Cancels the whole queue. @type {AbortController | null} */ #all = null;
+  /** Cancels only the current item. @type {AbortController | null} */ #current = null;
 
   /** @param {Parts} parts */
   constructor(parts) {
@@ -51,7 +54,7 @@ export class Workshop {
     return this.#all !== null;
   }
 
-  /** Checks what there is, and takes it into the queue. */
+  /** Checks the inputs, queues the jobs and runs the queue. */
   async start() {
     const { photo, painting, settings, blend, modelForm, queue, bar } = this.#parts;
     if (this.isRunning) return;
@@ -66,18 +69,18 @@ export class Workshop {
     } catch (error) {
       return bar.say(messageOf(error), "problem");
     }
-    if (this.isRunning) return; // a second word while the samples came
+    if (this.isRunning) return; // started again while the samples were being fetched
     queue.add(this.#jobs());
     await this.work();
   }
 
-  /** Does once more what gave a result, whatever else the slots hold. @param {Entry} entry */
+  /** Runs a result's job once more, whatever the slots hold now. @param {Entry} entry */
   async repeat({ photo, crop, styles, options, model, loading, fragment }) {
     this.#parts.queue.add([{ photo, crop, styles, options, model, loading, fragment }]);
     await this.work();
   }
 
-  /** Works the queue off, until it is empty or the person says stop. */
+  /** Runs the queue until it is empty, cancelled, or a download is declined. */
   async work() {
     const { queue, bar, result, onRunning, onEnd } = this.#parts;
     if (this.isRunning) return;
@@ -105,7 +108,7 @@ export class Workshop {
     this.foretell();
   }
 
-  /** Ends all that runs; what waits goes on waiting. */
+  /** Cancels the run; queued items keep waiting. */
   cancel() {
     this.#all?.abort();
   }
@@ -122,7 +125,7 @@ export class Workshop {
     void this.work();
   }
 
-  /** Says beside go what going will take. */
+  /** Shows the forecast next to the go button. */
   foretell() {
     const { bar, runner } = this.#parts;
     const jobs = this.#jobs();
@@ -130,7 +133,7 @@ export class Workshop {
     bar.foretell(runner.forecast(jobs), jobs.length);
   }
 
-  /** Hands all results of the queue out in one file. */
+  /** Saves all results of the queue as one ZIP. */
   async saveZip() {
     const { zip } = await import("../results/zip.js");
     const entries = this.#parts.queue.done.map(async ({ result: entry }) => {
@@ -144,7 +147,7 @@ export class Workshop {
     save(zip(await Promise.all(entries)), "StyleID results.zip");
   }
 
-  /** Everything as the forms say now, one job for each result. @returns {Job[]} */
+  /** Jobs from the forms' current state, one per result. @returns {Job[]} */
   #jobs() {
     const { photo, painting, settings, blend, modelForm, runner } = this.#parts;
     const model = modelForm.selected;
@@ -175,7 +178,7 @@ export class Workshop {
     }));
   }
 
-  /** Works one item off. @param {Item} item @param {AbortSignal} all @returns {Promise<Word>} the word on it */
+  /** Runs one item. @param {Item} item @param {AbortSignal} all @returns {Promise<Word>} the message about it */
   async #perform(item, all) {
     const { queue, bar, result, runner, settings, modelForm, onLoaded, onResult } = this.#parts;
     this.#current = new AbortController();
@@ -227,7 +230,7 @@ export class Workshop {
   }
 
   /**
-   * Does the job that failed with what was offered, and sets that in the forms too, for what is asked for next.
+   * Retries the failed job with an offered change, and applies the change to the forms for later runs.
    * @param {Item} item @param {import("../engine/recovery.js").Change} change
    */
   tryInstead(item, change) {
@@ -243,7 +246,7 @@ export class Workshop {
     void this.work();
   }
 
-  /** What there is to say at the end. @param {Word} last @param {boolean} isStopped @returns {Word} */
+  /** The final message. @param {Word} last @param {boolean} isStopped @returns {Word} */
   #summary(last, isStopped) {
     const { items, waiting, done } = this.#parts.queue;
     if (items.length < 2) return last;

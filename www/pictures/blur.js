@@ -1,8 +1,8 @@
-// A Gaussian blur as three box blurs in a row, each by running sums: the time does not depend on the width. Not every
+// A Gaussian blur as three successive box blurs with running sums, so that the time does not depend on σ. Not every
 // browser's canvas can blur.
 
 /**
- * Lengths (odd) of three boxes whose variances add up to σ² as nearly as odd lengths can.
+ * Odd lengths of three boxes whose variances add up to σ² as closely as possible.
  * @param {number} sigma
  */
 function boxLengths(sigma) {
@@ -13,7 +13,11 @@ function boxLengths(sigma) {
   return [0, 1, 2].map((i) => (i < more ? lower + 2 : lower));
 }
 
-/** Means over `length` neighbours in each row; beyond the ends the end's value goes on. @param {Float32Array} from @param {Float32Array} to @param {number} width @param {number} height @param {number} length */
+/**
+ * A box blur of `length` pixels along each row; pixels beyond the ends repeat the edge value.
+ * @param {Float32Array} from @param {Float32Array} to @param {number} width @param {number} height
+ *   @param {number} length
+ */
 function boxRows(from, to, width, height, length) {
   const reach = (length - 1) / 2;
   const last = width - 1;

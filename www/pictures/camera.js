@@ -1,8 +1,8 @@
-// A dialog that takes a photo with the camera. The camera is on only while its picture is seen.
+// A dialog that takes a photo with the camera. The camera is on only while its picture is visible.
 
 import { ask, build, button, uniqueId } from "../shared/dom.js";
 
-/** By what getUserMedia rejects with: what is wrong and what to do. @type {Record<string, string>} */
+/** Sentences by the name of getUserMedia's error: what is wrong and what to do. @type {Record<string, string>} */
 const SENTENCES = {
   NotAllowedError:
     "The camera was not allowed: allow it for this page in the browser's address bar or settings, then try again.",
@@ -18,14 +18,14 @@ const OTHERS = {
   ended: "The camera was disconnected or taken away: try again.",
   blank: "The camera gave no picture: try again.",
 };
-/** Older names, and ones that mean the same to a person. @type {Record<string, string>} */
+/** Older error names, and ones with the same meaning for the user. @type {Record<string, string>} */
 const ALIKE = {
   SecurityError: "NotAllowedError",
   AbortError: "NotReadableError",
   DevicesNotFoundError: "NotFoundError",
 };
 
-/** @param {unknown} error what the browser says @returns {string} one sentence for the person */
+/** @param {unknown} error from getUserMedia @returns {string} one sentence for the user */
 export function cameraSentence(error) {
   const name = error instanceof Error ? error.name : "";
   const known = SENTENCES[ALIKE[name] ?? name];
@@ -34,7 +34,7 @@ export function cameraSentence(error) {
   );
 }
 
-/** @returns {string | null} why there can be no camera at all, before it is asked for */
+/** @returns {string | null} why no camera can be requested; null if one can */
 function whyNone() {
   if (!isSecureContext) return OTHERS.insecure;
   return navigator.mediaDevices ? null : OTHERS.missing;
@@ -49,8 +49,8 @@ export class CameraDialog {
   #buttons;
   /** @type {MediaStream | null} */ #stream = null;
   /** @type {Blob | undefined} */ #photo;
-  /** Which camera is asked for. @type {MediaTrackConstraints} */ #wish = { facingMode: { ideal: "environment" } };
-  /** Counts openings and changes of camera, so that one that starts late is switched off again. */
+  /** Which camera is requested. @type {MediaTrackConstraints} */ #wish = { facingMode: { ideal: "environment" } };
+  /** Counts starts and stops, so that a camera that starts too late is switched off again. */
   #turn = 0;
 
   /** @param {HTMLDialogElement} dialog an empty one */
@@ -89,12 +89,12 @@ export class CameraDialog {
         this.#status,
       ),
     );
-    // Whatever closes it, the camera is off.
+    // The camera is switched off, however the dialog is closed.
     dialog.addEventListener("close", () => this.#stop());
     addEventListener("pagehide", () => this.#stop());
   }
 
-  /** @returns {Promise<Blob | undefined>} a JPEG as large as the camera's picture; undefined = closed without one */
+  /** @returns {Promise<Blob | undefined>} a JPEG in the camera's resolution; undefined if closed without one */
   async take() {
     this.#photo = undefined;
     const answer = ask(this.#dialog, this.#dialog);
@@ -119,7 +119,7 @@ export class CameraDialog {
         audio: false,
         video: { ...this.#wish, width: { ideal: 1920 }, height: { ideal: 1080 } },
       });
-      if (turn !== this.#turn) return stopTracks(stream); // closed, or another one asked for, in the meantime
+      if (turn !== this.#turn) return stopTracks(stream); // closed or restarted in the meantime
       this.#stream = stream;
       for (const track of stream.getVideoTracks()) track.addEventListener("ended", () => this.#fail(OTHERS.ended));
       this.#video.srcObject = stream;
@@ -152,7 +152,7 @@ export class CameraDialog {
     this.#buttons.use.focus({ preventScroll: true });
   }
 
-  /** Phones say which way a camera looks; where nothing is said, it is the next in the list. */
+  /** Switches between front and back camera on phones, which report the facing mode; else to the next camera. */
   async #other() {
     const { facingMode, deviceId } = this.#stream?.getVideoTracks()[0]?.getSettings() ?? {};
     if (facingMode) {
@@ -192,7 +192,7 @@ export class CameraDialog {
     this.#video.hidden = Boolean(photo);
   }
 
-  /** Shows these buttons and no others beside Cancel. @param {("take" | "use" | "retake" | "again" | "turn")[]} names */
+  /** Shows only these buttons, and Cancel. @param {("take" | "use" | "retake" | "again" | "turn")[]} names */
   #offer(...names) {
     for (const [name, button] of Object.entries(this.#buttons)) {
       button.hidden = !names.some((shown) => shown === name);

@@ -1,4 +1,4 @@
-// A dialog in which one draws the part of a picture that is used.
+// A dialog to crop a picture.
 
 import { middle, move, reshape, resize, set, whole } from "./crop-geometry.js";
 import { ask, build, button, uniqueId } from "../shared/dom.js";
@@ -29,7 +29,7 @@ export class CropDialog {
   #square;
   #picture = { url: "", width: 1, height: 1, name: "" };
   /** @type {Crop} */ #crop = { x: 0, y: 0, width: 1, height: 1 };
-  /** The shape that is locked, and the one that the lock was opened with. @type {number | null} */ #aspect = null;
+  /** The locked shape, and the one locked on opening (`#wanted`). @type {number | null} */ #aspect = null;
   /** @type {number | null} */ #wanted = null;
   #isReset = false;
 
@@ -116,8 +116,9 @@ export class CropDialog {
 
   /**
    * @param {Picture} picture
-   * @param {{ aspect: number | null, crop: Crop | null }} options `aspect`: the shape that is locked at first, width / height
-   * @returns {Promise<Crop | null | undefined>} null = no crop of one's own (the middle), undefined = closed without a change
+   * @param {{ aspect: number | null, crop: Crop | null }} options `aspect`: the initially locked shape, width / height
+   * @returns {Promise<Crop | null | undefined>} null = no crop (the default centre crop), undefined = closed without a
+   *   change
    */
   async edit(picture, { aspect, crop }) {
     this.#picture = picture;
@@ -134,7 +135,7 @@ export class CropDialog {
       const max = field === "x" || field === "width" ? picture.width : picture.height;
       input.max = String(max);
     }
-    // A crop of another shape was made with the lock open, and stays so.
+    // A crop of another shape was made without the lock, so the dialog opens unlocked.
     const isShaped = !crop || aspect === null || Math.abs(crop.width - crop.height * aspect) <= 1 + aspect;
     this.#aspect = isShaped ? aspect : null;
     this.#lock.checked = this.#aspect !== null;
@@ -144,7 +145,7 @@ export class CropDialog {
     return this.#isReset ? null : this.#crop;
   }
 
-  /** @param {Crop} crop @param {boolean} [isSaid] whether the live region says it, as where no pointer shows it */
+  /** @param {Crop} crop @param {boolean} [isSaid] whether the live region announces it; not during a drag */
   #set(crop, isSaid = true) {
     this.#crop = crop;
     const { width, height } = this.#picture;
@@ -207,7 +208,7 @@ export class CropDialog {
       const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
       const arrow = arrows[event.key];
       if (!arrow || event.ctrlKey || event.metaKey) return;
-      event.preventDefault(); // Alt and an arrow would leave the page
+      event.preventDefault(); // Alt with an arrow would navigate away
       const step = event.altKey ? 1 : Math.max(2, Math.round(Math.max(this.#picture.width, this.#picture.height) / 50));
       const [dx, dy] = [arrow[0] * step, arrow[1] * step];
       if (event.shiftKey) this.#set(resize(this.#crop, dx ? "e" : "s", dx, dy, this.#picture, this.#aspect));

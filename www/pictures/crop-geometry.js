@@ -1,9 +1,9 @@
-// Where a crop may lie: whole pixels, inside the picture, of a least size, and of a locked shape where there is one.
+// The constraints on a crop: whole pixels, inside the picture, a minimum size, and the aspect ratio if it is locked.
 
 /**
  * @typedef {import("../styleid.js").Crop} Crop
  * @typedef {{ width: number, height: number }} Size
- * @typedef {"n" | "ne" | "e" | "se" | "s" | "sw" | "w" | "nw"} Handle the side or corner that is dragged
+ * @typedef {"n" | "ne" | "e" | "se" | "s" | "sw" | "w" | "nw"} Handle the dragged side or corner
  */
 
 export const LEAST = 16;
@@ -12,8 +12,8 @@ export const LEAST = 16;
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 
 /**
- * Least and greatest width of a crop, whose height follows from a locked shape. A picture too small or narrow for the
- * least size gives what it has.
+ * Minimum and maximum width of a crop; a locked shape determines its height. In a picture too small for the minimum
+ * size, the minimum is what fits.
  * @param {Size} room @param {number | null} aspect @param {Size} picture
  */
 function widths(room, aspect, picture) {
@@ -49,8 +49,9 @@ export function middle(picture, aspect) {
 export const move = (crop, dx, dy, picture) => settle({ ...crop, x: crop.x + dx, y: crop.y + dy }, picture);
 
 /**
- * One axis of a drag: which side stays, and how long the crop becomes.
- * @param {number} from @param {number} length @param {number} d @param {-1 | 0 | 1} side that is dragged @param {number} limit
+ * One axis of a drag: the anchor that stays, and the new length.
+ * @param {number} from @param {number} length @param {number} d @param {-1 | 0 | 1} side the dragged one
+ *   @param {number} limit
  */
 function axis(from, length, d, side, limit) {
   if (side === 0)
@@ -65,8 +66,8 @@ function axis(from, length, d, side, limit) {
 }
 
 /**
- * Drags a side or corner. With a locked shape the other side or corner stays, and a side that is dragged takes the
- * neighbours with it evenly.
+ * Drags a side or corner; the opposite one stays. With a locked shape, dragging a side moves both adjacent sides by the
+ * same amount.
  * @param {Crop} crop as it was when the drag began @param {Handle} handle
  * @param {number} dx @param {number} dy in pixels of the picture, since then
  * @param {Size} picture @param {number | null} aspect width / height; null = free
@@ -90,7 +91,7 @@ export function resize(crop, handle, dx, dy, picture, aspect) {
 }
 
 /**
- * Sets one number of a crop, as from a field; the others give way where they must.
+ * Sets one number of a crop, as from an input; the others are adjusted if necessary.
  * @param {Crop} crop @param {keyof Crop} field @param {number} value @param {Size} picture @param {number | null} aspect
  * @returns {Crop}
  */
@@ -102,7 +103,10 @@ export function set(crop, field, value, picture, aspect) {
   return settle({ ...crop, width, height: width / aspect }, picture);
 }
 
-/** A crop that takes on a shape: about the same area, around the same middle. @param {Crop} crop @param {number} aspect @param {Size} picture */
+/**
+ * Changes a crop to another aspect ratio, with about the same area and the same centre.
+ * @param {Crop} crop @param {number} aspect @param {Size} picture
+ */
 export function reshape(crop, aspect, picture) {
   const { least, most } = widths(picture, aspect, picture);
   const width = clamp(Math.sqrt(crop.width * crop.height * aspect), least, most);

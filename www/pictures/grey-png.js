@@ -1,17 +1,17 @@
-// Writes one plane of bytes as a greyscale PNG. A canvas could only write colours, four times as many bytes.
+// Encodes one plane of bytes as a greyscale PNG. A canvas could only encode RGBA, four times as many bytes.
 
 import { crc32 } from "../shared/crc32.js";
 
 /** @param {Uint8Array | Uint8ClampedArray} pixels width × height, row by row @param {number} width @param {number} height @returns {Promise<Blob>} */
 export async function greyPng(pixels, width, height) {
-  const rows = new Uint8Array((width + 1) * height); // each begins with the number of its filter, 0 = none
+  const rows = new Uint8Array((width + 1) * height); // each row begins with its filter type, 0 = none
   for (let y = 0; y < height; y++) rows.set(pixels.subarray(y * width, (y + 1) * width), y * (width + 1) + 1);
   const packed = new Blob([rows]).stream().pipeThrough(new CompressionStream("deflate"));
   const header = new Uint8Array(13);
   const view = new DataView(header.buffer);
   view.setUint32(0, width);
   view.setUint32(4, height);
-  header[8] = 8; // bits a pixel; colour type 0 = grey, and zeros for the only methods there are
+  header[8] = 8; // bits per pixel; then zeros: grey, the only compression and filter methods, no interlacing
   const signature = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
   const data = new Uint8Array(await new Response(packed).arrayBuffer());
   const parts = [signature, chunk("IHDR", header), chunk("IDAT", data), chunk("IEND", new Uint8Array(0))];

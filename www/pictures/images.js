@@ -1,9 +1,9 @@
-// What the page makes of pictures by itself, on a canvas: frames, thumbnails, other file formats.
+// Picture operations on a canvas: frames, thumbnails, other file formats.
 
 /**
  * @typedef {import("../styleid.js").Crop} Crop
- * @typedef {{ blob: Blob, full: { width: number, height: number }, crop: Crop | null }} Source `full` is what the crop counts
- *   in; what is in the blob may be smaller
+ * @typedef {{ blob: Blob, full: { width: number, height: number }, crop: Crop | null }} Source `crop` is in pixels
+ *   of `full`; the picture in `blob` may be smaller
  */
 
 /** @param {number} width @param {number} height */
@@ -17,19 +17,19 @@ function canvasOf(width, height) {
 function encode(canvas, type, quality) {
   return new Promise((resolve, reject) => {
     const refuse = () => reject(new Error("This browser could not make the file: download the PNG instead."));
-    // A browser that lacks a format gives a PNG without a word.
+    // A browser that lacks a format silently returns a PNG.
     canvas.toBlob((blob) => (blob?.type === type ? resolve(blob) : refuse()), type, quality);
   });
 }
 
 /**
- * The part of a picture that the model saw, in the result's size.
+ * The part of a picture that was the model's input, at the result's size.
  * @param {Source} source @param {number} width @param {number} height @returns {Promise<Blob>}
  */
 export async function frame({ blob, full, crop }, width, height) {
   const bitmap = await createImageBitmap(blob);
   const part = scaled(crop ?? { x: 0, y: 0, ...full }, bitmap.width / full.width);
-  // Where the shapes differ, the middle is taken.
+  // If the aspect ratios differ, take the centre.
   const scale = Math.max(width / part.width, height / part.height);
   const [w, h] = [width / scale, height / scale];
   const { canvas, context } = canvasOf(width, height);
@@ -42,7 +42,7 @@ export async function frame({ blob, full, crop }, width, height) {
 /** @param {Crop} crop @param {number} by @returns {Crop} */
 const scaled = ({ x, y, width, height }, by) => ({ x: x * by, y: y * by, width: width * by, height: height * by });
 
-/** @param {Blob} blob @param {number} side of the square that holds it @returns {Promise<Blob>} */
+/** @param {Blob} blob @param {number} side of the square that it must cover @returns {Promise<Blob>} */
 export async function thumbnail(blob, side) {
   const bitmap = await createImageBitmap(blob);
   const scale = Math.min(1, side / Math.min(bitmap.width, bitmap.height));
@@ -62,16 +62,16 @@ export async function convert(blob, type) {
   return encode(canvas, type, 0.92);
 }
 
-/** Hands a file to the person. @param {Blob} blob @param {string} name */
+/** Downloads a file. @param {Blob} blob @param {string} name */
 export function save(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser has begun by then
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the download has started by then
 }
 
-/** A file name without extension and without what file systems refuse. @param {string} name */
+/** A file name without extension and without characters that file systems refuse. @param {string} name */
 const stem = (name) => name.replace(/\.[^.]{1,5}$/, "").replace(/[\\/:*?"<>|]+/g, "-") || "picture";
 
 /** What a result's file is called, without its ending. @param {string} photo @param {string[]} paintings */

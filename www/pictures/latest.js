@@ -1,16 +1,16 @@
-// Of several things begun one after the other, such as checks of pictures that were dropped, only the last counts.
+// Tracks overlapping tasks of which only the latest counts, such as checks of dropped pictures.
 
 export class Latest {
   #number = 0;
   #isBusy = false;
   #onBusy;
 
-  /** @param {(isBusy: boolean) => void} onBusy told whether the one that counts is under way */
+  /** @param {(isBusy: boolean) => void} onBusy called with whether the latest task is running */
   constructor(onBusy) {
     this.#onBusy = onBusy;
   }
 
-  /** One more, in place of those before. @returns {number} what it is called */
+  /** Begins a task that supersedes earlier ones. @returns {number} its number */
   begin() {
     this.#set(true);
     return ++this.#number;
@@ -26,7 +26,7 @@ export class Latest {
     if (this.counts(number)) this.#set(false);
   }
 
-  /** None of those that were begun counts any more. */
+  /** Supersedes all tasks begun so far. */
   supersede() {
     this.#number++;
     this.#set(false);

@@ -1,12 +1,15 @@
-// Masks as files: greyscale PNGs in which the feather is drawn in. Those made on this visit are remembered as they were
-// painted, so that they can be painted on without feathering them twice.
+// Masks as files: greyscale PNGs with the feather applied. The unfeathered layers of masks made on this visit are kept,
+// so that editing a mask again does not feather it twice.
 
 import { build } from "../shared/dom.js";
 import { greyPng } from "./grey-png.js";
 
 /** @typedef {import("./mask-layer.js").MaskLayer} MaskLayer */
 
-/** What stands in a layer that a file was read into or written from. @type {WeakMap<Blob, { width: number, height: number, snapshot: import("./mask-layer.js").Snapshot }>} */
+/**
+ * The layer that each file was read into or written from.
+ * @type {WeakMap<Blob, { width: number, height: number, snapshot: import("./mask-layer.js").Snapshot }>}
+ */
 const known = new WeakMap();
 
 /** Reads a mask of any size into a layer. @param {Blob} mask @param {MaskLayer} layer */
@@ -28,7 +31,7 @@ export async function readMask(mask, layer) {
 
 /**
  * @param {MaskLayer} layer @param {Blob | null} before the file that was read into it
- * @returns {Promise<Blob | null>} null = everywhere; the same file again where nothing was changed
+ * @returns {Promise<Blob | null>} null = everywhere; `before` itself if nothing has changed
  */
 export async function writeMask(layer, before) {
   const { width, height, feather, pixels } = layer;

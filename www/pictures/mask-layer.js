@@ -1,4 +1,4 @@
-// The mask of one style: where it applies, painted hard-edged and feathered when read; and what undoes a stroke.
+// The mask of one style, painted with hard edges and feathered on reading; and the undo history of strokes.
 
 import { blur } from "./blur.js";
 
@@ -8,8 +8,8 @@ import { blur } from "./blur.js";
  */
 
 export class MaskLayer {
-  /** 255 = here, 0 = not; a row after the other, without the feather. @type {Uint8ClampedArray<ArrayBuffer>} */ pixels;
-  /** Nothing was said about where: everywhere. The first stroke of the brush then begins on an empty mask. */
+  /** 255 = applies, 0 = does not; row by row, without the feather. @type {Uint8ClampedArray<ArrayBuffer>} */ pixels;
+  /** Not painted yet: the style applies everywhere. The first brush stroke then starts from an empty mask. */
   isUntouched = true;
   /** @type {Uint8ClampedArray<ArrayBuffer> | null} */ #feathered = null;
   #feather = 0;
@@ -21,7 +21,7 @@ export class MaskLayer {
     this.pixels = new Uint8ClampedArray(width * height).fill(255);
   }
 
-  /** How soft the edges are: the blur's σ in pixels. */
+  /** Softness of the edges: the blur's σ in pixels. */
   get feather() {
     return this.#feather;
   }
@@ -59,7 +59,7 @@ export class MaskLayer {
     const bottom = Math.min(this.height - 1, Math.ceil(Math.max(from.y, to.y) + reach));
     for (let y = top; y <= bottom; y++) {
       for (let x = left; x <= right; x++) {
-        // From the pixel's middle to the nearest point of the line; the edge is as soft as one pixel.
+        // Distance from the pixel's centre to the nearest point of the line; the edge is antialiased over one pixel.
         const [px, py] = [x + 0.5 - from.x, y + 0.5 - from.y];
         const along = Math.max(0, Math.min(1, (px * dx + py * dy) / squared));
         const inside = radius + 0.5 - Math.hypot(px - along * dx, py - along * dy);
@@ -71,7 +71,7 @@ export class MaskLayer {
     }
   }
 
-  /** @param {boolean} isHere everywhere or nowhere */
+  /** @param {boolean} isHere true = everywhere, false = nowhere */
   fill(isHere) {
     this.pixels.fill(isHere ? 255 : 0);
     this.#touch();
@@ -100,7 +100,7 @@ export class MaskLayer {
   }
 }
 
-/** Steps to undo and redo, of all layers in one row; the oldest go first. */
+/** Undo and redo steps of all layers in one sequence; the oldest are dropped first. */
 export class History {
   /** @type {{ index: number, before: Snapshot, after: Snapshot }[]} */ #steps = [];
   #at = 0;
@@ -124,7 +124,7 @@ export class History {
     this.#at = this.#steps.length;
   }
 
-  /** @param {MaskLayer[]} layers @returns {number | null} which one was changed */
+  /** @param {MaskLayer[]} layers @returns {number | null} index of the changed layer */
   undo(layers) {
     if (!this.canUndo) return null;
     const { index, before } = this.#steps[--this.#at];
@@ -132,7 +132,7 @@ export class History {
     return index;
   }
 
-  /** @param {MaskLayer[]} layers @returns {number | null} which one was changed */
+  /** @param {MaskLayer[]} layers @returns {number | null} index of the changed layer */
   redo(layers) {
     if (!this.canRedo) return null;
     const { index, after } = this.#steps[this.#at++];

@@ -1,6 +1,6 @@
-// How masks look over the photo: each style has a colour and a pattern, so that colour is not the only sign.
+// Draws masks over the photo. Each style has a colour and a pattern, so that colour is not the only distinction.
 
-/** Apart for all kinds of colour vision: four of Okabe and Ito's colours. */
+/** Distinguishable with all kinds of colour vision: four of Okabe and Ito's colours. */
 const COLOURS = [
   [0, 114, 178],
   [230, 159, 0],
@@ -10,7 +10,10 @@ const COLOURS = [
 const PERIOD = 14;
 /** White. */
 const EDGE = 255;
-/** Stripes down to the left, stripes down to the right, dots, level stripes. @type {((x: number, y: number) => boolean)[]} */
+/**
+ * Stripes down to the left, stripes down to the right, dots, horizontal stripes.
+ * @type {((x: number, y: number) => boolean)[]}
+ */
 const PATTERNS = [
   (x, y) => (x + y) % PERIOD < 5,
   (x, y) => (((x - y) % PERIOD) + PERIOD) % PERIOD < 5,
@@ -19,9 +22,9 @@ const PATTERNS = [
 ];
 
 /**
- * Draws masks over each other, the current one last and stronger.
- * @param {ImageData} image of the masks' size; written
- * @param {(Uint8ClampedArray | null)[]} masks null = none to show
+ * Draws masks over each other, the current one last and more opaque.
+ * @param {ImageData} image of the masks' size; overwritten
+ * @param {(Uint8ClampedArray | null)[]} masks null = not drawn
  * @param {number} current
  */
 export function drawMasks(image, masks, current) {
@@ -50,7 +53,10 @@ export function drawMasks(image, masks, current) {
   }
 }
 
-/** Whether the mask's half value is passed beside this pixel: a line that is seen on a photo of the same colour, too. @param {Uint8ClampedArray} mask @param {number} x @param {number} y @param {number} width @param {number} height */
+/**
+ * Whether a pixel inside the mask (at least half) borders on one outside: an outline is visible on any photo.
+ * @param {Uint8ClampedArray} mask @param {number} x @param {number} y @param {number} width @param {number} height
+ */
 function isOnEdge(mask, x, y, width, height) {
   const i = y * width + x;
   if (mask[i] < 128) return false;

@@ -1,4 +1,4 @@
-// A dialog in which one paints where on the photo each style applies.
+// A dialog for painting where on the photo each style applies.
 
 import { ask, build, button, uniqueId } from "../shared/dom.js";
 import { readMask, writeMask } from "./mask-file.js";
@@ -11,7 +11,7 @@ import { drawMasks, drawSwatch } from "./mask-overlay.js";
  * @typedef {import("./mask-layer.js").Point} Point
  */
 
-/** The long side of a mask, in pixels; sizes of brush and feather are in hundredths of it. */
+/** The long side of a mask, in pixels; brush size and feather are percentages of it. */
 const SIDE = 512;
 const HINT =
   "Drag to paint. By keyboard, on the photo: arrows move the brush (Shift: further), Space paints, E erases, [ and ] change its size, numbers choose the style.";
@@ -32,11 +32,14 @@ export class MaskDialog {
   #status;
   #problem;
   /** @type {MaskLayer[]} */ #layers = [];
-  /** Where each style's share is written. @type {HTMLElement[]} */ #shares = [];
+  /** The elements that show each style's coverage. @type {HTMLElement[]} */ #shares = [];
   /** @type {HTMLInputElement[]} */ #radios = [];
   #history = new History();
   #current = 0;
-  /** The stroke that is going on: by which pointer or key, and what there was before. @type {{ by: number | string, isErasing: boolean, last: Point, before: import("./mask-layer.js").Snapshot } | null} */
+  /**
+   * The current stroke: its pointer or key, and the layer before it.
+   * @type {{ by: number | string, isErasing: boolean, last: Point, before: import("./mask-layer.js").Snapshot } | null}
+   */
   #stroke = null;
   /** @type {Point} */ #brush = { x: 0, y: 0 };
   #frame = 0;
@@ -118,8 +121,8 @@ export class MaskDialog {
 
   /**
    * @param {Photo} photo @param {Style[]} styles
-   * @returns {Promise<(Blob | null)[] | undefined>} a greyscale PNG a style (white = here), null where it is everywhere;
-   *   undefined = closed without a change. A mask that was not changed is the same Blob again.
+   * @returns {Promise<(Blob | null)[] | undefined>} a greyscale PNG per style (white = applies), null for everywhere;
+   *   undefined = closed without a change. An unchanged mask is the same Blob again.
    */
   async edit(photo, styles) {
     const scale = SIDE / Math.max(photo.width, photo.height);
@@ -146,7 +149,7 @@ export class MaskDialog {
     return Promise.all(this.#layers.map((layer, index) => writeMask(layer, styles[index].mask)));
   }
 
-  /** Takes earlier masks in. @param {(Blob | null)[]} masks */
+  /** Loads earlier masks into the layers. @param {(Blob | null)[]} masks */
   async #load(masks) {
     for (const [index, mask] of masks.entries()) {
       if (!mask) continue;
@@ -194,7 +197,7 @@ export class MaskDialog {
     this.#refresh();
   }
 
-  /** Something done at once to the whole mask. @param {(layer: MaskLayer) => void} change */
+  /** Applies a change to the whole mask as one undo step. @param {(layer: MaskLayer) => void} change */
   #change(change) {
     this.#end();
     const before = this.#layer.snapshot();
@@ -205,7 +208,7 @@ export class MaskDialog {
   }
 
   #setFeather() {
-    this.#begin("feather", this.#brush, false); // until the slider is let go, one step to undo
+    this.#begin("feather", this.#brush, false); // one undo step until the slider is released
     this.#layer.feather = (this.#feather.input.valueAsNumber * SIDE) / 100;
     this.#refresh();
   }
@@ -246,7 +249,7 @@ export class MaskDialog {
     this.#say();
   }
 
-  /** Draws, at most once a frame. */
+  /** Redraws, at most once per frame. */
   #refresh() {
     this.#undo.disabled = !this.#history.canUndo;
     this.#redo.disabled = !this.#history.canRedo;
@@ -295,14 +298,14 @@ export class MaskDialog {
       if (this.#stroke && this.#stroke.by !== event.pointerId) return;
       this.#brush = place(event);
       if (!this.#stroke) return this.#placeCursor();
-      // All places that a fast pen has been at since the last frame.
+      // All positions of a fast pen since the last frame.
       const all = event.getCoalescedEvents?.() ?? [];
       for (const each of all.length ? all : [event]) this.#paintTo(place(each));
     });
     stage.addEventListener("lostpointercapture", (event) => {
       if (this.#stroke?.by === event.pointerId) this.#end();
     });
-    stage.addEventListener("contextmenu", (event) => event.preventDefault()); // what a long press would open
+    stage.addEventListener("contextmenu", (event) => event.preventDefault()); // opened by a long press
     stage.addEventListener("keydown", (event) => this.#key(event));
     stage.addEventListener("keyup", (event) => {
       if (this.#stroke?.by === event.code) this.#end();
@@ -372,10 +375,13 @@ function share(layer) {
   return percent === 0 ? "nowhere" : `on ${percent < 1 ? "under 1" : Math.round(percent)} % of the photo`;
 }
 
-/** A slider with its label and value, in hundredths of the photo's long side. @param {string} label @param {import("../shared/dom.js").Attributes} attributes */
+/**
+ * A slider with its label and value, in percent of the photo's long side.
+ * @param {string} label @param {import("../shared/dom.js").Attributes} attributes
+ */
 function range(label, attributes) {
   const input = build("input", { id: uniqueId("mask"), type: "range", ...attributes });
-  const output = build("span", { "aria-hidden": "true" }); // the slider itself says it
+  const output = build("span", { "aria-hidden": "true" }); // the slider itself announces the value
   const show = () => {
     output.textContent = `${input.value} %`;
     input.setAttribute("aria-valuetext", `${input.value} % of the photo`);

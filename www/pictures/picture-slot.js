@@ -1,6 +1,6 @@
 // One of the two picture slots, for one picture or several: drop, file picker, camera, samples, and (from app.js) paste.
-// A picture that does not pass the check leaves its sentence here and those chosen before untouched. While there is one
-// picture, the next one takes its place; from the second on, which “Add” asks for, more are added.
+// A picture that fails the check shows an error here and leaves the earlier pictures untouched. “Add” adds pictures,
+// the file picker replaces them; all other ways replace a single picture, and add once there are several.
 
 import { build, button } from "../shared/dom.js";
 import { isModelDrop } from "../engine/picked.js";
@@ -11,15 +11,16 @@ import { messageOf } from "../shared/message.js";
  * @typedef {import("../styleid.js").Crop} Crop
  * @typedef {import("../engine/runner.js").Picture} Picture
  * @typedef {{ file: string, thumb: string, title: string }} Sample
- * @typedef {Sample & { shown: string, width: number, height: number }} Given a sample that is chosen as the page opens: the page
+ * @typedef {Sample & { shown: string, width: number, height: number }} Given the initially selected sample: the page
  *   shows it at the address `shown` before any script runs
  * @typedef {object} SlotOptions
- * @property {string} what names the picture in sentences: "photo"
+ * @property {string} what the picture's name in sentences: "photo"
  * @property {Sample[]} samples
  * @property {Given} [given]
  * @property {(bytes: Uint8Array) => Promise<{ width: number, height: number, note?: string | null, png?: Uint8Array<ArrayBuffer> }>} check with
- *   `png` where the browser had to decode the picture
- * @property {(bytes: Uint8Array) => Promise<Uint8Array<ArrayBuffer>>} preview makes a PNG of what the browser does not show
+ *   `png` if the browser had to decode the picture
+ * @property {(bytes: Uint8Array) => Promise<Uint8Array<ArrayBuffer>>} preview makes a PNG of a format that the browser
+ *   cannot display
  * @property {() => void} onChange
  * @property {(picture: Picture) => Promise<Crop | null | undefined>} crop
  * @property {() => Promise<Blob | undefined>} takePhoto
@@ -29,15 +30,15 @@ let lastId = 0;
 
 export class PictureSlot {
   /** @type {Picture[]} */ pictures = [];
-  /** The one that is shown large. @type {Picture | null} */ picture = null;
+  /** The picture shown large. @type {Picture | null} */ picture = null;
   #root;
   #options;
-  /** A slow check of an earlier offer cannot overwrite a later one. */
+  /** Ensures that a slow check of an earlier offer cannot overwrite a later one. */
   #offers = new Latest((isBusy) => {
     if (isBusy) this.#root.setAttribute("aria-busy", "true");
     else this.#root.removeAttribute("aria-busy");
   });
-  /** What the page has chosen, until a person chooses. @type {{ picture: Picture, file: string } | null} */ #given =
+  /** The initial sample; its file is fetched by `ready`. @type {{ picture: Picture, file: string } | null} */ #given =
     null;
   /** @type {Promise<void> | null} */ #fetching = null;
   /** Which pictures are samples, by their files. @type {WeakMap<Picture, string>} */ #files = new WeakMap();
@@ -54,7 +55,7 @@ export class PictureSlot {
       const input = /** @type {HTMLInputElement} */ (this.#part(name));
       input.addEventListener("change", () => {
         const files = [...(input.files ?? [])];
-        input.value = ""; // so that choosing the same file again is a change again
+        input.value = ""; // so that choosing the same file again fires a change event
         if (files.length > 0) void this.offerAll(files, { adds });
       });
     }
@@ -62,7 +63,7 @@ export class PictureSlot {
       const blob = await options.takePhoto();
       if (blob) void this.offer(blob, `Picture from the camera`);
     });
-    // For the mouse alone: by keyboard there is the field itself.
+    // For pointers only: keyboard users have the input itself.
     this.#part("target").addEventListener("click", ({ target }) => {
       if (!(target instanceof Element && target.closest("button"))) this.#part("input").click();
     });
@@ -81,17 +82,17 @@ export class PictureSlot {
     this.#show();
   }
 
-  /** Whether what is chosen is the page's choice, which nobody has changed. */
+  /** Whether the slot still holds only the initial sample. */
   get isGiven() {
     return this.#given !== null && this.picture === this.#given.picture && this.pictures.length === 1;
   }
 
-  /** Whether there is a picture that a person has chosen. */
+  /** Whether the user has chosen a picture. */
   get isChosen() {
     return this.picture !== null && !this.isGiven;
   }
 
-  /** Fetches the file of what the page has chosen, if that is still so: what is chosen by a person is there already. */
+  /** Fetches the initial sample's file if it is still selected; files that the user chose are already loaded. */
   async ready() {
     const given = this.#given;
     if (!given || !this.pictures.includes(given.picture) || given.picture.blob.size > 0) return;
@@ -115,12 +116,18 @@ export class PictureSlot {
     this.picture = picture;
   }
 
-  /** Takes a picture if it decodes. @param {Blob} blob @param {string} [name] @param {{ adds?: boolean }} [options] @returns {Promise<boolean>} */
+  /**
+   * Takes a picture if it decodes.
+   * @param {Blob} blob @param {string} [name] @param {{ adds?: boolean }} [options] @returns {Promise<boolean>}
+   */
   offer(blob, name = nameOf(blob), options = {}) {
     return this.#take([{ blob, name }], options);
   }
 
-  /** Takes those that decode, and names the others. @param {Blob[]} blobs @param {{ adds?: boolean }} [options] */
+  /**
+   * Takes the pictures that decode, and shows errors for the others.
+   * @param {Blob[]} blobs @param {{ adds?: boolean }} [options]
+   */
   offerAll(blobs, options = {}) {
     return this.#take(
       blobs.map((blob) => ({ blob, name: nameOf(blob) })),
@@ -128,11 +135,11 @@ export class PictureSlot {
     );
   }
 
-  /** Puts pictures of this visit back, as they were. @param {Picture[]} pictures at least one */
+  /** Restores pictures of this visit. @param {Picture[]} pictures at least one */
   restore(pictures) {
     this.#offers.supersede();
     const missing = pictures.filter((picture) => !this.pictures.includes(picture));
-    // Others that are here stay, or a click in the history would lose them.
+    // Several pictures stay, so that a click in the history does not lose them.
     this.pictures = this.pictures.length > 1 ? [...this.pictures, ...missing] : [...pictures];
     this.picture = pictures[0];
     this.#changed();
@@ -148,7 +155,7 @@ export class PictureSlot {
     /** @type {HTMLElement} */ (next ?? this.#part("input")).focus();
   }
 
-  /** Shows one sentence at the slot. @param {string} sentence */
+  /** Shows an error at the slot. @param {string} sentence */
   complain(sentence) {
     const { what } = this.#options;
     const kept =
@@ -198,7 +205,7 @@ export class PictureSlot {
   async #open(blob, name) {
     const bytes = new Uint8Array(await blob.arrayBuffer());
     const { width, height, note = null, png } = await this.#options.check(bytes);
-    // A copy: a file that is moved or changed on the disk cannot be read again.
+    // A copy, because a file that is moved or changed on disk cannot be read again.
     const copy = png ? new Blob([png], { type: "image/png" }) : new Blob([bytes], { type: blob.type });
     return { ...made(copy, URL.createObjectURL(copy), name), width, height, note };
   }
@@ -213,7 +220,7 @@ export class PictureSlot {
     const { what } = this.#options;
     const image = /** @type {HTMLImageElement} */ (this.#part("image"));
     const { isGiven } = this;
-    // Only the page's own is there at several sizes.
+    // Only the initial sample exists in several sizes.
     if (!isGiven) this.#root.querySelector("source")?.remove();
     if (picture && image.getAttribute("src") !== picture.url) image.src = picture.url;
     if (!picture) image.removeAttribute("src");
@@ -223,7 +230,7 @@ export class PictureSlot {
     this.#part("facts").textContent = picture ? factsOf(picture) + (sample ? " · a sample" : "") : "";
     this.#root.toggleAttribute("data-filled", picture !== null);
     this.#root.toggleAttribute("data-given", isGiven);
-    // Of what the page has chosen there is only to choose something else.
+    // The initial sample can only be replaced.
     this.#part("tools").hidden = this.#part("adding").hidden = !picture || isGiven;
     this.#showSamples(sample ?? null);
     this.#part("thumbs").hidden = pictures.length < 2;
@@ -252,7 +259,7 @@ export class PictureSlot {
     this.#part("thumbs").querySelectorAll("li")[at]?.querySelector("button")?.focus();
   }
 
-  /** The crate decodes more formats than browsers do, and can show those too. @param {Picture} picture */
+  /** Displays a picture that only the crate can decode, as a PNG. @param {Picture} picture */
   async #makeVisible(picture) {
     picture.isShown = false;
     this.#show();
@@ -262,7 +269,7 @@ export class PictureSlot {
       picture.url = URL.createObjectURL(picture.visible);
       picture.isShown = true;
     } catch {
-      picture.hasNoPreview = true; // the run works all the same
+      picture.hasNoPreview = true; // runs work without a preview
     }
     this.#changed();
   }
@@ -289,7 +296,7 @@ export class PictureSlot {
     root.addEventListener("drop", (event) => {
       event.preventDefault();
       root.removeAttribute("data-over");
-      if (isModelDrop(event.dataTransfer)) return; // the page takes it from here
+      if (isModelDrop(event.dataTransfer)) return; // handled in app.js
       const files = [...(event.dataTransfer?.files ?? [])];
       if (files.length > 0) void this.offerAll(files);
       else this.complain("What was dropped is not a file: save the picture first, then drop the file here.");
@@ -315,7 +322,10 @@ export class PictureSlot {
     return sample;
   }
 
-  /** Marks the sample that is chosen; of all samples one is reached by Tab, the others from it by arrows. @param {string | null} file */
+  /**
+   * Marks the chosen sample. Roving tabindex: Tab reaches one sample, arrow keys the others.
+   * @param {string | null} file
+   */
   #showSamples(file) {
     const samples = this.#sampleButtons;
     const at = Math.max(
@@ -355,7 +365,7 @@ export class PictureSlot {
   }
 }
 
-/** A sample's file. @param {string} file @returns {Promise<Blob>} */
+/** Fetches a sample's file. @param {string} file @returns {Promise<Blob>} */
 async function fetchFile(file) {
   try {
     const response = await fetch(file);
@@ -367,7 +377,7 @@ async function fetchFile(file) {
   }
 }
 
-/** A picture of which nothing is known but this. @param {Blob} blob @param {string} url @param {string} name */
+/** A picture with defaults for everything else. @param {Blob} blob @param {string} url @param {string} name */
 const made = (blob, url, name) => ({
   id: `picture-${++lastId}`,
   blob,

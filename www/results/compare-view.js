@@ -1,16 +1,16 @@
-// Before and after in one place: a divider to drag, zoom and pan. All movement is by transforms, which the browser
-// composes without laying out or painting anew.
+// Compares before and after: a draggable divider, zoom and pan. The pictures move by transforms, which the browser
+// composites without layout or paint.
 
 import { build, button, uniqueId } from "../shared/dom.js";
 import { FIT, clampView, panBy, resizeView, zoomAt } from "./zoom.js";
 
 /**
  * @typedef {{ before: string, after: string, width: number, height: number, beforeName: string, afterName: string }} Pair
- *   addresses of both pictures, and the size of the later one in pixels; the earlier one covers the same box, cropped to
- *   its middle as the model's input was, unless it has that shape already
+ *   addresses of both pictures, and the size of `after` in pixels; `before` covers the same box, with a centre crop
+ *   like the model's input if its shape differs
  */
 
-/** How far a pointer moves before it is a drag, and how near the divider it takes hold of it; CSS pixels. */
+/** Distance that starts a drag, and distance within which a drag grabs the divider, in CSS pixels. */
 const DRAG = 4;
 const GRIP = 24;
 const HINT =
@@ -31,10 +31,10 @@ export class CompareView {
   /** @type {Pair | null} */ #pair = null;
   /** @type {import("./zoom.js").View} */ #view = FIT;
   #box = { width: 0, height: 0 };
-  /** The divider, from 0 (all after) to 1 (all before), of the box's width. */
+  /** The divider's position as a fraction of the width, from 0 (all after) to 1 (all before). */
   #at = 0.5;
   #frame = 0;
-  /** Where each pressed pointer is. @type {Map<number, { x: number, y: number }>} */ #pointers = new Map();
+  /** Positions of the pressed pointers. @type {Map<number, { x: number, y: number }>} */ #pointers = new Map();
   /** @type {"divide" | "pan" | "pinch" | null} */ #gesture = null;
   #start = { x: 0, y: 0 };
 
@@ -96,7 +96,7 @@ export class CompareView {
     this.#listen();
   }
 
-  /** Shows a pair. Divider, zoom and place stay where a pair of the same size was shown before. @param {Pair} pair */
+  /** Shows a pair. Divider, zoom and pan stay if the previous pair had the same size. @param {Pair} pair */
   show(pair) {
     const { before, after, width, height, beforeName, afterName } = pair;
     const isAlike = this.#pair?.width === width && this.#pair.height === height;
@@ -106,7 +106,7 @@ export class CompareView {
     this.#stage.setAttribute("aria-label", `Before and after: ${beforeName}; ${afterName}`);
     Object.assign(this.#images.after, { width, height, alt: afterName, src: after });
     Object.assign(this.#images.before, { width, height, alt: beforeName });
-    // Until it is known that the browser shows the photo's format, there is nothing to compare with; its room is kept.
+    // The photo is hidden, but keeps its space, until it is known that the browser can display its format.
     this.#setComparable(true);
     this.#root.toggleAttribute("data-waiting", true);
     this.#problem.textContent = "";
@@ -128,7 +128,7 @@ export class CompareView {
     for (const part of [this.#reveal, this.#divider, this.#sliderRow, ...this.#tags]) part.hidden = !isComparable;
   }
 
-  /** The zoom at which a pixel of the picture is one of the page. */
+  /** The zoom at which a pixel of the picture is one CSS pixel. */
   get #oneToOne() {
     return this.#pair && this.#box.width ? this.#pair.width / this.#box.width : 1;
   }
@@ -142,7 +142,7 @@ export class CompareView {
     this.#draw();
   }
 
-  /** @param {number} zoom @param {{ x: number, y: number }} [at] the box's middle where it is left out */
+  /** @param {number} zoom @param {{ x: number, y: number }} [at] the box's centre by default */
   #zoomTo(zoom, at = { x: this.#box.width / 2, y: this.#box.height / 2 }) {
     this.#setView(zoomAt(this.#view, zoom, at, this.#box, Math.min(1, this.#oneToOne)));
   }
@@ -156,14 +156,14 @@ export class CompareView {
     this.#draw();
   }
 
-  /** At most once a frame, however many events there are. */
+  /** Redraws, at most once per frame. */
   #draw() {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
       const { zoom, x, y } = this.#view;
       const shown = this.#at * 100;
-      // The window on the photo moves left by what is hidden of it, and the photo inside it right by as much: in shares of the
-      // stage, which hold while its size changes.
+      // The clipping window over the photo moves left by the hidden width, and the photo inside it moves right by the
+      // same amount. Percentages of the stage stay valid while its size changes.
       this.#reveal.style.transform = `translate3d(${shown - 100}%, 0, 0)`;
       this.#planes.before.style.transform = `translate3d(calc(${100 - shown}% + ${x}px), ${y}px, 0) scale(${zoom})`;
       this.#planes.after.style.transform = `translate3d(${x}px, ${y}px, 0) scale(${zoom})`;
@@ -185,7 +185,7 @@ export class CompareView {
       stage.addEventListener(type, (event) => this.#release(event));
     }
     stage.addEventListener("dblclick", (event) => this.#zoomTo(this.#view.zoom > 1 ? 1 : 3, this.#place(event)));
-    // A trackpad's pinch arrives as a wheel with Ctrl, too; a plain wheel goes on scrolling the page.
+    // A trackpad's pinch arrives as a wheel event with Ctrl; a plain wheel scrolls the page.
     const onWheel = (/** @type {WheelEvent} */ event) => {
       if (!event.ctrlKey && !event.metaKey) return;
       event.preventDefault();
@@ -232,7 +232,10 @@ export class CompareView {
     this.#pointers.set(event.pointerId, at);
   }
 
-  /** Two fingers, of which one has moved: their distance zooms, their middle pans. @param {{ x: number, y: number }} last @param {{ x: number, y: number }} at @param {{ x: number, y: number }} other */
+  /**
+   * One of two fingers has moved: their distance sets the zoom, their midpoint the pan.
+   * @param {{ x: number, y: number }} last @param {{ x: number, y: number }} at @param {{ x: number, y: number }} other
+   */
   #pinch(last, at, other) {
     const distance = (/** @type {{ x: number, y: number }} */ p) => Math.hypot(p.x - other.x, p.y - other.y) || 1;
     const middle = { x: (at.x + other.x) / 2, y: (at.y + other.y) / 2 };
@@ -244,7 +247,7 @@ export class CompareView {
   /** @param {PointerEvent} event */
   #release(event) {
     if (!this.#pointers.delete(event.pointerId)) return;
-    // One finger of a pinch lifted: the other goes on as a drag of its own.
+    // If one finger of a pinch is lifted, the other continues as a drag.
     const [left] = this.#pointers.values();
     if (left) this.#start = left;
     this.#gesture = null;
@@ -258,7 +261,7 @@ export class CompareView {
     const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const arrow = arrows[event.key];
     if (arrow && this.#view.zoom > 1) {
-      const step = event.shiftKey ? 0.5 : 0.1; // the view goes where the arrow points, so the picture the other way
+      const step = event.shiftKey ? 0.5 : 0.1; // the view moves with the arrow, the picture against it
       this.#setView(
         panBy(this.#view, -arrow[0] * step * this.#box.width, -arrow[1] * step * this.#box.height, this.#box),
       );
@@ -267,7 +270,7 @@ export class CompareView {
     else if (event.key === "-") this.#zoomTo(this.#view.zoom / 1.5);
     else if (event.key === "0") this.#zoomTo(1);
     else if (event.key === "1") this.#zoomTo(this.#oneToOne);
-    else return; // the page scrolls, say
+    else return; // leave other keys to the page, such as scrolling
     event.preventDefault();
   }
 }

@@ -1,4 +1,4 @@
-// What was made on this visit: kept in memory with its pictures and settings, shown as thumbnails.
+// The results of this visit: kept in memory with their pictures and settings, shown as thumbnails.
 
 import { build } from "../shared/dom.js";
 import { frame, thumbnail } from "../pictures/images.js";
@@ -7,10 +7,10 @@ import { frame, thumbnail } from "../pictures/images.js";
  * @typedef {import("../engine/runner.js").Job} Job
  * @typedef {Job & { id: number, png: Blob, url: string, before: string | null, thumb: string, width: number, height: number,
  *   seconds: number, unetCalls: number, reused: boolean, at: Date, measures?: import("../styleid.js").Measures }} Entry
- *   `before` is the part of the photo that was repainted, null where this browser cannot show the photo
+ *   `before` is the part of the photo that was repainted, null if this browser cannot display the photo
  */
 
-/** Results to keep; the oldest go. */
+/** Results to keep; the oldest are dropped. */
 const MOST = 60;
 const THUMB = 160;
 
@@ -24,7 +24,7 @@ export class History {
     this.#most = most;
   }
 
-  /** @param {Entry} entry @returns {Entry[]} those that had to go */
+  /** @param {Entry} entry @returns {Entry[]} the dropped ones */
   add(entry) {
     this.entries.unshift(entry);
     return this.entries.splice(this.#most);

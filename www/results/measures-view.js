@@ -1,4 +1,4 @@
-// A result's measures, when the person asks for them: how much of the photo is left in it, how near its paintings it came.
+// A result's measures, on request: how much of the photo is preserved, and how close it is to its paintings.
 
 import { build } from "../shared/dom.js";
 import { messageOf } from "../shared/message.js";
@@ -11,13 +11,13 @@ import { messageOf } from "../shared/message.js";
  * @property {(sentence: string) => void} say
  */
 
-/** Every measure's number has as many digits, so that results can be compared at a glance. @param {number} value */
+/** A fixed number of decimals, so that results can be compared at a glance. @param {number} value */
 const digits = (value) => value.toFixed(3);
 
 export class MeasuresView {
   /** @type {Entry | null} */ #entry = null;
-  /** Those being measured. @type {Set<Entry>} */ #pending = new Set();
-  /** Whether the person has asked: then every result shows its own, or that it has none yet. */ #isOpen = false;
+  /** Entries being measured. @type {Set<Entry>} */ #pending = new Set();
+  /** Whether measures have been requested: then every result shows its own, or a placeholder. */ #isOpen = false;
   #root;
   #measure;
   #say;
@@ -61,7 +61,7 @@ export class MeasuresView {
         problem = messageOf(error);
       }
       this.#pending.delete(entry);
-      // The person may have gone on to another result.
+      // Another result may be shown by now.
       if (entry !== this.#entry) return;
       if (problem) this.#say(problem);
     }
@@ -75,7 +75,7 @@ export class MeasuresView {
   }
 }
 
-/** One sentence for who does not see the figures. @param {Measures} measures */
+/** The figures as one sentence for screen readers. @param {Measures} measures */
 function summary({ lpips, styles }) {
   const [{ styleDistance, histogram }] = styles;
   return styles.length > 1

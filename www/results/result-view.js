@@ -1,5 +1,4 @@
-// What is being painted while it is, then the finished picture beside the photo it was made from, handed out byte for byte
-// as a PNG.
+// Shows the preview during a run, then the result compared with its photo. The download is the worker's unchanged PNG.
 
 import { CompareView } from "./compare-view.js";
 import { convert, fileName, save } from "../pictures/images.js";
@@ -11,16 +10,16 @@ import { messageOf } from "../shared/message.js";
  * @typedef {import("./history.js").Entry} Entry
  * @typedef {object} Actions what may be done with a result
  * @property {(entry: Entry) => { url: string, sentence: string }} linkTo
- * @property {(entry: Entry) => void} use puts its pictures and settings back
- * @property {(entry: Entry) => void} again runs them too
+ * @property {(entry: Entry) => void} use restores its pictures and settings
+ * @property {(entry: Entry) => void} again restores and runs them
  * @property {(entry: Entry) => Promise<import("../styleid.js").Measures>} measure
  * @property {() => void} look to choose another look
  * @property {() => void} painting to choose another painting
- * @property {(entry: Entry, size: number) => void} larger does it once more at a larger size
- * @property {(isTaken: boolean) => void} onStage hears whether there is a result, or one being painted
+ * @property {(entry: Entry, size: number) => void} larger repeats it at a larger size
+ * @property {(isTaken: boolean) => void} onStage called with whether there is a result, or one being painted
  */
 
-/** Sides of a picture that “Larger” goes through. */
+/** Sizes that “Larger” steps through. */
 const SIZES = [256, 384, 512, 640, 768, 1024];
 
 export class ResultView {
@@ -30,7 +29,7 @@ export class ResultView {
   #measures;
   #isOld = false;
   #onStage;
-  /** What is shown before there is a result. @type {import("./compare-view.js").Pair | null} */ #example = null;
+  /** The example shown before there is a result. @type {import("./compare-view.js").Pair | null} */ #example = null;
 
   /**
    * @param {HTMLElement} root holding the elements marked `data-part`
@@ -67,7 +66,7 @@ export class ResultView {
     });
   }
 
-  /** What there is to look at until there is a result. @param {import("./compare-view.js").Pair | null} pair null for an empty place */
+  /** Shows an example until there is a result. @param {import("./compare-view.js").Pair | null} pair null for none */
   showExample(pair) {
     if (pair && pair.after === this.#example?.after && !this.#part("compare").hidden) return;
     this.#example = pair;
@@ -75,7 +74,7 @@ export class ResultView {
   }
 
   /**
-   * One sentence on what would paint it better, with a button that does it.
+   * Offers a better model in one sentence, with a button.
    * @param {string} sentence empty for none @param {() => void} take
    */
   offer(sentence, take) {
@@ -99,7 +98,10 @@ export class ResultView {
     return entry && SIZES.find((size) => size > Math.max(entry.width, entry.height));
   }
 
-  /** A run begins: keeps the place for what will come, of the shape `ratio`, unless there is a result to look at meanwhile. @param {number} ratio */
+  /**
+   * Reserves space for the preview at the start of a run, unless a result is shown.
+   * @param {number} ratio width / height
+   */
   begin(ratio) {
     if (this.entry) return;
     const canvas = this.#canvas;
@@ -110,7 +112,10 @@ export class ResultView {
     this.#root.scrollIntoView({ block: "nearest" });
   }
 
-  /** @param {Entry} entry @param {{ isOld?: boolean, isQuiet?: boolean }} [options] `isOld`: out of the history; `isQuiet`: without going there */
+  /**
+   * @param {Entry} entry @param {{ isOld?: boolean, isQuiet?: boolean }} [options] `isOld`: from the history;
+   *   `isQuiet`: without scrolling
+   */
   show(entry, { isOld = false, isQuiet = false } = {}) {
     this.entry = entry;
     this.#isOld = isOld;
@@ -146,7 +151,7 @@ export class ResultView {
     if (!isQuiet) this.#root.scrollIntoView({ block: "nearest" });
   }
 
-  /** A look at what is being painted. @param {import("../styleid.js").Preview} preview */
+  /** Shows a preview. @param {import("../styleid.js").Preview} preview */
   preview({ width, height, rgba, step, steps }) {
     const canvas = this.#canvas;
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
@@ -166,7 +171,7 @@ export class ResultView {
     this.#onStage(true);
   }
 
-  /** Back to what was shown before. */
+  /** Restores what was shown before the preview. */
   endPreview() {
     if (this.#part("preview").hidden) return;
     this.#part("preview").hidden = true;

@@ -1,4 +1,4 @@
-// Puts files into one ZIP archive, stored as they are: pictures do not get smaller by being packed again.
+// Writes files into a ZIP archive, uncompressed: pictures are compressed already.
 
 import { crc32 } from "../shared/crc32.js";
 
@@ -9,11 +9,11 @@ const CENTRAL_HEADER = 0x02014b50;
 const END = 0x06054b50;
 const VERSION = 20;
 const UTF8 = 0x0800; // flag: the name is UTF-8
-/** The format's own limits; what is beyond needs its 64-bit form. */
+/** The format's limits; beyond them it needs ZIP64. */
 const MOST_ENTRIES = 0xffff;
 const MOST_BYTES = 0xffffffff;
 
-/** @param {Entry[]} entries names may have folders, as "a/b.png"; one that came before gets " (2)" @returns {Blob} */
+/** @param {Entry[]} entries names may have folders, as "a/b.png"; a duplicate gets " (2)" @returns {Blob} */
 export function zip(entries) {
   if (entries.length > MOST_ENTRIES) throw new RangeError(`A ZIP holds at most ${MOST_ENTRIES} files: make several.`);
   /** @type {Uint8Array<ArrayBuffer>[]} */ const parts = [];
@@ -24,7 +24,8 @@ export function zip(entries) {
     const name = new TextEncoder().encode(names[index]);
     if (name.length > 0xffff) throw new RangeError("A file's name is too long for a ZIP: shorten it.");
     const [day, time] = dosTime(date);
-    // What the two headers of a file have in common: flags, method 0 (stored), time, CRC, both sizes, length of the name.
+    // Fields common to a file's two headers: flags, method 0 (stored), time, CRC, sizes, lengths of name and extra
+    // field.
     const common = [UTF8, 0, time, day, u32(crc32(bytes)), u32(bytes.length), u32(bytes.length), name.length, 0];
     const local = record([u32(LOCAL_HEADER), VERSION, ...common], name);
     directory.push(record([u32(CENTRAL_HEADER), VERSION, VERSION, ...common, 0, 0, 0, u32(0), u32(offset)], name));
@@ -40,7 +41,7 @@ export function zip(entries) {
   return new Blob([...parts, ...directory, end], { type: "application/zip" });
 }
 
-/** Marks a number of four bytes among those of two. @param {number} value */
+/** Marks a number as four bytes wide; plain numbers are two. @param {number} value */
 const u32 = (value) => [value];
 
 /** Little-endian numbers, then a name. @param {(number | number[])[]} numbers @param {Uint8Array} name */
@@ -58,9 +59,9 @@ function record(numbers, name) {
   return bytes;
 }
 
-/** Date and time as DOS kept them: local, in steps of two seconds, from 1980 to 2107. @param {Date} date */
+/** Date and time in DOS format: local, in steps of two seconds, from 1980 to 2107. @param {Date} date */
 function dosTime(date) {
-  if (!(date.getFullYear() >= 1980)) return [(1 << 5) | 1, 0]; // nor where there is no valid date
+  if (!(date.getFullYear() >= 1980)) return [(1 << 5) | 1, 0]; // true for an invalid date as well
   if (date.getFullYear() > 2107) return [(127 << 9) | (12 << 5) | 31, (23 << 11) | (59 << 5) | 29];
   return [
     ((date.getFullYear() - 1980) << 9) | ((date.getMonth() + 1) << 5) | date.getDate(),
@@ -69,7 +70,7 @@ function dosTime(date) {
 }
 
 /**
- * Names that can be unpacked anywhere: relative, and different even where case does not count.
+ * Names that can be unpacked anywhere: relative, and distinct even if case is ignored.
  * @param {string[]} names
  */
 function distinctNames(names) {

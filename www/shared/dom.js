@@ -1,10 +1,10 @@
-// What the dialogs and views share: making elements, and asking by a dialog.
+// Shared by dialogs and views: creating elements, and modal dialogs.
 
 /** @typedef {Record<string, string | number | boolean | null | ((event: any) => void)>} Attributes */
 
 /**
- * Makes an element. Attributes go by their own names, true is one without a value, false and null leave it out, and a
- * function under "onclick" listens for clicks.
+ * Creates an element. Attributes have their own names: true sets an empty attribute, false and null omit it, and a
+ * function under "onclick" becomes a click listener.
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag @param {Attributes} [attributes] @param {(Node | string)[]} children
  * @returns {HTMLElementTagNameMap[K]}
@@ -23,17 +23,17 @@ export function build(tag, attributes = {}, ...children) {
 export const button = (label, onclick, attributes = {}) =>
   build("button", { type: "button", onclick, ...attributes }, label);
 
-/** A link to something to read beside this page. @param {string} href @param {string} label */
+/** A link that opens in a new tab. @param {string} href @param {string} label */
 export const newTab = (href, label) => build("a", { href, target: "_blank", rel: "noopener" }, label);
 
 let ids = 0;
-/** An id that nothing else on the page has. @param {string} name */
+/** An id that is unique on the page. @param {string} name */
 export const uniqueId = (name) => `${name}-${++ids}`;
 
 /**
- * Opens a dialog until it is closed; `dialog.close("done")` is the answer yes, Escape and any other way out are no.
- * The focus goes back to where it was.
- * @param {HTMLDialogElement} dialog @param {HTMLElement} first takes the focus
+ * Opens a dialog and waits until it is closed. `dialog.close("done")` resolves to true; Escape and any other way to
+ * close it resolve to false. The focus then returns to where it was.
+ * @param {HTMLDialogElement} dialog @param {HTMLElement} first gets the focus
  * @returns {Promise<boolean>}
  */
 export function ask(dialog, first) {

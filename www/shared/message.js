@@ -1,4 +1,4 @@
-// What is said of what went wrong.
+// The message of an error.
 
-/** @param {unknown} error whatever was thrown */
+/** @param {unknown} error any thrown value */
 export const messageOf = (error) => (error instanceof Error ? error.message : String(error));
