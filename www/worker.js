@@ -19,7 +19,7 @@ import init, {
   stylize,
 } from "./styleid.js";
 import { NOTE, decodedByBrowser } from "./engine/foreign.js";
-import { inTurn } from "./engine/in-turn.js";
+import { ifFree, inTurn } from "./engine/in-turn.js";
 
 /**
  * @typedef {import("./styleid.js").KernelTest} KernelTest
@@ -101,6 +101,19 @@ if (navigator.locks) {
 /** For loads that still wait for the lock: the wasm module cannot cancel these. @type {Set<AbortController>} */
 const waits = new Set();
 
+/** The lock that a load of this kept model holds. @param {string} folder */
+const lockOf = (folder) => `styleid-model-${folder}`;
+
+/** Removes one kept model, or all for "", but none that is being loaded. @param {string} folder */
+async function purgeUnused(folder) {
+  const folders = folder ? [folder] : (await listKept()).models.map((kept) => kept.folder);
+  let inUse = 0;
+  for (const each of folders) if (!(await ifFree(navigator.locks, lockOf(each), () => purgeKept(each)))) inUse++;
+  if (inUse === 0) return;
+  const what = folder ? "This model is" : "One of the models is";
+  throw Object.assign(new Error(`${what} being loaded in another tab; remove it when that is done.`), { name: "file" });
+}
+
 /** @param {Extract<Call, { operation: "loadModel" }>} call @param {(event: RunEvent) => void} onEvent */
 async function loadInTurn({ options, files }, onEvent) {
   const wait = new AbortController();
@@ -114,7 +127,7 @@ async function loadInTurn({ options, files }, onEvent) {
   waits.add(wait);
   try {
     const folder = await keptFolder(options, files);
-    return await (folder ? inTurn(navigator.locks, `styleid-model-${folder}`, { signal, onWait }, load) : load());
+    return await (folder ? inTurn(navigator.locks, lockOf(folder), { signal, onWait }, load) : load());
   } catch (error) {
     if (!signal.aborted || error !== signal.reason) throw error;
     throw Object.assign(new Error("Cancelled."), { name: "cancelled" });
@@ -167,7 +180,7 @@ async function perform(call) {
     case "listKept":
       return listKept();
     case "purgeKept":
-      return purgeKept(call.folder);
+      return purgeUnused(call.folder);
     case "measure":
       return measure(await readableRequest(call.request), call.result, call.weights);
     case "selfTest":

@@ -77,7 +77,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Which of several pictures a phase is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
-    /// From 0.
+    /// Index of the picture, from 0.
     pub index: usize,
     /// How many there are.
     pub of: usize,
@@ -165,8 +165,8 @@ impl<'a> Control<'a> {
         (self.on_progress)(Progress { phase: Phase::Load, step: done, steps: total });
     }
 
-    /// Yields to the event loop, and waits while the run is paused. Fails if it was cancelled or the GPU reported a fault
-    /// meanwhile.
+    /// Yields to the event loop, and waits while the run is paused. Fails if it was cancelled or the GPU reported a
+    /// fault meanwhile.
     ///
     /// # Errors
     /// [`Error::Cancelled`], or the fault's sentence.
@@ -187,7 +187,7 @@ mod tests {
 
     use super::*;
 
-    /// Natively without a GPU.
+    /// As on the native platform, without a GPU.
     struct Sleeps;
 
     impl Between for Sleeps {

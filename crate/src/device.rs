@@ -11,8 +11,8 @@ use crate::{Error, Result};
 /// The floating-point type that a run computes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// f64 on the processor for models small enough that it costs little, f32 otherwise. Rounding in f32 grows over a run
-    /// to about 4e-4 of the latents (measured against f64, 20 steps); f64 removes our share of that.
+    /// f64 on the processor for models small enough that it costs little, f32 otherwise. Rounding in f32 grows over a
+    /// run to about 4e-4 of the latents (measured against f64, 20 steps); f64 removes our share of that.
     #[default]
     Auto,
     /// f32.
@@ -86,9 +86,10 @@ impl Place {
     }
 }
 
-/// Runs `make` on `input` with exact-size allocations, for tensors that live as long as the model. In a browser tensors cannot
-/// share buffers: a pooled tensor takes the first free buffer that is large enough, so long-lived ones would hold buffers far
-/// larger than they are. A freed exact-size buffer is reused only for its own size, until `Device::memory_cleanup` frees it.
+/// Runs `make` on `input` with exact-size allocations, for tensors that live as long as the model. In a browser tensors
+/// cannot share buffers: a pooled tensor takes the first free buffer that is large enough, so long-lived ones would
+/// hold buffers far larger than they are. A freed exact-size buffer is reused only for its own size, until
+/// `Device::memory_cleanup` frees it.
 pub(crate) fn allocate_exact<I: Send, T: Send>(device: &Device, input: I, make: impl Fn(I) -> T + Send) -> T {
     device.memory_persistent_allocations(input, make)
 }
@@ -141,8 +142,8 @@ pub fn limits() -> Limits {
     LIMITS.get().copied().unwrap_or(Limits { buffer: 256 << 20, binding: 128 << 20, shader_f16: false })
 }
 
-/// Waits until the device has computed `x`, by reading one number of it. Without this, work would pile up unseen: progress
-/// would run ahead of the device, and in the browser nothing else bounds the queue.
+/// Waits until the device has computed `x`, by reading one number of it. Without this, work would pile up unseen:
+/// progress would run ahead of the device, and in the browser nothing else bounds the queue.
 ///
 /// # Errors
 /// The device stopped or reported an error, or the number is not finite.

@@ -17,16 +17,16 @@ pub enum Error {
     /// A model's files are missing, incomplete or not of a kind this crate runs.
     #[error("{0}")]
     Model(String),
-    /// A file became another one while it was being read; whatever came from it so far is void.
+    /// A file changed while it was being read; what was read from it so far is invalid.
     #[error("{0}")]
     Changed(String),
-    /// A setting is outside what makes sense.
+    /// A setting is invalid.
     #[error("{0}")]
     Settings(String),
     /// The device failed while running; another try, with the device opened anew, may well work.
     #[error("{0}")]
     Device(String),
-    /// There is no device that could run this, or it refuses what it takes, as it will the next time.
+    /// There is no device that can run this, or the device rejects something that the run needs, and would do so again.
     #[error("{0}")]
     Unsupported(String),
     /// The GPU's memory, or this program's, ran out.
@@ -38,7 +38,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// All that [`Error::kind`] says.
+    /// All values of [`Error::kind`].
     pub const KINDS: [&'static str; 8] =
         ["cancelled", "picture", "model", "settings", "device", "unsupported", "memory", "file"];
 
@@ -65,7 +65,7 @@ impl From<weights::Error> for Error {
             weights::Error::Changed(sentence) => Self::Changed(sentence),
             weights::Error::Settings(sentence) => Self::Settings(sentence),
             weights::Error::File(sentence) => Self::File(sentence),
-            // What our own receivers of tensors failed with comes back as it was.
+            // An error of this crate's own receivers of tensors comes back unchanged.
             weights::Error::Outside(error) => match error.downcast::<Self>() {
                 Ok(error) => *error,
                 Err(error) => Self::File(error.to_string()),

@@ -1,5 +1,5 @@
-//! Errors that the GPU reports asynchronously: rejected shaders, failed allocations, the loss of the device. In the browser
-//! no call returns them, and a run would go on with garbage; here the first report is kept, and ends the run.
+//! Errors that the GPU reports asynchronously: rejected shaders, failed allocations, the loss of the device. In the
+//! browser no call returns them, and a run would go on with garbage; here the first report is kept, and ends the run.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -134,7 +134,7 @@ impl Faults {
     }
 }
 
-/// Keeps `fault` for the next [`check`], unless one is there that says more.
+/// Keeps `fault` for the next [`check`], unless the fault that is already kept says more.
 pub fn remember(fault: Fault) {
     FAULTS.remember(fault);
 }
@@ -158,8 +158,8 @@ pub fn forget() {
     *FAULTS.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
-/// Reads the log for errors that the GPU runtime only logs in the browser: why a shader could not be compiled, and the loss
-/// of the device.
+/// Reads the log for errors that the GPU runtime only logs in the browser: why a shader could not be compiled, and the
+/// loss of the device.
 #[cfg(target_arch = "wasm32")]
 pub struct Listener;
 
@@ -189,8 +189,8 @@ impl log::Log for Listener {
     fn flush(&self) {}
 }
 
-/// Parses an error that cubecl-wgpu logs: "\[cubecl-wgpu\] WGSL compilation failed for kernel `name`:", then the browser's
-/// message, then the shader; or "the wgpu device was lost (why): more".
+/// Parses an error that cubecl-wgpu logs: "\[cubecl-wgpu\] WGSL compilation failed for kernel `name`:", then the
+/// browser's message, then the shader; or "the wgpu device was lost (why): more".
 #[cfg(any(test, target_arch = "wasm32"))]
 fn of_log(message: &str) -> Fault {
     let (first, rest) = message.split_once('\n').unwrap_or((message, ""));

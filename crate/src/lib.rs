@@ -11,8 +11,8 @@
 //!   < eval < trace < selftest < bench < messages < web < cli
 //! ```
 //!
-//! [`weights`] is the crate `styleid-weights`: it reads a checkpoint's tensors from bytes. `docs/architecture.md` follows
-//! the path of a picture and of a weight.
+//! [`weights`] is the crate `styleid-weights`: it reads a checkpoint's tensors from bytes. `docs/architecture.md`
+//! follows the path of a picture and of a weight.
 
 #[cfg(feature = "bench")]
 pub mod bench;

@@ -1,4 +1,4 @@
-// The report's arithmetic, and the bytes of an ONNX model. Nothing is timed.
+// Tests of the report's arithmetic, and of the bytes of an ONNX model. Nothing is timed.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,5 +1,5 @@
 // Lighthouse's figures of the built page, with a phone's setting and its throttling: `./dev bench lighthouse [RUNS]`.
-// Its simulation starts from what this machine took, so other work beside it costs points: medians of several runs are printed.
+// Its simulation starts from times measured on this machine, so other work on it costs points. Medians are printed.
 
 import { fileURLToPath } from "node:url";
 import { launch as launchChrome } from "chrome-launcher";

@@ -78,7 +78,10 @@ export class Graph {
     return this.node("Reshape", [value, this.constant(shape, [shape.length])]);
   }
 
-  /** The model, with `value` as output "y", and its first number as output "probe". @param {string} value @param {number[]} shape */
+  /**
+   * The model, with `value` as output "y", and its first number as output "probe".
+   * @param {string} value @param {number[]} shape
+   */
   finish(value, shape) {
     this.node("Identity", [value], {}, "y");
     const ones = shape.map(() => 1);

@@ -1,10 +1,11 @@
-// Runs a peer's graph in onnxruntime-web on WebGPU, timed as our rows are: first run, then a second, then batches if it is short.
+// Runs a peer's graph in onnxruntime-web on WebGPU, timed as our rows are: a first run, a second, then batches if it is
+// short.
 
 import * as ort from "./ort/ort.webgpu.min.mjs";
 
-/** What takes this many seconds is measured once. */
+/** A graph whose second run takes more than this many seconds is not run again. */
 const LONG = 2;
-/** Short runs are batched until a batch takes about this long: waiting for the device is part of it. */
+/** Short runs are batched so that a batch takes about this many seconds, including the wait for the device. */
 const BATCH_SECONDS = 0.1;
 const BATCH_MOST = 64;
 const REPETITIONS = 5;
@@ -35,7 +36,7 @@ export async function runPeer({ model, feeds }, onFirst) {
     inputs[name] = ort.Tensor.fromGpuBuffer(buffer, { dataType: "float32", dims });
   }
   let last;
-  // "y" stays on the GPU; asked for "probe" too, one number is read back, after all that was queued before it.
+  // "y" stays on the GPU. The last run also gives "probe": one number that is read back after all queued work.
   const batch = async (runs) => {
     const begun = seconds();
     for (let run = 1; run < runs; run++) (await session.run(inputs, ["y"])).y.dispose();

@@ -1,7 +1,7 @@
-// The blocks that ours are measured against, as ONNX graphs with the same weights and inputs.
+// The peers that our blocks are compared with: ONNX graphs of the same blocks, with the same weights and inputs.
 //
-// Each has the name of our row, and `build(weight, input)`, which gives the model's bytes and the inputs to feed.
-// `weight(name, shape)` and `input(name, shape)` are the formulas that our rows use too.
+// Each peer has the name of our row, and `build(weight, input)`, which gives the model's bytes and the inputs to feed.
+// `weight(name, shape)` and `input(name, shape)` are the formulas that our rows use, too.
 
 import { Graph } from "./onnx.js";
 
@@ -27,7 +27,7 @@ class Layers extends Graph {
     return this.node("Conv", [x, kernel, bias], { pads: [1, 1, 1, 1], strides: [1, 1], kernel_shape: [3, 3] });
   }
 
-  /** As PyTorch exports it. `name` with its dot. */
+  /** GroupNorm and SiLU as PyTorch exports them. `name` is the prefix of the weights' names, with its dot. */
   groupNormSilu(x, name) {
     const plain = ["scale", "shift"].map((_, i) => this.constant(new Float32Array(GROUPS).fill(1 - i), [GROUPS]));
     const grouped = this.reshape(x, [1, GROUPS, -1]);
@@ -41,7 +41,7 @@ class Layers extends Graph {
     return this.node("Mul", [x, this.node("Sigmoid", [x])]);
   }
 
-  /** x·Wᵀ, with W as it is kept: ONNX multiplies by what it is given, so that W is transposed here. */
+  /** x·Wᵀ. W is kept as [output, input], and ONNX's MatMul does not transpose it, so it is transposed here. */
   project(x, name, input, output) {
     const kept = this.weight(`${name}.weight`, [output, input]);
     const turned = new Float32Array(kept.length);
@@ -112,13 +112,13 @@ const attention = (fused) => (/** @type {Formula} */ weight, /** @type {Formula}
   return { model: graph.finish(y, shape), feeds: { x: [input("x", shape), shape] } };
 };
 
-/** Between our outputs and a peer's, of the peer's largest value: more, and they do not compute the same thing. */
+/** Largest difference between our output and a peer's, relative to the peer's largest value, if both compute the same. */
 export const TOLERANCE = 1e-3;
 
 /** Measured unless told otherwise. Not `fused`: on SwiftShader its result is wrong from 256 tokens on (right at 16). */
 export const DEFAULT_PEERS = ["conv", "norm", "resnet", "attention"];
 
-/** By the name that `--peers` takes. */
+/** The peers, by the names that `--peers` takes. */
 export const PEERS = {
   conv: { row: "conv3x3 320-320 @64", build: conv },
   norm: { row: "group_norm+silu 320 @64", build: groupNorm },

@@ -1,4 +1,4 @@
-// Makes docs/bench/README.md, and a plot for each run, of the runs in docs/bench/*.json.
+// Makes docs/bench/README.md, and a plot for each run, from the runs in docs/bench/*.json.
 
 import { readFile, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";

@@ -18,22 +18,25 @@ export function table(heads, rows) {
   return [line(heads), line(heads.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
-/** What is ours in a run. @param {Run} run */
+/** The name of our kernels in a run. @param {Run} run */
 const ours = (run) => run.setting.kernels[0];
 
-/** A peer that computes something else is not compared with. @param {any} peer */
+/** Whether a peer ran and computed the same as ours; others are not compared. @param {any} peer */
 const agrees = (peer) => peer.timing && peer.difference <= TOLERANCE;
 
-/** The fastest peer of a row. @param {Run} run @param {Row} row */
+/** Seconds of the fastest peer of a row, or null. @param {Run} run @param {Row} row */
 function peerSeconds(run, row) {
   const times = run.peers.filter((peer) => peer.row === row.name && agrees(peer)).map((peer) => peer.timing.seconds);
   return times.length ? Math.min(...times) : null;
 }
 
-/** Rates of one row: 10⁹ operations a second, or for norms 10⁹ bytes. @param {Row} row @param {number} seconds */
+/** Rate of a row: 10⁹ operations a second, or for norms 10⁹ bytes a second. @param {Row} row @param {number} seconds */
 const rate = (row, seconds) => (row.gflop || row.gbyte) / seconds;
 
-/** 10⁹ operations a second: of one chain of multiply-adds in an invocation, and of as many as are best. @param {Run} run */
+/**
+ * Peaks in 10⁹ operations a second: with one chain of multiply-adds in an invocation, and with the best number of them.
+ * @param {Run} run
+ */
 const peaks = ({ setting: { peak } }) => [peak.oneChain.gflops, peak.manyChains.gflops];
 
 /** The rows of one kind. @param {Run} run @param {string} kind */
@@ -88,7 +91,10 @@ export function peersTable(run) {
   );
 }
 
-/** Seconds of a call of each network: its operations, added up. A network with rows missing has none. @param {Run} run */
+/**
+ * Seconds of a call of each network: the sum of its operations. A network with rows missing has none.
+ * @param {Run} run
+ */
 export function networksTable(run) {
   const sum = (/** @type {number} */ network, /** @type {string} */ kernels) => {
     const used = run.rows.filter((row) => row.uses[network] > 0);
@@ -183,7 +189,7 @@ export function plot(run) {
       seconds ? rate(row, seconds) / peak : null,
     ),
   );
-  // Winograd does less work than it is credited with and may pass 1.
+  // Winograd needs fewer operations than are counted, so a fraction may be above 1.
   const most = Math.max(0.1, Math.ceil(10 * Math.max(0, ...values.flat().map((value) => value ?? 0))) / 10);
   const parts = [];
   let y = 40;

@@ -4,7 +4,7 @@ import init, { benchInput, benchOpen, benchOutput, benchRow, benchRows, benchWei
 import { runPeer } from "./peer.js";
 import { PEERS } from "./peers.js";
 
-/** Largest difference, of the largest value of `theirs`. */
+/** The largest difference, relative to the largest value of `theirs`. */
 function difference(ours, theirs) {
   if (ours.length !== theirs.length) return Infinity;
   let [most, scale] = [0, 0];

@@ -1,4 +1,4 @@
-// The page for everybody: what axe-core finds, what is transferred before anything else, and when it can be used.
+// Accessibility and speed of the page: what axe-core finds, how many bytes it has, and when it can be used.
 
 import assert from "node:assert/strict";
 import { access, readFile, readdir } from "node:fs/promises";
@@ -8,11 +8,11 @@ import { assertAccessible } from "./axe.js";
 import { encodePng, readGolden } from "./goldens.js";
 import { dist, start } from "./page.js";
 
-/** Bytes of HTML, CSS and JavaScript, compressed as servers do. */
+/** Most bytes of HTML, CSS and JavaScript, compressed as servers do. */
 const BUDGET = 150_000;
-/** Milliseconds from the navigation until the page can be used. */
+/** Most milliseconds from the navigation until the page can be used. */
 const USABLE_MS = 1000;
-/** How much of the window may move without anybody's doing, as browsers count it, and when the largest picture is there. */
+/** Limits of the layout shift without user input, and of the Largest Contentful Paint in milliseconds. */
 const MOST_SHIFT = 0.02;
 const LARGEST_MS = 1800;
 
@@ -29,7 +29,7 @@ const assertNothingGrave = (state) => assertAccessible(page.page, state);
 
 for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
   test(`nothing serious in the page's states, ${colorScheme}`, async () => {
-    // Asked for, never fetched: nobody says yes here.
+    // This model is only selected, never fetched: nobody agrees to its download here.
     page = await browser.open("?model=sd15-q8", { colorScheme });
     await assertNothingGrave("as it opens");
     await page.page.evaluate(() => document.querySelectorAll("details").forEach((details) => (details.open = true)));
@@ -84,7 +84,7 @@ test("it can be used within a second, before any model, and asks nobody else for
     page = await browser.open("", {});
     await page.page.addInitScript(() => {
       const look = () => {
-        // The last that the script does before it waits for people.
+        // The list of models is the last that the script makes before it waits for input.
         if (!document.querySelector("#model option")) return requestAnimationFrame(look);
         window.usable = performance.now();
       };
@@ -120,7 +120,7 @@ test("nothing moves while the page opens, its pictures are there soon, and the p
       watch("largest-contentful-paint", ({ startTime }) => (window.seen.largest = startTime));
     });
     await page.page.goto("about:blank");
-    await page.page.waitForTimeout(500); // what the first page asked for
+    await page.page.waitForTimeout(500); // for the requests of the first page
     page.requests.length = 0;
     await page.page.goto(page.server.url, { waitUntil: "load" });
     const isProgram = (url) => url.endsWith(".wasm");

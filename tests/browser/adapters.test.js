@@ -1,15 +1,15 @@
-// Runs on adapters that can do less than this machine's, and on some that fail: the worker sees its adapter through a mask.
+// Runs on adapters that can do less than this machine's, and on some that fail: the worker's adapter is masked.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { decodePng, largestDifference, readGolden } from "./goldens.js";
 import { start } from "./page.js";
 
-/** Of 255: rounding of f32 that was summed in another order. */
+/** Largest difference of a channel, of 255: sums of f32 in another order are rounded differently. */
 const TOLERANCE = 2;
 const GOLDEN = "micro15.diffusers.n4.rect";
 
-/** What WebGPU promises of every adapter, where more would make a difference to compute shaders. */
+/** WebGPU's default limits, which every adapter has: those that matter to compute shaders. */
 const DEFAULT_LIMITS = {
   maxBindGroups: 4,
   maxBindingsPerBindGroup: 1000,
@@ -27,8 +27,8 @@ const DEFAULT_LIMITS = {
 };
 
 /**
- * A script that makes adapters offer no more features than `features` (all they have, if null) and no more than `limits`,
- * and refuse devices that want more. The device itself is the browser's own, without what was not asked for.
+ * A script that makes adapters offer no features but `features` (all they have, if null) and at most `limits`, and
+ * refuse devices that want more. The device itself is the browser's own, without what was not asked for.
  */
 const mask = ({ features = null, limits = {} }) => `{
   const allowed = ${JSON.stringify(features)};
@@ -57,7 +57,7 @@ const mask = ({ features = null, limits = {} }) => `{
   };
 }\n`;
 
-/** A script that has `change` see every call of a method of the device with its number: `(number, descriptor, device)`. */
+/** A script that calls `change(number, descriptor, device)` before each call of a method of GPUDevice. */
 const tamper = (method, change) => `{
   const { prototype } = GPUDevice;
   const real = prototype.${method};
@@ -84,7 +84,7 @@ afterEach(async () => {
 });
 after(() => browser?.close());
 
-/** The golden's run on the page, its worker begun with `script`. @returns the page's last word */
+/** Does the golden's run on the page, with `script` in front of the worker's own. @returns the status at the end */
 async function run(script) {
   said = [];
   page = await browser.open();
@@ -121,7 +121,7 @@ test("WebGPU's default limits, without timestamp queries or any other feature, g
   page.assertClean();
 });
 
-/** Runs into a fault; then runs again, which must not make a picture of it either. */
+/** Asserts that a run with `script` is refused and gives no picture, and that a second run is refused, too. */
 async function assertRefused(t, script) {
   const isRefused = async (end) => {
     assert.match(
@@ -148,7 +148,7 @@ test("a pipeline that cannot be made ends the run with a sentence", async (t) =>
   assert.match(await assertRefused(t, tamper("createComputePipeline", broken)), /nonesuch/);
 });
 
-/** What the browser does where a driver fails at the tenth pipeline. */
+/** A script that reports `error` at the tenth pipeline, as the browser does when a driver fails. */
 const report = (error) =>
   tamper(
     "createComputePipeline",

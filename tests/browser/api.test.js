@@ -11,7 +11,7 @@ import { decodePng, encodePng, largestDifference, readGolden } from "./goldens.j
 import { RUN_TIMEOUT_MS, dist, start } from "./page.js";
 import { serve } from "./server.js";
 
-/** Of 255: rounding of f32 that was summed in another order. */
+/** Largest difference of a channel, of 255: sums of f32 in another order are rounded differently. */
 const TOLERANCE = 2;
 
 let browser;
@@ -186,7 +186,7 @@ test("another site's page loads it, where this one's server allows that", async 
   await writeFile(path.join(folder, "index.html"), "<!doctype html><title>Another site</title>");
   const other = await serve(folder, "/");
   const own = await serve(dist, "/some/where/");
-  // As GitHub Pages does.
+  // This server allows all origins by CORS, as GitHub Pages does.
   const open = createServer(async (request, response) => {
     const answer = await fetch(own.origin + request.url, {
       headers: request.headers.range ? { range: request.headers.range } : {},

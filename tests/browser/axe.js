@@ -6,9 +6,12 @@ import { createRequire } from "node:module";
 
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Fails with what is serious or worse. @param {import("playwright-core").Page} page @param {string} state for the message */
+/**
+ * Fails if axe-core finds something serious or worse.
+ * @param {import("playwright-core").Page} page @param {string} state for the message
+ */
 export async function assertAccessible(page, state) {
-  // Colours on their way to others are judged where they arrive.
+  // Ends animations, so that colours are judged as they are after their transitions.
   await page.evaluate(() => {
     for (const animation of document.getAnimations()) {
       if (animation.effect?.getComputedTiming().endTime === Infinity) animation.cancel();

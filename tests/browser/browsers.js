@@ -7,13 +7,13 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chromium, firefox } from "playwright-core";
 
-/** Whether it is Firefox's turn. */
+/** Whether the tests run in Firefox. */
 export const isFirefox = process.env.BROWSER === "firefox";
 
-/** Of a test: left out in Firefox, for this reason. @param {string} why */
+/** Options of a test that is skipped in Firefox. @param {string} why the reason */
 export const notInFirefox = (why) => ({ skip: isFirefox && why });
 
-/** Nothing but the page's own traffic; WebGPU on the software adapter where there is no GPU. */
+/** Flags of Chromium: no traffic but the page's own, and WebGPU on the software adapter where there is no GPU. */
 const CHROMIUM = [
   "--no-sandbox",
   "--disable-quic",
@@ -24,7 +24,7 @@ const CHROMIUM = [
   "--enable-unsafe-webgpu",
 ];
 
-/** The same for Firefox, where Linux's WebGPU is still behind a preference, and lavapipe on its list of adapters to refuse. */
+/** Preferences of Firefox: on Linux its WebGPU is behind a preference, and lavapipe is on its blocklist. */
 const FIREFOX = { "dom.webgpu.enabled": true, "gfx.webgpu.ignore-blocklist": true };
 
 const downloadsPath = isFirefox ? mkdtempSync(path.join(tmpdir(), "styleid-downloads-")) : undefined;
@@ -44,7 +44,7 @@ const options = (flags) =>
 
 const engine = isFirefox ? firefox : chromium;
 
-/** @param {{ flags?: string[], more?: string[] }} [chosen] of Chromium: all flags, and those beside them */
+/** @param {{ flags?: string[], more?: string[] }} [chosen] flags of Chromium: all of them, and more */
 export const launch = ({ flags = CHROMIUM, more = [] } = {}) => engine.launch(options([...flags, ...more]));
 
 /** A window with a profile on the disk. @param {string} profile a folder @param {string[]} [more] flags of Chromium */
@@ -61,7 +61,7 @@ export async function download(page, link) {
     const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
     return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
   }
-  // Firefox tells of no navigation that a download belongs to, and Playwright waits for one; the file is there all the same.
+  // Playwright waits for the navigation of a download, which Firefox does not report; the file is there all the same.
   await link.click();
   for (let tries = 0; tries < 300; tries++) {
     await sleep(100);

@@ -1,4 +1,4 @@
-// Chromium's fake camera: a picture with a moving circle, and permission without a question.
+// The camera dialog with Chromium's fake camera, which shows a moving circle and gives permission without a question.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -10,7 +10,7 @@ before(async () => {
 });
 after(() => tools?.close());
 
-/** Opens the dialog; `script` runs in the page before. Every track that was ever handed out is kept in `window.tracks`. */
+/** Opens the dialog after `script` has run in the page. `window.tracks` keeps every track that was ever handed out. */
 async function open(script, options = {}) {
   const opened = await tools.open("pictures/camera.js", options);
   const { page } = opened;

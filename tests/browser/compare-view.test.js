@@ -30,7 +30,7 @@ async function open(options) {
 
 const slider = (page) => page.getByLabel("Compare with the photo").inputValue();
 const zoom = (page) => page.locator("#view output").innerText();
-/** Where the pictures are drawn: the scale and the shift that their transforms say. */
+/** Where a picture is drawn: its offset from the stage in pixels, and its width relative to the stage's. */
 const plane = (page, which) =>
   page.evaluate((which) => {
     const image = document.querySelectorAll(".compare-plane img")[which === "after" ? 0 : 1].getBoundingClientRect();
@@ -54,7 +54,7 @@ test("the divider follows a drag that begins anywhere, and a click leaves it", a
   await settled(page);
   const reveal = await page.locator(".compare-reveal").boundingBox();
   assert.ok(Math.abs(reveal.x + reveal.width - (box.x + 128)) < 1, "the photo ends at the divider");
-  // What is seen of the photo has not moved against the result.
+  // The photo and the result are still drawn at the same place.
   assert.deepEqual(await plane(page, "before"), await plane(page, "after"));
   await page.mouse.move(box.x + 400, box.y + 100);
   assert.equal(await slider(page), "25", "nothing follows a pointer that was let go");
@@ -94,7 +94,7 @@ test("wheel with Ctrl, buttons, double click and keys zoom to 8 and back; a drag
   await settled(page);
   assert.equal(await zoom(page), "1.6×");
   const wheeled = await plane(page, "after");
-  // What was under the pointer, a quarter in from each side, is still there.
+  // The point under the pointer, a quarter of the stage from the left and the top, has not moved.
   assert.ok(Math.abs(wheeled.x + 0.25 * wheeled.width * 512 - 128) < 1, JSON.stringify(wheeled));
   for (let i = 0; i < 8; i++) await page.getByRole("button", { name: "Zoom in" }).click();
   assert.equal(await zoom(page), "8×");

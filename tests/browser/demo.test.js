@@ -1,4 +1,4 @@
-// The demonstration model, with which the page begins: what a visitor sees who changes nothing.
+// The demonstration model, with which the page begins: the results of a visitor who changes nothing.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -8,7 +8,10 @@ let browser;
 before(async () => (browser = await start()));
 after(() => browser?.close());
 
-/** Pixels of a picture on a grid of 32 × 32, its middle square, each as red, green, blue. @param {import("playwright-core").Page} page @param {string} url */
+/**
+ * The middle square of a picture, scaled to 32 × 32 pixels, each as red, green, blue.
+ * @param {import("playwright-core").Page} page @param {string} url
+ */
 const pixels = (page, url) =>
   page.evaluate(async (url) => {
     const image = new Image();
@@ -41,7 +44,7 @@ test("the demonstration model repaints a photo: still the photo, no longer its c
   assert.match(await page.model.locator("option:checked").innerText(), /^Demonstration · 12 MB/);
   assert.equal(await page.tickedLayers(), "3,4,5,6,7,8,9,10,11", "where the model practised injection");
   assert.ok(await page.page.getByRole("radio", { name: "Painted", exact: true }).isChecked(), "its own look");
-  // With only two, this version goes to the noise at one go, and finds none that is the photo's.
+  // With only two steps this version inverts in a single step, and does not find the photo's noise.
   await page.set({ steps: 3 });
   await page.go.click();
   const status = await page.waitForEnd();

@@ -1,4 +1,4 @@
-// What the page says of browsers and computers that lack something: each is masked in the page, one by one.
+// What the page says about browsers and computers that lack something: features are masked in the page, one at a time.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -13,7 +13,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/** A GPU, and a browser and computer that lack nothing. */
+/** Fakes a GPU, and a browser and a computer that lack nothing. */
 const PLENTY = () => {
   const vendor = { vendor: "acme", architecture: "gen-7", device: "", description: "", isFallbackAdapter: false };
   const limits = {
@@ -31,7 +31,7 @@ const PLENTY = () => {
   navigator.storage.persisted = async () => true;
 };
 
-/** What is found where `mask` is done after that, in a document of its own. */
+/** What `examine` finds in a new document, after `PLENTY` and then `mask` have run in it. */
 async function examine(mask, { page: tab, server } = page) {
   await tab.goto(`${server.url}example.html`);
   await tab.evaluate(PLENTY);
@@ -56,7 +56,7 @@ test("where nothing is missing nothing is said, and the diagnosis has what a rep
   ]) {
     assert.match(diagnosis, line);
   }
-  // Neither where the page is, nor what language or time a person has.
+  // The diagnosis has neither the page's address nor the person's language or time zone.
   assert.doesNotMatch(diagnosis, /127\.0\.0\.1|http|en-US/);
 });
 
@@ -136,7 +136,7 @@ for (const [name, mask, kind, tone, sentence] of [
     "a phone by its word",
     () => {
       window.mask.set(navigator, "userAgentData", { mobile: true });
-      window.mask.set(navigator, "deviceMemory", 2); // not said as well
+      window.mask.set(navigator, "deviceMemory", 2); // gets no sentence of its own
     },
     "phone",
     "plain",
@@ -197,7 +197,7 @@ test("a press of a button tests this GPU, and the diagnosis has every kernel tha
   assert.equal(lines.length, Number(count));
   assert.ok(lines.length >= 1, "one is begun in any case");
   for (const line of lines) assert.match(line, /: ok, [\d.]+ (GFLOPS|GB\/s)$/);
-  // It ends with the kernel that is at work when the time is over; a software adapter takes long for that one.
+  // The test ends after the kernel that runs when the time is over; a software adapter takes long for that one.
   assert.ok(Number(seconds) < 300, `${seconds} s`);
   assert.match(text, /^f32 group_norm\+silu 320 @\d+: ok/m);
   assert.ok(await tab.getByRole("button", { name: "Test this GPU" }).isEnabled());

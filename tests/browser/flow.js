@@ -1,4 +1,4 @@
-// What the tests of the flow share: one browser, the page of the test that runs, and what is on it.
+// What the tests of the flow share: one browser, the page of the test that runs, and the elements on it.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -30,17 +30,17 @@ export const estimate = () => page.page.locator("#estimate");
 export const history = () => page.page.locator("#history").getByRole("button");
 export const form = (label) => page.page.locator("#run").getByLabel(label);
 
-/** A page without pictures. */
+/** Opens a page without pictures. */
 export async function visit(query = "?model=micro15", options = {}) {
   page = await browser.open(query, options);
 }
 
-/** The page opened anew, with what it keeps. */
+/** Opens the page again, with what it has stored. */
 export async function visitAgain(query = "?model=micro15") {
   page = await page.again(query);
 }
 
-/** A page with the golden's pictures. */
+/** Opens a page with the golden's pictures. */
 export async function open(query = "?model=micro15", options = {}) {
   await visit(query, options);
   await page.choose(golden);
@@ -53,7 +53,7 @@ export async function run() {
   return end;
 }
 
-/** The bytes of a download that a click begins. @param {import("playwright-core").Locator} what */
+/** The name and bytes of a download that a click begins. @param {import("playwright-core").Locator} what */
 export async function download(what) {
   const [file] = await Promise.all([page.page.waitForEvent("download"), what.click()]);
   return { name: file.suggestedFilename(), bytes: await readFile(await file.path()) };

@@ -1,5 +1,5 @@
-// What a person does on the page from the first picture to the last download: by mouse, by keyboard alone, on a phone; with
-// links, history and pauses.
+// What a person does on the page from the first picture to the last download: by mouse, by keyboard alone, on a phone;
+// with links, history and pauses.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -74,7 +74,7 @@ test("by mouse: an example to compare, samples, a preset, a run, and the result 
 test("by keyboard alone: from the first key to a result of one's own", async () => {
   await visit();
   const keys = page.page.keyboard;
-  /** Goes on with Tab until something has the focus. */
+  /** Presses Tab until `locator` has the focus. */
   const tabTo = async (locator, name) => {
     for (let i = 0; i < 60; i++) {
       await keys.press("Tab");
@@ -104,7 +104,7 @@ test("by keyboard alone: from the first key to a result of one's own", async () 
   await keys.press("Enter"); // submits the form
   await page.cancel.waitFor();
   assert.match(await page.waitForEnd(), /^Done in /);
-  // The focus was on the field, and stays there; from it, the result's own buttons are on the way.
+  // The focus stays on the field; from there Tab reaches the controls of the result.
   await tabTo(page.page.locator("#result").getByLabel("Compare with the photo"), "the comparison");
   await keys.press("ArrowLeft");
   await tabTo(page.page.getByRole("link", { name: "Download PNG" }), "the download");
@@ -125,7 +125,7 @@ test("on a phone: everything by touch, within its width, and go always in sight"
     ]);
     assert.ok(overflow <= 0, `${moment}: ${overflow} px too wide`);
     assert.deepEqual(small, [], `${moment}: too small to touch`);
-    // What sticks to an edge is put there when the next frame is drawn.
+    // An element that sticks to an edge is put there when the next frame is drawn.
     await page.page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn))));
     const box = await page.page.locator("#go-bar").boundingBox();
     assert.ok(box.y >= 0 && box.y + box.height <= 741, `${moment}: the go bar is at ${box.y}, ${box.height} high`);
@@ -162,7 +162,7 @@ test("after a run, γ re-uses both inversions: 60 UNet evaluations, then 20, for
   await page.drop(page.painting, encodePng(golden.content), "other.png");
   await page.waitForPicture(page.painting, "other.png");
   assert.match(await estimate().innerText(), /^Re-uses the photo's inversion: /);
-  // What was learned is there on the next visit.
+  // The pace that was learned is known on the next visit.
   await visitAgain();
   await page.choose(golden);
   await page.set({ size: "keep", steps: 20 });
@@ -231,7 +231,7 @@ test("a look runs at half the work and redraws, a style scale is foretold as mor
   assert.equal(await form(/^Style scale:/).inputValue(), "1.5");
   assert.equal(await form(/^Redraw:/).inputValue(), "0");
 
-  // A part of the page that is called as a setting is no link.
+  // An address of a part of the page that has the name of a setting is not a link with settings.
   await page.page.goto(`${page.server.url}#redraw`);
   await page.page.reload();
   await page.model.locator("option:checked").waitFor({ state: "attached" });
@@ -271,7 +271,7 @@ test("a paused run stands still, goes on, and is cancelled while it is paused", 
   await button("Pause").click();
   await page.status.getByText("Paused.").waitFor();
   assert.match(await page.page.title(), /^Paused/);
-  await page.page.waitForTimeout(1500); // what was under way is done
+  await page.page.waitForTimeout(1500); // until the step under way is done
   const calls = () => page.page.evaluate(() => window.events);
   await page.page.evaluate(() => {
     window.events = 0;

@@ -7,13 +7,16 @@ import { isFirefox } from "./browsers.js";
 import { decodePng, encodePng, largestDifference, readGolden, standardDeviation } from "./goldens.js";
 import { start } from "./page.js";
 
-/** Of 255: rounding of f32 that was summed in another order. */
+/** Largest difference of a channel, of 255: sums of f32 in another order are rounded differently. */
 const TOLERANCE = 2;
-/** The same of f16, in which every sum of these random networks is rounded; only the software adapter under Firefox has it. */
+/** The same for f16, which rounds every sum of these random networks. Only Firefox's software adapter has f16. */
 const HALF_TOLERANCE = 6;
 
 let browser;
-/** One for all: a software adapter takes longer to compile the kernels than to run them. @type {import("./page.js").PageUnderTest} */
+/**
+ * One page for all tests: a software adapter takes longer to compile the kernels than to run them.
+ * @type {import("./page.js").PageUnderTest}
+ */
 let page;
 before(async () => {
   browser = await start();
@@ -26,9 +29,9 @@ after(() => browser?.close());
 for (const [model, golden, { version = "diffusers", steps = 4, isPicked = false, isHalf = false } = {}] of [
   ["micro15", "micro15.diffusers.n4.rect"],
   ["micro21b", "micro21b.diffusers.n4"],
-  // Timesteps in between whole ones, and a solver of second order.
+  // This version has fractional timesteps and a solver of second order.
   ["micro21b", "micro21b.fast.n10", { version: "fast", steps: 10 }],
-  // Distilled: three levels without a mid block; the second one predicts v on a schedule that ends in nothing but noise.
+  // Distilled: three levels without a mid block. The second model predicts v on a schedule with zero terminal SNR.
   ["micro15bk_tiny", "micro15bk_tiny.diffusers.n4", { isPicked: true }],
   ["micro21vbk_tinyz", "micro21vbk_tinyz.diffusers.n4", { isPicked: true }],
   ["micro15", "micro15.diffusers.n4.rect", { isHalf: true }],
@@ -52,7 +55,7 @@ for (const [model, golden, { version = "diffusers", steps = 4, isPicked = false,
       }
       await page.weights.selectOption("exact");
       await page.page.getByLabel("Compute in half precision").setChecked(isHalf);
-      // Names of their own, so that no earlier picture is taken for one of these.
+      // Each test has names of its own, so that no earlier picture is mistaken for one of these.
       const name = isHalf ? `${golden} half` : golden;
       await page.drop(page.photo, encodePng(content), `${name} content.png`);
       await page.drop(page.painting, encodePng(style), `${name} style.png`);

@@ -1,4 +1,4 @@
-// What a run may take of the GPU and in which numbers it computes: chosen on the page, told to the program, kept for the next
+// The GPU memory that a run may take, and half precision: chosen on the page, passed to the program, kept for the next
 // visit.
 
 import assert from "node:assert/strict";

@@ -1,7 +1,7 @@
-// What a true-size model costs in the browser: wasm memory, GPU buffers as the browser makes them, time, bytes fetched; a
-// second time from the disk; and on request a whole run.
-// Not a test, a measurement: `./dev bench heap [FOLDER] [--run STEPS] [--size PIXELS]`, after `./dev bench loading [FOLDER]` made
-// the models there. On a software adapter a step at 256 pixels takes a quarter of an hour.
+// Measures what a model of the true size costs in the browser: wasm memory, GPU buffers as the browser makes them, time
+// and bytes fetched; the same when it is loaded from the disk; and on request a whole run. This is not a test: run
+// `./dev bench heap [FOLDER] [--run STEPS] [--size PIXELS]` after `./dev bench loading [FOLDER]` has made the models
+// there. On a software adapter a step at 256 pixels takes a quarter of an hour.
 
 import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

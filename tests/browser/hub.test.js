@@ -1,4 +1,4 @@
-// Models from the Hub: downloaded after a yes, kept, found again, resumed, damaged, too large, removed; and picked files.
+// Models from the Hub: downloaded after consent, kept, found again, resumed, damaged, too large, removed. Picked files.
 
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, rm, stat, symlink } from "node:fs/promises";
@@ -11,14 +11,14 @@ import { notInFirefox } from "./browsers.js";
 import { decodePng, encodePng, largestDifference, readGolden, standardDeviation } from "./goldens.js";
 import { start } from "./page.js";
 
-/** Of 255: rounding of f32 that was summed in another order. */
+/** Largest difference of a channel, of 255: sums of f32 in another order are rounded differently. */
 const TOLERANCE = 2;
 const UNET = "unet/diffusion_pytorch_model.safetensors";
 const MODEL = fileURLToPath(new URL("../fixtures/models/micro15", import.meta.url));
 const SINGLE_FILES = fileURLToPath(new URL("../fixtures/single-file", import.meta.url));
-/** The same model as repositories of several names: each is downloaded and kept for itself. */
+/** The same model in repositories of several names: each is downloaded and kept separately. */
 const REPOS = ["micro15", "cut", "cancelled", "changed", "damaged", "unkept", "listed"];
-/** What a browser may have received of a connection that is cut, and throws away instead of handing it on. */
+/** Most bytes of a cut connection that the browser has received but throws away instead of handing them on. */
 const LOST_PER_CUT = 256 * 1024;
 
 let browser;
@@ -27,9 +27,9 @@ let root;
 let golden;
 /** A page with a model of its own. */
 let own;
-/** A page whose models come from the hub. Compiling a run's shaders takes far longer than all else, so most tests share it. */
+/** A page whose models come from the hub. Most tests share it: compiling a run's shaders takes longest by far. */
 let shared;
-/** What one step makes of the photo of the golden and its negative. */
+/** The result of one step on the golden's photo, with its negative as the style. */
 let expected;
 const open = [];
 before(async () => {
@@ -76,7 +76,7 @@ async function ready(page, { style = negative(golden.content), steps = 1 } = {})
   return page;
 }
 
-/** The page that is shared, with another model selected. @param {string} repo */
+/** Selects another model on the shared page. @param {string} repo */
 async function choose(repo) {
   shared ??= await ready(await browser.open(query()));
   await unfold(shared, "A model of your own");
@@ -87,7 +87,10 @@ async function choose(repo) {
   return shared;
 }
 
-/** Unfolds a part of the page that another test may have unfolded. @param {import("./page.js").PageUnderTest} page @param {string} summary */
+/**
+ * Unfolds a part of the page that another test may have unfolded.
+ * @param {import("./page.js").PageUnderTest} page @param {string} summary
+ */
 async function unfold(page, summary) {
   const isOpen = page.page.getByText(summary, { exact: true }).locator("xpath=ancestor::details[1][@open]");
   if ((await isOpen.count()) === 0) await page.unfold(summary);
@@ -103,7 +106,7 @@ async function run(page, { asks = false } = {}) {
   return (await page.download()).bytes;
 }
 
-/** Notes what the page says from now on. */
+/** Notes what the page's status says from now on; the returned function gives it. */
 async function listen(page) {
   await page.page.evaluate(() => {
     const status = document.querySelector("#status"); // not seen while it is empty
@@ -165,7 +168,7 @@ test("a download that is cut five times goes on where it was", async (t) => {
 });
 
 test("a download is cancelled promptly, and the next one completes", async () => {
-  // Slow enough that the loading is seen.
+  // Slow enough that the test sees the page load the model.
   hub.control({ rate: 300_000 });
   const page = await choose("someone/cancelled");
   await page.go.click();
@@ -181,7 +184,7 @@ test("a download is cancelled promptly, and the next one completes", async () =>
   assert.ok(performance.now() - began < 9000);
   assert.ok(received(UNET) < 3e6, "it was in the middle of the download");
   hub.reset();
-  assertPicture(await run(page)); // which the person has said yes to already
+  assertPicture(await run(page)); // the person has agreed to this download already
 });
 
 test("a file that becomes another one while it is loaded gives a sentence, never a wrong result", async (t) => {
@@ -225,7 +228,7 @@ test("a byte that changes on the disk is noticed, and what it spoils is fetched 
   assert.ok(flipped > 1e6, "there was a file with weights");
 
   const reload = async () => {
-    await run(await choose("someone/micro15")); // puts the other one out of memory
+    await run(await choose("someone/micro15")); // removes the other model from memory
     hub.log.length = 0;
     assertPicture(await run(await choose("someone/damaged")));
   };
@@ -254,7 +257,7 @@ for (const isPrivate of [true, false]) {
       t.diagnostic(await page.notices.innerText());
       assert.match(await page.notices.innerText(), /could not be kept on disk .*quota is full/);
       assert.match(await page.facts.innerText(), /^Size not known yet/);
-      // Again, without a word: the model is in memory.
+      // The second run asks and fetches nothing: the model is in memory.
       hub.log.length = 0;
       assertPicture(await run(page));
       assert.deepEqual(hub.log, []);

@@ -9,7 +9,7 @@ before(async () => {
 });
 after(() => tools?.close());
 
-/** Opens the dialog on the 600 × 400 sample with two styles; masks that come out go in again at the next opening. */
+/** Opens the dialog on the 600 × 400 sample with two styles. The next opening gets the masks of the last result. */
 async function open(options = {}) {
   const opened = await tools.open("pictures/mask-painter.js", options);
   const { page } = opened;
@@ -46,7 +46,7 @@ async function open(options = {}) {
     stage: dialog.getByRole("application"),
     said: (text) => status.filter({ hasText: text }).waitFor({ timeout: 5000 }),
     shares: () => dialog.locator(".mask-styles small").allInnerTexts(),
-    /** The masks that come out, as PNGs, null or "closed". */
+    /** The masks of the result, each a PNG or null, or "closed". */
     async result() {
       await page.waitForFunction(() => window.result !== "open");
       const result = await page.evaluate(async () => {
@@ -58,10 +58,10 @@ async function open(options = {}) {
   };
 }
 
-/** Luminance at a place in hundredths of the mask. */
+/** Luminance of a mask at a place in percent of its width and height. */
 const at = (png, x, y) =>
   png.data[4 * (Math.floor((y * png.height) / 100) * png.width + Math.floor((x * png.width) / 100))];
-/** A drag between places in hundredths of the stage. */
+/** Drags between two places in percent of the stage's width and height. */
 async function drag(page, stage, [x0, y0], [x1, y1]) {
   const box = await stage.boundingBox();
   await page.mouse.move(box.x + (x0 * box.width) / 100, box.y + (y0 * box.height) / 100);
@@ -112,7 +112,7 @@ test("earlier masks can be painted on, and unchanged ones are the same again", a
   assert.ok(at(more, 30, 80) > 200);
   assert.equal(at(more, 30, 38), at(before, 30, 38), "the old edge is not feathered twice");
 
-  // One from elsewhere, of another size, and one that is no picture.
+  // A mask of another size, made elsewhere, and a file that is no picture.
   const foreign = PNG.sync.write(
     Object.assign(new PNG({ width: 2, height: 1 }), { data: Buffer.from([255, 255, 255, 255, 0, 0, 0, 255]) }),
   );

@@ -1,4 +1,4 @@
-// Measures of results, against other people's code (tests/fixtures/metrics) and as a person asks for them.
+// Measures of results, compared with published code (tests/fixtures/metrics), and as a person gets them on the page.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -22,7 +22,7 @@ function picture(width, height, value) {
   return { width, height, rgb };
 }
 
-// The pictures that the figures are of, by reference.py's formulas.
+// The pictures that the figures were measured on, by the formulas of reference.py.
 const waves = (x, y, c) => x * 3 + y * 5 + c * 70 + ((x * y) % 37) * 2;
 const tiles = (x, y, c) => Math.floor(x / 8) * 31 + Math.floor(y / 6) * 17 + c * c * 40 + ((x + y) % 5) * 9;
 
@@ -30,7 +30,7 @@ const base64 = (picture) => encodePng(picture).toString("base64");
 
 let browser;
 let golden;
-/** A page with a loaded model as `styleid`: one worker for all that the API is asked. */
+/** A page with a loaded model as `styleid`: one worker for all calls of the API. */
 let shared;
 let page;
 before(async () => {
@@ -50,7 +50,7 @@ afterEach(async () => {
 });
 after(() => browser?.close());
 
-/** Measures by the API. Pictures as base64; crops in pixels. */
+/** Measures through the API. Pictures are in base64, crops in pixels. */
 const measure = (request) =>
   shared.page.evaluate(
     ({ content, crop, styles, result }) =>
@@ -138,7 +138,7 @@ test("a press on Measure shows a result's measures, which stay with it", async (
   assert.equal(fetched(), 0, "nothing is fetched before the person asks");
   const made = (await page.download()).bytes.toString("base64");
 
-  // Without a connection: a sentence, and another press does it.
+  // Without a connection the page says so in a sentence, and a second press works.
   const file = `**/${WEIGHTS}`;
   await page.page.route(file, (route) => route.abort());
   await button("Measure").focus();
@@ -170,7 +170,7 @@ test("a press on Measure shows a result's measures, which stay with it", async (
   assert.ok(shown.flat().every((value) => value > 0));
   await assertAccessible(page.page, "with measures");
 
-  // A result of two paintings: against each.
+  // A result of two paintings is measured against each.
   await page.page.getByLabel("Add paintings").setInputFiles({
     name: "other.png",
     mimeType: "image/png",
@@ -181,7 +181,7 @@ test("a press on Measure shows a result's measures, which stay with it", async (
   await run();
   assert.equal(await values("lpips").innerText(), "–", "this one is not measured yet");
   await button("Measure").click();
-  // A run that begins meanwhile waits for it.
+  // A run that begins meanwhile waits for the measurement.
   await run();
   await page.page.locator("#history").getByRole("button").nth(1).click();
   assert.match(

@@ -20,8 +20,15 @@ export async function descendants(root = process.pid) {
   return found.slice(1);
 }
 
-/** Bytes of the processes below this one; what several share counts by shares. @returns {Promise<number>} */
+/**
+ * Bytes that the processes below this one hold of their own: anonymous memory and what they share among themselves.
+ * Mapped files are left out, for the program itself is one, and its share grows when a browser of another test ends.
+ * @returns {Promise<number>}
+ */
 export async function memory() {
   const rollups = await Promise.all((await descendants()).map((id) => proc(`${id}/smaps_rollup`)));
-  return rollups.reduce((sum, text) => sum + 1024 * Number(/^Pss:\s+(\d+)/m.exec(text)?.[1] ?? 0), 0);
+  return rollups.reduce((sum, text) => sum + bytesOf(text, "Pss_Anon") + bytesOf(text, "Pss_Shmem"), 0);
 }
+
+/** @param {string} rollup @param {string} field */
+const bytesOf = (rollup, field) => 1024 * Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(rollup)?.[1] ?? 0);

@@ -27,10 +27,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Another name of this machine: at its plain addresses nothing is kept, so that developers see what they write. */
+/** Another name of this machine: at its usual names no service worker is used, so that developers see their changes. */
 const HOST = "page.localhost";
 
-/** A site of its own that can be changed, and a first visit to it. */
+/** Serves a copy of the site, which the test can change, and visits it for the first time. */
 async function visit(query = "?model=micro15") {
   folder = await mkdtemp(path.join(tmpdir(), "styleid-site-"));
   await cp(dist, folder, { recursive: true });
@@ -50,7 +50,7 @@ async function open(context, query = "?model=micro15") {
 /** Waits until the page is on the disk. @param {PageUnderTest} page */
 const kept = (page) => page.page.waitForFunction(() => navigator.serviceWorker.controller?.state === "activated");
 
-/** What is on the disk, as path → sum. @param {PageUnderTest} page */
+/** The files on the disk, each as [path, SHA-256]. @param {PageUnderTest} page */
 const onDisk = (page) =>
   page.page.evaluate(async () => {
     const requests = await (await caches.open(`styleid-page ${new URL("./", location.href)}`)).keys();
@@ -65,7 +65,7 @@ async function run(page) {
   return page.waitForEnd();
 }
 
-/** Puts up a new version: changed files, and the list with their sums. @param {Record<string, string>} additions */
+/** Deploys a new version: changed files, and the list with their sums. @param {Record<string, string>} additions */
 async function deploy(additions) {
   let files = await readFile(`${folder}/files.js`, "utf8");
   for (const [name, text] of Object.entries(additions)) {
@@ -103,7 +103,7 @@ test("after one visit the page and the model it ran work without a network", asy
   assert.match(await run(again), /^Done in /);
   assert.ok((await again.download()).bytes.length > 100);
   await again.measure();
-  // Its parts too: pictures, the other pages.
+  // The sample pictures are there, too.
   await again.page.getByRole("button", { name: "Cup of coffee" }).click();
   await again.waitForPicture(again.photo, "Cup of coffee · ");
   t.diagnostic(`${listed.length} files on the disk`);
@@ -153,7 +153,7 @@ test("a person who is at it keeps the old version, and is told; another tab keep
   assert.equal(await version(first), "old");
   await first.page.goto("about:blank");
   await other.page.close();
-  // Chromium sometimes never answers a navigation of the very moment in which the versions change; people take longer.
+  // Chromium sometimes never answers a navigation at the moment in which the versions change; people take longer.
   await first.page.waitForTimeout(2000);
   await first.goto("?model=micro15");
   await first.page.waitForFunction(() => document.documentElement.dataset.version === "new");

@@ -1,4 +1,5 @@
-// Opens the built page in a headless browser with WebGPU, and does on it what a person would, found by role and label.
+// Opens the built page in a headless browser with WebGPU, and acts on it as a person would. Elements are found by role
+// and label.
 
 import assert from "node:assert/strict";
 import { access, mkdtemp, rm } from "node:fs/promises";
@@ -18,13 +19,13 @@ export const RUN_TIMEOUT_MS = 600_000;
 /** Lines of Firefox's console that are no fault of the page, and that Chromium does not write. */
 const NO_FAULTS = [
   /^Image corrupt or truncated\.$/, // a file that is no picture, which the page says in its own words
-  // What Playwright adds to a page while it takes a screenshot, and the page's policy refuses.
+  // A style that Playwright adds to a page while it takes a screenshot; the page's policy refuses it.
   /blocked an inline style .*sha256-YjaKGiklmzC6wjXA513HAMmzus8VE61XCOT\+SmwNZWA=/,
 ];
 
 /**
- * One browser and one server for a test file. Each opened page has a private window of its own, or else all share a
- * profile on the disk, where browsers store files in another way.
+ * Starts one browser and one server for a test file. If `isPrivate`, each opened page has a private window of its own.
+ * Otherwise all share a profile on the disk, where browsers store files in another way.
  * @param {{ isPrivate?: boolean }} [options]
  * @returns {Promise<{ open: (query?: string, options?: object) => Promise<PageUnderTest>, close: () => Promise<void> }>}
  */
@@ -83,7 +84,7 @@ export class PageUnderTest {
     await this.openFolds();
   }
 
-  /** Opens what is folded up as the page opens: most tests are about what is in there. */
+  /** Unfolds the parts that are folded when the page opens: most tests are about their contents. */
   async openFolds() {
     await this.page.evaluate(() => {
       for (const fold of document.querySelectorAll("#models, #fine-tune")) fold.open = true;
@@ -103,12 +104,15 @@ export class PageUnderTest {
     await this.page.getByText(summary, { exact: true }).click();
   }
 
-  /** Says go to a download. */
+  /** Agrees to a download. */
   async agree() {
     await this.consent.getByRole("button", { name: /^Download/ }).click();
   }
 
-  /** Drops a file as a person would. @param {import("playwright-core").Locator} slot @param {Buffer} bytes @param {string} name @param {string} type */
+  /**
+   * Drops a file as a person would.
+   * @param {import("playwright-core").Locator} slot @param {Buffer} bytes @param {string} name @param {string} type
+   */
   async drop(slot, bytes, name, type = "image/png") {
     const dataTransfer = await this.page.evaluateHandle(
       ([base64, name, type]) => {
@@ -123,7 +127,10 @@ export class PageUnderTest {
     await slot.dispatchEvent("drop", { dataTransfer });
   }
 
-  /** Waits until a slot shows this picture's name and size. @param {import("playwright-core").Locator} slot @param {string} facts */
+  /**
+   * Waits until a slot shows this picture's name and size.
+   * @param {import("playwright-core").Locator} slot @param {string} facts
+   */
   async waitForPicture(slot, facts) {
     await slot.getByText(facts).waitFor({ timeout: 60_000 }); // the first picture waits for the wasm to be compiled
   }
@@ -156,7 +163,7 @@ export class PageUnderTest {
       .evaluateAll((boxes) => boxes.map(({ value }) => value).join());
   }
 
-  /** Waits for the run's last word. @returns {Promise<string>} */
+  /** Waits for the end of the run, and returns the status. @returns {Promise<string>} */
   async waitForEnd() {
     await this.cancel.waitFor({ state: "hidden", timeout: RUN_TIMEOUT_MS });
     return this.status.innerText();
@@ -175,7 +182,10 @@ export class PageUnderTest {
     return said.innerText();
   }
 
-  /** Nothing went elsewhere, nothing was missing, nothing failed unseen. @param {string[]} [origins] where a model may come from */
+  /**
+   * Asserts that no request left the page's folder, no file was missing, and the console has no errors.
+   * @param {string[]} [origins] where a model may come from
+   */
   assertClean(origins = []) {
     const allowed = [this.server.url, "blob:", "data:", ...origins.map((origin) => `${origin}/`)];
     const elsewhere = this.requests.filter((url) => !allowed.some((prefix) => url.startsWith(prefix)));

@@ -55,7 +55,7 @@ test("a text file dropped as a picture gives its sentence and keeps the earlier 
   assert.ok(await page.photo.getByText("content.png · 128 × 64").isVisible());
   assert.ok(await page.photo.getByRole("img", { name: "The chosen photo: content.png" }).isVisible());
 
-  // A picture that is cut short is no picture either.
+  // A picture that is cut short is refused, too.
   await page.drop(page.painting, pictures.style.subarray(0, 200), "cut.png");
   await page.painting.getByText("The painting chosen before is kept.").waitFor();
 
@@ -85,7 +85,7 @@ test("missing pictures and wrong parameters each give one sentence", async () =>
   await page.go.click();
   assert.match(await page.status.innerText(), /^Steps must be a whole number from 2 to 999/);
   assert.ok(await page.page.getByLabel(/^Steps/).evaluate((field) => field === document.activeElement));
-  // How few are possible depends on the version.
+  // The smallest number of steps depends on the version.
   await page.set({ steps: 1 });
   const isValid = () => page.page.getByLabel(/^Steps/).evaluate((field) => field.checkValidity());
   assert.equal(await isValid(), false);
@@ -244,7 +244,7 @@ test("without WebGPU the page says what to do, and picking pictures works", asyn
   await page.page.getByText("This browser has no WebGPU").waitFor();
   await page.drop(page.photo, pictures.content, "content.png");
   await page.waitForPicture(page.photo, "content.png · 128 × 64");
-  // Who tries all the same is told in words, not in names of programming interfaces.
+  // A person who tries anyway gets plain words, not names of programming interfaces.
   await page.go.click();
   await page.status.getByText(/^This browser offers no GPU to web pages: [^()]*\.$/).waitFor({ timeout: 60_000 });
   page.server.prepend.clear();

@@ -1,4 +1,5 @@
-// Models put together on the page: another VAE, and the rest of a UNet alone, from the Hub and from this computer.
+// Models put together on the page, from the Hub and from this computer: another VAE, and the parts that a file with
+// only a UNet lacks.
 
 import assert from "node:assert/strict";
 import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
@@ -10,7 +11,7 @@ import { startHub } from "../hub/server.js";
 import { decodePng, encodePng, largestDifference, readGolden, standardDeviation } from "./goldens.js";
 import { start } from "./page.js";
 
-/** Of 255: rounding of f32 that was summed in another order. */
+/** Largest difference of a channel, of 255: sums of f32 in another order are rounded differently. */
 const TOLERANCE = 2;
 const MODEL = fileURLToPath(new URL("../fixtures/models/micro15", import.meta.url));
 const WEIGHTS = "diffusion_pytorch_model.safetensors";
@@ -18,9 +19,12 @@ const WEIGHTS = "diffusion_pytorch_model.safetensors";
 let browser;
 let hub;
 let root;
-/** The page that all share: compiling a run's shaders takes far longer than all else. @type {import("./page.js").PageUnderTest} */
+/**
+ * The page that all tests share: compiling a run's shaders takes far longer than all else.
+ * @type {import("./page.js").PageUnderTest}
+ */
 let page;
-/** What one step makes with the model's own VAE, and with one that decodes everything to its negative. */
+/** The results of one step with the model's own VAE, and with one that decodes everything to its negative. */
 let expected;
 let negated;
 before(async () => {
@@ -71,7 +75,7 @@ const problem = () => page.page.locator("#parts-problem");
 /** @param {import("./goldens.js").Picture} picture */
 const inverse = ({ rgb, ...others }) => ({ ...others, rgb: rgb.map((value) => 255 - value) });
 
-/** A VAE's file with the other sign in its last convolution: what it decodes is the negative. @param {Buffer} file */
+/** Changes the sign of a VAE's last convolution, so that it decodes to the negative. @param {Buffer} file */
 function negativeVae(file) {
   const begin = 8 + Number(file.readBigUInt64LE(0));
   const header = JSON.parse(file.toString("utf8", 8, begin));
@@ -106,7 +110,7 @@ async function run({ asks = false } = {}) {
   return (await page.download()).bytes;
 }
 
-/** Goes, with a yes to the download, and gives the sentence of the failure. */
+/** Starts a run, agrees to the download, and gives the sentence of the failure. */
 async function refusal() {
   await page.go.click();
   await page.agree();
@@ -154,7 +158,7 @@ test("another VAE is fetched after a yes, makes the picture, stays with the resu
   assert.match(await page.page.locator("#model-note").innerText(), /, VAE of negative: /);
   await page.facts.getByText("On this computer").waitFor();
 
-  // Each from its own folder on the disk, and nothing is asked any more.
+  // Each model is read from its own folder on the disk, and nothing is requested from the hub.
   hub.log.length = 0;
   await nameVae("");
   const plain = await run();
@@ -169,7 +173,7 @@ test("another VAE is fetched after a yes, makes the picture, stays with the resu
   await kept.filter({ hasText: `${name} · weights as in the file` }).waitFor();
   assert.equal(await kept.count(), 2);
 
-  // A model that is selected comes with its own; an earlier result brings its VAE back.
+  // A model that is selected comes with its own VAE; an earlier result brings its VAE back.
   await choose("someone/micro15", "someone/micro15");
   assert.equal(await field().inputValue(), "");
   await page.page.locator("#history").getByRole("button").first().click();

@@ -1,6 +1,6 @@
-// Files of every kind that people drop (tests/fixtures/pictures; list.json says what becomes of each): a picture or a sentence
-// of its own, soon; `inBrowsers` are those that only browsers decode. The same files pass through the decoder natively in
-// tests/native/picture_files.rs.
+// Files of every kind that people drop (tests/fixtures/pictures; list.json says what becomes of each): every file soon
+// gives a picture or a sentence of its own. Files with `inBrowsers` are decoded only by browsers.
+// tests/native/picture_files.rs runs the crate's decoder on the same files.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -10,13 +10,13 @@ import { start } from "./page.js";
 
 const folder = fileURLToPath(new URL("../fixtures/pictures/", import.meta.url));
 
-/** From the drop to what the page says of it. */
+/** Most milliseconds from the drop to the page's answer. */
 const LIMIT_MS = 2000;
 
-/** For what takes a second by itself, on two cores that do other things. @type {Record<string, number>} */
+/** The same for files that take a second by themselves, on two busy cores. @type {Record<string, number>} */
 const PATIENCE_MS = { "108-million.jpg": 15_000 };
 
-/** What browsers would say that files are, which is not always so. @type {Record<string, string>} */
+/** The types that browsers give to files by extension, which may be wrong. @type {Record<string, string>} */
 const TYPES = { jpg: "image/jpeg", svg: "image/svg+xml", txt: "text/plain", mp4: "video/mp4", pdf: "application/pdf" };
 
 let browser;
@@ -61,7 +61,7 @@ test("every kind of file gives a picture or a sentence of its own within two sec
       if (says) assert.ok(facts.includes(says), facts);
       else assert.equal(facts, kept);
       assert.equal(await alert.innerText(), "", name);
-      // Browsers do not show every kind: the crate makes a PNG of those, after the browser has refused them.
+      // Browsers do not show every kind: if the browser refuses a picture, the crate makes a PNG of it.
       const shown = `img[alt="The chosen photo: ${name}"]`;
       await photo.page().waitForFunction(
         (/** @type {string} */ selector) => {
@@ -81,7 +81,7 @@ test("every kind of file gives a picture or a sentence of its own within two sec
     }
   }
   t.diagnostic(`${list.length} files; the slowest, ${slowest.name}, took ${Math.round(slowest.took)} ms`);
-  // No two kinds share a sentence, but for those that are damaged or too small in the same way.
+  // No two kinds share a sentence, except those that are damaged or too small in the same way.
   const refused = [...sentences.entries()].filter(([name]) => !name.startsWith("cut") && name !== "thread.png");
   const distinct = new Set(refused.map(([, sentence]) => sentence));
   assert.ok(refused.length >= 15 && distinct.size === refused.length, [...distinct].join("\n"));

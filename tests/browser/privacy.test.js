@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 after(() => browser?.close());
 
-/** All that was asked of the network since `watch`, as "METHOD address bytes sent". */
+/** Collects the network requests from now on: address, method, and number of bytes sent. */
 function watch(context) {
   const seen = [];
   context.on("request", (request) => {
@@ -80,7 +80,7 @@ const NO_WORKERS = notInFirefox("WebDriver BiDi runs no code in workers");
 /** Has the page's worker fetch `url`, and says what came of it. @param {string} url */
 async function errand(url) {
   for (;;) {
-    // A worker that does not let go in time when it is cancelled is ended, and the page starts the next one.
+    // A worker that does not stop in time when it is cancelled is terminated, and the page starts the next one.
     const worker = page.page.workers()[0] ?? (await page.page.waitForEvent("worker"));
     try {
       return await worker.evaluate(fetching, url);
@@ -90,7 +90,7 @@ async function errand(url) {
   }
 }
 
-/** In the worker. @param {string} url */
+/** Fetches `url`; runs in the worker. @param {string} url */
 async function fetching(url) {
   let blockedBy = null;
   const onViolation = ({ effectiveDirective }) => (blockedBy = effectiveDirective);
@@ -104,7 +104,7 @@ async function fetching(url) {
   return { outcome, blockedBy };
 }
 
-/** Opens the page and has it do what starts its worker. @param {string} query */
+/** Opens the page and chooses pictures, which starts its worker. @param {string} query */
 async function withWorker(query) {
   page = await browser.open(query);
   await page.choose(golden);
@@ -154,7 +154,7 @@ test("only for a model at an address that the person names does the worker reach
   await page.cancel.click();
   await page.waitForEnd();
   assert.equal((await errand(`${hub.hub}/x`)).outcome, "answered");
-  // With a model of the page's own it is back.
+  // With one of the page's own models the policy holds again.
   await page.model.selectOption("micro15");
   await page.go.click();
   await page.page

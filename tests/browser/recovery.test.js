@@ -1,5 +1,5 @@
-// What a run does when the GPU, its memory, the worker or the storage goes away under it: it ends with a sentence, and the
-// next one works without a reload.
+// A run that loses the GPU, its memory, the worker or the storage ends with a sentence, and the next run works without
+// a reload.
 
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
@@ -13,7 +13,7 @@ import { notInFirefox } from "./browsers.js";
 import { decodePng, encodePng, largestDifference, readGolden } from "./goldens.js";
 import { start } from "./page.js";
 
-/** Of 255: rounding of f32 that was summed in another order. */
+/** Largest difference of a channel, of 255: sums of f32 in another order are rounded differently. */
 const TOLERANCE = 2;
 const MODEL = fileURLToPath(new URL("../fixtures/models/micro15", import.meta.url));
 
@@ -31,7 +31,7 @@ afterEach(async () => {
 });
 after(() => browser?.close());
 
-/** Has the worker do on command what befalls it elsewhere. */
+/** A script that makes the accidents happen in the worker on command. */
 const ACCIDENTS = `{
   let device;
   const real = GPUAdapter.prototype.requestDevice;
@@ -107,7 +107,7 @@ test("lost devices, memory that runs out, faults and dead workers each end a run
   page = await browser.open();
   page.server.prepend.set("worker.js", ACCIDENTS);
   await page.page.goto(`${page.server.url}example.html`);
-  // They happen before most of the shaders are compiled, which takes far longer than all else on a software adapter.
+  // The accidents happen before most shaders are compiled, which takes far longer than all else on a software adapter.
   for (const [accident, phase, kind, sentence] of [
     ["lost device", "encode", "device", /^The GPU was lost /],
     ["dead worker", "load", "internal", /^The browser ended the program/],
@@ -115,7 +115,7 @@ test("lost devices, memory that runs out, faults and dead workers each end a run
     ["a trap", "load", "internal", /^The program hit a fault of its own \(index out of bounds\)/],
     ["a fault", "load", "internal", /^The program hit a fault of its own \(.*an accident\)/],
   ]) {
-    // That it gets so far proves that the one before has left nothing broken.
+    // A run that gets so far proves that the accident before it has left nothing broken.
     const end = await run(accident, phase);
     t.diagnostic(`${accident}: ${end.kind}, ${end.message}`);
     assert.ok(end.isHit, `${accident} did not happen: ${JSON.stringify(end)}`);
@@ -225,8 +225,8 @@ async function accidentProne() {
 }
 
 /**
- * Has an accident happen as soon as a run is in sight of its first step, within the page: a phase may be over before a test
- * has seen it. `window.accidents` counts them.
+ * Makes an accident happen as soon as a run is about to make its first step. The page itself watches for that, because
+ * a phase may be over before a test has seen it. `window.accidents` counts the accidents.
  * @param {string} accident @param {{ once: boolean }} how
  */
 const befall = (accident, { once }) =>
@@ -269,7 +269,7 @@ test("on the page, a run after a lost device and one after a dead worker need no
   for (const accident of ["lost device", "dead worker"]) {
     await befall(accident, { once: true });
     await page.go.click();
-    // It says what happened; the flow may try again by itself, which is then stopped here.
+    // The page says what happened. It may try again by itself, which is then cancelled here.
     await page.page
       .getByText(/The GPU was lost|The GPU stopped|The browser ended the program|The program stopped/)
       .filter({ visible: true }) // the folded list of models may have been asked for at the time

@@ -1,4 +1,4 @@
-// Pictures of the page for human eyes, in tests/output/; fails only where the page is wider than its window.
+// Screenshots of the page for people to look at, in tests/output/. Fails only where the page is wider than its window.
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
@@ -25,7 +25,7 @@ test("the page fits its window, light and dark, wide and narrow", async () => {
   const page = await browser.open("?model=micro15");
   const look = async (moment) => {
     for (const [name, colorScheme, width] of LOOKS) {
-      await page.page.emulateMedia({ colorScheme, reducedMotion: "reduce" }); // or colours would be on their way
+      await page.page.emulateMedia({ colorScheme, reducedMotion: "reduce" }); // no colour is in a transition
       await page.page.setViewportSize({ width, height: 800 });
       await page.page.screenshot({ path: `${output}${name}-${moment}.png`, fullPage: true });
       const overflow = await page.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

@@ -1,4 +1,4 @@
-// A page with a model of its owner's: packed by the program, listed first, loaded in its parts from the page's own address.
+// A page with its owner's own model: packed by the command line, listed first, loaded in parts from the page's address.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -14,7 +14,7 @@ import { decodePng, largestDifference, readGolden, standardDeviation } from "./g
 import { PageUnderTest, dist } from "./page.js";
 import { serve } from "./server.js";
 
-/** Of 255: rounding of f32 that was summed in another order. */
+/** Largest difference of a channel, of 255: sums of f32 in another order are rounded differently. */
 const TOLERANCE = 2;
 const LICENCE = "A Licence of Its Own\n\nWhoever gets these weights does no harm with them.\n";
 /** Where `./dev test` has built the program. */
@@ -90,7 +90,7 @@ test("it is the first of the list, comes from the page in its parts, and gives t
   for (const part of parts) assert.ok(asked.has(`${server.url}${FOLDER}/${part}`), `${part} was not requested`);
   page.assertClean();
 
-  // It is kept on this computer as what it is, and found there.
+  // The model is kept on this computer, and the next visit finds it there.
   const again = await page.again(`?model=${ID}`);
   await again.facts.getByText("On this computer").waitFor();
   assert.ok(largestDifference((await run(again, golden)).rgb, golden.image.rgb) <= TOLERANCE);

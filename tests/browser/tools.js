@@ -47,7 +47,7 @@ export async function startTools(flags = []) {
   };
 }
 
-/** Pictures for human eyes in tests/output/; fails where something is wider than its window. */
+/** Makes screenshots for people to look at in tests/output/; fails where something is wider than its window. */
 export async function look(page, name) {
   await mkdir(output, { recursive: true });
   const before = page.viewportSize();

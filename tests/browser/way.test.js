@@ -1,5 +1,5 @@
-// The way over the first screen: photo, painting, look, go, result are all in it; one click makes a picture of the samples, two drops
-// and a click one of one's own, and so do a few keys.
+// The way through the first screen: photo, painting, look, go and result are all in it. One click makes a picture of
+// the samples; two drops and a click, or a few keys, make one of a person's own pictures.
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
@@ -9,7 +9,7 @@ import { assertAccessible } from "./axe.js";
 import { encodePng, readGolden } from "./goldens.js";
 import { RUN_TIMEOUT_MS, start } from "./page.js";
 
-/** Pictures for human eyes; those in docs/page/ are of these. */
+/** Screenshots for people to look at; those in docs/page/ are taken from here. */
 const output = fileURLToPath(new URL("../output/", import.meta.url));
 const WAY = ["photo", "painting", "look", "go", "result"];
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
@@ -18,7 +18,7 @@ const WINDOWS = [
   ["1440", { viewport: { width: 1440, height: 900 } }],
   ["390", PHONE],
 ];
-/** From the page's opening to a run of own pictures. */
+/** Most key presses from the opening of the page to a run on a person's own pictures. */
 const MOST_PRESSES = 12;
 
 let browser;
@@ -46,7 +46,7 @@ const at = (name) => page.page.locator(`[data-way=${name}]`);
 const boxes = async () =>
   Object.fromEntries(await Promise.all(WAY.map(async (name) => [name, await at(name).boundingBox()])));
 
-/** A run has begun; it is not waited for. */
+/** Asserts that a run has begun, and cancels it. */
 async function assertRuns() {
   await page.cancel.waitFor();
   await page.status
@@ -60,7 +60,7 @@ for (const [name, options] of WINDOWS) {
   for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
     test(`the whole way is in the first screen, ${name} px wide, ${colorScheme}`, async () => {
       await visit("", { ...options, colorScheme });
-      // What is said of the graphics card comes last.
+      // The message about the graphics card comes last.
       await page.page.locator("#doors details").waitFor();
       await page.page.screenshot({
         path: `${output}way-${name}-${colorScheme}.jpg`,
@@ -134,7 +134,7 @@ test("own pictures take two drops and one click, and the result takes the pictur
 
 test("by keyboard a run of own pictures takes few presses, in the order of the way", async (t) => {
   await visit("?model=micro15");
-  page.page.on("filechooser", () => {}); // from here on the dialog is the test's, not only once it is waited for
+  page.page.on("filechooser", () => {}); // from here on Playwright catches every dialog, not only awaited ones
   await page.page.waitForTimeout(200);
   const keys = page.page.keyboard;
   let presses = 0;
@@ -142,7 +142,7 @@ test("by keyboard a run of own pictures takes few presses, in the order of the w
     presses++;
     await keys.press(key);
   };
-  /** Goes on with Tab until something has the focus. */
+  /** Presses Tab until `locator` has the focus. */
   const tabTo = async (locator, name) => {
     while (!(await locator.evaluate((element) => element === document.activeElement))) {
       assert.ok(presses < 40, `${name} is not reached`);

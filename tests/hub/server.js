@@ -1,10 +1,11 @@
-// A local server with the Hugging Face Hub's habits, and with bad ones that tests switch on.
+// A local server that behaves like the Hugging Face Hub, with faults that tests switch on.
 //
-// Two origins, as on the Hub: the first has the API, `/owner/repo/resolve/…` and `/owner/repo/raw/…`; large files are
-// redirected to the second one, with a signature that expires. `/files/…` on the first is a plain web folder of the same
-// tree. A repository is a folder DIR/owner/repo, a space DIR/spaces/owner/repo; every revision is the same.
+// It has two origins, as the Hub does. The first has the API, `/owner/repo/resolve/…` and `/owner/repo/raw/…`; it
+// redirects requests for large files to the second one, with a signature that expires. `/files/…` on the first is a
+// plain web folder of the same tree. A repository is a folder DIR/owner/repo, a space DIR/spaces/owner/repo. All
+// revisions are the same.
 //
-// As a command: `node server.js --root DIR [--life SECONDS]` prints {"hub": …, "cdn": …} and ends when its input does.
+// The command `node server.js --root DIR [--life SECONDS]` prints {"hub": …, "cdn": …} and ends when its input ends.
 // `POST /_control` takes settings as JSON, `GET /_log` gives the log of requests, `POST /_reset` forgets both.
 
 import { createHash } from "node:crypto";
@@ -15,24 +16,24 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
-/** What can be set. All but `life`, `page`, `lfs` and `gated` concern the bodies of files, and those only whose path contains `only`. */
+/** The settings and their defaults. `life`, `page`, `lfs`, `gated` and `pages` concern all requests. */
 const DEFAULTS = {
   /** Seconds until a signature expires. */
   life: 60,
   /** Entries on a page of a listing. */
   page: 1000,
-  /** Files of at least so many bytes, and all weights, are redirected to the second origin. */
+  /** Files of at least this many bytes, and all weights, are redirected to the second origin. */
   lfs: 10e6,
-  /** Repositories that ask to accept their licence. */
+  /** Repositories whose licence must be accepted first, as "owner/repo". */
   gated: [],
-  /** Which requests the settings below concern: those whose path contains this. */
+  /** The settings below, except `pages`, concern only requests whose address contains this. */
   only: "",
-  /** Bytes after which a response's connection is closed, so many times (null: always). */
+  /** Bytes after which a response's connection is closed, and for how many responses (null: for all). */
   dropEvery: null,
   drops: null,
-  /** Whether such a connection is reset instead, with what the client has not read yet. */
+  /** Whether such a connection is reset instead, which also loses what the client has not read yet. */
   abrupt: false,
-  /** { times, status, headers, on: "hub" | "cdn" }: the next answers. */
+  /** { times, status, headers, on: "hub" | "cdn" }: the next `times` answers have this status. */
   fail: null,
   /** Bytes from the end that a response leaves out. */
   truncate: 0,
@@ -41,9 +42,9 @@ const DEFAULTS = {
   /** Breaks every connection on which a part is asked for, as a refused preflight looks to a page. */
   breakRange: false,
   refusePreflight: false,
-  /** So many answers bring another part than asked for. */
+  /** Number of answers that bring another part than was asked for. */
   shift: 0,
-  /** Added to what Content-Length says. */
+  /** Number that is added to Content-Length. */
   wrongLength: 0,
   /** Sends in chunks, without Content-Length. */
   noLength: false,
@@ -51,16 +52,16 @@ const DEFAULTS = {
   hide: [],
   /** Compresses JSON for clients that can have it, unless they ask for a part. */
   gzip: true,
-  /** Changes every file, and its ETag, by this number; after so many more answers, if `changeAfter` is set. */
+  /** Every byte of a file is XORed with this, and its ETag differs. After `changeAfter` more answers it grows by 1. */
   version: 0,
   changeAfter: null,
-  /** A place in the file whose byte is wrong, with the ETag as ever. */
+  /** Offset of a byte of the file that is wrong, while the ETag stays the same. */
   corrupt: null,
   /** Milliseconds before an answer. */
   latency: 0,
   /** Bytes per second of a response. */
   rate: null,
-  /** Whether the plain folder answers with a web page for what it does not have. */
+  /** Whether the plain folder answers with a web page for files that it does not have. */
   pages: false,
 };
 
@@ -192,7 +193,7 @@ export async function startHub({ root, ...options }) {
     } finally {
       await handle?.close();
     }
-    // Not what was announced: the connection has to end, since the response cannot.
+    // The body is not as long as was announced, so the response cannot end: the connection is closed.
     const isWrong = now.truncate > 0 || now.wrongLength !== 0;
     return isWrong ? response.socket?.destroySoon() : response.end();
   }

@@ -6,13 +6,13 @@ use std::process::{Command, Output};
 use crate::golden::{Golden, fixture};
 use crate::support::Scratch;
 
-/// Runs the program. What it computes it computes on the processor unless `args` say otherwise, so that every machine gives
-/// the same.
+/// Runs the program. It computes on the processor unless `args` name a device, so that every machine gives the same
+/// result.
 pub fn styleid(args: &[&str]) -> Output {
     program(args).output().expect("the program starts")
 }
 
-/// The program as [`styleid`] runs it.
+/// The command that [`styleid`] runs.
 pub fn program(args: &[&str]) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_styleid"));
     program.args(args);
@@ -184,7 +184,8 @@ fn several_styles_go_into_one_picture() {
         text(&trace),
     ]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // The second style is the content picture, but as a style it is inverted for itself.
+    // The second style is the content picture, but it is inverted again as a style: 2 steps of 3 inversions and of the
+    // reverse pass.
     assert!(String::from_utf8_lossy(&output.stdout).contains("UNet evaluations: 8"), "{output:?}");
     assert!(results.join("content_in_style+other.png").exists());
     let trace = Golden::open(&trace);
@@ -205,7 +206,7 @@ fn info_says_what_a_model_is() {
         assert!(said.contains("3, 4, 5, 6, 7, 8, 9, 10, 11"), "{said}");
         assert!(said.contains("F32"), "{said}");
     }
-    // Counted by the reference: parameters of unet, vae and text_encoder.
+    // Numbers of parameters of unet, vae and text_encoder, as the reference counts them.
     let said =
         String::from_utf8_lossy(&styleid(&["info", "--model", text(&fixture("models/micro15"))]).stdout).into_owned();
     for count in ["813,652", "111,839", "17,744"] {
@@ -268,7 +269,7 @@ fn every_wrong_argument_gives_one_sentence() {
     assert!(!out.exists(), "nothing is written where nothing was made");
 }
 
-/// A copy of a model's folder in which one file is another.
+/// A copy of the folder of `micro15`, in which `change` was applied to one file.
 fn with_changed(file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Scratch {
     let scratch = Scratch::new();
     let model = fixture("models/micro15");
@@ -335,7 +336,7 @@ fn damaged_models_are_named_by_tensor_or_key() {
             assert!(said.contains(part), "{part} in: {said}");
         }
     }
-    // An extra tensor: the config asks for one level of quantisation less than the file has.
+    // An extra tensor: the file has a quant_conv, which this config says is not used.
     let model = with_changed("vae/config.json", |bytes| {
         replace(&bytes, "\"use_quant_conv\": true", "\"use_quant_conv\":false")
     });

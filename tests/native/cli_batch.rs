@@ -1,4 +1,5 @@
-//! Many results in one run of the command line: what is inverted how often, what is made again, how runs share the work.
+//! Many results in one run of the command line: how often pictures are inverted, which results are made again, and how
+//! several runs share the work.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,7 +28,7 @@ pub fn folders() -> Scratch {
     scratch
 }
 
-/// The arguments of a quick run of every photo in `scratch` in every painting.
+/// The arguments of a quick run that repaints every photo in `scratch` in the style of every painting.
 pub fn arguments(scratch: &Scratch, out: &str, more: &[&str]) -> Vec<String> {
     let [photos, paintings, out] = ["photos", "paintings", out].map(|name| scratch.path(name));
     let model = fixture("models/micro15");
@@ -48,7 +49,7 @@ pub fn made(scratch: &Scratch, out: &str, more: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Every file below `folder` with its bytes.
+/// The bytes of every file in `folder`, by file name.
 pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
@@ -78,13 +79,14 @@ fn twelve_results_take_seven_inversions_and_are_those_of_twelve_runs() {
         ["photos/photos1.png", "paintings/paintings2.png", "alone.png"].map(|name| scratch.path(name));
     let base = arguments(&scratch, "alone.png", &["--content", text(&photo)]);
     let mut single: Vec<&str> = base.iter().map(String::as_str).collect();
-    // The painting is an argument of its own, since flags of styles add up.
+    // The value of --style is replaced, because a second --style would add a style.
     let at = single.iter().position(|flag| *flag == "--style").expect("the flag") + 1;
     single[at] = text(&painting);
     assert!(styleid(&single).status.success());
     assert!(std::fs::read(&alone).expect("a result") == all["photos1_in_paintings2.png"]);
 
-    // Without room for more than the pictures in hand it is more work for the same results, and with a folder it is less again.
+    // Without memory for inversions that are not in use, more inversions are made, for the same results. With a folder
+    // for inversions, each is made only once.
     let said = made(&scratch, "tight", &["--keep-memory", "0"]);
     assert!(!said.contains("inversions: 7,"), "{said}");
     assert!(files(&scratch.path("tight")) == all);
@@ -93,12 +95,12 @@ fn twelve_results_take_seven_inversions_and_are_those_of_twelve_runs() {
     has(&made(&scratch, "first", &folder), &["inversions: 7, reverse passes: 12"]);
     has(&made(&scratch, "second", &folder), &["inversions: 0, reverse passes: 12"]);
     assert!(files(&scratch.path("first")) == all && files(&scratch.path("second")) == all);
-    // A run of one result uses it, too.
+    // A run of one result uses the folder, too.
     let one = styleid(&[&single[..], &folder].concat());
     assert!(one.status.success());
     has(&String::from_utf8_lossy(&one.stdout), &["UNet evaluations: 1\n"]);
     assert!(std::fs::read(&alone).expect("a result") == all["photos1_in_paintings2.png"]);
-    // The folder keeps within its bytes, and a file in it that is damaged is made anew.
+    // Damaged files in the folder are made again, and the folder stays within its limit of bytes.
     let bytes: Vec<usize> = files(&kept).values().map(Vec::len).collect();
     assert_eq!(bytes.len(), 7);
     for file in files(&kept).keys() {
@@ -119,7 +121,7 @@ fn a_run_that_is_repeated_makes_what_is_missing_or_was_made_otherwise() {
     let all = files(&scratch.path("out"));
     has(&made(&scratch, "out", &[]), &["0 results made, 12 were there already", "UNet evaluations: 0"]);
 
-    // One that is gone, one that is cut off, and one that is another picture.
+    // One result is missing, one is cut off, and one is another picture.
     let path = |name: &str| scratch.path("out").join(name);
     std::fs::remove_file(path("photos0_in_paintings0.png")).expect("removed");
     let cut = &all["photos1_in_paintings1.png"];
@@ -132,7 +134,7 @@ fn a_run_that_is_repeated_makes_what_is_missing_or_was_made_otherwise() {
     has(&made(&scratch, "out", &["--gamma", "0.5"]), &["0 results made"]);
     assert!(files(&scratch.path("out")) != all);
     has(&made(&scratch, "out", &["--gamma", "0.5", "--weights", "f16"]), &["12 results made"]);
-    // Another painting of the same name.
+    // Another painting takes the name of an earlier one.
     std::fs::copy(scratch.path("photos/photos0.png"), scratch.path("paintings/paintings3.png")).expect("a copy");
     has(&made(&scratch, "out", &["--gamma", "0.5", "--weights", "f16"]), &["3 results made, 9 were there already"]);
 }
@@ -167,7 +169,7 @@ fn shares_make_the_same_bytes_and_eval_measures_them_together() {
     assert!(pixels("measured") == pixels("whole"));
 }
 
-/// GNU parallel's own program; others of that name do not know what it is asked.
+/// Whether GNU parallel is installed. Other programs of that name do not print its name.
 fn has_parallel() -> bool {
     let said = Command::new("parallel").arg("--version").output();
     said.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("GNU parallel"))
@@ -265,4 +267,82 @@ fn programs_are_told_in_json_and_pipes_take_pictures() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stdout == files(&scratch.path("out"))["photos0_in_paintings0.png"]);
     assert!(failure(&[&base[..], &flags, &["--json-lines"]].concat()).contains("Standard input is one picture"));
+}
+
+/// The frames of a film in `scratch`, numbered so that their order is not the alphabet's, painted to `out`.
+fn film(scratch: &Scratch, out: &str, more: &[&str]) -> Output {
+    let frames = scratch.path("frames");
+    if !frames.exists() {
+        std::fs::create_dir(&frames).expect("a folder");
+        for (name, photo) in [("8.png", 0), ("9.png", 1), ("10.png", 2)] {
+            std::fs::copy(scratch.path(&format!("photos/photos{photo}.png")), frames.join(name)).expect("a copy");
+        }
+    }
+    let base = ["--content", text(&frames), "--style", text(&scratch.path("paintings/paintings0.png"))];
+    let out = format!("{}/{{content}}.png", text(&scratch.path(out)));
+    let own = ["--out", &out, "--steps", "2", "--size", "64", "--stats", "--model", text(&fixture("models/micro15"))];
+    styleid(&[&["stylize"], &base[..], &own, more].concat())
+}
+
+#[test]
+fn a_film_s_frames_follow_the_frame_before_and_a_repeated_run_gives_the_same() {
+    let scratch = folders();
+    let made = |out: &str, more: &[&str]| {
+        let output = film(&scratch, out, more);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        (String::from_utf8(output.stdout).expect("text"), files(&scratch.path(out)))
+    };
+    let (_, apart) = made("apart", &[]);
+    let (said, steady) = made("steady", &["--steady"]);
+    has(&said, &["3 results made", "inversions: 4, reverse passes: 3"]);
+    let pixels = |files: &BTreeMap<String, Vec<u8>>, name: &str| {
+        image::load_from_memory(&files[name]).expect("a picture").into_rgb8().into_raw()
+    };
+    assert!(pixels(&steady, "8.png") == pixels(&apart, "8.png"), "nothing comes before the first frame");
+    for later in ["9.png", "10.png"] {
+        assert!(pixels(&steady, later) != pixels(&apart, later), "{later}");
+    }
+    assert!(made("steadier", &["--steady", "2"]).1["9.png"] != steady["9.png"], "the weight counts");
+
+    // All is there; then the last frame is missing, for which the others have to be painted again.
+    has(&made("steady", &["--steady"]).0, &["0 results made, 3 were there already", "reverse passes: 0"]);
+    std::fs::remove_file(scratch.path("steady/10.png")).expect("removed");
+    let (said, again) = made("steady", &["--steady"]);
+    has(&said, &["1 results made, 2 were there already", "reverse passes: 3"]);
+    assert!(again == steady);
+    // The first frame is missing: those after it are there, and depend on nothing that changed.
+    std::fs::remove_file(scratch.path("steady/8.png")).expect("removed");
+    let (said, again) = made("steady", &["--steady"]);
+    has(&said, &["1 results made, 2 were there already", "reverse passes: 1"]);
+    assert!(again == steady);
+    // Another frame changes all after it.
+    std::fs::copy(scratch.path("photos/photos2.png"), scratch.path("frames/9.png")).expect("a copy");
+    let (said, changed) = made("steady", &["--steady"]);
+    has(&said, &["2 results made, 1 were there already"]);
+    assert!(changed["8.png"] == steady["8.png"] && changed["10.png"] != steady["10.png"]);
+    // A frame that cannot be read is left out, and the others are painted.
+    std::fs::write(scratch.path("frames/9.png"), "no picture").expect("a file");
+    let output = film(&scratch, "steady", &["--steady"]);
+    assert_eq!(output.status.code(), Some(1));
+    has(&String::from_utf8_lossy(&output.stderr), &["9.png"]);
+    has(&String::from_utf8_lossy(&output.stdout), &["1 results made, 1 were there already"]);
+}
+
+#[test]
+fn a_film_is_no_single_picture_and_is_not_shared_out() {
+    let scratch = folders();
+    let said = failure(&film(&scratch, "out", &["--steady", "--shard", "1/2"]));
+    has(&said, &["depend on each other"]);
+    for wrong in ["0", "-1", "much"] {
+        let said = film(&scratch, "out", &["--steady", wrong]);
+        assert!(!said.status.success(), "{wrong}");
+    }
+    let arguments = arguments(&scratch, "one.png", &["--steady"]);
+    let mut one: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let [photo, painting] = ["photos/photos0.png", "paintings/paintings0.png"].map(|name| scratch.path(name));
+    for (flag, file) in [("--content", &photo), ("--style", &painting)] {
+        let at = one.iter().position(|given| *given == flag).expect("the flag") + 1;
+        one[at] = text(file);
+    }
+    has(&failure(&styleid(&one)), &["is no film"]);
 }

@@ -1,4 +1,5 @@
-//! Many results where something is wrong: pictures, folders, a run that is killed, a GPU that is none.
+//! Many results in one run where something is wrong: unreadable pictures and folders, a run that is killed, a GPU that
+//! cannot be used.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -21,7 +22,7 @@ fn pictures_that_cannot_be_used_are_named_and_the_others_are_made() {
     std::fs::copy(scratch.path("photos/photos0.png"), &locked).expect("a copy");
     #[cfg(unix)]
     std::fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o000)).expect("permissions");
-    // Whoever may read everything can read this, too.
+    // A user who may read every file, such as root, can read this one, too.
     let is_locked = std::fs::read(&locked).is_err();
     if !is_locked {
         eprintln!("skipped: this user reads files without permission");
@@ -45,13 +46,13 @@ fn pictures_that_cannot_be_used_are_named_and_the_others_are_made() {
         12 + 4 * count
     )));
     assert_eq!(files(&scratch.path("out")).len(), 12);
-    // They fail again, and nothing else is done.
+    // In a second run the same pictures fail again, and no result is made again.
     let output = run(&scratch, "out", &[]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("0 results made, 12 were there already"));
     assert_eq!(output.status.code(), Some(1));
 }
 
-/// Starts a run and waits until so many results are there.
+/// Starts a run and waits until there are `results` results.
 fn begun(scratch: &Scratch, out: &str, more: &[&str], results: usize) -> Child {
     let arguments = arguments(scratch, out, more);
     let mut program = program(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
@@ -87,7 +88,7 @@ fn a_run_that_is_killed_and_repeated_gives_the_same_bytes() {
     }
     made(&scratch, "out", &more);
     let mut out = files(&scratch.path("out"));
-    // What was being written at that moment is under another name.
+    // A file that was being written when the run was killed has another name.
     out.retain(|name, _| !name.starts_with(".styleid-"));
     assert!(out == whole);
 }
@@ -127,13 +128,13 @@ fn where_nothing_can_be_written_a_sentence_says_so() {
         let said = failure(&[&base[..], &quick, &[text(full)]].concat());
         assert!(said.contains("/dev/full cannot be written: No space left"), "{said}");
     }
-    // A folder of inversions that cannot be one is told of before anything is computed.
+    // A path that cannot be the folder of inversions is reported before anything is computed.
     let (out, file) = (scratch.path("out/"), scratch.path("file"));
     let said = failure(&[&base[..], &quick, &[text(&out), "--keep-inversions", text(&file)]].concat());
     assert!(said.starts_with("error: Inversions cannot be kept in ") && said.contains("file"), "{said}");
 }
 
-/// Where no driver is.
+/// Environment variables that send Vulkan and EGL to drivers that do not exist.
 const NOWHERE: &[(&str, &str)] =
     &[("VK_DRIVER_FILES", "/nonexistent.json"), ("__EGL_VENDOR_LIBRARY_FILENAMES", "/nonexistent.json")];
 
@@ -154,7 +155,7 @@ fn the_device_is_chosen_and_named() {
         let output = started(device, hook, drivers).wait_with_output().expect("it ends");
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    // Nothing is where Vulkan and EGL are told to look, and on Linux there is nothing else.
+    // Vulkan and EGL find no driver, and on Linux there is no other way to a GPU.
     if cfg!(target_os = "linux") {
         let (made, words) = said("auto", None, NOWHERE);
         assert!(made && words.contains("Processor: there is no GPU here"), "{words}");
@@ -165,13 +166,13 @@ fn the_device_is_chosen_and_named() {
         eprintln!("skipped: only ./dev test promises an adapter");
         return;
     }
-    // The one that ./dev test brings is software.
+    // The adapter that ./dev test provides is a software adapter.
     let (made, words) = said("auto", None, &[]);
     assert!(made && words.contains("Processor: the only GPU here is software ("), "{words}");
     let mut child = started("auto", Some("hardware"), &[]);
     let mut first = String::new();
     BufReader::new(child.stderr.take().expect("its errors")).read_line(&mut first).expect("a line");
-    // Software would take a minute for the run itself.
+    // On a software adapter the run itself would take a minute, so it is killed here.
     child.kill().expect("killed");
     child.wait().expect("ended");
     assert!(first.starts_with("GPU: ") && first.contains("the best one here"), "{first}");

@@ -45,7 +45,7 @@ fn arguments(scratch: &Scratch) -> Vec<String> {
     arguments
 }
 
-/// `more` names the folder of results.
+/// Runs `styleid eval` and returns what it prints. `more` names the folder of results.
 fn evaluated_into(scratch: &Scratch, more: &[&str]) -> String {
     let arguments = arguments(scratch);
     let output = styleid(&[&arguments.iter().map(String::as_str).collect::<Vec<_>>()[..], more].concat());
@@ -94,7 +94,7 @@ fn results_are_made_measured_and_laid_out() {
     assert_eq!(figures["mean"]["results"], 2);
     assert!(figures["mean"].get("cfsd").is_none() && figures["mean"].get("fid").is_none());
 
-    // The same figures everywhere.
+    // The table and the CSV file have the same figures as the JSON file.
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), 5, "{table}");
     assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["LPIPS", "histogram", "style"]);
@@ -123,7 +123,7 @@ fn results_are_made_measured_and_laid_out() {
         assert!(!is_white(cell), "{cell:?}");
     }
 
-    // What is there is measured again, not made again; the flags of a run do not matter then.
+    // Existing results are measured again but not made again. With --measure-only the flags of a run do not matter.
     assert_eq!(evaluated(&scratch, &["--measure-only"]), table);
     std::fs::remove_file(&results[1]).expect("a result");
     let before = std::fs::metadata(&results[0]).expect("a result").modified().expect("a time");
@@ -159,7 +159,7 @@ fn results_say_how_they_were_made_and_are_used_for_no_other_settings() {
         assert!(said.contains(what) && said.contains("a_in_s.png"), "{said}");
     }
     assert!(figures(&["--gamma", "0.3", "--measure-only"]).get("settings").is_none(), "nobody looked");
-    // Another model's results are none to be completed.
+    // A folder with another model's results is not completed.
     std::fs::remove_file(scratch.path("results/b, turned_in_s.png")).expect("a result");
     let (other, results) = (fixture("models/micro21b"), scratch.path("results"));
     let arguments: Vec<String> = arguments(&scratch).into_iter().filter(|word| word != "--model").collect();
@@ -170,7 +170,7 @@ fn results_say_how_they_were_made_and_are_used_for_no_other_settings() {
     assert!(said.contains("was made with model "), "{said}");
     assert_eq!(std::fs::read(&path).expect("a result"), made);
 
-    // What was made elsewhere says nothing, and nothing is said of it.
+    // A picture made elsewhere does not say how it was made, so no settings are reported.
     save(&scratch, "results/a_in_s.png", &image::open(&path).expect("a picture").to_rgb8());
     assert!(figures(&["--gamma", "0.6"]).get("settings").is_none());
 }
@@ -202,7 +202,7 @@ fn settings_are_compared_in_one_run() {
     let names: Vec<&str> = table.lines().skip(1).take(3).filter_map(|line| line.split("  ").next()).collect();
     assert_eq!(names, ["one layer", "γ = 0, all", "photos"], "{table}");
 
-    // Each setting's results are those of a run of its own.
+    // Each setting gives the same results as a run with this setting alone.
     for (folder, flags) in [("one layer", ["--layers", "7"]), ("γ = 0, all", ["--gamma", "0"])] {
         let alone = scratch.path(folder);
         let arguments = [&more[..], &flags, &["--results", text(&alone)]].concat();
@@ -260,7 +260,7 @@ fn a_truer_inversion_brings_more_of_a_picture_back() {
     let ways = r#"[{"name": "few", "settings": {"steps": 4}}, {"name": "many", "settings": {"steps": 20}},
         {"name": "fast", "settings": {"preset": "fast"}}]"#;
     std::fs::write(&settings, ways).expect("a file");
-    // The demonstration model has learnt what noise is, as the inversion needs it.
+    // The inversion needs a model that predicts noise: the demonstration model is trained, the micro models are random.
     let files = ["--compare", text(&settings), "--json", text(&json), "--model", "demo", "--precision", "f32"];
     let [contents, styles, results] = ["contents", "styles", "results"].map(|name| scratch.path(name));
     let folders = ["--content", text(&contents), "--style", text(&styles), "--results", text(&results)];

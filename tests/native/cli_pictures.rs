@@ -1,4 +1,4 @@
-//! The command line's flags about pictures: crops, shape, colours; and what a result says of itself.
+//! The command line's flags for pictures (crops, shape, colours), and the settings that a result's PNG file holds.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::cli::{failure, pictures, styleid, text};
 use crate::golden::{Golden, fixture};
 use crate::support::Scratch;
 
-/// What one run of one step makes of pictures in `scratch`.
+/// The result of a run of one step on pictures in `scratch`.
 fn repainted(scratch: &Scratch, content: &str, style: &str, more: &[&str]) -> RgbImage {
     let model = fixture("models/micro15");
     let paths = [content, style, "out.png"].map(|name| scratch.path(name));
@@ -40,7 +40,7 @@ fn a_crop_is_as_good_as_a_picture_that_was_cut_before() {
     assert!(cropped == repainted(&scratch, "cut-content.png", "cut-style.png", &["--size", "keep"]));
     assert!(cropped != repainted(&scratch, "cut-content.png", "style.png", &["--size", "keep"]), "the style's counts");
 
-    // What reaches over an edge is left out, and a mask lies over the whole photo.
+    // A crop is cut off at the edges of the photo, and a mask covers the whole photo, not the crop.
     let mask = scratch.path("mask.png");
     let flags = ["--size", "keep", "--crop", "40.4,-9,72,73", "--style-crop", "none", "--style-mask", text(&mask)];
     let masked = repainted(&scratch, "content.png", "style.png", &flags);
@@ -56,7 +56,7 @@ fn the_shape_stays_where_it_is_asked_for() {
     let scratch = pictures(&golden);
     let size = |content, style, more: &[&str]| repainted(&scratch, content, style, more).dimensions();
     assert_eq!(size("content.png", "style.png", &["--size", "64", "--keep-aspect"]), (64, 32));
-    // 64 × 96 becomes 42.7 × 64, and a latent has 8 pixels.
+    // 64 × 96 becomes 42.7 × 64, and sides are multiples of a latent's 8 pixels.
     assert_eq!(size("style.png", "content.png", &["--size", "64", "--keep-aspect"]), (40, 64));
     assert_eq!(size("content.png", "style.png", &["--size", "64"]), (64, 64));
 }
@@ -90,7 +90,7 @@ fn wrong_crops_and_sizes_each_give_one_sentence() {
         let said = failure(&[&base[..], more].concat());
         assert!(said.starts_with("error: ") && said.contains(part) && said.ends_with('.'), "{more:?}: {said}");
     }
-    // What cannot be read as an argument is refused by the parser, which adds where to find help.
+    // An argument that cannot be parsed is refused by the parser, which adds where to find help.
     for (more, part) in [
         (["--crop", "1,2,3"], "'1,2,3' for '--crop <CROP>': A crop is four numbers of pixels"),
         (["--crop", "a,b,c,d"], "not a,b,c,d."),
@@ -162,7 +162,8 @@ fn a_result_says_how_it_was_made_and_nothing_of_whose_pictures() {
     let crop = |x, width| serde_json::json!({ "x": x, "y": 0.0, "width": width, "height": 64.0 });
     let mut rest = settings.clone();
     rest.as_object_mut().expect("an object").remove("options");
-    // Files as lowercase SHA-256, which says nothing to whoever has not the file; the model's weights likewise.
+    // Files are given by their SHA-256 in lowercase, which tells nothing to a person who does not have the file. So are
+    // the model's weights.
     let sha = |path: &Path| {
         let hash = Sha256::digest(std::fs::read(path).expect("a file"));
         hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()

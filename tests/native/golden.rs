@@ -1,4 +1,5 @@
-//! The reference's goldens, for unit and integration tests alike: what `tests/fixtures` holds and how close is close.
+//! Reads the goldens in `tests/fixtures` (results of the PyTorch reference) and compares tensors with them. Unit tests,
+//! integration tests and an example share this file.
 
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ pub fn fixture(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(path)
 }
 
-/// One golden file, or a trace, which has the same form.
+/// One golden file, or a trace, which has the same format.
 pub struct Golden(Vec<u8>);
 
 impl Golden {
@@ -29,7 +30,7 @@ impl Golden {
         self.file().tensor(name).is_ok()
     }
 
-    /// Shape and values, as f32 whatever the dtype.
+    /// A tensor's shape and values; values of I64 and U8 are converted to f32.
     pub fn values(&self, name: &str) -> (Vec<usize>, Vec<f32>) {
         let file = self.file();
         let tensor = file.tensor(name).unwrap_or_else(|error| panic!("golden {name}: {error}"));
@@ -45,7 +46,7 @@ impl Golden {
         (tensor.shape().to_vec(), values)
     }
 
-    /// A picture `[height, width, 3]` of bytes.
+    /// A tensor `[height, width, 3]` of bytes as a picture.
     pub fn picture(&self, name: &str) -> image::RgbImage {
         let (shape, values) = self.values(name);
         let bytes = values.into_iter().map(|value| value as u8).collect();
@@ -59,7 +60,7 @@ impl Golden {
         distance(name, &ours.to_data().iter::<f32>().collect::<Vec<_>>(), &expected)
     }
 
-    /// Asserts that `ours` is the golden `name`, within `tolerance` of its largest value (at least 1).
+    /// Asserts that `ours` is the golden `name`, within `tolerance` times its largest absolute value (at least 1).
     #[allow(dead_code, reason = "the integration tests have absolute tolerances of their own")]
     pub fn assert_close<const D: usize>(&self, name: &str, ours: &Tensor<D>, tolerance: f32) {
         let scale = self.values(name).1.into_iter().fold(1f32, |max, x| max.max(x.abs()));
@@ -68,7 +69,7 @@ impl Golden {
     }
 }
 
-/// The largest absolute difference; values that are no numbers are infinitely far from any.
+/// The largest absolute difference. A difference that is NaN counts as infinite.
 pub fn distance(name: &str, ours: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(ours.len(), expected.len(), "length of {name}");
     let gap = |(a, b): (&f32, &f32)| if (a - b).is_nan() { f32::INFINITY } else { (a - b).abs() };

@@ -1,4 +1,5 @@
-//! The same runs on wgpu. `./dev test` provides a software Vulkan, so these run on machines without a GPU too.
+//! Runs on wgpu, compared with the same runs on the processor. `./dev test` provides a software Vulkan adapter, so
+//! these tests run on machines without a GPU, too.
 
 use burn::tensor::Tensor;
 use styleid::device::{Place, Precision};
@@ -12,7 +13,8 @@ use styleid::{Phase, Pipeline, Preset, Session, Style, device};
 use crate::golden::{Golden, distance, fixture};
 use crate::support::{self, Chosen, params, run, session, session_of};
 
-/// Between devices, of the largest value: both are f32 or better, but sum in other orders.
+/// Largest difference between devices, relative to the largest value (at least 1). Both compute in f32 or better, but
+/// sum in different orders.
 const TOLERANCE: f32 = 1e-3;
 
 #[test]
@@ -24,7 +26,7 @@ fn wgpu_agrees_with_the_processor() {
         (software, "models/micro15", "micro15.diffusers.n4.rect", Preset::Diffusers, exact),
         (software, "models/micro21b", "micro21b.diffusers.n4", Preset::Diffusers, exact),
         (software, "models/micro21v", "micro21v.diffusers.n4", Preset::Diffusers, exact),
-        // Distilled networks: one resnet a level, no mid block, three levels, a schedule that ends in nothing but noise.
+        // Distilled networks: one resnet a level, no mid block, three levels, a schedule with zero terminal SNR.
         (software, "models/micro15bk_base", "micro15bk_base.diffusers.n4", Preset::Diffusers, exact),
         (software, "models/micro15bk_tiny", "micro15bk_tiny.diffusers.n4", Preset::Diffusers, exact),
         (software, "models/micro21vbk_tinyz", "micro21vbk_tinyz.diffusers.n4", Preset::Diffusers, exact),
@@ -32,7 +34,7 @@ fn wgpu_agrees_with_the_processor() {
         (software, "models/micro15", "micro15.fast.n6.rect", Preset::Fast, exact),
         (hardware, "models/micro21b", "micro21b.fast.n10", Preset::Fast, exact),
         (Kernels::Reference, "models/micro15", "micro15.diffusers.n4.rect", Preset::Diffusers, exact),
-        // Weights that the device holds as packed words, dequantised there.
+        // Weights that the device holds as packed words and dequantises.
         (software, "models/micro21b", "micro21b.diffusers.n4", Preset::Diffusers, WeightType::F16),
         (software, "single-file/tiny15.q4_0.gguf", "tiny15.q4_0.gguf.n4", Preset::Diffusers, exact),
         (hardware, "single-file/tiny21b.q8_0.gguf", "tiny21b.q8_0.gguf.n4", Preset::Diffusers, exact),
@@ -40,7 +42,7 @@ fn wgpu_agrees_with_the_processor() {
     ] {
         let _chosen = Chosen::new(kernels);
         let origin = Origin::local(&fixture(model), None).expect("a model");
-        // As in `micro15.fast.n6.rect`.
+        // The name of a golden has its number of steps: 6 in `micro15.fast.n6.rect`.
         let steps = golden.split(".n").nth(1).and_then(|rest| rest.split('.').next()?.parse().ok()).expect("a number");
         let golden = Golden::load(golden);
         let (content, style) = (golden.picture("content_u8"), golden.picture("style_u8"));

@@ -1,5 +1,5 @@
-//! Files over HTTP from a local server with the Hub's habits (tests/hub/server.js): what is fetched, how often, and what
-//! happens when it misbehaves.
+//! Files over HTTP from a local server that behaves like the Hub (tests/hub/server.js): what is fetched, how often, and
+//! what happens when the server misbehaves.
 
 #![allow(clippy::single_range_in_vec_init, reason = "spans of a file, and sometimes there is one")]
 
@@ -23,7 +23,8 @@ use crate::support::{HubServer, Scratch};
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// The bytes of every test's file: each place differs from its neighbours.
+/// The bytes in `span` of the files that the tests serve. All 8-byte words differ, so bytes of a wrong place are
+/// noticed.
 fn content(span: Range<u64>) -> Vec<u8> {
     let words = span.start / 8..span.end.div_ceil(8);
     let skip = (span.start - words.start * 8) as usize;
@@ -31,7 +32,7 @@ fn content(span: Range<u64>) -> Vec<u8> {
     bytes[skip..skip + (span.end - span.start) as usize].to_vec()
 }
 
-/// Real requests, and a clock that is ahead by what was slept.
+/// Sends real requests but sleeps at most 5 ms. Its clock is ahead by the time that it was asked to sleep.
 struct Hasty {
     native: Native,
     slept: RefCell<Vec<f64>>,
@@ -57,7 +58,7 @@ impl Transport for Hasty {
 /// A server with a folder of its own, and a client.
 struct Hub {
     _server: HubServer,
-    /// Removed with this, after the server has ended.
+    /// Dropped after `_server`: the folder is removed when the server has ended.
     _root: Scratch,
     hub: String,
     transport: Rc<Hasty>,
@@ -66,7 +67,7 @@ struct Hub {
 }
 
 impl Hub {
-    /// With the repository `o/r` of these files, by name and size.
+    /// Starts a server with the repository `o/r`. `files` are the names and sizes of its files.
     fn start(files: &[(&str, u64)]) -> Self {
         let root = Scratch::new();
         for (path, bytes) in files {
@@ -99,14 +100,14 @@ impl Hub {
         ureq::post(format!("{}/_control", self.hub)).send(settings.to_string()).expect("settings that exist");
     }
 
-    /// Requests for files' bytes so far.
+    /// The server's log of requests so far, without those that it redirected.
     fn log(&self) -> Vec<Value> {
         let text = ureq::get(format!("{}/_log", self.hub)).call().expect("a log").body_mut().read_to_string();
         let log: Vec<Value> = serde_json::from_str(&text.expect("text")).expect("JSON");
         log.into_iter().filter(|entry| entry["status"] != 302).collect()
     }
 
-    /// Bytes of bodies that the server sent.
+    /// Bytes of response bodies that the server has sent.
     fn sent(&self) -> u64 {
         self.log().iter().filter_map(|entry| entry["bytes"].as_u64()).sum()
     }
@@ -153,7 +154,8 @@ fn files_of_a_repository() {
     assert!(hub.try_open("../../secret").expect("an answer").is_none());
 }
 
-/// Spans as a UNet's in a GGUF file: many short ones with padding between, some of a few MiB, and a part not wanted.
+/// The spans are like those of a UNet in a GGUF file: many short ones with padding between them, some of a few MiB, and
+/// a part that is not wanted.
 #[test]
 fn few_requests_and_hardly_a_byte_too_many() {
     let hub = Hub::start(&[("model.gguf", 64 * MIB)]);
@@ -185,10 +187,10 @@ fn cut_again_and_again() {
     stream(&file, &pieces(0..24 * MIB, 3 * MIB)).expect("bytes");
     let log = hub.log();
     assert!(log.len() > 24, "{} requests", log.len());
-    // Every byte that was sent is used: a break costs a request and nothing else.
+    // Every byte that was sent is used: a broken connection costs one request and nothing else.
     assert_eq!((hub.sent(), hub.web.received()), (24 * MIB, 24 * MIB));
     assert!(hub.transport.slept.borrow().iter().all(|time| *time <= 1.0), "progress resets the wait");
-    // Connections that are reset lose what was on its way, and no more.
+    // A connection that is reset loses only the bytes that were on their way.
     hub.control(&json!({ "abrupt": true }));
     stream(&file, &pieces(0..24 * MIB, 3 * MIB)).expect("bytes");
     assert_eq!(hub.web.received(), 2 * 24 * MIB - 256 * KIB);
@@ -202,7 +204,7 @@ fn busy_servers_are_waited_for() {
         (json!({ "times": 1, "status": 429, "headers": { "ratelimit": "\"resolvers\";r=0;t=42" } }), vec![42.0]),
         (json!({ "times": 4, "status": 503 }), vec![1.0, 1.0, 2.0, 4.0]),
         (json!({ "times": 3, "status": 500, "on": "cdn" }), vec![1.0, 1.0, 2.0]),
-        // A signature that expired on its way: the original address gives a new one.
+        // The signature of a redirect has expired: the original address gives a new one.
         (json!({ "times": 1, "status": 403, "on": "cdn" }), vec![1.0]),
     ];
     for (fail, slept) in cases {
@@ -237,7 +239,7 @@ fn another_file_by_now() {
     hub.control(&json!({ "changeAfter": 1, "version": 0 }));
     let error = stream(&file, &pieces(MIB..40 * MIB, 4 * MIB)).expect_err("another file");
     assert!(matches!(error, Error::Changed(_)), "{error}");
-    // Opened anew it is a file like any other.
+    // When the changed file is opened again, it can be read.
     let file = hub.open("model.gguf");
     let bytes = block_on(file.read(MIB..MIB + 99)).expect("bytes");
     assert_eq!(bytes, content(MIB..MIB + 99).iter().map(|byte| byte ^ 1).collect::<Vec<_>>());
@@ -247,10 +249,10 @@ fn another_file_by_now() {
 fn lengths_that_are_wrong() {
     let hub = Hub::start(&[("model.gguf", 2 * MIB), ("small.json", 5000)]);
     let file = hub.open("model.gguf");
-    // Too long: what was asked for is there all the same.
+    // Content-Length is too large: all bytes that were asked for arrive anyway.
     hub.control(&json!({ "wrongLength": 1000 }));
     stream(&file, &[MIB..2 * MIB]).expect("bytes");
-    // Always the same bytes short: the end never comes, and that is an error, not an end.
+    // Every answer lacks the same bytes: the end never comes, which is an error and not the end of the file.
     for wrong in [json!({ "wrongLength": -1000 }), json!({ "wrongLength": 0, "truncate": 1000 })] {
         hub.control(&wrong);
         let error = stream(&file, &[MIB..2 * MIB]).expect_err("it is short");
@@ -261,7 +263,7 @@ fn lengths_that_are_wrong() {
     assert!(hub.try_open("small.json").is_err());
     let error = block_on(hub.open("model.gguf").read(MIB..2 * MIB + 1000)).expect_err("not that long");
     assert!(matches!(error, Error::File(_)), "{error}");
-    // A part that was not asked for is asked for again.
+    // The server sends another part than was asked for: the client asks again.
     hub.control(&json!({ "wrongLength": 0, "ignoreRange": false, "shift": 2 }));
     stream(&file, &[MIB..2 * MIB]).expect("bytes");
 }
@@ -284,7 +286,7 @@ fn servers_without_ranges() {
     let small = hub.open("small.json");
     assert_eq!((small.bytes(), hub.open("model.gguf").bytes()), (5000, 40 * MIB));
     assert_eq!(block_on(small.read(10..5000)).expect("bytes"), content(10..5000));
-    // A hidden Content-Range leaves the plain request.
+    // CORS hides Content-Range: a request without Range gives the size of the file.
     hub.control(&json!({ "ignoreRange": false, "noLength": false, "hide": ["content-range"] }));
     let file = hub.open("model.gguf");
     assert_eq!(file.bytes(), 40 * MIB);
@@ -345,7 +347,7 @@ fn plain_folders() {
         assert_eq!(block_on(folder.list()).expect("an answer"), None);
         let file = block_on(folder.open("unet/a b.safetensors")).expect("an answer").expect("a file");
         stream(&file, &[1..5, MIB..2 * MIB]).expect("bytes");
-        // Some servers have a page for everything.
+        // Some servers answer with a web page for every file that they do not have.
         for pages in [false, true] {
             hub.control(&json!({ "pages": pages }));
             assert!(block_on(folder.open("nothing.json")).expect("an answer").is_none());
@@ -353,7 +355,7 @@ fn plain_folders() {
     }
 }
 
-/// The server does to files what other tests rely on.
+/// Checks the test server itself: what it does to files, which other tests rely on.
 #[test]
 fn the_servers_own_habits() {
     let hub = Hub::start(&[("model.gguf", 1000), ("a.json", 3000)]);

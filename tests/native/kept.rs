@@ -1,4 +1,5 @@
-//! A kept model that is damaged or in use: mended by the part, and never fetched anew without a word.
+//! A model kept on disk that is damaged or in use: damaged parts are fetched again with a notice, and a copy that
+//! cannot be read is not thrown away.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use crate::support::Scratch;
 
 const REPO: &str = "someone/micro15";
 
-/// A folder in which the model is kept, all of it in one chunk.
+/// A scratch folder with a cache that keeps the model, all of it in one chunk.
 struct Kept {
     scratch: Scratch,
     key: ModelKey,
@@ -52,12 +53,12 @@ impl Kept {
         list[0].complete
     }
 
-    /// Loads it where no more than `repair` bytes may be fetched for a copy that is damaged; gives the notices.
+    /// Loads the model and returns the notices. At most `repair` bytes may be fetched to repair a damaged copy.
     fn load(&self, repair: Option<u64>) -> Result<Vec<String>> {
         self.load_until(repair, &|_| false)
     }
 
-    /// As [`Kept::load`], cancelled after a report of which `is_enough` says so.
+    /// Like [`Kept::load`], but cancelled after a progress report for which `is_enough` returns true.
     fn load_until(&self, repair: Option<u64>, is_enough: &dyn Fn(Progress) -> bool) -> Result<Vec<String>> {
         let source = Rc::new(Folder::new(fixture("models/micro15")));
         let origin = Origin::of_source(source, None, None, Some((self.cache(), self.key.clone())));

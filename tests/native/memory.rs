@@ -1,4 +1,4 @@
-//! What a budget changes is where things are and when, never the result.
+//! Memory budgets: they change where tensors are kept and what is computed at once, but not the result.
 
 use burn::tensor::{Device, Tensor};
 use styleid::memory::{self, Memory};
@@ -21,7 +21,8 @@ fn golden() -> Golden {
     Golden::load("micro15.diffusers.n20")
 }
 
-/// What a run leaves, and its features' bytes on the device and in main memory.
+/// The results of a run (the content's noise, the style's noise, the final latents, the pixels), and the bytes of its
+/// features on the device and in main memory.
 fn latents(session: &mut Session, params: &Params) -> (Vec<Vec<f32>>, (u64, u64)) {
     let (content, style) = (golden().picture("content_u8"), golden().picture("style_u8"));
     let outcome = pollster::block_on(session.run(&content, &[Style::alone(&style)], params, &silent())).expect("a run");
@@ -94,7 +95,7 @@ fn pictures_inverted_together_are_kept_apart() {
     assert_eq!(steps(&reports), [0, 0, STEPS, STEPS]);
     assert!(again.iter().zip(first.iter()).all(|(a, b)| a.abs_diff(*b) <= 1), "kept or new, the result is the same");
 
-    // Pictures of two sizes make no batch.
+    // Pictures of different sizes cannot be inverted as one batch.
     let other = image::imageops::crop_imm(&style, 0, 0, 48, 64).to_image();
     let both_new = image::imageops::flip_vertical(&content);
     let (_, reports) = run_pictures(&mut session, &both_new, &other, &params).expect("a run");
@@ -127,7 +128,7 @@ fn a_gpu_computes_the_same_within_any_budget() {
     let params = params(Preset::Diffusers, STEPS);
     let (reference, _) = latents(&mut session(Memory::default(), device::cpu()), &params);
     let exact = Memory { exact_features: true, pairs: Some(false), ..Memory::default() };
-    // Everything in main memory, and the VAE in bands of a few rows.
+    // All features are in main memory, and the VAE computes in bands of a few rows.
     let tight = Memory { budget: Some(2 << 20), pairs: Some(false), exact_features: false };
     let mut compared = Vec::new();
     for (name, memory) in [
@@ -141,7 +142,7 @@ fn a_gpu_computes_the_same_within_any_budget() {
         memory::begin();
         let mut session = session(memory, gpu.clone());
         if name != "halves, spilled, in bands" {
-            // The same sums in the same order, so that only the bank differs.
+            // Without bands the sums are taken in the same order, so that only the feature bank differs.
             session.pipeline.model.vae.band_bytes = usize::MAX;
         }
         let (ours, (held, main)) = latents(&mut session, &params);

@@ -1,4 +1,4 @@
-//! Attention kernels against a plain computation in f64, on whatever Vulkan device there is.
+//! Attention kernels, compared with a plain computation in f64, on the Vulkan device of this machine.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use styleid::device;
@@ -7,7 +7,7 @@ use styleid::ops::attention::{Attend, Groups, attention};
 
 use crate::support::{self, Chosen};
 
-/// Of the largest value.
+/// Tolerances relative to the largest value.
 const F32_TOLERANCE: f64 = 1e-4;
 const F16_TOLERANCE: f64 = 5e-3;
 
@@ -19,14 +19,14 @@ struct Case {
     head_dim: usize,
     queries: usize,
     keys: usize,
-    /// γ of a blend.
+    /// γ of a blend of two queries, γ · other + (1 − γ) · q.
     blend: Option<f32>,
     temperature: f32,
     /// Queries are within ±this, keys and values within ±1.
     magnitude: f32,
-    /// Every how many-th query is checked.
+    /// Every `every`-th query is checked.
     every: usize,
-    /// Groups that the keys are in, one after the other; 0 for none.
+    /// Number of groups that the keys are divided into, in order; 0 for attention without groups.
     groups: usize,
 }
 
@@ -49,7 +49,7 @@ const PLAIN: Case = Case {
     groups: 0,
 };
 
-/// The logarithm of each group's weight for a query: some have only one of them, or all but one.
+/// The logarithm of each group's weight for a query. Some queries see only one group, others all but one.
 fn logs(query: usize, groups: usize) -> Vec<f32> {
     (0..groups)
         .map(|group| match (query % 4, (query / 4 + group) % groups) {
@@ -82,7 +82,7 @@ fn groups(case: &Case, device: &Device) -> Option<Groups> {
     (count > 0).then(|| Groups { logs: tensor(case.queries, &logs), members: tensor(case.keys, &member) })
 }
 
-/// So large that kernels are launched in parts: by heads, by queries, and by both.
+/// Cases so large that kernels are launched in parts: by heads, by queries, and by both.
 const LARGE: [Case; 2] = [
     Case { heads: 3, queries: 4100, keys: 4100, every: 37, ..PLAIN },
     Case { heads: 1, head_dim: 512, queries: 700, keys: 4200, blend: Some(0.5), every: 13, ..PLAIN },
@@ -118,15 +118,15 @@ fn cases() -> Vec<Case> {
         Case { temperature: 0.1, head_dim: 512, heads: 1, ..PLAIN },
         Case { batch: 2, heads: 3, blend: Some(0.5), ..PLAIN },
         Case { batch: 3, heads: 1, head_dim: 512, queries: 37, ..PLAIN },
-        // Scores of some hundreds, where exp() alone would overflow.
+        // Scores of some hundreds: exp() would overflow if the largest score were not subtracted.
         Case { magnitude: 1024.0, ..PLAIN },
         Case { magnitude: 512.0, head_dim: 160, temperature: 1.5, ..PLAIN },
     ]);
     cases
 }
 
-/// Numbers within ±`magnitude` in steps of a 64th of it (xorshift), which f16 has, too. Sums of their products are exact
-/// in f32: what is left of a large score's rounding is what the scale does.
+/// Pseudo-random numbers (xorshift) within ±`magnitude`, in steps of `magnitude` / 64, which f16 holds exactly. Sums of
+/// their products are exact in f32, so that a large score is rounded only when it is scaled.
 fn numbers(count: usize, magnitude: f32, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     std::iter::repeat_with(|| {
@@ -192,7 +192,7 @@ fn expected(case: &Case, operands: &Operands) -> Vec<f64> {
     out
 }
 
-/// What `which` makes of it on `device`, in the order of [`expected`].
+/// The output of the kernels `which` on `device`, in the order of [`expected`].
 fn computed(case: &Case, operands: &Operands, which: Kernels, device: &Device, dtype: DType) -> Vec<f64> {
     let &Case { batch, heads, head_dim, queries, keys, every, .. } = case;
     let split = |values: &[f32], tokens| {
@@ -217,7 +217,7 @@ fn computed(case: &Case, operands: &Operands, which: Kernels, device: &Device, d
         .collect()
 }
 
-/// Whether the implementations are as near to the definition as they must be, on the GPU in f16 too if it can.
+/// Asserts that the implementations are close enough to the definition, on the GPU also in f16 if its shaders have it.
 fn check(case: &Case, on_cpu: bool, on_gpu: &[Kernels]) {
     let operands = Operands::of(case);
     let expected = expected(case, &operands);
@@ -253,7 +253,7 @@ fn attention_is_the_definition() {
 #[test]
 fn groups_of_keys_weigh_as_they_should() {
     let grouped = Case { groups: 2, ..PLAIN };
-    // Four styles and the content: more columns than a vector has.
+    // Four styles and the content: more columns than one vec4 has.
     let five = Case { groups: 5, blend: Some(0.75), temperature: 1.5, ..PLAIN };
     for case in [
         grouped,
@@ -261,7 +261,7 @@ fn groups_of_keys_weigh_as_they_should() {
         Case { head_dim: 7, batch: 2, heads: 3, blend: Some(1.0), ..grouped },
         Case { head_dim: 160, queries: 50, keys: 60, ..grouped },
         Case { head_dim: 512, heads: 1, queries: 33, keys: 40, ..grouped },
-        // What stands for nothing must be less than what scores differ by, whatever the scale.
+        // The score that stands for a weight of 0 must be far below all other scores, whatever the scale.
         Case { temperature: 100.0, ..grouped },
         Case { temperature: 0.01, ..grouped },
         Case { temperature: 1e-4, head_dim: 160, ..grouped },

@@ -1,4 +1,4 @@
-//! Norms, GEGLU and packed halves on every implementation, against plain loops in f64.
+//! Norms, GEGLU and packed halves with every implementation, compared with plain loops in f64.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use half::f16;
@@ -10,12 +10,12 @@ use crate::support::{self, Chosen};
 
 const EPSILON: f64 = 1e-5;
 
-/// Of the largest value.
+/// Tolerance relative to the largest value.
 fn tolerance(dtype: DType) -> f64 {
     if dtype == DType::F16 { 5e-3 } else { 1e-4 }
 }
 
-/// Calls `test` with every implementation and type that there is here.
+/// Calls `test` with every implementation and every type of activations that this machine has.
 fn everywhere(test: impl Fn(&Device, DType)) {
     test(&device::cpu(), DType::F32);
     let Some((gpu, adapter)) = support::gpu() else { return };
@@ -101,7 +101,7 @@ fn check_group_norm(shape: [usize; 4], groups: usize, mean: f32, device: &Device
         assert_eq!(ours.dtype(), dtype, "{name}");
         assert_close(&name, &ours, &expected, tolerance(dtype));
         if x.len() > 2_000_000 {
-            break; // once is enough of the large ones
+            break; // large shapes are checked only with SiLU, which saves time
         }
     }
 }
@@ -109,7 +109,7 @@ fn check_group_norm(shape: [usize; 4], groups: usize, mean: f32, device: &Device
 #[test]
 fn group_norm_of_every_picture() {
     everywhere(|device, dtype| {
-        // The UNet's at 512², with the widths of the skips, and smaller ones.
+        // The shapes of the UNet at 512 × 512 pixels, also with the channels of the skip connections.
         for (channels, side) in [
             (320, 64),
             (640, 64),
@@ -125,12 +125,12 @@ fn group_norm_of_every_picture() {
         ] {
             check_group_norm([1, channels, side, side], 32, 0.3, device, dtype);
         }
-        // The VAE's, and the micro models'.
+        // A shape of the VAE, and those of the micro models.
         check_group_norm([1, 512, 64, 64], 32, 0.3, device, dtype);
         for (channels, side) in [(16, 16), (32, 8), (48, 8), (64, 4), (64, 2), (8, 128), (16, 32)] {
             check_group_norm([2, channels, side, side], 4, 0.3, device, dtype);
         }
-        // What divides by nothing.
+        // Sizes that no block of a kernel divides.
         for (shape, groups) in [
             ([1, 6, 5, 7], 3),
             ([3, 9, 1, 1], 3),
@@ -165,7 +165,7 @@ fn norms_keep_their_digits_far_from_zero() {
             check_layer_norm([1, 100, 320], 1000.0, device, dtype);
             check_layer_norm([1, 10, 1283], 1000.0, device, dtype);
         }
-        // Nothing to divide by but ε: β comes out.
+        // The variance of a constant is 0, so that only ε is left to divide by: the result is β.
         let (_, shift, affine) = affine(8, device, dtype);
         let constant = Tensor::<4>::full([1, 8, 9, 4], 3.3, (device, dtype));
         let expected: Vec<f64> = shift.iter().flat_map(|&shift| vec![f64::from(shift); 36]).collect();
@@ -250,7 +250,7 @@ fn layer_norm_of_every_width() {
     });
 }
 
-/// erf, by its series where that converges fast, and 1 beyond.
+/// erf(x), by its Maclaurin series where that converges fast, and ±1 beyond.
 fn erf(x: f64) -> f64 {
     if x.abs() > 4.2 {
         return x.signum();
@@ -283,7 +283,7 @@ fn geglu_of_every_width() {
     });
 }
 
-/// Packs on `device` and gives every half's bits, then checks that unpacking gives those numbers.
+/// Packs `values` on `device`, checks that unpacking gives the packed numbers, and returns the bits of each half.
 fn packed(values: &[f32], device: &Device) -> Vec<u16> {
     let shape = [1, 1, 1, values.len()];
     let packed = halves::pack(tensor(values, shape, device, DType::F32));
@@ -302,8 +302,8 @@ fn packed(values: &[f32], device: &Device) -> Vec<u16> {
     bits
 }
 
-/// Whether a number is rounded as it should be; no number has several forms, and the implementation in burn's operations
-/// has no negative zero.
+/// Asserts that `bits` are `value` rounded to f16. NaN has several bit patterns, and the implementation with burn's
+/// operations has no negative zero.
 fn assert_rounded(value: f32, bits: u16) {
     let expected = f16::from_f32(value.clamp(-65504.0, 65504.0));
     let ours = f16::from_bits(bits);
@@ -343,7 +343,7 @@ fn halves_round_as_they_should() {
         -1e-45,
     ];
     for bits in 0..0x7c00u16 {
-        // Halfway between neighbours, and just beside.
+        // The f32 numbers halfway between two neighbouring f16 numbers, and just beside that.
         let (low, high) = (f16::from_bits(bits).to_f32(), f16::from_bits(bits + 1).to_f32());
         let middle = if high.is_finite() { low + (high - low) / 2.0 } else { 65520.0 };
         let beside = [middle, f32::from_bits(middle.to_bits() - 1), f32::from_bits(middle.to_bits() + 1)];

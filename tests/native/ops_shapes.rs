@@ -1,4 +1,5 @@
-//! Our operations at every shape of Stable Diffusion 1.5 and 2.1 at 512 px, against sums in f64 at some of their elements.
+//! Our operations at the shapes of Stable Diffusion 1.5 and 2.1 at 512 px, compared with sums in f64 at some of their
+//! elements.
 
 use styleid::bench::check::{TOLERANCES, check, is_whole};
 use styleid::bench::shapes;
@@ -7,8 +8,8 @@ use styleid::ops::Kernels;
 
 use crate::support::{self, Chosen};
 
-/// Rows of more operations are left to `./dev bench shapes`: a software adapter takes long for them, and several times as long
-/// with kernels that are made for hardware.
+/// Most operations of a row that is checked here, in 10⁹. Larger rows are left to `./dev bench shapes`: a software
+/// adapter takes long for them, and several times as long with kernels that are made for hardware.
 fn most_gflop(kernels: Kernels) -> f64 {
     if kernels == Kernels::Hardware { 1.7 } else { 4.0 }
 }

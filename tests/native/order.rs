@@ -1,4 +1,5 @@
-//! Imports go one way: in each crate as its `lib.rs` states, and among files never in a circle.
+//! Checks that imports go one way: modules in the order that the `lib.rs` of each crate states, and files never in a
+//! circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 /// Sources by module path: `styleid::plan` is `["styleid", "plan"]`, and `[]` is `lib.rs`.
 type Sources = BTreeMap<Vec<String>, String>;
 
-/// The sources of a crate, without its tests: these may look at everything.
+/// The sources of a crate, without `main.rs` and without tests, which may import everything.
 fn sources(folder: &Path) -> Sources {
     let mut sources = Sources::new();
     read(folder, &[], &mut sources);
@@ -38,7 +39,7 @@ fn code(text: &str) -> String {
     text.lines().map(without).collect::<Vec<_>>().join("\n")
 }
 
-/// All paths in `code` that start with `crate`, `super` or `self`, groups taken apart.
+/// All paths in `code` that start with `crate`, `super` or `self`, with groups expanded.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for root in ["crate::", "super::", "self::"] {
@@ -52,7 +53,7 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Reads one tree of a path, such as `a::{b, c::d}`, and gives what follows it.
+/// Reads one use tree, such as `a::{b, c::d}`, adds its paths to `found`, and returns the text behind it.
 fn tree<'a>(mut rest: &'a str, prefix: &[String], found: &mut Vec<Vec<String>>) -> &'a str {
     let mut path = prefix.to_vec();
     loop {
@@ -73,12 +74,13 @@ fn tree<'a>(mut rest: &'a str, prefix: &[String], found: &mut Vec<Vec<String>>) 
         }
     }
     found.push(path);
-    // An alias, or whatever else stands before the next comma.
+    // Skip an alias, or what else stands before the next delimiter.
     let end = rest.find([',', '}', ';', '(', ')', '\n']).unwrap_or(rest.len());
     &rest[end..]
 }
 
-/// Every file's imports, as the modules whose files they lie in. What a module only hands on counts as the module where it is.
+/// Every file's imports, as the modules in whose files they are defined. A name that a module only re-exports counts as
+/// the module that defines it.
 fn imports(sources: &Sources) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
     let handed_on = |module: &[String]| -> BTreeMap<String, Vec<String>> {
         let text = sources.get(module).map(|text| code(text)).unwrap_or_default();
@@ -138,7 +140,7 @@ fn stated(lib: &str) -> Vec<String> {
     inside.join(" ").split('<').map(|name| name.trim().to_string()).collect()
 }
 
-/// What goes against the order, and circles of files, in sentences.
+/// Sentences about imports that go against the order, and about circles of files.
 fn faults(sources: &Sources) -> Vec<String> {
     let order = stated(&sources[&Vec::new()]);
     let imports = imports(sources);

@@ -1,5 +1,5 @@
-//! Files of every kind that people drop on the page: what each is, and what becomes of it. They are in `tests/fixtures/pictures`
-//! for the browser's tests; `STYLEID_WRITE=1` writes them there.
+//! Files of every kind that people drop on the page, and what the decoder makes of each. They are in
+//! `tests/fixtures/pictures` for the browser's tests; `STYLEID_WRITE=1` writes them there.
 
 use std::time::{Duration, Instant};
 
@@ -13,24 +13,24 @@ use crate::picture_makers::{
     plain_jpeg, png, segment, tiff_kind, tiff_of,
 };
 
-/// What becomes of a file.
+/// What the decoder is expected to make of a file.
 enum End {
-    /// It is read; its note contains this, or there is none where this is empty.
+    /// A picture of this width and height. Its note contains the text, or there is no note if the text is empty.
     Read(u32, u32, &'static str),
-    /// It is refused by a sentence that contains this.
+    /// A refusal with a sentence that contains the text.
     Refused(&'static str),
-    /// So it is here, but browsers decode it, to this size.
+    /// A refusal like [`End::Refused`], but browsers decode the file to this width and height.
     Foreign(u32, u32, &'static str),
 }
 
 use End::{Foreign, Read, Refused};
 
-/// Every kind, by the name that its file has.
+/// Every kind of file: its name, its bytes, and what is expected.
 fn kinds() -> Vec<(&'static str, Vec<u8>, End)> {
     let photo = colours(48, 32);
     let whole = jpeg(&colours(200, 150), None, None);
     let mut display_p3 = ColorProfile::new_display_p3().encode().expect("a profile");
-    // The header's date of creation, which would be now: the files of today are those of tomorrow.
+    // The header has the date of creation, which would be now. Without it the files are the same every day.
     display_p3[24..36].fill(0);
     let deep = ImageBuffer::from_fn(48, 32, |x, y| Rgb([(x * 1300) as u16, (y * 2000) as u16, 32768]));
     let clear = RgbaImage::from_fn(48, 32, |x, _| Rgba([200, 30, 30, (x * 5) as u8]));
@@ -102,7 +102,7 @@ fn kinds() -> Vec<(&'static str, Vec<u8>, End)> {
     ]
 }
 
-/// What is refused, but may be a sound picture for a browser's decoders.
+/// Files that are refused but may be valid pictures for a browser's decoders.
 const FOREIGN: [&str; 6] = ["lab.tiff", "photo.heic", "photo.avif", "painting.avif", "photo.jxl", "photo.jp2"];
 
 #[test]
@@ -193,15 +193,15 @@ fn photos_of_200_million_pixels_are_read_smaller_in_time() {
     let examined = examine("a", &plain_jpeg(16_320, 12_240)).expect("a JPEG");
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     assert_eq!([examined.width, examined.height], [4_080, 3_060]);
-    // Colours come out as of a small one.
+    // The colours are the same as those of a small picture.
     let grey = decode("a", &plain_jpeg(64, 64)).expect("a JPEG").get_pixel(9, 9).0;
     assert_eq!(decode("a", &plain_jpeg(16_320, 12_240)).expect("a JPEG").get_pixel(900, 900).0, grey);
-    // They lie as their cameras say.
+    // The EXIF orientation is applied.
     let exif = segment(0xe1, &[b"Exif\0\0".to_vec(), orientation(6)].concat());
     let plain = plain_jpeg(12_000, 9_000);
     let turned = examine("a", &[&plain[..2], &exif, &plain[2..]].concat()).expect("a JPEG");
     assert_eq!([turned.width, turned.height], [2_250, 3_000]);
-    // A part that is missing is damage here too.
+    // A large JPEG that is cut off is damaged, too.
     let cut = plain_jpeg(16_320, 12_240);
     assert!(examine("a", &cut[..cut.len() / 2]).is_err());
 }

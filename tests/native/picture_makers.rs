@@ -33,7 +33,7 @@ pub fn jpeg(picture: &RgbImage, icc: Option<Vec<u8>>, exif: Option<Vec<u8>>) -> 
     bytes
 }
 
-/// A little-endian TIFF directory of EXIF with the orientation alone.
+/// EXIF data with the orientation alone, as a little-endian TIFF directory.
 pub fn orientation(value: u8) -> Vec<u8> {
     let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
     exif.extend([value, 0, 0, 0, 0, 0, 0, 0]);
@@ -64,9 +64,9 @@ pub fn animated_png() -> Vec<u8> {
     bytes
 }
 
-/// An animation of one WebP frame, twice.
+/// An animated WebP that shows the same frame twice.
 pub fn animated_webp() -> Vec<u8> {
-    // RIFF, size, WEBP, then the frame's one chunk.
+    // The first 12 bytes are RIFF, size and WEBP; the rest is the frame's only chunk.
     let still = file(colours(40, 30), ImageFormat::WebP)[12..].to_vec();
     let chunk = |name: &[u8; 4], data: &[u8]| {
         let mut chunk = name.to_vec();
@@ -77,7 +77,7 @@ pub fn animated_webp() -> Vec<u8> {
     };
     let small = |value: u32| value.to_le_bytes()[..3].to_vec();
     let size = [small(39), small(29)].concat();
-    // Flags: an animation.
+    // The flags say that there is an animation.
     let extended = chunk(b"VP8X", &[vec![2, 0, 0, 0], size.clone()].concat());
     let animation = chunk(b"ANIM", &[0, 0, 0, 0, 0, 0]);
     let frame = chunk(b"ANMF", &[small(0), small(0), size, small(100), vec![0], still].concat());
@@ -85,7 +85,7 @@ pub fn animated_webp() -> Vec<u8> {
     chunk(b"RIFF", &body)
 }
 
-/// A PNG whose header says `width` × `height` in a depth and kind of colour, and nothing more.
+/// A PNG without pixels whose header gives `width` × `height`, a bit depth and a colour type.
 pub fn bomb(width: u32, height: u32, bits: u8, colour: u8) -> Vec<u8> {
     let mut header = b"IHDR".to_vec();
     header.extend(width.to_be_bytes());
@@ -104,8 +104,8 @@ pub fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
     [&[0xff, marker], &length[..], data].concat()
 }
 
-/// A baseline JPEG of 16 × 16 pixels in four colours: cyan 51, magenta 102, yellow 0, black 0 of 255, as Adobe's programs write
-/// it, inverted. Each block is one DC coefficient.
+/// A baseline CMYK JPEG of 16 × 16 pixels: cyan 51, magenta 102, yellow 0, black 0 of 255, inverted as Adobe's programs
+/// write them. Each block has only its DC coefficient.
 pub fn cmyk() -> Vec<u8> {
     let mut bytes = vec![0xff, 0xd8];
     // No transform: CMYK.
@@ -142,11 +142,12 @@ pub fn cmyk() -> Vec<u8> {
     bytes
 }
 
-/// A TIFF's only directory, with these entries: a tag and numbers of two bytes, of which one alone may also be of four. `pixels`
-/// lie behind it as the only strip.
+/// A TIFF with one directory of `entries`, and `pixels` as its only strip. An entry is a tag and its numbers, which
+/// have 2 bytes each; a single number has 4 bytes.
 pub fn tiff_of(entries: &[(u16, &[u32])], pixels: &[u8]) -> Vec<u8> {
     let mut entries: Vec<(u16, Vec<u32>)> = entries.iter().map(|(tag, numbers)| (*tag, numbers.to_vec())).collect();
-    // Where they begin, and how many there are; more numbers than two lie behind the directory, before the pixels.
+    // Two entries are added: the offset of the pixels and their number of bytes. More than two numbers of an entry lie
+    // behind the directory, before the pixels.
     let behind = 8 + 2 + 12 * (entries.len() + 2) + 4;
     let begin = behind
         + entries.iter().map(|(_, numbers)| if numbers.len() > 2 { 2 * numbers.len() } else { 0 }).sum::<usize>();
@@ -175,7 +176,8 @@ pub fn tiff_of(entries: &[(u16, &[u32])], pixels: &[u8]) -> Vec<u8> {
     [bytes, more, pixels.to_vec()].concat()
 }
 
-/// A TIFF of 48 × 32 pixels: its photometric interpretation, its compression, its bits a channel, and other entries.
+/// A TIFF of 48 × 32 pixels with this photometric interpretation, this compression, these bits of each channel, and
+/// `more` entries.
 pub fn tiff_kind(photometric: u32, compression: u32, bits: &[u32], more: &[(u16, &[u32])], pixels: &[u8]) -> Vec<u8> {
     let channels = [bits.len() as u32];
     let usual: [(u16, &[u32]); 7] = [
@@ -190,7 +192,8 @@ pub fn tiff_kind(photometric: u32, compression: u32, bits: &[u32], more: &[(u16,
     tiff_of(&[&usual, more].concat(), pixels)
 }
 
-/// Sixteen colours, the last of them bright red, in four bits a pixel: each row counts through them thrice.
+/// A TIFF with a palette of 16 colours, from black to bright red, in 4 bits a pixel. Each row counts through them three
+/// times.
 pub fn palette() -> Vec<u8> {
     let map: Vec<u32> =
         (0..3).flat_map(|channel| (0..16).map(move |i| if channel == 0 { i * 0x1111 } else { 0 })).collect();
@@ -198,13 +201,13 @@ pub fn palette() -> Vec<u8> {
     tiff_kind(3, 1, &[4], &[(320, &map)], &row.repeat(32))
 }
 
-/// A grey baseline JPEG of any size whose every block is one DC coefficient that does not change: a quarter of a byte a block.
+/// A grey baseline JPEG of any size. Each block has only its DC coefficient, which never changes and takes 2 bits.
 pub fn plain_jpeg(width: u16, height: u16) -> Vec<u8> {
     let mut bytes = vec![0xff, 0xd8];
     bytes.extend(segment(0xdb, &[vec![0], vec![8; 64]].concat()));
     let ([h, l], [b, r]) = (height.to_be_bytes(), width.to_be_bytes());
     bytes.extend(segment(0xc0, &[8, h, l, b, r, 1, 1, 0x11, 0]));
-    // One code of one bit in either table: no difference, and the end of a block.
+    // Each table has one code, of 1 bit: no difference of DC, and the end of a block.
     bytes.extend(segment(0xc4, &[vec![0, 1], vec![0; 15], vec![0]].concat()));
     bytes.extend(segment(0xc4, &[vec![0x10, 1], vec![0; 15], vec![0]].concat()));
     bytes.extend(segment(0xda, &[1, 1, 0, 0, 63, 0]));

@@ -1,4 +1,4 @@
-//! Pictures of every kind that people have, and files that are none.
+//! Decoding and fitting pictures of every kind, and files that are not pictures.
 
 use std::io::Cursor;
 

@@ -81,7 +81,7 @@ fn a_cancel_stops_between_blocks_and_the_next_run_works() {
     let last = Cell::new(None);
     let on_progress = |progress| last.set(Some(progress));
     let cancelled = || {
-        // In the middle of a UNet call of the style's inversion: not at a step's end.
+        // Cancel in the middle of a UNet call of the style's inversion, not at the end of a step.
         asked.set(asked.get() + 1);
         asked.get() > 13
     };

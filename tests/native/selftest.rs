@@ -9,10 +9,10 @@ use styleid::selftest::{self, KernelTest, SelfTest, Verdict};
 
 use crate::support::{self, Chosen};
 
-/// Long enough for every kernel, on a machine that does other things too.
+/// Seconds that are enough for every kernel, on a machine that does other things, too.
 const ENOUGH: f64 = 900.0;
-/// Enough for some kernels, where a software adapter takes a minute to compile them all, and minutes for those in f16; `ops_*.rs`
-/// test each.
+/// Seconds that are enough for some kernels. A software adapter takes a minute to compile them all, and minutes for
+/// those in f16; `ops_*.rs` tests each kernel.
 const LITTLE: f64 = 20.0;
 
 fn names(tests: &[KernelTest]) -> Vec<(String, &'static str)> {

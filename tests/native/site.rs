@@ -1,4 +1,5 @@
-//! A model packed for a page of one's own, as `./dev pack-site` does it: parts, licence, the page's entry.
+//! A model packed for one's own copy of the page, as `./dev pack-site` does it: parts, licence, entry in the page's
+//! list.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use crate::support::{HubServer, Scratch, params, run, session, session_of};
 
 const LICENCE: &str = "My Licence\n\nWhoever gets these weights does no harm with them.\n";
 
-/// The largest part: enough for the largest tensor of the test's model, and far from enough for all of it.
+/// Most bytes of a part: enough for the largest tensor of the test's model, and far from enough for the whole model.
 const PART: u64 = 1_000_000;
 
 /// A Hub that has the test model as `o/micro15`, with more files beside it.
@@ -41,7 +42,7 @@ impl Hub {
     /// The arguments that pack the model.
     fn args<'a>(&'a self, site: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
         let args = ["pack-site", "--model", "o/micro15", "--hub", &self.server.address, "--site", text(site)];
-        // A flag given twice is refused, and `more` may say other parts.
+        // A flag that is given twice is refused, and `more` may have a --shard of its own.
         let parts: &[&str] = if more.contains(&"--shard") { &[] } else { &["--shard", "1MB"] };
         [&args[..], parts, more].concat()
     }
@@ -99,7 +100,7 @@ fn a_model_of_the_hub_lies_in_parts_with_its_licence_and_computes_what_it_did() 
             "licence": "My Licence",
             "licenceText": "models/micro15-exact/LICENSE.txt",
             "bytes": sizes.iter().sum::<u64>(),
-            // Counted by the reference, of UNet and VAE.
+            // Parameters of UNet and VAE, as the reference counts them.
             "parameters": 813_652 + 111_839,
             "prediction": "epsilon",
             "weights": "exact",
@@ -192,7 +193,7 @@ fn without_a_licence_or_room_nothing_is_packed_and_a_sentence_says_what_to_do() 
     let said = failure(&hub.args(&site, &["--licence", text(&given), "--limit", "41MB", "--weights", "f32"]));
     let room = "takes 4 MB, and 1 MB are left of the site's 41 MB (--limit, if it is not for GitHub Pages)";
     assert!(said.contains(room), "{said}");
-    // What lies there already counts.
+    // Files that are in the site already count, too.
     assert!(styleid(&hub.args(&site, &["--licence", text(&given), "--limit", "41.5MB"])).status.success());
     let said = failure(&hub.args(&site, &["--licence", text(&given), "--limit", "41.5MB", "--name", "other"]));
     assert!(said.contains("are left of the site's 41 MB"), "{said}");

@@ -1,4 +1,5 @@
-//! Curves, several styles, masks and damping: what they must leave as it is, to the bit, and what they may not compute again.
+//! Curves, several styles, masks and damping: which results must stay the same to the bit, and what must not be
+//! computed again.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,7 @@ use crate::support::{Chosen, gpu, params, run_styles, session, session_within, s
 
 const STEPS: usize = 2;
 
-/// Of the largest value, between two orders of the same sums in f64.
+/// Tolerance relative to the largest value (at least 1), for the same sums in f64 in another order.
 const NOISE: f32 = 1e-5;
 
 /// A photo and two paintings, all of one size.
@@ -43,7 +44,7 @@ fn base() -> Params {
     params(Preset::Diffusers, STEPS)
 }
 
-/// The latents after each step, then those to decode, and the UNet evaluations.
+/// The initial latents, those to decode and those after each step, in this order, and the number of UNet evaluations.
 fn latents(session: &mut Session, photo: &RgbImage, styles: &[Style], params: &Params) -> (Vec<f32>, usize) {
     let outcome = pollster::block_on(session.run(photo, styles, params, &silent())).expect("a run");
     let all = [outcome.stylized.initial.clone(), outcome.stylized.latents.clone()];
@@ -93,7 +94,7 @@ fn a_curve_that_goes_nowhere_is_the_constant() {
         assert!(at(&ours, 3) != at(&constant, 3), "the last step has the end: {other:?}");
     }
     assert!(run(&Params { gamma_by_layer: Some(BTreeMap::from([(9, 0.1)])), ..base() }) != constant);
-    // At the end of a curve is what a constant of that value does; with one step there is only its start.
+    // A run of one step has only the start of a curve.
     let one = |params: Params| Params { steps: Some(1), ..params };
     assert!(run(&one(Params { gamma_curve: curve(Shape::Linear, 0.1), ..base() })) == run(&one(base())));
 }
@@ -138,7 +139,8 @@ fn masks_part_the_photo() {
     close("the same style in both halves", &halves, &alone, NOISE);
     let weights = [Style { weight: 9.0, ..of(&a, &left) }, of(&b, &right)];
     let apart = [of(&a, &left), of(&b, &right)];
-    // 64 pixels are 8 latents: none is in both halves only where masks end at one, which 7 of 16 does not.
+    // 64 pixels are 8 latents. Masks that meet at 8/16 have no latent in common; masks that meet at 7/16 share the one
+    // that the edge goes through.
     let even = (mask(|x| x < 8), mask(|x| x >= 8));
     let apart_evenly = [of(&a, &even.0), of(&b, &even.1)];
     let ours = latents(&mut session, &photo, &apart, &base()).0;
@@ -275,7 +277,7 @@ fn a_content_s_share_is_that_of_a_style_which_is_the_photo() {
     let Pictures { photo, a, b } = Pictures::new();
     let mut session = session("micro15", device::cpu());
     let small = image::imageops::crop_imm(&a, 0, 0, 48, 64).to_image();
-    // The photo as a style would lend its noise's statistics, too.
+    // No AdaIN, because the photo as a style would also give the statistics of its noise.
     let base = Params { init_adain: false, ..base() };
     let mut run = |styles: &[Style], content_share, blend| {
         latents(&mut session, &photo, styles, &Params { content_share, blend, ..base.clone() }).0

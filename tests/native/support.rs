@@ -1,4 +1,4 @@
-//! What several topics need: a model in a session, the settings of a golden, a folder that goes away.
+//! Helpers that several test modules share: a model in a session, the settings of a golden, a temporary folder.
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
@@ -33,12 +33,12 @@ pub fn session_within(origin: &Origin, device: Device, weights: WeightType, memo
     Session::new(Pipeline::new(model)).traced()
 }
 
-/// The settings that a golden was made with, apart from what a test says: pictures as they are.
+/// The settings that goldens are made with: pictures keep their size, and all settings not given here are the defaults.
 pub fn params(preset: Preset, steps: usize) -> Params {
     Params { preset, steps: Some(steps), size: Some(Size::Keep), ..Params::default() }
 }
 
-/// Runs a golden's own pictures, and gives the result with every phase's number of reported steps.
+/// Runs a golden's own pictures. Returns the result and all progress reports.
 pub fn run(session: &mut Session, golden: &Golden, params: &Params) -> Result<(image::RgbImage, Vec<Progress>)> {
     run_pictures(session, &golden.picture("content_u8"), &golden.picture("style_u8"), params)
 }
@@ -52,7 +52,7 @@ pub fn run_pictures(
     run_styles(session, content, &[Style::alone(style)], params).map(|(image, reports, _)| (image, reports))
 }
 
-/// The result, what was reported, and the number of UNet evaluations.
+/// Runs any number of styles. Returns the result, all progress reports and the number of UNet evaluations.
 pub fn run_styles(
     session: &mut Session,
     content: &image::RgbImage,
@@ -69,12 +69,12 @@ pub fn run_styles(
     Ok((image, reports.into_inner(), calls))
 }
 
-/// How many UNet calls a run made in `phase`.
+/// Number of steps that a run reported as done in `phase`. The report of step 0 opens the phase and is not counted.
 pub fn steps_of(reports: &[Progress], phase: Phase) -> usize {
     reports.iter().filter(|progress| progress.phase == phase && progress.step > 0).count()
 }
 
-/// The GPU, which can be opened once in a process; none where there is none.
+/// The GPU, which is opened once for the whole process, or `None` on a machine without one.
 pub fn gpu() -> Option<&'static (Device, Adapter)> {
     static GPU: OnceLock<Option<(Device, Adapter)>> = OnceLock::new();
     let opened = GPU.get_or_init(|| match pollster::block_on(gpu::open()) {
@@ -83,7 +83,7 @@ pub fn gpu() -> Option<&'static (Device, Adapter)> {
             Some(opened)
         }
         Err(error) => {
-            // Only ./dev test promises a GPU; `cargo test` alone must work where there is none.
+            // Only ./dev test, which sets VK_DRIVER_FILES, promises a GPU. `cargo test` alone must work without one.
             assert!(std::env::var_os("VK_DRIVER_FILES").is_none(), "{error}");
             eprintln!("skipped: {error}");
             None
@@ -92,13 +92,14 @@ pub fn gpu() -> Option<&'static (Device, Adapter)> {
     opened.as_ref()
 }
 
-/// What runs on the GPU while this lives: the choice holds for the whole process, so tests take turns.
+/// Chooses the kernels that run on the GPU until this is dropped. The choice holds for the whole process, so tests take
+/// turns.
 pub struct Chosen(#[allow(dead_code, reason = "held until dropped")] MutexGuard<'static, ()>);
 
 impl Chosen {
     pub fn new(kernels: Kernels) -> Self {
         static TURN: Mutex<()> = Mutex::new(());
-        // A test that failed leaves nothing half done.
+        // A poisoned lock can be used: a test that failed leaves nothing half done.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         ops::choose(kernels);
         Self(turn)
@@ -111,7 +112,7 @@ impl Drop for Chosen {
     }
 }
 
-/// A folder of its own for one test, removed at the end.
+/// A temporary folder for one test, removed when this is dropped.
 pub struct Scratch(pub PathBuf);
 
 impl Scratch {
@@ -130,15 +131,16 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed is in the temporary folder anyway.
+        // A file that cannot be removed is in the system's temporary folder anyway.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// A server with the Hub's habits (tests/hub/server.js) for the repositories in a folder, as long as this lives.
+/// A local server that behaves like the Hugging Face Hub (tests/hub/server.js). It serves the repositories in a folder
+/// until this is dropped.
 pub struct HubServer {
     server: Child,
-    /// Its address.
+    /// Origin of the hub, such as `http://127.0.0.1:1234`.
     pub address: String,
 }
 
@@ -162,7 +164,7 @@ impl HubServer {
 
 impl Drop for HubServer {
     fn drop(&mut self) {
-        // It ends when its input does.
+        // The server ends when its standard input is closed.
         drop(self.server.stdin.take());
         let _ = self.server.wait();
     }

@@ -1,4 +1,4 @@
-//! Weights in other containers and types: against the reference with the same weights, and through packs and the cache.
+//! Weights in other containers and types, compared with the reference on the same weights; packs and the cache.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -62,7 +62,7 @@ fn what_a_single_file_is_follows_from_its_shapes() {
     assert_eq!((two.version, two.prediction), ("2.x", Prediction::Epsilon));
     let overruled = Origin::local(&fixture("single-file/tiny21b.q8_0.gguf"), Some(Prediction::VPrediction));
     assert_eq!(info(&overruled.expect("a file")).prediction, Prediction::VPrediction);
-    // The same counts as PyTorch's for these modules: nothing is left out, nothing is counted twice.
+    // The file and the folder have the same numbers of parameters: nothing is left out, and nothing is counted twice.
     let folder = info(&Origin::local(&fixture("models/micro21b"), None).expect("a folder"));
     assert_eq!(info(&single("micro21b.ldm.f16.safetensors")).parameters, folder.parameters);
 }
@@ -85,7 +85,7 @@ fn a_model_that_is_put_together_says_where_its_parts_are_from() {
     assert!(alone.contains("“The rest of a UNet”") && alone.contains("option rest"), "{alone}");
 }
 
-/// How far a run with `origin` under `weights` is from the golden, of the golden's largest final latent.
+/// The largest difference between the final latents of a run and the golden's, relative to the golden's largest value.
 fn error(origin: &Origin, weights: WeightType, golden: &str) -> f32 {
     let golden = Golden::load(golden);
     let mut session = session(origin, weights);
@@ -104,7 +104,8 @@ fn fewer_bits_are_further_from_the_reference_and_none_is_far() {
     let [f32, f16, q8, q4] =
         [WeightType::F32, WeightType::F16, WeightType::Q8, WeightType::Q4].map(|t| error(&origin, t, golden));
     assert!(f32 < 1e-4 && f32 < f16 && f16 < q8 && q8 < q4, "{f32:e} {f16:e} {q8:e} {q4:e}");
-    // Random weights amplify: what these bounds catch is a wrong nibble or scale, which gives an unrelated picture.
+    // Random weights amplify errors, so the bounds are wide. They catch a wrong nibble or scale, which gives an
+    // unrelated picture.
     assert!(f16 < 2e-2 && q8 < 0.2 && q4 < 1.0, "{f16:e} {q8:e} {q4:e}");
 }
 
@@ -151,7 +152,7 @@ fn odd_rows_at_8_bits_make_a_pack_smaller_and_its_picture_hardly_another() {
         let picture = final_picture(&odd, weights);
         let differences = picture.as_raw().iter().zip(exact.as_raw()).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
         let error = (differences.sum::<f64>() / exact.as_raw().len() as f64).sqrt();
-        // Random weights amplify; unrelated pictures are 60 and more apart.
+        // Random weights amplify errors. Unrelated pictures differ by 60 and more.
         assert!(error > 0.0 && error < 12.0, "{error}");
     }
 }
@@ -189,7 +190,7 @@ fn a_pack_with_a_flipped_bit_is_refused() {
     assert!(message.contains("damaged"), "{message}");
 }
 
-/// The fixture as if it came over the network: with a cache, and files that can be taken away.
+/// The fixture as if it came over the network: with a cache. If `folder` does not exist, asking for its files panics.
 fn kept(folder: &Path, disk: &Path, weights: WeightType) -> Origin {
     let cache = Cache::new(Rc::new(Disk::at(disk.to_path_buf())));
     let key = ModelKey { origin: "test/model".into(), revision: "main".into(), file: String::new(), weights };
@@ -214,7 +215,7 @@ fn a_kept_model_needs_its_files_no_more_and_computes_the_same() {
         let second = final_picture(&kept(Path::new("/nowhere"), &scratch.path("cache"), weights), weights);
         assert!(first == second, "{}", weights.name());
     }
-    // Another type is another entry.
+    // Each type of weights has its own entry in the cache.
     let cache = Cache::new(Rc::new(Disk::at(scratch.path("cache"))));
     assert_eq!(pollster::block_on(cache.list()).expect("the disk can say").len(), 2);
 }

@@ -1,4 +1,5 @@
-//! Whole runs on the processor against the reference: every tensor that a trace holds, at the contract's tolerances.
+//! Whole runs on the processor, compared with the reference: every tensor that a trace holds, at the tolerances of
+//! `tests/fixtures/README.md`.
 
 use burn::tensor::Tensor;
 use styleid::platform::silent;
@@ -7,7 +8,8 @@ use styleid::{Params, Preset, Session, Style, device};
 use crate::golden::{Golden, distance};
 use crate::support::{params, session};
 
-/// Absolute, in f32: the reference's own noise is a few times smaller, and every known mistake several times larger.
+/// Absolute tolerances. The reference's own noise in f32 is a few times smaller, and every known mistake is several
+/// times larger.
 const LATENTS: f32 = 5e-4;
 const IMAGE: f32 = 2e-4;
 
@@ -39,7 +41,7 @@ pub fn whole_run_of(mut session: Session, golden: &str, params: &Params) {
         ("rev_prev", stack(&outcome.stylized.previous)),
         ("final_latent", outcome.stylized.latents.clone()),
     ]) {
-        // The trimmed goldens leave out what the contract does not compare.
+        // Trimmed goldens leave out the tensors that are not compared.
         if golden.has(name) {
             let worst = golden.distance(name, &ours);
             assert!(worst <= LATENTS, "{name} is {worst:e} off, more than {LATENTS:e}");
@@ -70,7 +72,7 @@ fn diffusers_preset_with_v_prediction() {
 
 #[test]
 fn distilled_networks() {
-    // One resnet a block on the way down; and three levels without a mid block.
+    // The first has one resnet in each down block; the second also has three levels and no mid block.
     whole_run("micro15bk_base", "micro15bk_base.diffusers.n4", &params(Preset::Diffusers, 4));
     whole_run("micro15bk_tiny", "micro15bk_tiny.diffusers.n4", &params(Preset::Diffusers, 4));
 }
@@ -94,7 +96,7 @@ fn controls_of_the_noise_and_of_the_prediction() {
     whole_run("micro21v", "micro21v.diffusers.n4.redraw", &redraw);
     let toned = Params { redraw: 0.25, tone: 0.6, ..params(Preset::Fast, 6) };
     whole_run("micro15", "micro15.fast.n6.rect.toned", &toned);
-    // All of the noise and of the prediction at once, with noises of two sizes.
+    // All controls of the noise and of the prediction at once, on pictures of different sizes.
     let painted =
         Params { redraw: 0.5, redraw_band: 0.4, adain_strength: 0.75, style_scale: 1.5, ..params(Preset::Fast, 6) };
     whole_run("micro15", "micro15.fast.n6.rect.painted", &painted);
@@ -167,7 +169,7 @@ fn the_schedule_is_the_reference_s_to_the_last_bits() {
     for (model, golden, preset, steps, tolerance) in [
         ("micro15", "micro15.diffusers.n20", Preset::Diffusers, 20, f32::EPSILON),
         ("micro15", "micro15.ldm.n50", Preset::Ldm, 50, f32::EPSILON),
-        // Its ratios are rounded to f32 a thousand times on the way.
+        // Rescaled to zero terminal SNR: ᾱ is a product of a thousand ratios, each rounded to f32.
         ("micro21vbk_tinyz", "micro21vbk_tinyz.diffusers.n4", Preset::Diffusers, 4, 8.0 * f32::EPSILON),
     ] {
         let golden = Golden::load(golden);

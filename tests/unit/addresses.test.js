@@ -1,4 +1,4 @@
-// Which pictures in memory are given back.
+// Which pictures' object URLs are revoked.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// What the page says twice with the crate: tests/contract.json is written by a test of the crate, from what it computes with.
+// What the page and the crate both define: a test of the crate writes tests/contract.json from the values that it uses.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// How the engine starts workers, hears of their deaths, and whom they may reach.
+// How the engine starts workers, notices that they have died, and which servers they may reach.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -43,7 +43,7 @@ test("a program that could not be started is started anew by the next call", asy
 
 test("a worker that dies without a word is heard of", async (t) => {
   const { engine, workers } = start();
-  /** Whoever waits for the lock that the worker holds. */
+  /** The requests for the lock that the worker holds. */
   const waiting = [];
   const locks = {
     request: (name, { signal }, onGranted) => {
@@ -139,7 +139,7 @@ test("only an address that a person names lets the worker out", async () => {
   for (const one of inside) assert.ok((await load(...one)).isInside, one[0].source);
   assert.equal(workers.length, 1);
 
-  // What is asked of the old worker is waited for.
+  // The engine waits for the calls of the old worker.
   workers[0].answer = undefined;
   const check = engine.check(new Uint8Array([1]));
   const loading = engine.load(...outside[0]);

@@ -1,4 +1,4 @@
-// The engine against a worker that is played by the test: calls, answers, and what fails.
+// The engine with a fake worker: calls, answers and failures.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -141,7 +141,7 @@ test("a call that is cancelled before it begins never reaches the worker", async
 
 test("a run is held and goes on", () => {
   const { engine, workers } = start();
-  engine.pause(); // nothing runs, and nothing is begun by it
+  engine.pause(); // nothing runs, and this starts no worker
   assert.equal(workers.length, 0);
   void engine.stylize(request, {});
   engine.pause();
@@ -242,7 +242,7 @@ test("what cannot be copied to the worker fails with a sentence, and nothing wai
   const bytes = new Uint8Array([1]);
   structuredClone(bytes, { transfer: [bytes.buffer] });
   await assert.rejects(engine.check(bytes), refused);
-  // Another site's model needs another worker, for which all that is owed is waited for.
+  // A model from another site needs another worker, which starts when all calls of the old one are answered.
   const load = engine.load(model("https://example.org/a.gguf"), []);
   await new Promise(setImmediate);
   assert.equal(workers.length, 2);

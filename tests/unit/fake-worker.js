@@ -1,4 +1,4 @@
-// A worker that is played by a test, and the engine that believes in it.
+// A fake worker for tests, and an engine that uses it.
 
 import { Engine } from "../../www/engine/engine.js";
 

@@ -1,12 +1,12 @@
-// One load of a model at a time, with locks that are played by the test.
+// One load of a model at a time, with fake locks.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inTurn } from "../../www/engine/in-turn.js";
+import { ifFree, inTurn } from "../../www/engine/in-turn.js";
 
-/** Exclusive locks, by their specification. */
+/** A fake of the Web Locks API, with exclusive locks only. */
 class Locks {
-  /** Who waits for which name; the first has it. @type {Map<string, (() => void)[]>} */ #queues = new Map();
+  /** The requests for each name; the first holds the lock. @type {Map<string, (() => void)[]>} */ #queues = new Map();
 
   async request(name, { ifAvailable = false, signal = null }, callback) {
     const queue = this.#queues.get(name) ?? [];
@@ -83,4 +83,22 @@ test("a load that waits can be cancelled, and the one behind it comes to its tur
 
 test("without locks the work is done at once", async () => {
   assert.equal(await inTurn(undefined, "one", { signal: never, onWait: assert.fail }, async () => 7), 7);
+});
+
+test("a model is removed only while nobody loads it", async () => {
+  const locks = new Locks();
+  let end = () => {};
+  const load = inTurn(
+    locks,
+    "one",
+    { signal: never, onWait: assert.fail },
+    () => new Promise((resolve) => (end = resolve)),
+  );
+  await settled();
+  assert.equal(await ifFree(locks, "one", assert.fail), null);
+  assert.deepEqual(await ifFree(locks, "two", async () => "removed"), { result: "removed" });
+  end();
+  await load;
+  assert.deepEqual(await ifFree(locks, "one", async () => "removed"), { result: "removed" });
+  assert.deepEqual(await ifFree(undefined, "one", async () => "removed"), { result: "removed" });
 });

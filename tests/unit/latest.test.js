@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Latest } from "../../www/pictures/latest.js";
 
-/** What was told, one after the other, and the checks. */
+/** The checks, and the busy states that they have reported, in order. */
 function start() {
   const told = [];
   return { told, latest: new Latest((isBusy) => told.push(isBusy)) };

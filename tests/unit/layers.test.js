@@ -1,4 +1,4 @@
-// Layers by where they are: which a model has, which are injected, and what becomes of numbers that another model lacks.
+// Layers by their place in the decoder: which a model has, which are injected, and what becomes of those it lacks.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

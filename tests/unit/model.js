@@ -1,6 +1,6 @@
 // A model as the page's list has it, for tests.
 
-/** @param {object} [changes] what is other than usual */
+/** @param {object} [changes] fields that differ from the defaults */
 export const model = (changes) => ({
   id: "m",
   name: "Model",

@@ -62,7 +62,7 @@ test("the list of models is complete and consistent", async () => {
           id,
         );
       const total = files.reduce((sum, file) => sum + file.bytes, 0);
-      // Less the tokens' table, which is not fetched: 49,408 rows of 1,024 in 16 bits at most.
+      // The token embedding is not fetched: 49,408 rows of at most 1,024 numbers in 16 bits.
       if (total) assert.ok(bytes < total && bytes > total - 102e6, `${id}: ${bytes} of ${total}`);
     } else {
       assert.equal(place, "page");
@@ -85,7 +85,7 @@ test("distilled models are smaller in all that they cost, come first, and have t
   assert.deepEqual(hub.slice(0, small.length), small);
   for (const one of small) {
     const { id, bytes, parameters, decoder, weights } = one;
-    // What is fetched are 16 bits each, the text encoder's too: 85 or 289 million without its tokens' table.
+    // Parameters are fetched in 16 bits, those of the text encoder, too: 85 or 289 million without the token embedding.
     const text = id.includes("v2") ? 289e6 : 85e6;
     assert.ok(Math.abs(bytes - 2 * (parameters + text)) < 0.005 * bytes, `${id}: ${bytes}`);
     assert.ok(bytesKept(one, weights) < 0.72e9, id);
@@ -221,7 +221,7 @@ test("what is none of these gets a sentence, and the first model", () => {
   }
 });
 
-// The crate's own cases: what the page shows of a model on the disk depends on reading names as the crate does.
+// The crate's own cases: the page finds a model on the disk only if it reads names as the crate does.
 test("names are taken apart as the crate does", () => {
   const hub = (repo, revision, path = "") => ({ repo, revision, path });
   const sd = "stable-diffusion-v1-5/stable-diffusion-v1-5";
@@ -298,7 +298,7 @@ test("picked files are a model where there are weights among them", () => {
     file("sd/look.png"),
   ]);
   assert.deepEqual([folder.name, folder.bytes, folder.picked.length], ["sd", 5, 4]);
-  // A UNet alone beside the parts that it lacks, as PyTorch files.
+  // A file with only a UNet, beside the other parts as PyTorch files.
   const beside = [
     "sd/unet-Q8_0.gguf",
     "sd/vae/config.json",

@@ -1,4 +1,4 @@
-// What `./dev build` makes of the models that were packed for the page.
+// How `./dev build` adds the models that were packed for the page.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { addPacked } from "../../.ci/packed.mjs";
 
-/** A built page with one model, and packed models by their folders' files. */
+/** Makes a built page with one model, and packed models: `packed` maps their files' paths to texts. */
 async function folders(t, packed) {
   const root = await mkdtemp(path.join(tmpdir(), "styleid-packed-"));
   t.after(() => rm(root, { recursive: true }));

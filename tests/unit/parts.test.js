@@ -1,4 +1,4 @@
-// What is taken for a model from others: another VAE, the rest of a UNet.
+// Parts that a model takes from other models: another VAE, or the parts that a file with only a UNet lacks.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// Dropped files, with the entries that browsers give for a real drop and tests cannot make.
+// Dropped files, with fakes of the entries that browsers make for a real drop and tests cannot.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,7 +11,7 @@ const fileEntry = (fullPath) => ({
   file: (resolve) => resolve(new File(["x"], fullPath.split("/").at(-1))),
 });
 
-/** Gives its entries two at a time, as browsers give a hundred. */
+/** A fake folder that gives its entries two at a time; browsers give a hundred. */
 const folderEntry = (fullPath, entries) => ({
   isFile: false,
   isDirectory: true,
@@ -22,7 +22,7 @@ const folderEntry = (fullPath, entries) => ({
   },
 });
 
-/** A drop that is forgotten once it has been handled. */
+/** A fake of a drop's DataTransfer; once `isOver` is set, its entries are gone, as after the event. */
 function transferOf(entries) {
   const transfer = { files: entries.map(({ fullPath }) => new File([], fullPath.slice(1))) };
   transfer.items = entries.map((entry, i) => ({

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { RunProgress } from "../../www/engine/progress.js";
 import { formatBytes, formatBytesOf, formatDuration } from "../../www/shared/format.js";
 
-/** What a run of `steps` steps reports, a second apart; each phase says first that none of it is done. */
+/** The reports of a run of `steps` steps, a second apart. Each phase begins with a report of step 0. */
 function* events(steps) {
   let now = 0;
   for (const [phase, count] of [
@@ -38,7 +38,7 @@ test("the time left comes from the steps' median, so that a slow first step does
   sampled(2, 21_000);
   const { secondsLeft, detail } = sampled(3, 22_000);
   assert.equal(detail, "step 4 of 4");
-  assert.equal(secondsLeft, 1 + 1 + 4 + 4 + 2); // this phase's rest, the photo's two phases, repainting, the decoder as two
+  assert.equal(secondsLeft, 1 + 1 + 4 + 4 + 2); // this phase, the photo's two phases, repainting, the decoder as two
 });
 
 test("warming up is not timed as a step", () => {

@@ -1,4 +1,4 @@
-// What is tried by itself after a failure, and what is said.
+// What the page tries again by itself after a failure, and what it says.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

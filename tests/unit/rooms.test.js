@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 const www = fileURLToPath(new URL("../../www/", import.meta.url));
 const read = (file) => readFileSync(path.join(www, file), "utf8");
 
-/** What may lie outside the rooms: what others have the address of, and what only people and the type checker read. */
+/** Files outside the rooms: those with public addresses, and those that only people and the type checker read. */
 const PUBLIC = [
   "api.js",
   "example.html",
@@ -22,14 +22,14 @@ const PUBLIC = [
   "worker.js",
 ];
 const UNPUBLISHED = ["README.md", "styleid.d.ts"];
-/** What the build makes. */
+/** Files that the build makes. */
 const MADE = ["index.html", "styleid.js", "styleid_bg.wasm", "files.js"];
-/** Where a visit begins, the page's own and that of another site's page; the dialogs' styles are linked once the page is seen. */
+/** Where a visit begins: the pages, and the API for other sites. The dialogs' styles are linked only later. */
 const ENTRANCES = ["index.html", "how.html", "example.html", "api.js", "page/dialogs.css"];
 
 /** The rooms in their order. */
 const ROOMS = [...read("README.md").matchAll(/^\d+\. `(\w+)\/`/gm)].map(([, room]) => room);
-/** The room of a file by its number; those of the root see all rooms, and no room sees them but by their address. */
+/** The number of a file's room. Files of the root may import from all rooms, and no room may import them. */
 const roomOf = (file) => (file.includes("/") ? ROOMS.indexOf(file.split("/")[0]) : ROOMS.length);
 
 /** All files below a folder, by their paths in it. */
@@ -38,7 +38,7 @@ const filesOf = (folder) =>
 const SOURCES = filesOf(www).filter((file) => /\.(js|css)$/.test(file));
 const SCRIPTS = SOURCES.filter((file) => file.endsWith(".js"));
 
-/** The site's files, as trunk copies them: their paths there → the files. */
+/** The site's files, as trunk copies them: a map from their paths in the site to the files. */
 function publish() {
   const site = new Map(MADE.map((file) => [file, null]));
   for (const [tag] of read("index.html").matchAll(/<link data-trunk rel="copy-(?:file|dir)"[^>]*>/g)) {
@@ -56,7 +56,7 @@ const SITE = publish();
 
 const from = (file, to) => path.posix.join(path.posix.dirname(file), to);
 
-/** What a style sheet imports. @param {string} file */
+/** The files that a style sheet imports. @param {string} file */
 const importsOf = (file) => [...read(file).matchAll(/^@import "([^"]+)";/gm)].map(([, to]) => from(file, to));
 
 /** Whether a match is within a comment: only types are imported there. */
@@ -65,7 +65,7 @@ function isComment(text, index) {
   return line.includes("/**") || /^\s*(\*|\/\/)/.test(line);
 }
 
-/** What a script names: modules it imports, modules whose types it uses, files whose addresses it makes. */
+/** The files that a script names: modules it imports, modules whose types it uses, files whose addresses it makes. */
 function namesOf(file) {
   const text = read(file);
   const names = { imports: [], types: [], addresses: [] };
@@ -144,7 +144,7 @@ test("a room imports only from rooms before it", () => {
     for (const to of [...imports, ...types]) {
       if (to === "styleid.js") continue; // what the crate exports
       assert.ok(roomOf(to) <= roomOf(file), `${file} imports ${to}`);
-      // What another site's page imports loads nothing of this one.
+      // The API for other sites' pages loads nothing of this site's page.
       if (!file.includes("/")) assert.ok(to === "api.js" || to.startsWith("engine/"), `${file} imports ${to}`);
     }
   }

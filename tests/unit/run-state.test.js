@@ -1,4 +1,4 @@
-// What a run is at, and how each thing that happens changes it.
+// The state of a run, and how each event changes it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

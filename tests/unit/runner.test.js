@@ -1,4 +1,4 @@
-// One job against an engine that is played by the test: consent, recovery, what is re-used.
+// One job with a fake engine: consent, recovery, and what is re-used.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -39,7 +39,7 @@ const TINY = {
   nativeSize: 512,
 };
 
-/** A runner, and what its engine was asked for; `answers` are what `stylize` gives or throws, one after the other. */
+/** A runner, and the calls that its engine got. `answers` are what `stylize` returns or throws, one after the other. */
 function start(answers, { mayLoad = async () => true, info = INFO } = {}) {
   const asked = [];
   const engine = {

@@ -1,4 +1,4 @@
-// The self-test of a GPU in words, and its way through the engine.
+// The self-test of a GPU: its sentences, and its call through the engine.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -40,7 +40,7 @@ test("one sentence says to a person what came of it", () => {
     sentenceOf([kernel(), wrong, norm]),
     "This GPU gets 1 of 3 kernels wrong: f16 conv3x3 320-320 @32 f32, so results here may be wrong; please report this.",
   );
-  // A slow GPU is not said to do right what it did not do.
+  // The sentence of a slow GPU counts only the kernels that were tested.
   assert.equal(
     sentenceOf([kernel(), norm, untested("skipped")]),
     "This GPU computes right all that was tested, 2 of 3 kernels.",

@@ -1,4 +1,4 @@
-// What the program says is said on the command line and on the page: sentences name no flag, which the page does not have.
+// The command line and the page show the same sentences of the program: they name no flag, because the page has none.
 
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";

@@ -43,7 +43,7 @@ test("every setting survives a link", () => {
   const { shared, problems } = fromFragment(`#${toFragment(EVERYTHING)}`);
   assert.deepEqual(problems, []);
   assert.deepEqual({ ...shared, options: { ...DEFAULTS, ...shared.options } }, EVERYTHING);
-  // No setting may be forgotten when one is added: each differs from its default above, but the preview.
+  // A new setting must be added above, too: each one there, except the preview, differs from its default.
   const same = Object.keys(DEFAULTS).filter(
     (name) => name !== "previewEvery" && String(DEFAULTS[name]) === String(EVERYTHING.options[name]),
   );

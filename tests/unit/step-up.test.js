@@ -1,4 +1,4 @@
-// What the page says of the chosen model in one line, and what it offers after a picture by the demonstration model.
+// The page's line about the chosen model, and what it offers after a picture by the demonstration model.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { modelLine } from "../../www/forms/model-form.js";
 import { stepUp, stepUpSentence } from "../../www/page/step-up.js";
 import { model } from "./model.js";
 
-/** The page's list, as `fetchModels` gives it as far as this is about. */
+/** The page's list, with the fields of `fetchModels` that these tests need. */
 const listed = JSON.parse(readFileSync(new URL("../../www/models.json", import.meta.url), "utf8")).map((one) => ({
   ...one,
   place: one.source ? "hub" : "page",

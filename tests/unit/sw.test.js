@@ -1,4 +1,4 @@
-// The service worker in a browser that is played by the test: what copies of the page on one origin do to each other.
+// The service worker in a fake browser: several copies of the page on one origin.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -11,7 +11,7 @@ const ORIGIN = "https://owner.example";
 const PAGE = "the page";
 const SUM = createHash("sha256").update(PAGE).digest("hex");
 
-/** Cache Storage, of which an origin has one. */
+/** A fake Cache Storage. All pages of an origin share one. */
 class Caches {
   /** @type {Map<string, Map<string, Response>>} */ all = new Map();
   async has(name) {
@@ -37,7 +37,7 @@ class Caches {
   }
 }
 
-/** A copy of the page in a folder, and what its worker does on an event. */
+/** Runs the service worker of a copy of the page in a folder. The returned function sends it an event. */
 function deployment(folder, caches) {
   const listeners = new Map();
   const scope = {

@@ -18,7 +18,7 @@ const entries = [
 ];
 const NAMES = ["a.png", "Wave – 北斎 🌊.txt", "A (2).png", "a (3).png", "up/empty"];
 
-/** The archive read by the standard, from its end: what a reader of ZIPs does. @param {Uint8Array} bytes */
+/** Reads an archive from its end, as the standard says and readers of ZIPs do. @param {Uint8Array} bytes */
 function unzip(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const end = bytes.length - 22;

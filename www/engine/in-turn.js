@@ -11,9 +11,19 @@
  */
 export async function inTurn(locks, name, { signal, onWait }, work) {
   if (!locks) return work();
-  /** @type {{ result: Result } | null} */
-  const now = await locks.request(name, { ifAvailable: true }, async (lock) => lock && { result: await work() });
+  const now = await ifFree(locks, name, work);
   if (now) return now.result;
   onWait();
   return locks.request(name, { signal }, work);
+}
+
+/**
+ * Runs `work` while holding the lock `name`, unless it is taken.
+ * @template Result
+ * @param {Pick<LockManager, "request"> | undefined} locks @param {string} name @param {() => Promise<Result>} work
+ * @returns {Promise<{ result: Result } | null>} null if the lock is taken
+ */
+export async function ifFree(locks, name, work) {
+  if (!locks) return { result: await work() };
+  return locks.request(name, { ifAvailable: true }, async (lock) => lock && { result: await work() });
 }

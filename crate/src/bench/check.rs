@@ -1,4 +1,4 @@
-//! An operation's result against sums in f64, at some of its elements.
+//! Checks some elements of an operation's result against sums in f64.
 
 use super::operation::{build, input, weight};
 use super::work::Work;
@@ -7,19 +7,19 @@ use crate::device::{Place, Precision};
 use crate::selftest::{self, sums};
 use crate::weights::WeightType;
 
-/// Differences that are allowed, of the largest value, by what activations are kept as.
+/// Tolerances relative to the largest value, by the type of activations.
 pub const TOLERANCES: [(Precision, f64); 2] = selftest::TOLERANCES;
 
-/// Bytes that WebGPU promises to bind; larger pictures are computed in bands.
+/// Largest binding that WebGPU guarantees, in bytes.
 const BINDING: usize = 128 << 20;
 
-/// Whether the model runs `work` in one piece.
+/// Whether each tensor of `work` fits such a binding. The model computes pictures with larger ones in bands only.
 pub fn is_whole(work: &Work) -> bool {
     4 * work.largest() <= BINDING
 }
 
-/// Largest difference of `work` on `place` from the sums in f64, of the largest of these. None of a block, whose parts are
-/// checked by themselves.
+/// Largest difference of `work` on `place` from the sums in f64, relative to the largest of these. `None` for a block,
+/// whose parts are checked by themselves.
 ///
 /// # Errors
 /// Its tensors cannot be made, or the device stopped.
@@ -32,7 +32,7 @@ pub async fn check(work: Work, place: &Place) -> Result<Option<f64>> {
     Ok(Some(sums::difference(&ours, &exact)))
 }
 
-/// Elements of the result: where each is, and what it should be.
+/// Expected elements of the result.
 fn exact(work: Work) -> Option<Vec<sums::Sample>> {
     Some(match work {
         Work::Conv { channels, kernel, stride, padding, side } => {

@@ -1,7 +1,8 @@
-//! Measures our operations against burn's own, natively and in the browser: `./dev bench kernels`, `./dev bench browser`.
+//! Measures our operations against burn's own, natively and in the browser: `./dev bench kernels`,
+//! `./dev bench browser`.
 //!
-//! [`shapes`] says what the models consist of, [`operation`] builds one of those, [`Stopwatch`] times it, [`peak`] finds
-//! how fast the adapter multiplies and adds when nothing else is in the way.
+//! [`shapes`] lists the operations of the models, [`operation`] builds one of them, [`Stopwatch`] times it, and
+//! [`peak`] finds how fast the adapter multiplies and adds when nothing else limits it.
 
 pub mod check;
 pub mod network;
@@ -30,15 +31,15 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Options {
-    /// Rows whose names contain one of these; all where there is none.
+    /// Only rows whose names contain one of these; all rows if there is none.
     pub filter: Vec<String>,
-    /// `software`, `hardware`, `reference`; empty: what suits the adapter, and the reference.
+    /// `software`, `hardware`, `reference`; if empty, those that suit the adapter, and the reference.
     pub kernels: Vec<String>,
-    /// What weights are kept as.
+    /// Storage type of the weights.
     pub weights: WeightType,
     /// Seconds to spend on the repetitions of a row.
     pub seconds_per_row: f64,
-    /// Rows of more 10⁹ operations are left out; none: 40 on a software adapter, no limit on others.
+    /// Rows of more than this many 10⁹ operations are left out. `None`: 40 on a software adapter, no limit on others.
     pub most_gflop: Option<f64>,
 }
 
@@ -54,7 +55,7 @@ impl Default for Options {
     }
 }
 
-/// Where a run took place.
+/// The circumstances of a benchmark.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Setting {
@@ -64,13 +65,13 @@ pub struct Setting {
     pub peak: Peak,
     /// Seconds that reading one number back takes, which are taken off every timing.
     pub wait: f64,
-    /// What weights were kept as.
+    /// Storage type of the weights.
     pub weights: &'static str,
-    /// What is measured.
+    /// Names of the measured kernels.
     pub kernels: Vec<&'static str>,
-    /// How many rows there are without a filter.
+    /// Number of rows without a filter.
     pub rows: usize,
-    /// What `uses` of the rows counts.
+    /// The networks that a row's `uses` refer to.
     pub networks: [&'static str; 4],
 }
 
@@ -84,19 +85,19 @@ pub struct Row {
     pub kind: &'static str,
     /// 10⁹ floating-point operations.
     pub gflop: f64,
-    /// 10⁹ bytes that a norm must move at least.
+    /// 10⁹ bytes that a norm must move at least; 0 for other kinds.
     pub gbyte: f64,
     /// How often it occurs in each of the setting's networks.
     pub uses: [u32; 4],
-    /// By kernels.
+    /// Times by the name of the kernels.
     pub times: BTreeMap<&'static str, Timing>,
-    /// Largest difference between the first kernels and the reference, of the reference's largest value.
+    /// Largest difference between the first kernels and the reference, relative to the reference's largest value.
     pub difference: Option<f32>,
     /// Why something is missing.
     pub failed: Option<String>,
 }
 
-/// The kernels of this name.
+/// Returns the kernels of this name.
 ///
 /// # Errors
 /// There are none.
@@ -110,7 +111,7 @@ pub fn parse(text: &str) -> Result<Kernels> {
 /// An opened device with its peak measured.
 #[derive(Debug)]
 pub struct Bench {
-    /// Where this is.
+    /// The circumstances.
     pub setting: Setting,
     place: Place,
     device: Device,
@@ -156,7 +157,7 @@ impl Bench {
         shapes::entries().into_iter().filter(|entry| wanted(&entry.work.name())).collect()
     }
 
-    /// Measures one row. What fails is said in the row.
+    /// Measures one row. A failure is reported in the row.
     pub async fn row(&self, entry: &Entry) -> Row {
         let work = entry.work;
         let mut row = Row {

@@ -1,4 +1,4 @@
-//! Stable Diffusion at its true size with weights by formula: one call of its UNet, and a whole run.
+//! Stable Diffusion at its true size with weights by formula: one call of its UNet, or a whole run.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ use crate::weights::WeightType;
 use crate::weights::config::{Prediction, SchedulerConfig, VaeConfig};
 use crate::{Control, Params, Phase, Pipeline, Progress, Result, Session, Style};
 
-/// A model of the family.
+/// A model of the Stable Diffusion family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Model {
     /// Stable Diffusion 1.5.
@@ -45,23 +45,23 @@ pub enum Model {
     BkTiny,
 }
 
-/// What a call of the UNet took.
+/// Time and memory of calls of the UNet.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Height and width of the picture that the latents stand for.
     pub pixels: usize,
-    /// The first call, which compiles the shaders.
+    /// Seconds of the first call, which compiles the shaders.
     pub first: f64,
-    /// Each call after that.
+    /// Seconds of each call after that.
     pub seconds: Vec<f64>,
-    /// On the GPU before the calls: the weights.
+    /// GPU memory before the calls: the weights. `None` on the processor.
     pub weights: Option<GpuBytes>,
-    /// The most on the GPU.
+    /// Peak GPU memory.
     pub peak: Option<GpuBytes>,
 }
 
-/// What a whole run took.
+/// Time and memory of a whole run.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Whole {
@@ -69,13 +69,13 @@ pub struct Whole {
     pub pixels: usize,
     /// DDIM steps.
     pub steps: usize,
-    /// From pictures to picture; the model is loaded.
+    /// Seconds from the pictures to the result, with the model loaded.
     pub seconds: f64,
-    /// What that is made of, and the most on the GPU in each phase.
+    /// Seconds and peak GPU memory of each phase.
     pub phases: Vec<(Phase, f64, GpuBytes)>,
-    /// On the GPU before the run: the weights.
+    /// GPU memory before the run: the weights. `None` on the processor.
     pub weights: Option<GpuBytes>,
-    /// The most on the GPU.
+    /// Peak GPU memory.
     pub peak: Option<GpuBytes>,
     /// Bytes of features on the GPU and in main memory.
     pub features: (u64, u64),
@@ -85,7 +85,7 @@ fn tensors(network: &'static str, weights: WeightType) -> Tensors {
     Tensors::from_formula(network, weights, Box::new(move |name, shape| values(network, name, shape)))
 }
 
-/// `model` at `place`, with weights by formula kept as `weights`.
+/// Builds `model` at `place`, with weights by formula stored as `weights`.
 ///
 /// # Errors
 /// Its tensors cannot be made.
@@ -103,7 +103,7 @@ pub async fn build(model: Model, weights: WeightType, memory: Memory, place: &Pl
     vae.band_bytes = memory.band_bytes(place);
     let unet = Unet::build(config, tensors("unet", weights), place)?;
     let context = unet.context(&null_embedding);
-    // What was only queued would count as the first call's.
+    // Otherwise work that is only queued would count as the first call's.
     wait_and_check_finite(&null_embedding).await?;
     let info = ModelInfo {
         name: "formula".into(),
@@ -150,7 +150,7 @@ pub async fn step(model: &StableDiffusion, pixels: usize, repetitions: usize) ->
     Ok(Step { pixels, first, seconds, weights, peak: weights.and(memory::peak()) })
 }
 
-/// A picture of stripes and blots of every size, in place of a photo.
+/// A picture of waves from coarse to fine, in place of a photo.
 fn picture(name: &str, side: u32) -> RgbImage {
     let waves = uniform(&format!("bench.{name}"), 3 * 6 * 4);
     RgbImage::from_fn(side, side, |x, y| {
@@ -198,7 +198,8 @@ pub async fn whole(
     Ok(Whole { pixels, steps, seconds, phases: watch.finish(), weights, peak, features })
 }
 
-/// How long each phase took, in their order, and the most on the GPU in it.
+/// The phases so far, each with its start and its peak GPU memory. [`PhaseWatch::finish`] turns the starts into
+/// durations.
 struct PhaseWatch(RefCell<Vec<(Phase, f64, GpuBytes)>>);
 
 impl PhaseWatch {

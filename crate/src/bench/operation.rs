@@ -1,4 +1,4 @@
-//! What a row runs: a layer of the model, or one of our operations, with weights and inputs by formula.
+//! The operation of a row: a layer of the model, or one of our operations, with weights and inputs by formula.
 
 use burn::tensor::Tensor;
 
@@ -15,10 +15,10 @@ use crate::selftest::formula::{uniform, values};
 use crate::selftest::sums::{EPSILON, GROUPS};
 use crate::weights::WeightType;
 
-/// Runs once and hands back the result, `[1, …]`.
+/// Runs the operation once and returns the result, `[1, …]`.
 pub type Operation = Box<dyn Fn() -> Tensor<4>>;
 
-/// The value of weight `name`: the same for every row, so that another engine can be given them too.
+/// The values of weight `name`. They are the same for every row, so that another engine can use them too.
 pub fn weight(name: &str, shape: &[usize]) -> Vec<f32> {
     values("bench", name, shape)
 }
@@ -100,7 +100,7 @@ pub fn build(work: Work, place: &Place, weights: WeightType) -> Result<Operation
         Work::Transformer { width, heads, tokens, context } => {
             let block = TransformerBlock::build(at, width, context, heads)?;
             let x = tensor(place, "x", [1, tokens, width]);
-            // A run does this once, not in every call.
+            // A run projects the context once, not in every call.
             let context = block.attn2.project(&tensor(place, "context", [1, PROMPT, context]));
             Box::new(move || block.forward(x.clone(), context.clone(), None).unsqueeze())
         }

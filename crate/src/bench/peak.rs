@@ -1,10 +1,10 @@
-//! How many multiply-adds the adapter does: chains of them in registers, which touch no memory.
+//! The adapter's peak rate of multiply-adds: chains of them in registers, which touch no memory.
 //!
-//! A chain is `v = v·a + b` over and over on one vec4, so that each multiply-add waits for the one before. One chain in an
-//! invocation shows the latency; many independent ones hide it, and show what the units can do. Software adapters are the
-//! case in point: their invocations are lanes of the processor's vectors, with no others to switch to, so that many chains
-//! run several times as fast as one. A matrix product in register tiles has many chains, so the peak that it can come near
-//! is the higher one; the lower one is what a simple kernel for measuring a peak finds. Both are reported.
+//! A chain is `v = v·a + b` over and over on one vec4, so that each multiply-add waits for the one before. One chain in
+//! an invocation shows the latency; many independent ones hide it, and show what the units can do. On software adapters
+//! the difference is large: their invocations are lanes of the processor's vectors, with no others to switch to, so
+//! that many chains run several times as fast as one. A matrix product in register tiles has many chains, so the higher
+//! peak is the one that it can approach; the lower peak is what a simple kernel would measure. Both are reported.
 
 use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
@@ -21,20 +21,20 @@ const INVOCATIONS: usize = 256;
 /// Steps of the loop, and multiply-adds of each chain in a step.
 const STEPS: u32 = 64;
 const UNROLLED: usize = 8;
-/// Invocations write here by turns: the results only have to be wanted.
+/// Vectors of the result, which invocations share. They exist only so that the chains are not optimised away.
 const SLOTS: usize = 1 << 14;
-/// A workgroup more does not help once a dispatch takes this long; a weak GPU's watchdog is far off.
+/// Seconds of a dispatch beyond which more workgroups do not help. The limit of a weak GPU's watchdog is far higher.
 const LONG: f64 = 0.05;
 const WORKGROUPS_MOST: usize = 1 << 15;
 
-/// Chains, and whether fused.
+/// Chains in each invocation, and whether the multiply-adds are fused.
 const VARIANTS: [(usize, bool); 8] =
     [(1, true), (1, false), (2, true), (4, true), (8, true), (8, false), (16, true), (16, false)];
 
 /// Seconds to spend on each size of each variant.
 const BUDGET: f64 = 0.25;
 
-/// Chains and how fast they ran.
+/// A number of chains, and how fast they ran.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Variant {
     /// 10⁹ f32 operations a second, a multiply-add counted as two.
@@ -45,7 +45,7 @@ pub struct Variant {
     pub fused: bool,
 }
 
-/// The two that are reported, and all that were tried.
+/// The two peaks that are reported, and all variants that were tried.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Peak {
@@ -53,7 +53,8 @@ pub struct Peak {
     pub one_chain: Variant,
     /// The fastest of all.
     pub many_chains: Variant,
-    /// Each at its best number of workgroups. Few chains cannot hide latency, too many do not fit the registers.
+    /// Each variant at its best number of workgroups. Few chains cannot hide latency; too many do not fit the
+    /// registers.
     pub variants: Vec<Variant>,
 }
 
@@ -88,7 +89,7 @@ fn chains_kernel(
     let mut values = Sequence::<RuntimeCell<Vector<f32, Const<4>>>>::new();
     #[unroll]
     for chain in 0..chains {
-        // No two chains alike: equal ones could be computed once.
+        // Each chain starts with another value: equal chains could be computed once.
         values.push(RuntimeCell::new(Vector::new(f32::cast_from(slot + chain))));
     }
     for _ in 0..steps {
@@ -124,8 +125,8 @@ impl Chains for CubeBackend {
             handle.clone(),
             seed.dtype,
         );
-        // SAFETY: the buffer holds SLOTS vectors and every invocation writes below SLOTS. That two may write the same
-        // one is of no consequence: nobody reads what it says.
+        // SAFETY: the buffer holds SLOTS vectors, and every invocation writes below SLOTS. Invocations that write the
+        // same vector write the same value, since it depends on the slot only.
         unsafe {
             chains_kernel::launch_unchecked(
                 &client,
@@ -165,7 +166,7 @@ pub async fn measure(place: &Place, watch: &Stopwatch) -> Result<Peak> {
                 Tensor::<1>::from_dispatch(out).reshape([1, 1, 1, 4 * SLOTS])
             };
             let (timing, _) = watch.measure(&run).await?;
-            // A batch that is short beside the wait says little.
+            // A batch that is shorter than the wait says little.
             if timing.seconds * timing.batch as f64 > watch.wait || workgroups >= WORKGROUPS_MOST {
                 best.gflops = best.gflops.max(flop(workgroups, chains) / timing.seconds / 1e9);
             }

@@ -4,7 +4,7 @@ use super::work::{PROMPT, Work};
 use crate::weights::config::{PerLevel, UnetConfig, VaeConfig};
 use crate::{Error, Result};
 
-/// What an operation may be part of: a call of either UNet, the VAE's encoder, the VAE's decoder.
+/// Networks that an operation may be part of. For the UNets, uses are counted in one call.
 pub const NETWORKS: [&str; 4] = ["SD 1.5 UNet", "SD 2.1 UNet", "VAE encoder", "VAE decoder"];
 
 /// An operation at a shape.
@@ -31,8 +31,8 @@ pub(super) fn sd21() -> UnetConfig {
     }
 }
 
-/// BK-SDM base, or small where it is `small`, of Stable Diffusion 1.4 (Nota-NetsPresso/BK-SDM, `src/unet_config`): one
-/// resnet a level on the way down, and small has no mid block.
+/// BK-SDM base or, if `small`, BK-SDM small, of Stable Diffusion 1.4 (Nota-NetsPresso/BK-SDM, `src/unet_config`). They
+/// have one resnet per level on the way down, and small has no mid block.
 pub(super) fn bk_sdm(small: bool) -> UnetConfig {
     let mid_block_type = if small { None } else { sd15().mid_block_type };
     UnetConfig { layers_per_block: PerLevel::One(1), mid_block_type, ..sd15() }
@@ -49,7 +49,7 @@ pub(super) fn bk_tiny() -> UnetConfig {
     }
 }
 
-/// All operations, each once, in the order of the networks, then the blocks.
+/// All operations, each once: by kind, within a kind in the order of the networks. Blocks come last.
 pub fn entries() -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     let vae = VaeConfig::default();
@@ -75,7 +75,7 @@ pub fn entries() -> Vec<Entry> {
     entries
 }
 
-/// The entry of this name.
+/// Returns the entry of this name.
 ///
 /// # Errors
 /// There is none.

@@ -1,4 +1,4 @@
-//! What the benchmark's page calls.
+//! Functions that the benchmark's page calls.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ fn opened() -> Result<Rc<Bench>> {
     BENCH.with_borrow(Clone::clone).ok_or_else(|| Error::Device("No device has been opened yet.".into()))
 }
 
-/// Opens the device and measures its peak; `options` are [`Options`]. Gives the setting.
+/// Opens the device and measures its peak; `options` are [`Options`]. Returns the [`Setting`](super::Setting).
 ///
 /// # Errors
 /// There is no device, or the options cannot be understood.
@@ -53,22 +53,22 @@ pub async fn bench_row(name: String) -> Result<JsValue, JsValue> {
     object(&bench.row(&shapes::entry(&name)?).await)
 }
 
-/// What the row `name` computes.
+/// Returns the result of the row `name`.
 ///
 /// # Errors
-/// There is no such row.
+/// No device was opened, there is no such row, or the device failed.
 #[wasm_bindgen(js_name = benchOutput)]
 pub async fn bench_output(name: String) -> Result<Vec<f32>, JsValue> {
     Ok(opened()?.output(&name).await?)
 }
 
-/// The weight `name` that the rows' layers have.
+/// Returns the weight `name` of the rows' layers.
 #[wasm_bindgen(js_name = benchWeight)]
 pub fn bench_weight(name: &str, shape: Vec<usize>) -> Vec<f32> {
     operation::weight(name, &shape)
 }
 
-/// The input `name` that the rows' layers are given.
+/// Returns the input `name` of the rows' layers.
 #[wasm_bindgen(js_name = benchInput)]
 pub fn bench_input(name: &str, shape: Vec<usize>) -> Vec<f32> {
     operation::input(name, &shape)

@@ -1,13 +1,13 @@
-//! One operation or block at one shape: its name, and what it takes.
+//! One operation or block at one shape: its name, and the work and memory that it takes.
 
-/// Something to measure, batch 1, activations in f32.
+/// An operation or block to measure, at batch size 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// A convolution of a picture of `side` squared.
+    /// A convolution of a picture of `side` by `side`.
     Conv { channels: [usize; 2], kernel: usize, stride: usize, padding: [usize; 2], side: usize },
-    /// Nearest upsampling of a picture of `side` squared, then a 3×3 convolution.
+    /// Nearest-neighbour upsampling of a picture of `side` by `side` to twice that, then a 3×3 convolution.
     UpConv { channels: usize, side: usize },
-    /// A linear layer over so many tokens.
+    /// A linear layer over `tokens` tokens.
     Linear { widths: [usize; 2], bias: bool, tokens: usize },
     /// Attention of `queries` queries over `keys` keys.
     Attention { heads: usize, head_dim: usize, queries: usize, keys: usize },
@@ -15,11 +15,11 @@ pub enum Work {
     GroupNorm { channels: usize, side: usize, silu: bool },
     /// Layer norm.
     LayerNorm { width: usize, tokens: usize },
-    /// `ResnetBlock` with as many channels out as in.
+    /// A `ResnetBlock` with as many channels out as in.
     Resnet { channels: usize, side: usize },
-    /// Layer norm, projections, attention, projection, added to the input.
+    /// Layer norm, projections to queries, keys and values, attention and output projection, added to the input.
     SelfAttention { width: usize, heads: usize, tokens: usize },
-    /// `TransformerBlock` with a context of 77 tokens, whose keys and values are there already.
+    /// A `TransformerBlock` with a context of 77 tokens, whose keys and values are computed beforehand.
     Transformer { width: usize, heads: usize, tokens: usize, context: usize },
 }
 
@@ -40,7 +40,7 @@ impl Work {
         }
     }
 
-    /// A name in ASCII, which filters look in.
+    /// A name in ASCII, which filters search.
     pub fn name(&self) -> String {
         match *self {
             Self::Conv { channels: [input, output], kernel, stride, padding, side } => {
@@ -94,7 +94,7 @@ impl Work {
         }
     }
 
-    /// Numbers of the largest of its inputs and its output.
+    /// Elements of the largest tensor: inputs, output and, in a transformer block, the GEGLU's intermediate values.
     pub fn largest(&self) -> usize {
         match *self {
             Self::Conv { channels: [input, output], stride, side, .. } => {
@@ -109,7 +109,7 @@ impl Work {
         }
     }
 
-    /// Bytes of activations that a norm must at least move: its input once and its output once. 0 for all others.
+    /// Bytes of f32 activations that a norm must at least move: its input once and its output once. 0 for all others.
     pub fn bytes(&self) -> f64 {
         match *self {
             Self::GroupNorm { channels, side, .. } => 8.0 * (channels * side * side) as f64,

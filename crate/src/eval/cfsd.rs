@@ -1,5 +1,5 @@
-//! The content feature structural distance of `StyleID` (Chung, Hyun and Heo 2024, section 5.1): how far each place's
-//! likeness to all other places, in VGG-19's third block, differs between content and result.
+//! The content feature structural distance of `StyleID` (Chung, Hyun and Heo 2024, section 5.1): how far the likeness
+//! of each position to all others, by features of VGG-19's third block, differs between content and result.
 
 use burn::tensor::{Tensor, activation};
 use image::RgbImage;
@@ -10,7 +10,8 @@ use crate::device::Place;
 use crate::model::layers::{Builder, Conv};
 use crate::picture::to_pixels;
 
-/// torchvision's numbers and the channels of the convolutions up to `conv3_1`; those after which two places are pooled.
+/// The convolutions up to `conv3_1`: torchvision's number, channels in and out, and whether a 2 × 2 max pooling
+/// follows.
 const CONVOLUTIONS: [(usize, [usize; 2], bool); 5] =
     [(0, [3, 64], false), (2, [64, 64], true), (5, [64, 128], false), (7, [128, 128], true), (10, [128, 256], false)];
 
@@ -18,7 +19,7 @@ const CONVOLUTIONS: [(usize, [usize; 2], bool); 5] =
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// Rows of likenesses at a time: at 512 px each has 16,384.
+/// Rows of likenesses that are computed at a time: at 512 px, each row has 16,384 numbers.
 const ROWS: usize = 256;
 
 /// VGG-19 up to `conv3_1`.
@@ -29,7 +30,7 @@ pub struct Cfsd {
 }
 
 impl Cfsd {
-    /// Of the bytes of torchvision's VGG-19 as safetensors: `features.{0, 2, 5, 7, 10}`.
+    /// Reads the bytes of torchvision's VGG-19 as safetensors: `features.{0, 2, 5, 7, 10}`.
     ///
     /// # Errors
     /// Names a tensor that is missing or of another shape.
@@ -45,7 +46,7 @@ impl Cfsd {
         Ok(Self { convolutions, place: place.clone() })
     }
 
-    /// Features over their number, one row a place, `[places, 256]`.
+    /// Features divided by their number, with a row for each position: `[positions, 256]`.
     fn features(&self, picture: &RgbImage) -> Tensor<2> {
         let channels = |values: [f32; 3]| self.place.tensor(values.to_vec(), [1, 3, 1, 1]);
         let x = to_pixels(picture, &self.place).add_scalar(1.0).div_scalar(2.0);
@@ -60,8 +61,8 @@ impl Cfsd {
         x.reshape([channels, height * width]).swap_dims(0, 1).div_scalar(channels as f32)
     }
 
-    /// Kullback and Leibler's divergence of the result's likenesses from the content's, added up over all places. The two
-    /// have one size.
+    /// Kullback–Leibler divergence of the result's likenesses from the content's, each a softmax over positions, summed
+    /// over all positions. Both pictures must have the same size.
     ///
     /// # Errors
     /// The device failed.

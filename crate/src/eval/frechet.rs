@@ -1,12 +1,13 @@
-//! Fréchet's distance between two sets of features, each taken for a normal distribution (Heusel et al. 2017).
+//! Fréchet distance between two sets of features, each modelled as a normal distribution (Heusel et al. 2017).
 
-/// Rows of features, one a picture.
+/// Features, with a row for each picture.
 pub type Rows = Vec<Vec<f64>>;
 
-/// ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2·√(Σ₁Σ₂)), covariances over n − 1, of features with a row for each picture.
+/// ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2·√(Σ₁Σ₂)), with covariances over n − 1, of features with a row for each picture.
 ///
 /// With centred features A and B, divided by √(n − 1), Σ₁ = AᵀA and Σ₂ = BᵀB, and the root's trace is the sum of the
-/// singular values of A·Bᵀ: a matrix of pictures by pictures instead of features by features, and never an imaginary part.
+/// singular values of A·Bᵀ. That is a matrix of pictures by pictures, not of features by features, and no imaginary
+/// part can arise.
 pub fn distance(first: &Rows, second: &Rows) -> f64 {
     let ((mean_a, a), (mean_b, b)) = (centred(first), centred(second));
     let product: Rows = a.iter().map(|row| b.iter().map(|other| dot(row, other)).collect()).collect();
@@ -19,7 +20,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// The mean row, and what is left of each without it, over √(n − 1).
+/// The mean row, and the rows minus the mean, divided by √(n − 1).
 fn centred(rows: &Rows) -> (Vec<f64>, Rows) {
     let width = rows.first().map_or(0, Vec::len);
     let mean: Vec<f64> = (0..width).map(|i| rows.iter().map(|row| row[i]).sum::<f64>() / rows.len() as f64).collect();
@@ -28,7 +29,8 @@ fn centred(rows: &Rows) -> (Vec<f64>, Rows) {
     (mean, left)
 }
 
-/// Turns rows two by two until all are at right angles; their lengths are then the singular values (Hestenes 1958).
+/// Singular values by one-sided Jacobi rotations (Hestenes 1958): pairs of rows are rotated until all rows are
+/// orthogonal; their lengths are then the singular values.
 fn singular_values(mut rows: Rows) -> Vec<f64> {
     const SWEEPS: usize = 60;
     for _ in 0..SWEEPS {

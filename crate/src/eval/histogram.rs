@@ -1,10 +1,10 @@
-//! The distance of two pictures' colours: Hellinger's, between their RGB-uv histograms (Afifi, Brubaker and Brown,
-//! *`HistoGAN`*, CVPR 2021, equations 1 to 4 and 9), with the settings of `StyleID`'s evaluation: 64 bins a side, pictures of at
-//! most 256 pixels a side, inverse-quadratic kernels with σ = 0.02.
+//! The distance between two pictures' colours: the Hellinger distance of their RGB-uv histograms (Afifi, Brubaker and
+//! Brown, *`HistoGAN`*, CVPR 2021, equations 1 to 4 and 9). The settings are those of `StyleID`'s evaluation: 64 bins a
+//! side, pictures of at most 256 pixels a side, inverse-quadratic kernels with σ = 0.02.
 
 use image::RgbImage;
 
-/// Bins along u and along v, from −3 to 3.
+/// Number of bins along u and along v, whose centres go from −3 to 3.
 const BINS: usize = 64;
 /// Larger pictures are scaled to a square of this side.
 const SIDE: usize = 256;
@@ -12,12 +12,12 @@ const SIDE: usize = 256;
 const SIGMA: f64 = 0.02;
 const EPSILON: f64 = 1e-6;
 
-/// A picture's colours: 3 × 64 × 64 shares that add up to 1.
+/// A picture's histogram: 3 × 64 × 64 shares that add up to 1.
 #[derive(Debug, Clone)]
 pub struct Histogram(Vec<f64>);
 
 impl Histogram {
-    /// Counts the colours of a picture.
+    /// Computes the histogram of a picture.
     pub fn new(picture: &RgbImage) -> Self {
         let mut bins = vec![0.0; 3 * BINS * BINS];
         let centres: Vec<f64> = (0..BINS).map(|i| -3.0 + 6.0 * i as f64 / (BINS - 1) as f64).collect();
@@ -26,7 +26,7 @@ impl Histogram {
         for pixel in pixels(picture) {
             let light = (pixel.iter().map(|x| x * x).sum::<f64>() + EPSILON).sqrt();
             let logs = pixel.map(|x| (x + EPSILON).ln());
-            // Each channel's logarithm less those of the other two.
+            // u and v of a channel: its logarithm minus those of the other two.
             for (channel, [u, v]) in [[1, 2], [0, 2], [0, 1]].into_iter().enumerate() {
                 let (u, v) = (near(logs[channel] - logs[u]), near(logs[channel] - logs[v]));
                 for (row, u) in bins[channel * BINS * BINS..][..BINS * BINS].chunks_exact_mut(BINS).zip(u) {
@@ -48,8 +48,8 @@ impl Histogram {
     }
 }
 
-/// Pixels in 0…1, of a picture scaled bilinearly between the nearest four (torch's `interpolate` without corners aligned) where
-/// it is larger than [`SIDE`].
+/// Pixels in 0…1. A picture with a side longer than [`SIDE`] is scaled bilinearly, as torch's `interpolate` does with
+/// `align_corners=False`.
 fn pixels(picture: &RgbImage) -> Vec<[f64; 3]> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let at = |x: usize, y: usize| picture.get_pixel(x as u32, y as u32).0.map(|byte| f64::from(byte) / 255.0);

@@ -1,5 +1,5 @@
-//! Inception v3 up to its last pooling (Szegedy et al. 2016), with torchvision's names: the features of `ArtFID`, whose own
-//! weights (Wright and Ommer 2022) have them too.
+//! Inception v3 up to its last pooling (Szegedy et al. 2016), with torchvision's names: the features of `ArtFID`, whose
+//! own weights (Wright and Ommer 2022) have the same names.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ use crate::device::Place;
 use crate::model::tensors::Tensors;
 use crate::picture::to_pixels;
 
-/// Numbers that stand for a picture.
+/// Number of features of a picture.
 pub const FEATURES: usize = 2048;
-/// Added to the variance in each norm.
+/// Added to the variance in each batch norm.
 const EPSILON: f64 = 1e-3;
 
-/// A convolution without bias, a batch norm with kept statistics, ReLU.
+/// A convolution, a batch norm with stored statistics that is folded into it, and a ReLU.
 #[derive(Debug)]
 struct Unit {
     weight: Tensor<4>,
@@ -43,7 +43,7 @@ pub struct Inception {
     place: Place,
 }
 
-/// Takes the units of one block after the other.
+/// Reads the units of one block after the other.
 struct Taking<'a> {
     units: BTreeMap<String, Unit>,
     tensors: &'a mut Tensors,
@@ -51,11 +51,12 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// The norm is folded into the convolution: w·γ/√(σ² + ε), β − μ·γ/√(σ² + ε).
+    /// Reads a unit without padding.
     fn unit(&mut self, name: &str, [input, output]: [usize; 2], kernel: [usize; 2], stride: usize) -> Result<()> {
         self.padded(name, [input, output], kernel, stride, [0; 2])
     }
 
+    /// Reads a unit and folds its norm into the convolution: w·γ/√(σ² + ε), β − μ·γ/√(σ² + ε).
     fn padded(
         &mut self,
         name: &str,
@@ -80,12 +81,12 @@ impl Taking<'_> {
         Ok(())
     }
 
-    /// A convolution that keeps the size.
+    /// Reads a unit that keeps the size.
     fn same(&mut self, name: &str, channels: [usize; 2], kernel: [usize; 2]) -> Result<()> {
         self.padded(name, channels, kernel, 1, kernel.map(|side| side / 2))
     }
 
-    /// 1 × 1, 5 × 5 and two 3 × 3 side by side, and a pooling of `pooled` channels.
+    /// Branches of 1 × 1, of 5 × 5, of two 3 × 3, and of an average pooling with `pooled` channels.
     fn block_a(&mut self, name: &str, input: usize, pooled: usize) -> Result<()> {
         self.same(&format!("{name}.branch1x1"), [input, 64], [1, 1])?;
         self.same(&format!("{name}.branch5x5_1"), [input, 48], [1, 1])?;
@@ -96,7 +97,7 @@ impl Taking<'_> {
         self.same(&format!("{name}.branch_pool"), [input, pooled], [1, 1])
     }
 
-    /// Halves the size.
+    /// A block that halves the size, from `input` channels.
     fn block_b(&mut self, name: &str, input: usize) -> Result<()> {
         self.unit(&format!("{name}.branch3x3"), [input, 384], [3, 3], 2)?;
         self.same(&format!("{name}.branch3x3dbl_1"), [input, 64], [1, 1])?;
@@ -104,7 +105,7 @@ impl Taking<'_> {
         self.unit(&format!("{name}.branch3x3dbl_3"), [96, 96], [3, 3], 2)
     }
 
-    /// 7 × 7 as rows and columns, `inner` channels wide.
+    /// Branches of 7 × 7, split into rows and columns, with `inner` channels.
     fn block_c(&mut self, name: &str, inner: usize) -> Result<()> {
         const WIDE: usize = 768;
         self.same(&format!("{name}.branch1x1"), [WIDE, 192], [1, 1])?;
@@ -119,7 +120,7 @@ impl Taking<'_> {
         self.same(&format!("{name}.branch_pool"), [WIDE, 192], [1, 1])
     }
 
-    /// Halves the size.
+    /// A block that halves the size, from 768 channels.
     fn block_d(&mut self, name: &str) -> Result<()> {
         self.same(&format!("{name}.branch3x3_1"), [768, 192], [1, 1])?;
         self.unit(&format!("{name}.branch3x3_2"), [192, 320], [3, 3], 2)?;
@@ -129,7 +130,7 @@ impl Taking<'_> {
         self.unit(&format!("{name}.branch7x7x3_4"), [192, 192], [3, 3], 2)
     }
 
-    /// 3 × 3 as rows beside columns.
+    /// Branches of 3 × 3, as rows and columns side by side.
     fn block_e(&mut self, name: &str, input: usize) -> Result<()> {
         self.same(&format!("{name}.branch1x1"), [input, 320], [1, 1])?;
         self.same(&format!("{name}.branch3x3_1"), [input, 384], [1, 1])?;
@@ -144,7 +145,7 @@ impl Taking<'_> {
 }
 
 impl Inception {
-    /// Of a safetensors file's `bytes`. The heads that name what is seen are left out.
+    /// Reads a safetensors file's `bytes`. The classifiers are left out.
     ///
     /// # Errors
     /// Names a tensor that is missing or of another shape.
@@ -172,7 +173,7 @@ impl Inception {
         Ok(Self { units, place: place.clone() })
     }
 
-    /// [`FEATURES`] numbers that stand for a picture, of any size from 75 pixels on; `ArtFID` takes 512.
+    /// The [`FEATURES`] features of a picture. Its sides must be 75 pixels or more; `ArtFID` takes 512.
     ///
     /// # Errors
     /// The device failed.
@@ -218,7 +219,7 @@ impl Inception {
         names.into_iter().fold(x.clone(), |x, name| self.units[&format!("{block}.{name}")].forward(x))
     }
 
-    /// Means of 3 × 3 places, zeros around the picture counted, then a 1 × 1 convolution.
+    /// Average pooling of 3 × 3 that counts the zeros around the picture, then a 1 × 1 convolution.
     fn pooled(&self, x: &Tensor<4>, block: &str) -> Tensor<4> {
         let options = AvgPoolOptions {
             kernel_size: [3, 3],

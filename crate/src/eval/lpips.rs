@@ -10,21 +10,21 @@ use crate::model::layers::{Builder, Conv, ConvShape};
 use crate::picture::to_pixels;
 use crate::{Error, Result};
 
-/// Channels in and out, side, step and padding of AlexNet's convolutions.
+/// Channels in and out, kernel size, stride and padding of AlexNet's convolutions.
 const CONVOLUTIONS: [([usize; 2], usize, usize, usize); 5] =
     [([3, 64], 11, 4, 2), ([64, 192], 5, 1, 2), ([192, 384], 3, 1, 1), ([384, 256], 3, 1, 1), ([256, 256], 3, 1, 1)];
 
-/// Those before which 3 × 3 places are pooled, two apart.
+/// Indices of the convolutions that follow a 3 × 3 max pooling of stride 2.
 const POOLED: [usize; 2] = [1, 2];
 
 /// `ImageNet`'s means and deviations, for pictures in −1…1.
 const MEAN: [f32; 3] = [-0.030, -0.088, -0.188];
 const DEVIATION: [f32; 3] = [0.458, 0.448, 0.450];
 
-/// Sides in pixels below which AlexNet has nothing left to pool.
+/// Minimum side in pixels. From 31 pixels on, AlexNet's second pooling has a whole window.
 const LEAST: u32 = 32;
 
-/// The network and the weights of its channels.
+/// AlexNet, and LPIPS's weights of its channels.
 #[derive(Debug)]
 pub struct Lpips {
     convolutions: Vec<Conv>,
@@ -32,7 +32,7 @@ pub struct Lpips {
     place: Place,
 }
 
-/// A picture as the network sees it.
+/// AlexNet's features of a picture.
 #[derive(Debug)]
 pub struct Seen {
     /// Features after each convolution, `[1, channels, height, width]`.
@@ -40,7 +40,7 @@ pub struct Seen {
 }
 
 impl Lpips {
-    /// Of a safetensors file's `bytes`: `AlexNet_0.Conv_{0…4}` and `NetLinLayer_{0…4}.Conv_0`.
+    /// Reads a safetensors file's `bytes`: `AlexNet_0.Conv_{0…4}` and `NetLinLayer_{0…4}.Conv_0`.
     ///
     /// # Errors
     /// Names a tensor that is missing or of another shape.
@@ -59,7 +59,7 @@ impl Lpips {
         Ok(Self { convolutions, heads, place: place.clone() })
     }
 
-    /// Looks at a picture.
+    /// Computes the features of a picture.
     ///
     /// # Errors
     /// It is too small.
@@ -83,7 +83,7 @@ impl Lpips {
         Ok(Seen { features })
     }
 
-    /// The distance between two pictures of one size, 0 for the same.
+    /// The LPIPS distance between two pictures of the same size; 0 if they are equal.
     ///
     /// # Errors
     /// They differ in size; the device failed.
@@ -107,8 +107,8 @@ impl Lpips {
 }
 
 impl Seen {
-    /// Mean squared differences between the means and between the deviations of each layer's channels, added up over the
-    /// layers: Huang and Belongie's style loss (2017, equation 13) on these features. Sizes may differ.
+    /// Style loss of Huang and Belongie (2017, equation 13) on these features: the mean squared differences between the
+    /// means and between the deviations of each layer's channels, added up over the layers. Sizes may differ.
     ///
     /// # Errors
     /// The device failed.
@@ -129,7 +129,7 @@ impl Seen {
     }
 }
 
-/// The one number of a tensor.
+/// Reads the number of a tensor of one element.
 pub(super) async fn value(x: Tensor<1>) -> Result<f64> {
     Ok(x.into_data_async().await?.iter::<f64>().next().unwrap_or(f64::NAN))
 }

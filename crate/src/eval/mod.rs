@@ -1,4 +1,4 @@
-//! How good a result is: how much of the content is left, how near the style it came.
+//! Measures of a result's quality: how much of the content is left, and how near it is to the style.
 //!
 //! | measure | source | lower is |
 //! |---|---|---|
@@ -35,7 +35,8 @@ use crate::weights::format::Dtype;
 use crate::weights::format::compact::Compact;
 use crate::{Error, Result};
 
-/// The tensors of a network for measuring out of a safetensors file's `bytes`, those for which `is_wanted` says so.
+/// Reads those tensors of a safetensors file's `bytes` for which `is_wanted` returns true; `network` is the name in
+/// errors.
 ///
 /// # Errors
 /// The file is damaged, or has a tensor that is neither f32 nor f16.
@@ -59,10 +60,10 @@ pub fn tensors(network: &str, bytes: &[u8], is_wanted: impl Fn(&str) -> bool) ->
     Ok(Tensors::loaded(network, tensors))
 }
 
-/// Largest values of windows of `side` by `side`, `step` apart, without padding: `[batch, channels, height, width]` to
-/// `[batch, channels, (height − side)/step + 1, (width − side)/step + 1]`.
+/// Max pooling over windows of `side` by `side` with stride `step`, without padding: `[batch, channels, height, width]`
+/// to `[batch, channels, (height − side)/step + 1, (width − side)/step + 1]`.
 pub fn max_pool(x: Tensor<4>, side: usize, step: usize) -> Tensor<4> {
-    // One axis after the other; the page has no other use for burn's pooling, whose kernels it would have to carry.
+    // One axis after the other, by slices: burn's pooling kernels would make the page's program larger for this alone.
     let along = |x: Tensor<4>, axis: usize| {
         let count = (x.dims()[axis] - side) / step + 1;
         let part = |offset: usize| {

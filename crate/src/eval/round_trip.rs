@@ -1,12 +1,13 @@
-//! How much of a picture comes back after inversion and reverse pass without any style: what the solver loses.
+//! The round trip: how much of a picture an inversion and a reverse pass without any style give back. It measures the
+//! solver's loss.
 
 use image::RgbImage;
 
 use crate::styleid::{Params, Session, Style};
 use crate::{Control, Result};
 
-/// Signal-to-noise ratio in dB of `picture`, inverted and sampled again at the size and steps of `params`, to the VAE's own
-/// picture of it: of the pixels before they are rounded, which go from −1 to 1.
+/// Peak signal-to-noise ratio in dB between `picture`, inverted and sampled again at the size and steps of `params`,
+/// and the VAE's own reconstruction of it. Pixels are compared before they are rounded; they go from −1 to 1.
 ///
 /// # Errors
 /// As [`Session::run`].
@@ -31,7 +32,7 @@ pub async fn round_trip(
     Ok(signal_to_noise(own.iter::<f32>(), &again))
 }
 
-/// Of values whose range is 2 wide.
+/// Peak signal-to-noise ratio in dB, for values in a range of width 2.
 fn signal_to_noise(own: impl Iterator<Item = f32>, again: &[f32]) -> f64 {
     let squares = own.zip(again).map(|(own, &again)| f64::from(own - again).powi(2)).sum::<f64>();
     10.0 * (4.0 * again.len() as f64 / squares).log10()

@@ -1,4 +1,4 @@
-//! The measures against other people's code: tests/fixtures/metrics/reference.py says whose and how.
+//! Tests of the measures against other people's code; tests/fixtures/metrics/reference.py says whose, and how.
 
 use std::collections::HashMap;
 
@@ -120,14 +120,14 @@ fn cfsd_equals_the_published_network() {
         let bias = values(&format!("{number}.bias"), output).into_iter().map(|v| v * 0.2).collect();
         tensors.push((format!("features.{number}.bias"), vec![output], bias));
     }
-    tensors.push(("classifier.6.bias".into(), vec![1], vec![0.0])); // what is not needed is left
+    tensors.push(("classifier.6.bias".into(), vec![1], vec![0.0])); // a tensor that is not needed is ignored
     let cfsd = Cfsd::new(&file(&tensors), &place()).expect("the weights are whole");
     let (a, b) = (waves(SIZES[0].1), tiles(SIZES[0].1));
     let distance = pollster::block_on(cfsd.distance(&a, &b)).expect("the processor computes");
     near(distance, &figures()["cfsd"], 1e-6, "CFSD");
 }
 
-/// The units of one block of Inception: name, channels, kernel.
+/// All units of Inception: name, channels, kernel.
 fn units() -> Vec<(String, [usize; 2], [usize; 2])> {
     let mut units: Vec<(String, [usize; 2], [usize; 2])> = Vec::new();
     let mut add = |block: &str, parts: &[(&str, [usize; 2], [usize; 2])]| {

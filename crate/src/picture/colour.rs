@@ -3,14 +3,15 @@
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
-/// Luma of BT.601, of 255.
+/// Luma by BT.601, 0…255.
 fn luma(pixel: &image::Rgb<u8>) -> f32 {
     let [red, green, blue] = pixel.0.map(f32::from);
     0.299 * red + 0.587 * green + 0.114 * blue
 }
 
-/// `result` with the chroma of `photo` (BT.601, Y′CbCr), clamped to what a screen shows. A photo that is larger is cut at its right
-/// and bottom, where the autoencoder drops what fills no latent; one of another size otherwise is stretched.
+/// `result` with the chroma of `photo` (BT.601, Y′CbCr), clamped to 0…255. A photo that is no smaller on either side is
+/// cropped at its right and bottom, where the autoencoder drops pixels that do not fill a latent. Any other photo is
+/// stretched.
 pub fn with_chroma_of(result: &RgbImage, photo: &RgbImage) -> RgbImage {
     let (width, height) = result.dimensions();
     let stretched;
@@ -20,7 +21,7 @@ pub fn with_chroma_of(result: &RgbImage, photo: &RgbImage) -> RgbImage {
         stretched = imageops::resize(photo, width, height, FilterType::Lanczos3);
         &stretched
     };
-    // Colours of the same Cb and Cr differ by the same amount in red, green and blue: by what their lumas differ.
+    // Two colours with the same Cb and Cr differ equally in red, green and blue: by the difference of their lumas.
     RgbImage::from_fn(width, height, |x, y| {
         let (result, photo) = (result.get_pixel(x, y), photo.get_pixel(x, y));
         let lighter = luma(result) - luma(photo);
@@ -34,7 +35,7 @@ mod tests {
 
     use super::*;
 
-    /// Y, Cb, Cr by the matrix of BT.601 (JFIF), and back.
+    /// The same by the matrices of BT.601 (JFIF): to Y, Cb and Cr, and back.
     fn by_matrix(result: [u8; 3], photo: [u8; 3]) -> [f64; 3] {
         let luma = |[r, g, b]: [f64; 3]| 0.299 * r + 0.587 * g + 0.114 * b;
         let [r, g, b] = photo.map(f64::from);

@@ -24,13 +24,13 @@ pub struct Crop {
 }
 
 impl Crop {
-    /// The part of it, as `[x, y, width, height]`, that lies in a picture of `width` × `height` pixels.
+    /// The part of the crop, as `[x, y, width, height]`, that lies in a picture of `width` × `height` pixels.
     ///
     /// # Errors
-    /// One sentence if that is nothing, or fewer than 16 pixels along a side; `what` names the picture.
+    /// One sentence if that part is empty, or smaller than 16 pixels along a side; `what` names the picture.
     pub fn within(&self, what: &str, (width, height): (u32, u32)) -> Result<[u32; 4]> {
         let along = |begin: f64, length: f64, limit: u32| {
-            // The casts take what is none (NaN) for 0, and end at the limits.
+            // The clamps keep both ends inside the picture, and the casts turn NaN into 0.
             let begin_at = begin.round().clamp(0.0, f64::from(limit)) as u32;
             let end_at = (begin + length).round().clamp(0.0, f64::from(limit)) as u32;
             (begin_at, end_at.saturating_sub(begin_at))
@@ -51,7 +51,7 @@ impl Crop {
         Ok([x, y, cropped_width, cropped_height])
     }
 
-    /// That part of `picture`.
+    /// Cuts that part out of `picture`.
     ///
     /// # Errors
     /// As [`Crop::within`].

@@ -1,4 +1,4 @@
-//! Bytes of a file to an upright 8-bit RGB picture in sRGB.
+//! Decodes a file's bytes to an upright 8-bit RGB picture in sRGB.
 
 use std::io::Cursor;
 
@@ -15,12 +15,12 @@ use super::tiff_header::Header;
 use super::{LEAST_SIDE, MOST_BYTES, kind};
 use crate::{Error, Result};
 
-/// Pixels of the largest picture that is decoded: 100 million, of which a browser's memory holds several copies.
+/// Maximum pixels of a decoded picture: a browser's memory has room for several copies of these.
 const MOST_PIXELS: u64 = 100_000_000;
-/// Pictures longer than this many times their width are mentioned.
+/// Ratio of the sides above which a picture's note says that it is very long.
 const LONG: u32 = 8;
 
-/// What a picture is.
+/// Description of a picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Examined {
     /// Upright width in pixels.
@@ -31,29 +31,31 @@ pub struct Examined {
     pub note: Option<String>,
 }
 
-/// A decoded picture of any kind of pixels, upright.
+/// A decoded upright picture, still in the file's type of pixels.
 pub(super) struct Decoded {
     pub(super) picture: DynamicImage,
     format: ImageFormat,
     profile: Option<Vec<u8>>,
-    /// The file's own sides, where fewer pixels were decoded.
+    /// Width and height in the file, if fewer pixels were decoded.
     full: Option<[u32; 2]>,
 }
 
-/// Decodes a picture of any kind to upright 8-bit RGB: EXIF orientation applied, colours converted to sRGB where the file says
-/// which they are, transparency laid over white, 16-bit and grey pictures converted; of several pictures the first.
+/// Decodes a picture of any kind to upright 8-bit RGB. The EXIF orientation is applied, colours are converted to sRGB
+/// if the file says which they are, transparency is laid over white, and 16-bit and grey pictures are converted. If the
+/// file has several pictures, the first is decoded.
 ///
 /// # Errors
-/// One sentence if `bytes` are no picture, a damaged one, of a kind that is not read here, or too large. `name` is the picture's.
+/// One sentence if `bytes` are no picture, or one that is damaged, of an unsupported kind, or too large. `name` is the
+/// picture's.
 pub fn decode(name: &str, bytes: &[u8]) -> Result<RgbImage> {
     let decoded = decode_any(name, bytes)?;
     Ok(to_rgb(decoded).0)
 }
 
-/// As [`decode`], but says what the picture is.
+/// As [`decode`], but returns a description of the picture.
 ///
 /// # Errors
-/// As [`decode`]; also where it is too small for anything.
+/// As [`decode`]; also if a side is shorter than [`LEAST_SIDE`].
 pub fn examine(name: &str, bytes: &[u8]) -> Result<Examined> {
     let decoded = decode_any(name, bytes)?;
     let (format, full) = (decoded.format, decoded.full);
@@ -83,7 +85,8 @@ pub fn examine(name: &str, bytes: &[u8]) -> Result<Examined> {
     Ok(Examined { width, height, note: (!notes.is_empty()).then(|| notes.join(" ")) })
 }
 
-/// Refuses what [`decode`] takes though a part of it is missing: where nobody looks at the result, nobody would notice.
+/// Refuses a truncated file that [`decode`] accepts: where nobody looks at the result, nobody would notice the missing
+/// part.
 ///
 /// # Errors
 /// One sentence if `bytes` are a JPEG file that is cut off.
@@ -98,9 +101,10 @@ pub fn check_whole(name: &str, bytes: &[u8]) -> Result<()> {
 
 /// Why a picture is not decoded here.
 enum Refusal {
-    /// It is sound as far as can be seen, but of a kind or size for other decoders. Its sides in pixels, 0 where unknown.
+    /// As far as can be seen it is intact, but of a kind or size for other decoders: width and height in pixels, 0 if
+    /// unknown, and the sentence.
     Foreign([u32; 2], String),
-    /// No decoder would make a picture of it.
+    /// No decoder could read it.
     Unusable(String),
 }
 
@@ -112,21 +116,21 @@ impl From<Refusal> for Error {
     }
 }
 
-/// Whether a picture is only for other decoders, such as a browser's: its sides in pixels by its header, not yet upright, or 0
-/// where they are unknown. Nothing where [`decode`] takes it, or nobody would.
+/// Whether only other decoders, such as a browser's, may read a picture. Returns its width and height from the header,
+/// not yet upright, or 0 where they are unknown; `None` if [`decode`] reads it, or no decoder would.
 pub fn foreign(bytes: &[u8]) -> Option<[u32; 2]> {
     match open("", bytes) {
-        // Some browsers show what there is of a file that is cut, and say nothing.
+        // Some browsers show what there is of a truncated file, without an error.
         Err(Refusal::Foreign(sides, _)) if !is_cut(bytes) => Some(sides),
         _ => None,
     }
 }
 
-/// What decodes a picture, after its header.
+/// A decoder that has read the header of its picture.
 struct Opened<'a> {
     format: ImageFormat,
     decoder: Box<dyn ImageDecoder + 'a>,
-    /// The file's own sides, where fewer pixels are decoded.
+    /// Width and height in the file, if fewer pixels are decoded.
     full: Option<[u32; 2]>,
 }
 
@@ -150,7 +154,7 @@ fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Opened<'a>, Refusal> {
     };
     let (width, height) = decoder.dimensions();
     let mut full = None;
-    // Its decoder can leave out fine detail as it reads.
+    // This decoder can reduce a large picture while it reads it.
     if format == ImageFormat::Jpeg
         && u64::from(width) * u64::from(height) > MOST_PIXELS
         && let Some(large) = LargeJpeg::open(bytes)
@@ -162,12 +166,12 @@ fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Opened<'a>, Refusal> {
     Ok(Opened { format, decoder, full })
 }
 
-/// The sentence about a kind that is not decoded here.
+/// The sentence about a kind of file that is not decoded here.
 fn rare(name: &str, what: &str) -> String {
     format!("{name} is a {what}, which cannot be read here; save it as PNG or JPEG.")
 }
 
-/// Why a decoder gave up, in a person's words where they help.
+/// The refusal for a decoder's error, in plain words where possible.
 fn undecoded(name: &str, format: ImageFormat, error: ImageError) -> Refusal {
     match error {
         ImageError::Limits(_) => {
@@ -178,14 +182,14 @@ fn undecoded(name: &str, format: ImageFormat, error: ImageError) -> Refusal {
             Refusal::Foreign([0, 0], rare(name, &format!("{kind} file of a rare kind")))
         }
         error => {
-            // Some decoders' messages end with a line of their own.
+            // Some decoders' messages contain line breaks.
             let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
             Refusal::Unusable(format!("{name} is damaged and cannot be decoded ({why}); try another copy."))
         }
     }
 }
 
-/// Refuses what would take too much memory.
+/// Refuses pictures that would take too much memory.
 fn check_size(name: &str, decoder: &dyn ImageDecoder) -> Result<(), Refusal> {
     let ((width, height), bytes, colour) = (decoder.dimensions(), decoder.total_bytes(), decoder.color_type());
     let bits = u16::from(colour.bytes_per_pixel() / colour.channel_count()) * 8;
@@ -225,7 +229,7 @@ pub(super) fn decode_any(name: &str, bytes: &[u8]) -> Result<Decoded> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_BYTES);
     decoder.set_limits(limits).map_err(failed)?;
-    // Broken metadata should not cost the picture: it then stays as it is.
+    // Broken metadata does not fail the decoding: an orientation or a profile that cannot be read is ignored.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let profile = decoder.icc_profile().ok().flatten();
     let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
@@ -233,18 +237,18 @@ pub(super) fn decode_any(name: &str, bytes: &[u8]) -> Result<Decoded> {
     Ok(Decoded { picture, format, profile, full })
 }
 
-/// Makes sure that `bytes` can be had: an allocation that fails later would end the program.
+/// Checks that `bytes` can be allocated: a later allocation that fails would end the program.
 fn room_for(name: &str, bytes: u64) -> Result<()> {
     let room = usize::try_from(bytes).ok().and_then(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).ok());
     room.ok_or_else(|| {
-        // Weights and size have no bearing on it, which are what memory that runs out in a run is met with.
+        // Not `Error::Memory`: callers answer that with other weights or a smaller size, which do not help here.
         Error::Picture(format!(
             "There is not enough memory to decode {name}; make it smaller, or close other programs."
         ))
     })
 }
 
-/// The picture in sRGB over white, and whether its profile was understood.
+/// The picture in sRGB over white, and whether its profile, if it has one, was applied.
 fn to_rgb(Decoded { picture, profile, .. }: Decoded) -> (RgbImage, bool) {
     let profile = profile.map(|profile| Profile::parse(&profile));
     let is_exact = !matches!(profile, Some(None));
@@ -287,22 +291,22 @@ fn has_more_pages(bytes: &[u8]) -> bool {
     Header::of(bytes).is_some_and(|header| header.pages().nth(1).is_some())
 }
 
-/// Whether a PNG or a JPEG ends before its end.
+/// Whether a PNG or a JPEG is truncated.
 fn is_cut(bytes: &[u8]) -> bool {
     let is_png = bytes.starts_with(b"\x89PNG");
     is_png && !bytes.windows(4).rev().any(|name| name == b"IEND")
         || bytes.starts_with(&[0xff, 0xd8]) && is_cut_off(bytes)
 }
 
-/// Whether a JPEG ends before its end marker: what is missing was decoded as grey. What it embeds, such as a thumbnail, has end
-/// markers of its own, and lies in segments that say their length.
+/// Whether a JPEG ends before its end marker: what is missing was decoded as grey. Embedded pictures, such as a
+/// thumbnail, have end markers of their own, but lie in segments whose lengths are known.
 fn is_cut_off(bytes: &[u8]) -> bool {
     const END: u8 = 0xd9;
     const SCAN: u8 = 0xda;
-    /// Markers without a segment: one that does nothing, and those that restart the entropy coder.
+    /// Markers without a segment: TEM (0x01), and the restart markers of the entropy coder (0xd0 to 0xd7).
     const ALONE: [std::ops::RangeInclusive<u8>; 2] = [0x01..=0x01, 0xd0..=0xd7];
     let mut at = 2;
-    // Cameras and programs append things of their own after the end marker.
+    // The marker need not be at the end of the file: cameras and programs append their own data after it.
     loop {
         let Some(next) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == 0xff)) else {
             return true;
@@ -311,7 +315,7 @@ fn is_cut_off(bytes: &[u8]) -> bool {
         match bytes.get(at) {
             None => return true,
             Some(&END) => return false,
-            // A byte of the coded picture that is 0xff, and filling.
+            // Not a marker: an escaped 0xff of the coded picture, or a fill byte.
             Some(0 | 0xff) => {}
             Some(marker) if ALONE.iter().any(|range| range.contains(marker)) => {}
             Some(&marker) => {

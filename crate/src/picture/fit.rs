@@ -1,4 +1,4 @@
-//! From a picture of any size and shape to the size of a run.
+//! Fits a picture of any size and shape to the size of a run.
 
 use image::imageops::{self, FilterType};
 use image::{GenericImageView, RgbImage};
@@ -6,10 +6,10 @@ use image::{GenericImageView, RgbImage};
 use super::{Mask, Size};
 use crate::{Error, Result};
 
-/// Pixels of the largest picture that is repainted as it is: those of the largest square that can be asked for.
+/// Maximum pixels of a picture that is repainted at its own size: those of the largest square that can be requested.
 const MOST_KEPT: u64 = 4096 * 4096;
 
-/// The part of a picture that a run uses, and the size at which it does.
+/// The part of a picture that a run uses, and the size that it is resized to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
     /// Size of the picture.
@@ -21,11 +21,13 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// For a picture of `whole` pixels. A number is the side of a square cut from the middle or, with `keep_aspect`, the long side
-    /// of the whole picture, whose other side becomes a multiple of `factor`, the pixels of a latent.
+    /// The frame of a picture of `whole` pixels. [`Size::Square`] gives the side of a square cut from the middle or,
+    /// with `keep_aspect`, the long side of the whole picture, whose other side becomes a multiple of `factor`, the
+    /// pixels per latent.
     ///
     /// # Errors
-    /// One sentence if fewer than 2 × 2 latents come of it, which have no standard deviation, or too many pixels.
+    /// One sentence if the result would have fewer than 2 × 2 latents, which have no standard deviation, or too many
+    /// pixels.
     pub fn new(whole: (u32, u32), size: Size, keep_aspect: bool, factor: usize) -> Result<Self> {
         let (width, height) = whole;
         let factor = factor as u32;
@@ -60,12 +62,12 @@ impl Frame {
         Ok(Self::middle(whole, size))
     }
 
-    /// The largest part of the middle of a picture of `whole` pixels that has the shape of `size`.
+    /// The largest centred part of a picture of `whole` pixels that has the shape of `size`.
     pub fn middle(whole: (u32, u32), size: (u32, u32)) -> Self {
         Self { whole, part: middle(whole, size), size }
     }
 
-    /// That part of `picture`, scaled (Lanczos, as in the reference).
+    /// That part of `picture`, resized (Lanczos, as in the reference).
     pub fn fit(&self, picture: &RgbImage) -> RgbImage {
         let [x, y, width, height] = self.part;
         if self.size == self.whole {
@@ -81,7 +83,7 @@ impl Frame {
     }
 }
 
-/// The largest rectangle in the middle of `whole` that has the shape of `size`.
+/// The largest centred rectangle of `whole` that has the shape of `size`: x, y, width, height.
 fn middle(whole: (u32, u32), size: (u32, u32)) -> [u32; 4] {
     let (width, height) = (u64::from(whole.0), u64::from(whole.1));
     let (across, down) = (u64::from(size.0), u64::from(size.1));
@@ -98,7 +100,7 @@ fn middle(whole: (u32, u32), size: (u32, u32)) -> [u32; 4] {
 /// `picture` at the size of a run; see [`Frame::new`].
 ///
 /// # Errors
-/// One sentence with the size and the least one.
+/// As [`Frame::new`].
 pub fn fit(picture: &RgbImage, size: Size, keep_aspect: bool, factor: usize) -> Result<RgbImage> {
     Ok(Frame::new(picture.dimensions(), size, keep_aspect, factor)?.fit(picture))
 }

@@ -1,4 +1,5 @@
-//! What a file is that is no picture of the kinds read here, so that its owner hears what to do.
+//! Recognises files that are not pictures of the kinds read here, so that their owner hears what they are and what to
+//! do.
 
 use super::tiff_header::Header;
 
@@ -15,7 +16,7 @@ pub fn sentence(name: &str, bytes: &[u8]) -> String {
     }
 }
 
-/// Whether a file is a picture that a browser or a system may decode though nothing here does.
+/// Whether a file is a picture that a browser or an operating system may decode although this crate does not.
 pub fn is_foreign(bytes: &[u8]) -> bool {
     const FOREIGN: [&str; 4] = ["a HEIC photo", "an AVIF picture", "a JPEG XL picture", "a JPEG 2000 picture"];
     kind(bytes).is_some_and(|(what, _)| FOREIGN.contains(&what))
@@ -27,7 +28,7 @@ const AS_JPEG: &str = "save it as JPEG";
 const AS_PNG: &str = "export it as PNG";
 const RAW: Kind = ("a camera's RAW file", "develop it, and save it as JPEG");
 
-/// What a file is by its first bytes.
+/// Kinds of files by their first bytes.
 const BEGINNINGS: &[(&[u8], Kind)] = &[
     (b"\xff\x0a", ("a JPEG XL picture", AS_JPEG)),
     (b"\0\0\0\x0cJXL \r\n\x87\n", ("a JPEG XL picture", AS_JPEG)),
@@ -60,7 +61,7 @@ fn kind(bytes: &[u8]) -> Option<Kind> {
     known.or_else(|| media(bytes)).or_else(|| text(bytes))
 }
 
-/// Files of ISO's base media format: a first box `ftyp` with the brands that the file is of.
+/// The kind of a file in ISO's base media file format, by the brands in its first box, `ftyp`.
 fn media(bytes: &[u8]) -> Option<Kind> {
     if bytes.get(4..8)? != b"ftyp" {
         return None;
@@ -79,7 +80,7 @@ fn media(bytes: &[u8]) -> Option<Kind> {
     })
 }
 
-/// Characters at a file's beginning that are looked at.
+/// Number of bytes at a file's beginning that are checked for text.
 const LOOKED_AT: usize = 1024;
 
 fn text(bytes: &[u8]) -> Option<Kind> {
@@ -103,7 +104,7 @@ fn text(bytes: &[u8]) -> Option<Kind> {
     })
 }
 
-/// Whether a TIFF is a camera's RAW file, whose first picture is a thumbnail: tags of its first directory say so.
+/// Whether a TIFF is a camera's RAW file, whose first picture is a thumbnail, by the tags of its first directory.
 pub fn is_raw(bytes: &[u8]) -> bool {
     const NEW_SUBFILE_TYPE: u16 = 0x00fe;
     const SUB_IFDS: u16 = 0x014a;

@@ -1,5 +1,5 @@
-//! JPEG photos of more pixels than are decoded elsewhere, such as a phone's 108 and 200 million: their decoder leaves out fine
-//! detail as it reads, so that the whole picture is never in memory.
+//! JPEG photos with more pixels than the other decoders may take, such as a phone's 108 or 200 million. Their decoder
+//! reduces the picture as it reads, so that the whole of it is never in memory.
 
 use std::io::Cursor;
 
@@ -7,7 +7,8 @@ use image::error::DecodingError;
 use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageResult};
 use jpeg_decoder::{CodingProcess, Decoder, PixelFormat};
 
-/// Pixels that are made of one at most: far more than a run works on, also after cropping.
+/// Maximum pixels of the reduced picture, about those of a run's largest square. A picture that has more even at an
+/// eighth of its sides is reduced to that eighth.
 const WANTED_PIXELS: u64 = 16_000_000;
 
 /// A JPEG whose header was read, to be decoded at a half, a quarter or an eighth of its sides.
@@ -18,8 +19,8 @@ pub(super) struct LargeJpeg<'a> {
 }
 
 impl<'a> LargeJpeg<'a> {
-    /// Reads the header. Nothing where the file is damaged, of another kind, or progressive: that needs all of the picture's
-    /// coefficients at once.
+    /// Reads the header. `None` if the file is damaged, of another colour type, or progressive: progressive decoding
+    /// needs all coefficients of the picture at once.
     pub(super) fn open(bytes: &'a [u8]) -> Option<Self> {
         let mut decoder = Decoder::new(Cursor::new(bytes));
         decoder.read_info().ok()?;
@@ -57,7 +58,7 @@ impl ImageDecoder for LargeJpeg<'_> {
     fn read_image(mut self, pixels: &mut [u8]) -> ImageResult<()> {
         let damaged = |error| ImageError::Decoding(DecodingError::new(ImageFormat::Jpeg.into(), error));
         let decoded = self.decoder.decode().map_err(damaged)?;
-        // It has as many as it said.
+        // The decoder returns as many bytes as its header announced.
         pixels.copy_from_slice(&decoded);
         Ok(())
     }

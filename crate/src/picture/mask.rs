@@ -1,4 +1,4 @@
-//! Where on the photo something applies, painted in grey.
+//! Masks: where on the photo something applies, painted in grey.
 
 use image::{DynamicImage, GrayImage};
 
@@ -14,12 +14,12 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// A whole grey picture.
+    /// A mask of which all of `grey` covers the photo.
     pub fn new(grey: GrayImage) -> Self {
         Self { grey, part: [0.0, 0.0, 1.0, 1.0] }
     }
 
-    /// Decodes a picture to its luminance; what is transparent is black.
+    /// Decodes a picture to its luminance; transparent pixels become black.
     ///
     /// # Errors
     /// One sentence if `bytes` are no picture; `name` is the mask's.
@@ -39,7 +39,7 @@ impl Mask {
         Ok(Self::new(grey))
     }
 
-    /// What lies over the rectangle x, y, width, height of the photo, whose size is `whole`.
+    /// The part of the mask over the rectangle x, y, width, height of the photo, whose size is `whole`.
     #[must_use]
     pub fn within(&self, [x, y, width, height]: [u32; 4], whole: (u32, u32)) -> Self {
         let across = self.part[2] / f64::from(whole.0.max(1));
@@ -53,13 +53,13 @@ impl Mask {
         Self { grey: self.grey.clone(), part }
     }
 
-    /// Luminance 0…1 at each pixel of a picture of `size` under it, row by row: a linear filter, wide enough to average where
-    /// the mask is finer.
+    /// The mask resampled to `size`: luminance 0…1, row by row. The filter is linear, and averages where the mask is
+    /// finer.
     pub fn sampled(&self, (width, height): (u32, u32)) -> Vec<f32> {
         let columns = taps(self.part[0], self.part[2], self.grey.width(), width);
         let rows = taps(self.part[1], self.part[3], self.grey.height(), height);
         let mut sampled = Vec::with_capacity(width as usize * height as usize);
-        // Each row of the mask that is needed, at the new width.
+        // A row of the mask at the new width.
         let stride = self.grey.width() as usize;
         let narrow = |row: usize| -> Vec<f32> {
             let row = &self.grey.as_raw()[row * stride..][..stride];
@@ -72,7 +72,7 @@ impl Mask {
         for taps in &rows {
             sampled.extend((0..width as usize).map(|x| {
                 let sum: f32 = taps.iter().map(|&(at, weight)| narrowed[at][x] * weight).sum();
-                // A mask of all ones is to be exactly that, however the weights were rounded.
+                // A mask of all ones must stay exactly so, however the weights were rounded.
                 if sum > 1.0 - 1e-6 { 1.0 } else { sum }
             }));
         }
@@ -80,8 +80,8 @@ impl Mask {
     }
 }
 
-/// For each of `size` equal parts of the interval from `begin` of the length `length` (shares of a row of `source` pixels): the pixels
-/// that it is made of and their weights, which add up to 1.
+/// Filter taps for each of `size` equal parts of an interval: indices of pixels, and their weights, which add up to 1.
+/// The interval's `begin` and `length` are shares of a row of `source` pixels.
 fn taps(begin: f64, length: f64, source: u32, size: u32) -> Vec<Vec<(usize, f32)>> {
     let scale = length * f64::from(source) / f64::from(size.max(1));
     let reach = scale.max(1.0);
@@ -93,7 +93,7 @@ fn taps(begin: f64, length: f64, source: u32, size: u32) -> Vec<Vec<(usize, f32)
             let weighed: Vec<(usize, f64)> = pixels
                 .map(|pixel| {
                     let weight = (1.0 - (pixel as f64 + 0.5 - centre).abs() / reach).max(0.0);
-                    // Beyond the edge there is the edge.
+                    // Beyond the edge, the pixel at the edge is repeated.
                     (pixel.clamp(0, last) as usize, weight)
                 })
                 .filter(|(_, weight)| *weight > 0.0)

@@ -1,4 +1,5 @@
-//! Pictures in and out: decoded, cropped, scaled to the size of a run; to and from the network's pixels; written as PNG.
+//! Pictures in and out: decoding, cropping, scaling to the size of a run, conversion to and from the network's pixels,
+//! and PNG output.
 
 mod colour;
 mod crop;
@@ -23,8 +24,8 @@ pub use pixels::{Rounding, check_pixels, from_pixels, to_pixels};
 pub use png::{png_text, preview, to_png};
 pub use size::Size;
 
-/// Pixels of the shortest side that anything can be made of: two latents of Stable Diffusion's 8 pixels.
+/// Minimum side of a usable picture in pixels: two latents of Stable Diffusion, of 8 pixels each.
 pub const LEAST_SIDE: u32 = 16;
 
-/// Bytes that decoding may take; 16-bit pictures of 100 million pixels with transparency would be 800 MB.
+/// Maximum bytes that decoding may take; 16-bit pictures of 100 million pixels with transparency would be 800 MB.
 const MOST_BYTES: u64 = 512 << 20;

@@ -1,4 +1,4 @@
-//! To and from the network's pixels.
+//! Conversion of pictures to and from the network's pixels.
 
 use burn::tensor::Tensor;
 use image::RgbImage;
@@ -26,10 +26,10 @@ pub fn to_pixels(picture: &RgbImage, place: &Place) -> Tensor<4> {
     place.tensor(values, [1, 3, height, width])
 }
 
-/// Makes sure that what was decoded are numbers: as bytes, what is none would be black without a word.
+/// Checks that all decoded pixels are finite: as a byte, NaN would silently become black.
 ///
 /// # Errors
-/// Some are not.
+/// Some pixels are not finite.
 pub fn check_pixels(pixels: &[f32]) -> Result<()> {
     if pixels.iter().all(|value| value.is_finite()) {
         return Ok(());
@@ -41,7 +41,7 @@ pub fn check_pixels(pixels: &[f32]) -> Result<()> {
     ))
 }
 
-/// Decoded pixels, 3 × `height` × `width`, about −1…1, as a picture.
+/// Converts decoded pixels, 3 × `height` × `width`, about −1…1, to a picture.
 pub fn from_pixels(pixels: &[f32], width: usize, height: usize, rounding: Rounding) -> RgbImage {
     let plane = width * height;
     RgbImage::from_fn(width as u32, height as u32, |x, y| {

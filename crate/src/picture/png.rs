@@ -20,10 +20,10 @@ pub fn to_png(picture: &RgbImage, texts: &[(&str, &str)]) -> Result<Vec<u8>> {
     info.color_type = png::ColorType::Rgb;
     info.bit_depth = png::BitDepth::Eight;
     let mut encoder = png::Encoder::with_info(&mut bytes, info).map_err(|error| unwritten(&error))?;
-    // Half the size of the fastest, in a tenth of a second.
+    // Half the size that the fastest compression gives, in a tenth of a second.
     encoder.set_compression(png::Compression::Balanced);
     for &(keyword, text) in texts {
-        // UTF-8, as models may have any name.
+        // An iTXt chunk is UTF-8: a model may have any name.
         encoder.add_itxt_chunk(keyword.into(), text.into()).map_err(|error| unwritten(&error))?;
     }
     let mut writer = encoder.write_header().map_err(|error| unwritten(&error))?;
@@ -32,9 +32,9 @@ pub fn to_png(picture: &RgbImage, texts: &[(&str, &str)]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text under `keyword` in the file of these bytes, if it is a PNG with such a text, and whole.
+/// The text under `keyword` in a PNG file, or `None` if `file` is not a whole PNG with such a text.
 pub fn png_text(file: &[u8], keyword: &str) -> Option<String> {
-    // The last chunk, which is always the same, with its length in front and its sum behind.
+    // The last chunk of every PNG: length 0, type IEND, and its checksum.
     if !file.ends_with(b"\0\0\0\0IEND\xaeB`\x82") {
         return None;
     }
@@ -43,7 +43,8 @@ pub fn png_text(file: &[u8], keyword: &str) -> Option<String> {
     chunk.get_text().ok()
 }
 
-/// A PNG of any picture that can be decoded, its long side at most `long_side` pixels: for browsers, which do not show all kinds.
+/// Returns a PNG of any picture that can be decoded, its long side at most `long_side` pixels: browsers do not show all
+/// formats.
 ///
 /// # Errors
 /// As [`decode`].

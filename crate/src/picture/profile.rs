@@ -1,5 +1,5 @@
-//! Colour profiles (ICC) of the simple kind that cameras and phones embed: curves and a matrix, or one curve for grey. Adobe RGB,
-//! Display P3 and their like become sRGB with it.
+//! ICC colour profiles of the simple kind that cameras and phones embed: curves and a matrix, or one curve for grey.
+//! They convert Adobe RGB, Display P3 and their like to sRGB.
 //!
 //! Source: ICC.1:2022, sections 7 (file), 10.6 (curv), 10.18 (para), 10.31 (XYZ), annex F.3 (matrix and curves).
 
@@ -7,20 +7,20 @@
 const FROM_XYZ: [[f64; 3]; 3] =
     [[3.134_136, -1.617_386, -0.490_662], [-0.978_795, 1.916_254, 0.033_443], [0.071_955, -0.228_977, 1.405_386]];
 
-/// Entries of the table from linear light to bytes: at its steepest a byte is 20 of them.
+/// Entries of the table from linear light to bytes. Where it is steepest, a byte spans 20 of them.
 const ENTRIES: usize = 1 << 16;
 
-/// How a picture's bytes become sRGB's.
+/// Conversion of a picture's bytes to sRGB.
 #[derive(Debug, Clone)]
 pub struct Profile {
-    /// Linear light of each channel's bytes.
+    /// For each channel, the linear light of each byte.
     curves: [Vec<f32>; 3],
-    /// To linear sRGB; none for grey.
+    /// Matrix to linear sRGB; `None` for grey.
     matrix: Option<[[f32; 3]; 3]>,
 }
 
 impl Profile {
-    /// Reads a profile; none if it is of another kind (tables, CMYK, Lab) or damaged.
+    /// Reads a profile; `None` if it is of another kind (tables, CMYK, Lab) or damaged.
     pub fn parse(icc: &[u8]) -> Option<Self> {
         let tag = |name: &[u8; 4]| {
             let count = four(icc, 128)?.min(100) as usize;
@@ -33,7 +33,7 @@ impl Profile {
                 let grey = curve(tag(b"kTRC")?)?;
                 Some(Self { curves: [grey.clone(), grey.clone(), grey], matrix: None })
             }
-            // With tables as well, those are meant.
+            // A profile that also has tables is meant to be applied by these, which are not supported.
             b"RGB " if tag(b"A2B0").is_none() && icc.get(20..24) == Some(b"XYZ ") => {
                 let columns = [xyz(tag(b"rXYZ")?)?, xyz(tag(b"gXYZ")?)?, xyz(tag(b"bXYZ")?)?];
                 let matrix =
@@ -63,11 +63,11 @@ impl Profile {
             Some(matrix) => matrix.map(|row| row[0] * light[0] + row[1] * light[1] + row[2] * light[2]),
             None => light,
         };
-        // Colours that sRGB does not have are clipped. The cast takes what is below 0 for 0.
+        // Colours outside sRGB are clipped. The cast turns negative numbers into 0.
         light.map(|light| bytes[((light * (ENTRIES - 1) as f32 + 0.5) as usize).min(ENTRIES - 1)])
     }
 
-    /// Whether it is sRGB but for rounding, as most are: then the bytes stay as they are.
+    /// Whether the profile is sRGB but for rounding, as most are. Then the bytes stay as they are.
     fn is_srgb(&self, bytes: &[u8]) -> bool {
         const LEVELS: [u8; 9] = [0, 16, 48, 80, 112, 144, 192, 224, 255];
         let near = |pixel: [u8; 3]| {
@@ -91,7 +91,7 @@ fn four(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk::<4>().map(|quad| u32::from_be_bytes(*quad))
 }
 
-/// A number with 16 bits before and 16 after the point.
+/// Reads a signed fixed-point number with 16 bits before and 16 after the point.
 fn fixed(bytes: &[u8], at: usize) -> Option<f64> {
     four(bytes, at).map(|quad| f64::from(quad.cast_signed()) / 65536.0)
 }

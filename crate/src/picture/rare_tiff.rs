@@ -1,5 +1,5 @@
-//! TIFF files that `image` does not read, though what decodes TIFF for it could: palettes, YCbCr as scanners write it, and greys
-//! of a few bits.
+//! TIFF files that `image` rejects although its TIFF decoder could read them: palettes, YCbCr as scanners write it, and
+//! greys of a few bits.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -31,13 +31,13 @@ enum Colours {
 
 /// A TIFF whose header was read.
 pub(super) struct RareTiff<'a> {
-    /// The file, as its decoder takes it.
+    /// The file, changed if that is needed for its decoder to accept it.
     bytes: Cow<'a, [u8]>,
     sides: (u32, u32),
     colours: Colours,
 }
 
-/// The decoder that `image` has, too: of one type, so that it is in the program once.
+/// The decoder that `image` uses, and of the same type, so that the program contains it only once.
 fn decoder(bytes: &[u8]) -> Result<Decoder<Cursor<&[u8]>>, TiffError> {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = MOST_BYTES as usize;
@@ -48,7 +48,7 @@ impl<'a> RareTiff<'a> {
     /// Reads the header.
     ///
     /// # Errors
-    /// What the file is, as words for a sentence, where it is not one of these.
+    /// Words for a sentence that say what the file is, if it is of none of these kinds.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let rare = |_: TiffError| "TIFF file of a rare kind".to_string();
         let mut tiff = decoder(bytes).map_err(rare)?;
@@ -61,8 +61,8 @@ impl<'a> RareTiff<'a> {
             let header = Header::of(bytes).ok_or("TIFF file with a palette and more than 4 GB")?;
             let tag = Tag::PhotometricInterpretation.to_u16();
             let at = header.entries().find(|(known, ..)| *known == tag).map(|(_, at, _)| at);
-            // The decoder refuses palettes; their indices are read as if they were greys. The number has two bytes, the first of its
-            // four in either order.
+            // The decoder rejects palettes, so a copy of the file says that the indices are greys. The tag's value has
+            // two bytes, the first two of its four-byte field in either byte order.
             taken = Cow::Owned(header.with_number(at.ok_or("TIFF file of a rare kind")?, BLACK_IS_ZERO));
             match (&bits[..], map.len()) {
                 (&[bits @ (1 | 2 | 4 | 8)], length) if length == 3 << bits => Colours::Palette(bits, eight_bits(&map)),
@@ -130,7 +130,8 @@ impl ImageDecoder for RareTiff<'_> {
     }
 }
 
-/// Samples of 1, 2, 4 or 8 bits, of which each row begins with a byte of its own; the first lies in the highest bits.
+/// Unpacks samples of 1, 2, 4 or 8 bits. Each row begins at a byte, and the first sample of a byte lies in its highest
+/// bits.
 fn unpacked(bytes: &[u8], width: u32, bits: u8) -> impl Iterator<Item = u8> {
     let (width, bits) = (width as usize, usize::from(bits));
     bytes.chunks_exact((width * bits).div_ceil(8).max(1)).flat_map(move |row| {
@@ -138,13 +139,13 @@ fn unpacked(bytes: &[u8], width: u32, bits: u8) -> impl Iterator<Item = u8> {
     })
 }
 
-/// Levels of 16 bits as 8; some programs write 8 where 16 are meant.
+/// Converts 16-bit levels to 8 bits. Levels that are all below 256 stay: some programs write 8 bits where 16 are meant.
 fn eight_bits(map: &[u16]) -> Vec<u8> {
     let shift = if map.iter().all(|level| *level <= 255) { 0 } else { 8 };
     map.iter().map(|level| (level >> shift) as u8).collect()
 }
 
-/// JFIF 1.02: ITU-R BT.601 over the whole range.
+/// Converts YCbCr to RGB by JFIF 1.02: ITU-R BT.601 over the whole range.
 fn to_rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     let [y, cb, cr] = [f32::from(y), f32::from(cb) - 128.0, f32::from(cr) - 128.0];
     [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb]
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn samples_of_few_bits_are_unpacked_row_by_row() {
-        // Three samples of 4 bits a row: the last half byte of each row is filling.
+        // Three samples of 4 bits a row: the last half byte of each row is padding.
         let of = |bytes: &[u8], width, bits| unpacked(bytes, width, bits).collect::<Vec<_>>();
         assert_eq!(of(&[0x12, 0x3f, 0x45, 0x6f], 3, 4), [1, 2, 3, 4, 5, 6]);
         assert_eq!(of(&[0b1010_0000, 0b0110_0000], 3, 1), [1, 0, 1, 0, 1, 1]);
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn jpeg_s_colours_become_red_green_and_blue() {
-        // Of the primaries, as Pillow converts them.
+        // The results are Pillow's, for red, grey and blue.
         assert_eq!(to_rgb([76, 85, 255]), [254, 0, 0]);
         assert_eq!(to_rgb([128, 128, 128]), [128, 128, 128]);
         assert_eq!(to_rgb([29, 255, 107]), [0, 0, 254]);

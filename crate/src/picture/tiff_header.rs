@@ -1,4 +1,4 @@
-//! What a TIFF's directories say, read without a decoder.
+//! Reads a TIFF's directories without a decoder.
 
 /// Header of a TIFF with offsets of four bytes.
 pub struct Header<'a> {
@@ -7,7 +7,7 @@ pub struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// Nothing where `bytes` are no such file.
+    /// Reads the header; `None` if `bytes` are no such file.
     pub fn of(bytes: &'a [u8]) -> Option<Self> {
         let is_little = bytes.starts_with(b"II");
         let header = Self { bytes, is_little };
@@ -24,7 +24,7 @@ impl<'a> Header<'a> {
         Some(if self.is_little { u32::from_le_bytes(quad) } else { u32::from_be_bytes(quad) })
     }
 
-    /// Where its directories begin, one a page, those that are in the file.
+    /// Offsets of the directories, one for each page, up to the first that is not in the file.
     pub fn pages(&self) -> impl Iterator<Item = u32> {
         let after = |begin: &u32| {
             let at = (*begin as usize).checked_add(2)?;
@@ -34,7 +34,7 @@ impl<'a> Header<'a> {
         std::iter::successors(self.four(4), after)
     }
 
-    /// Entries of the first directory: the tag, the place of the value, and the value as four bytes.
+    /// Entries of the first directory: the tag, the offset of the value, and the value as a four-byte number.
     pub fn entries(&self) -> impl Iterator<Item = (u16, usize, u32)> {
         let begin = self.four(4).map_or(usize::MAX, |begin| begin as usize);
         (0..self.two(begin).unwrap_or(0)).map_while(move |i| {
@@ -43,7 +43,7 @@ impl<'a> Header<'a> {
         })
     }
 
-    /// The file with another number of two bytes at `at`, where an entry's value is.
+    /// A copy of the file with the two-byte `number` at the offset `at` of an entry's value.
     pub fn with_number(&self, at: usize, number: u16) -> Vec<u8> {
         let mut bytes = self.bytes.to_vec();
         if let Some(place) = bytes.get_mut(at..at + 2) {

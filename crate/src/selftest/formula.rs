@@ -1,4 +1,4 @@
-//! Weights of true size without a download: the reference's `hash_u` and `hash_init`.
+//! Weights of a model's true size without a download, by the reference's formulas `hash_u` and `hash_init`.
 
 /// `count` numbers in [−1, 1) of 24 bits: `SplitMix64` from the FNV-1a hash of `name`, as the reference's `hash_u`.
 pub fn uniform(name: &str, count: usize) -> Vec<f32> {
@@ -15,7 +15,8 @@ pub fn uniform(name: &str, count: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The tensor `prefix.name`: matrices and convolutions scaled by their fan-in, the rest around 0 or 1.
+/// The tensor `prefix.name`: matrices and convolutions are scaled by their fan-in, token embeddings by 0.5, and the
+/// rest lies around 0 or 1.
 pub fn values(prefix: &str, name: &str, shape: &[usize]) -> Vec<f32> {
     let mut values = uniform(&format!("{prefix}.{name}"), shape.iter().product());
     let (scale, offset) = if name.contains("embedding.weight") && !name.contains("time") {

@@ -1,4 +1,4 @@
-//! The kernels that are tested, each with numbers by formula at a shape of Stable Diffusion's own.
+//! The tested kernels, each at a shape that occurs in Stable Diffusion, with weights and inputs by formula.
 
 use burn::tensor::Tensor;
 use half::f16;
@@ -17,30 +17,30 @@ use crate::weights::WeightType;
 use crate::weights::format::blocks::dequantise;
 use crate::weights::format::compact::convert;
 
-/// Share of the other queries, and temperature, of attention that is blended: the method's own.
+/// Share of the other queries, and temperature, of blended attention: the method's defaults.
 const GAMMA: f32 = 0.75;
 const TEMPERATURE: f32 = 1.5;
 
-/// Queries are that much larger than chance makes them, so that some keys count far more than others, as in a run.
+/// Factor on the uniform random queries, so that some keys count far more than others, as in a run.
 const SHARPNESS: f32 = 3.0;
 
 /// A 3×3 or 1×1 convolution.
 #[derive(Debug, Clone, Copy)]
 pub struct Convolution {
-    /// In and out.
+    /// Channels in and out.
     channels: [usize; 2],
     /// Side of the kernel.
     kernel: usize,
     stride: usize,
     /// Height and width of the picture.
     side: usize,
-    /// Whether the picture is doubled before.
+    /// Whether the picture is first upsampled to twice its size.
     doubled: bool,
     weights: WeightType,
 }
 
 impl Convolution {
-    /// Height and width of what the kernel moves over.
+    /// Height and width of the picture that the kernel moves over.
     fn seen(&self) -> usize {
         if self.doubled { 2 * self.side } else { self.side }
     }
@@ -54,17 +54,17 @@ impl Convolution {
 /// One call of an operation.
 #[derive(Debug, Clone, Copy)]
 pub enum Kernel {
-    /// Attention, with blended queries and a temperature or without.
+    /// Attention, plain or with blended queries and a temperature.
     Attention { heads: usize, width: usize, queries: usize, keys: usize, blended: bool },
-    /// A convolution; a 1×1 has something added.
+    /// A convolution; a 1×1 also adds a residual.
     Conv(Convolution),
-    /// A linear layer, with GEGLU or with something added.
+    /// A linear layer, with GEGLU or with a residual added.
     Linear { widths: [usize; 2], tokens: usize, weights: WeightType, geglu: bool },
     /// Group norm with `SiLU`.
     GroupNorm { channels: usize, side: usize },
     /// Layer norm.
     LayerNorm { width: usize, tokens: usize },
-    /// Features kept as f16 in words, and back.
+    /// Packing to f16 in 32-bit words, and unpacking.
     Halves { count: usize },
 }
 
@@ -80,8 +80,8 @@ const fn product(weights: WeightType, tokens: usize) -> Kernel {
     Kernel::Linear { widths: [1280, 320], tokens, weights, geglu: false }
 }
 
-/// All that are tested, with latents of `side` squared. One of each kind comes first, those before that compile soonest: a slow
-/// GPU has no time for all of them.
+/// All tested kernels, with latents of `side` squared. A slow GPU has no time for all of them, so one of each kind
+/// comes first, in the order of their compile times.
 pub fn kernels(side: usize) -> [Kernel; 20] {
     let tokens = side * side;
     [
@@ -94,7 +94,7 @@ pub fn kernels(side: usize) -> [Kernel; 20] {
         product(WeightType::F32, tokens),
         product(WeightType::F16, tokens),
         product(WeightType::Q4, tokens),
-        // The tokens of a prompt are no multiple of any tile.
+        // A prompt's 77 tokens are not a multiple of any tile.
         attend(8, 40, [tokens, 77], false),
         attend(8, 80, [tokens / 4, tokens / 4], true),
         attend(8, 160, [tokens / 4, tokens / 4], true),
@@ -110,10 +110,10 @@ pub fn kernels(side: usize) -> [Kernel; 20] {
             doubled: true,
             weights: WeightType::Q8,
         }),
-        // A sum of 36 terms, and a result of four channels.
+        // Sums of only 36 terms, and a result of only four channels.
         conv([4, 320], 3, 1, side),
         conv([320, 4], 3, 1, side),
-        // The VAE's.
+        // As in the VAE.
         attend(1, 512, [tokens / 4, tokens / 4], false),
         Kernel::Halves { count: 8 * 40 * tokens },
     ]
@@ -121,20 +121,20 @@ pub fn kernels(side: usize) -> [Kernel; 20] {
 
 /// A kernel with its operands on the device.
 pub struct Prepared {
-    /// Runs it.
+    /// Runs the kernel.
     pub run: Box<dyn Fn() -> Tensor<4>>,
-    /// What it should give at some places.
+    /// The expected values of some elements.
     pub known: Vec<Sample>,
 }
 
-/// Operands of a test: the numbers as the device has them, and on the device.
+/// Makes the operands of a test: tensors on the device, and the values that they hold.
 struct Operands<'a> {
     place: &'a Place,
     halves: bool,
 }
 
 impl Operands<'_> {
-    /// As large as the place's activations can tell apart.
+    /// Uniform input values, times `factor`, rounded to f16 if the activations are f16.
     fn numbers(&self, name: &str, count: usize, factor: f32) -> Vec<f32> {
         let round = |value: f32| if self.halves { f16::from_f32(value).to_f32() } else { value };
         uniform(&format!("selftest.{name}"), count).into_iter().map(|value| round(factor * value)).collect()
@@ -144,29 +144,29 @@ impl Operands<'_> {
         self.place.tensor(values.to_vec(), shape).cast(self.place.activations())
     }
 
-    /// Weights as they are kept: `[rows, …]` on the device, and their values.
+    /// A weight of `shape`, `[rows, …]`, on the device in its stored form, and its dequantised values.
     fn weight(&self, shape: &[usize], weights: WeightType) -> Result<(Weight, Vec<f32>)> {
         let compact = convert("selftest.weight", shape, &values("selftest", "weight", shape), weights);
         let mut kept = Vec::new();
-        // What was just converted can be read.
+        // Dequantising what was just converted cannot fail.
         let _ = dequantise(compact.dtype, &compact.bytes, &mut kept);
         Ok((Weight::new(compact, self.place)?, kept))
     }
 
-    /// A bias, or a norm's scale or shift, whose name says which; f32 whatever the activations are.
+    /// A bias, or a norm's scale or shift: `name` says which. It is f32 whatever the activations are.
     fn vector(&self, name: &str, length: usize) -> (Tensor<1>, Vec<f32>) {
         let values = values("selftest", name, &[length]);
         (self.place.tensor(values.clone(), [length]), values)
     }
 
-    /// A norm's operands.
+    /// The scale and shift of a norm.
     fn affine(&self, length: usize) -> (Affine, [Vec<f32>; 2]) {
         let ((scale, scales), (shift, shifts)) = (self.vector("weight", length), self.vector("bias", length));
         (Affine { scale, shift, epsilon: EPSILON }, [scales, shifts])
     }
 
-    /// Queries, keys or values: `[heads, tokens, width]`, and on the device as the model has them, a view of the heads side
-    /// by side.
+    /// Queries, keys or values, `[heads, tokens, width]`. The tensor has a batch axis before these, and is a view of
+    /// `[1, tokens, heads, width]`, as in the model.
     fn heads(&self, name: &str, factor: f32, [heads, tokens, width]: [usize; 3]) -> (Tensor<4>, Vec<f32>) {
         let values = self.numbers(name, heads * tokens * width, factor);
         let rows = (0..tokens).flat_map(|token| (0..heads).map(move |head| (head * tokens + token) * width));
@@ -199,13 +199,15 @@ impl Kernel {
         }
     }
 
-    /// Whether a run in this precision has it: f16 is for the UNet, whose heads are narrow.
+    /// Whether a run in this precision uses this kernel. f16 is only for the UNet: its heads are narrow, and its
+    /// features need no packing.
     pub fn is_in(&self, precision: Precision) -> bool {
         let is_wide = matches!(self, Self::Attention { width, .. } if *width > 160);
         precision != Precision::F16 || !is_wide && !matches!(self, Self::Halves { .. })
     }
 
-    /// Floating-point operations, a multiplication and an addition counted as two; 0 of what only moves numbers.
+    /// Floating-point operations, a multiplication and an addition counted as two; 0 for kernels that only move
+    /// numbers.
     pub fn flop(&self) -> f64 {
         let product = |factors: &[usize]| 2.0 * factors.iter().map(|&factor| factor as f64).product::<f64>();
         match *self {
@@ -219,7 +221,7 @@ impl Kernel {
         }
     }
 
-    /// Numbers that it must at least move, in and out; 0 of what computes rather.
+    /// Elements that the kernel must at least read and write; 0 for kernels that mostly compute.
     pub fn moved(&self) -> usize {
         match *self {
             Self::GroupNorm { channels, side } => 2 * channels * side * side,
@@ -229,10 +231,10 @@ impl Kernel {
         }
     }
 
-    /// Puts its operands on the device, and sums up what it should give.
+    /// Uploads the operands, and computes the expected values.
     ///
     /// # Errors
-    /// They cannot be made.
+    /// The operands cannot be made.
     pub fn prepare(&self, place: &Place, precision: Precision) -> Result<Prepared> {
         let with = Operands { place, halves: precision == Precision::F16 };
         match *self {
@@ -270,7 +272,7 @@ impl Kernel {
                 Ok(Prepared { run: Box::new(move || layer_norm(x.clone(), affine.clone()).unsqueeze()), known })
             }
             Self::Halves { count } => {
-                // What is rounded to f16 already comes back as it was.
+                // Values that are already rounded to f16 come back unchanged.
                 let x = Operands { place, halves: true }.numbers("x", count, 1.0);
                 let known = sums::unchanged(&x);
                 let x = with.tensor(&x, [1, 1, 1, count]);

@@ -1,5 +1,6 @@
-//! Whether this GPU computes right: each kind of kernel that a run has, against [sums in f64](sums) on the processor, in
-//! seconds. For bug reports: a picture of noise says nothing about which kernel of which driver is at fault.
+//! Self-test of the GPU: checks each kind of kernel that a run uses against [sums in f64](sums) on the processor,
+//! within seconds. It is for bug reports: a picture of noise says nothing about which kernel of which driver is at
+//! fault.
 
 pub mod formula;
 mod kernels;
@@ -15,10 +16,11 @@ use crate::device::{Place, Precision};
 use crate::ops::{self, Kernels};
 use crate::{Control, Result, fault};
 
-/// Differences that are allowed, of the largest value, by what activations are kept as.
+/// Tolerances relative to the largest value, by the type of activations.
 pub const TOLERANCES: [(Precision, f64); 2] = [(Precision::F32, 1e-4), (Precision::F16, 5e-3)];
 
-/// Latents of the tests, along a side: those of pictures of 256 pixels, or of 128 where the processor poses as a GPU.
+/// Height and width of the tests' latents: those of pictures of 256 pixels, or of 128 if the GPU is emulated on the
+/// processor.
 const SIDE: usize = 32;
 const SOFTWARE_SIDE: usize = 16;
 
@@ -67,9 +69,9 @@ pub struct SelfTest {
     pub seconds: f64,
 }
 
-/// What a largest difference from the known values means.
+/// The verdict on a largest difference from the known values.
 fn judge(difference: f64, tolerance: f64) -> Verdict {
-    // What is no number is not within anything.
+    // NaN fails this comparison, and counts as wrong.
     if difference <= tolerance { Verdict::Right } else { Verdict::Wrong }
 }
 
@@ -82,7 +84,7 @@ struct Case {
 }
 
 impl Case {
-    /// Nothing came of it yet.
+    /// The test's result without any measurement.
     fn untested(&self, verdict: Verdict) -> KernelTest {
         let precision = if self.precision == Precision::F16 { "f16" } else { "f32" };
         KernelTest { name: self.kernel.name(), precision, verdict, difference: None, gflops: None, gigabytes: None }
@@ -91,13 +93,13 @@ impl Case {
     async fn test(&self, watch: &Stopwatch) -> Result<KernelTest> {
         let prepared = self.kernel.prepare(&self.place, self.precision)?;
         let data = (prepared.run)().into_data_async().await?;
-        // In a browser nothing else tells of a kernel that was refused.
+        // In a browser nothing else reports that a kernel was rejected.
         fault::check()?;
         let ours: Vec<f32> = data.iter::<f32>().collect();
         let difference = sums::difference(&ours, &prepared.known);
         let mut test = self.untested(judge(difference, self.tolerance));
         test.difference = Some(difference);
-        // A stopwatch waits for a number, and takes anything else for a device that failed.
+        // The stopwatch takes a number that is not finite for a failed device.
         if difference.is_finite() {
             let seconds = watch.quick(&prepared.run).await?;
             let size = if self.precision == Precision::F16 { 2.0 } else { 4.0 };
@@ -109,7 +111,7 @@ impl Case {
     }
 }
 
-/// Every kernel in f32, then those of the UNet in f16 where shaders have it.
+/// All kernels in f32, then those of the UNet in f16 if shaders support it.
 fn cases(device: &Device) -> Vec<Case> {
     let side = if ops::kernels(device) == Kernels::Software { SOFTWARE_SIDE } else { SIDE };
     let of = |(precision, tolerance)| {
@@ -122,11 +124,12 @@ fn cases(device: &Device) -> Vec<Case> {
     TOLERANCES.into_iter().flat_map(of).collect()
 }
 
-/// Tests the kernels of `device`, and begins none any more once it has taken `seconds`. `on_kernel` hears of each, and how many
-/// there are.
+/// Tests the kernels of `device`, and starts no more of them after `seconds`. `on_kernel` is called with each kernel's
+/// test and the number of kernels.
 ///
 /// # Errors
-/// The device was lost, or refused a kernel; `on_kernel` has heard of the kernel that failed. Or the test was cancelled.
+/// The device was lost, or rejected a kernel; `on_kernel` was called for the kernel that failed. Or the test was
+/// cancelled.
 pub async fn run(
     device: &Device,
     seconds: f64,

@@ -1,9 +1,9 @@
-//! What an operation should give, as sums in f64 that are written down plainly, at some of its elements: at its corners and
-//! edges, and wherever chance falls. So true shapes can be checked in seconds, in a browser too.
+//! Expected results of operations, as plainly written sums in f64, at some of their elements: the corners, the middle,
+//! and pseudo-random ones. Since these are few, true shapes can be checked in seconds, in a browser too.
 
 use super::formula::uniform;
 
-/// An element of a result: where it is, and what it should be.
+/// An element of a result: its flat index, and its expected value.
 pub type Sample = (usize, f64);
 
 /// Groups of all group norms.
@@ -11,23 +11,23 @@ pub const GROUPS: usize = 32;
 /// Added to all norms' variances.
 pub const EPSILON: f64 = 1e-5;
 
-/// Elements that are looked at beside the corners.
+/// Number of pseudo-random elements that are checked in addition to the corners and the middle.
 const CHANCES: usize = 200;
 
-/// Largest distance of `ours` from `known`, of the largest value of these. Not a number where any of `ours` is none, or is
-/// missing.
+/// Largest absolute difference of `ours` from `known`, relative to the largest known value. NaN if any of `ours` is not
+/// finite or is missing.
 pub fn difference(ours: &[f32], known: &[Sample]) -> f64 {
     if !ours.iter().all(|value| value.is_finite()) {
         return f64::NAN;
     }
     let peak = known.iter().fold(0.0f64, |peak, (_, value)| peak.max(value.abs()));
-    // `max` would pass over what is not a number, which nothing is worse than.
+    // `f64::max` would ignore NaN, which counts as the worst.
     let worse = |worst: f64, far: f64| if worst.is_nan() || far <= worst { worst } else { far };
     let far = |&(at, value): &Sample| ours.get(at).map_or(f64::NAN, |ours| (f64::from(*ours) - value).abs());
     known.iter().map(far).fold(0.0, worse) / peak
 }
 
-/// Places in a tensor of `shape`: its corners, its middle, and others.
+/// Indices of elements in a tensor of `shape`: its corners, its middle, and pseudo-random others.
 fn places<const D: usize>(shape: [usize; D]) -> Vec<[usize; D]> {
     let corners =
         (0..1 << D).map(|corner| std::array::from_fn(|i| if corner >> i & 1 == 0 { 0 } else { shape[i] - 1 }));
@@ -43,28 +43,30 @@ fn product(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
-/// What a convolution moves over.
+/// Geometry of a convolution.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
-    /// Side of the picture that the kernel sees.
+    /// Height and width of the picture that the kernel moves over, upsampled if it is.
     pub side: usize,
-    /// Side of the result.
+    /// Height and width of the result.
     pub out: usize,
     /// Side of the kernel.
     pub kernel: usize,
-    /// Step of the kernel.
+    /// Stride of the kernel.
     pub stride: usize,
-    /// Zeros before the first pixel.
+    /// Zero padding before the first row and column.
     pub before: usize,
-    /// How many times each pixel is seen along a side.
+    /// Factor of nearest-neighbour upsampling before the convolution; 1 for none.
     pub repeated: usize,
 }
 
-/// A convolution of `x` `[channels, side, side]` by `weights` `[outputs, channels, kernel, kernel]`.
+/// A convolution of `x` `[channels, side / repeated, side / repeated]` by `weights`
+/// `[outputs, channels, kernel, kernel]`.
 pub fn conv(x: &[f32], weights: &[f32], bias: &[f32], channels: usize, window: &Window) -> Vec<Sample> {
     let Window { side, out, kernel, stride, before, repeated } = *window;
     let width = side / repeated;
-    // Rows or columns that the kernel meets at one of the output, with their places in it.
+    // The kernel's taps at a row or column of the output, each with the row or column of `x` that it reads. Taps in the
+    // padding are left out.
     let met = |at: usize| -> Vec<(usize, usize)> {
         let inside = |tap: usize| (at * stride + tap).checked_sub(before).filter(|row| *row < side);
         (0..kernel).filter_map(|tap| Some((tap, inside(tap)? / repeated))).collect()
@@ -86,7 +88,8 @@ pub fn conv(x: &[f32], weights: &[f32], bias: &[f32], channels: usize, window: &
     places([bias.len(), out, out]).into_iter().map(sum).collect()
 }
 
-/// x·Wᵀ + b of `x` `[tokens, inputs]` by `weights` `[outputs, inputs]`; with `geglu` its left half times gelu of its right half.
+/// x·Wᵀ + b of `x` `[tokens, inputs]` by `weights` `[outputs, inputs]`; with `geglu`, its left half times the GELU of
+/// its right half.
 pub fn linear(
     x: &[f32],
     weights: &[f32],
@@ -106,14 +109,14 @@ pub fn linear(
     places([x.len() / inputs, width]).into_iter().map(value).collect()
 }
 
-/// x·Φ(x).
+/// The exact GELU, x·Φ(x).
 fn gelu(x: f64) -> f64 {
     x / 2.0 * (1.0 + erf(x / std::f64::consts::SQRT_2))
 }
 
-/// By its series in e^(−x²), of which all terms have one sign, so that none cancels another.
+/// The error function, by its series with the factor e^(−x²): all terms have one sign, so none cancels another.
 fn erf(x: f64) -> f64 {
-    // Beyond, it is ±1 in f64; the terms grow no more than e^(x²).
+    // Beyond ±6 the function is ±1 in f64; within, the terms grow no larger than e^(x²).
     let x = x.clamp(-6.0, 6.0);
     let (mut term, mut sum) = (x, x);
     for n in 1..200 {
@@ -123,7 +126,8 @@ fn erf(x: f64) -> f64 {
     std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp() * sum
 }
 
-/// Attention of `q` `[heads, queries, head_dim]` over `k` and `v` `[heads, keys, head_dim]`, scores multiplied by `scale`.
+/// Attention of `q` `[heads, queries, head_dim]` over `k` and `v` `[heads, keys, head_dim]`, with scores multiplied by
+/// `scale`.
 pub fn attention(
     q: &[f32],
     [k, v]: [&[f32]; 2],
@@ -142,7 +146,7 @@ pub fn attention(
     places([heads, queries, head_dim]).into_iter().map(attended).collect()
 }
 
-/// (x − mean)/σ·γ + β for a value of these neighbours.
+/// The norm of `value` among its `neighbours`, which include it: (x − mean)/σ·γ + β.
 fn normal(value: f32, neighbours: &[f32], scale: f32, shift: f32) -> f64 {
     let count = neighbours.len() as f64;
     let mean = neighbours.iter().map(|x| f64::from(*x)).sum::<f64>() / count;
@@ -150,12 +154,12 @@ fn normal(value: f32, neighbours: &[f32], scale: f32, shift: f32) -> f64 {
     (f64::from(value) - mean) / (variance + EPSILON).sqrt() * f64::from(scale) + f64::from(shift)
 }
 
-/// Group norm of `x` `[channels, pixels]` by a scale and a shift for each channel.
+/// Group norm of `x` `[channels, pixels]` by a scale and a shift for each channel; with `silu`, `SiLU` follows.
 pub fn group_norm(x: &[f32], [scale, shift]: [&[f32]; 2], silu: bool) -> Vec<Sample> {
     let channels = scale.len();
     let pixels = x.len() / channels;
     let group = channels / GROUPS * pixels;
-    // A group takes long to sum up, so some are enough: the first, the last, one between.
+    // Summing a group takes long, so only three are checked: the first, a middle one and the last.
     let wanted = [0, GROUPS / 2, GROUPS - 1];
     let at =
         places([channels, pixels]).into_iter().filter(|[channel, _]| wanted.contains(&(channel * GROUPS / channels)));
@@ -178,13 +182,13 @@ pub fn layer_norm(x: &[f32], [scale, shift]: [&[f32]; 2]) -> Vec<Sample> {
     places([x.len() / width, width]).into_iter().map(value).collect()
 }
 
-/// The same numbers, each with that of `residual` at its place added.
+/// The samples, each plus the element of `residual` at its index.
 pub fn added(samples: Vec<Sample>, residual: Option<&[f32]>) -> Vec<Sample> {
     let at_place = |at: usize| residual.map_or(0.0, |residual| f64::from(residual[at]));
     samples.into_iter().map(|(at, value)| (at, value + at_place(at))).collect()
 }
 
-/// Some of `values` themselves.
+/// Samples of `values` themselves, for operations that should change nothing.
 pub fn unchanged(values: &[f32]) -> Vec<Sample> {
     places([values.len()]).into_iter().map(|[at]| (at, f64::from(values[at]))).collect()
 }
@@ -193,7 +197,7 @@ pub fn unchanged(values: &[f32]) -> Vec<Sample> {
 mod tests {
     use super::*;
 
-    /// All that a linear layer of these numbers gives.
+    /// The whole result of a linear layer without a bias.
     fn whole(x: &[f32], weights: &[f32], [inputs, outputs]: [usize; 2]) -> Vec<f32> {
         let row = |token: usize, o: usize| product(&x[token * inputs..][..inputs], &weights[o * inputs..][..inputs]);
         (0..x.len() / inputs).flat_map(|token| (0..outputs).map(move |o| row(token, o) as f32)).collect()
@@ -205,7 +209,7 @@ mod tests {
         let known = linear(&x, &weights, None, widths, false);
         let mut ours = whole(&x, &weights, widths);
         assert!(difference(&ours, &known) < 1e-6);
-        // One that is always looked at.
+        // The last element is always checked.
         let last = ours.len() - 1;
         ours[last] += 0.5;
         assert!(difference(&ours, &known) > 0.1);

@@ -1,4 +1,4 @@
-//! How long the device takes.
+//! Timing of work on the device.
 
 use burn::tensor::Tensor;
 use serde::Serialize;
@@ -6,9 +6,9 @@ use serde::Serialize;
 use crate::Result;
 use crate::device::wait_and_check_finite;
 
-/// A first run of this many seconds counts: the compilation and first allocations in it are small beside it.
+/// A first run longer than this many seconds is the measurement: compilation and first allocations are small beside it.
 const LONG_FIRST: f64 = 30.0;
-/// What takes this many seconds is measured once.
+/// Work that takes more than this many seconds is measured once.
 const LONG: f64 = 2.0;
 /// Short operations are queued until a batch takes about this long, so that waiting for it weighs little.
 const BATCH_SECONDS: f64 = 0.02;
@@ -20,25 +20,25 @@ const REPETITIONS_MOST: usize = 15;
 pub struct Timing {
     /// Median of the repetitions.
     pub seconds: f64,
-    /// The first run, which compiles the shaders.
+    /// Seconds of the first run, which compiles the shaders.
     pub first: f64,
-    /// How many batches the median is of.
+    /// Number of batches that the median is taken of.
     pub repetitions: usize,
     /// Runs in a batch.
     pub batch: usize,
 }
 
-/// Measures on one device.
+/// Times work on one device.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch {
-    /// Seconds that waiting for an idle device takes at least.
+    /// Minimum seconds that a wait for an idle device takes.
     pub wait: f64,
     /// Seconds to spend on repetitions.
     pub budget: f64,
 }
 
 impl Stopwatch {
-    /// Finds out what waiting costs on the device of `probe`.
+    /// Measures what a wait costs on the device of `probe`.
     ///
     /// # Errors
     /// The device failed.
@@ -50,14 +50,14 @@ impl Stopwatch {
             wait_and_check_finite(probe).await?;
             waits.push(now() - begun);
         }
-        // The shortest: taking off too much would flatter.
+        // The shortest wait: subtracting too much would make work look faster than it is.
         Ok(Self { wait: waits.into_iter().fold(f64::INFINITY, f64::min), budget })
     }
 
-    /// Median time of `work`, and what its last run gave.
+    /// Returns the median time of `work`, and the result of its last run.
     ///
     /// # Errors
-    /// The device failed, or the first number of the result is none.
+    /// The device failed, or the first number of the result is not finite.
     pub async fn measure(&self, work: &dyn Fn() -> Tensor<4>) -> Result<(Timing, Tensor<4>)> {
         let (first, mut last) = self.batch(work, 1).await?;
         if first > LONG_FIRST {
@@ -80,7 +80,8 @@ impl Stopwatch {
         Ok((Timing { seconds: median(&mut each), first, repetitions, batch }, last))
     }
 
-    /// Seconds of a run of `work`, which has run before: of a single one where that is long, else the mean of a batch.
+    /// Returns the seconds of one run of `work`, which must have run before: of a single run if that is long, otherwise
+    /// the mean of a batch.
     ///
     /// # Errors
     /// As [`Stopwatch::measure`].
@@ -106,8 +107,8 @@ impl Stopwatch {
     }
 }
 
-/// What is left of `elapsed` without the wait. At least half of it: waits vary, and a wait shorter than usual must not
-/// make work look as if it took no time. At least a microsecond, since clocks of browsers are coarse.
+/// `elapsed` without the wait, but at least half of it: waits vary, and one shorter than usual must not make work look
+/// as if it took no time. The result is at least a microsecond, since clocks of browsers are coarse.
 fn without_wait(elapsed: f64, wait: f64) -> f64 {
     (elapsed - wait).max(elapsed / 2.0).max(1e-6)
 }
@@ -116,7 +117,7 @@ fn batch_size(once: f64, wait: f64) -> usize {
     ((BATCH_SECONDS.max(4.0 * wait) / once).ceil() as usize).clamp(1, BATCH_MOST)
 }
 
-/// The middle value, or the mean of the two in the middle; 0 of none.
+/// The median: the middle value, or the mean of the two in the middle; 0 if there are no values.
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
@@ -127,7 +128,7 @@ pub fn median(values: &mut [f64]) -> f64 {
     }
 }
 
-/// Seconds on a clock that never goes back.
+/// Seconds on a monotonic clock.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn now() -> f64 {
     use std::sync::OnceLock;
@@ -136,7 +137,7 @@ pub fn now() -> f64 {
     BEGUN.get_or_init(Instant::now).elapsed().as_secs_f64()
 }
 
-/// Seconds on a clock that never goes back.
+/// Seconds on a monotonic clock.
 #[cfg(target_arch = "wasm32")]
 pub fn now() -> f64 {
     use wasm_bindgen::prelude::*;

@@ -1,4 +1,4 @@
-//! What goes between the page and a run as plain objects: options in, events out.
+//! Conversion between the page's plain objects and a run's types: options in, events out.
 
 use std::rc::Rc;
 
@@ -11,15 +11,15 @@ use crate::control::Preview;
 use crate::{Error, Progress, Result};
 
 pub(super) fn object(value: &impl Serialize) -> Result<JsValue> {
-    // Plain objects and numbers, as JSON would have them: u64s would become BigInts otherwise.
+    // As in JSON, plain objects and numbers. Otherwise u64s would become BigInts.
     value
         .serialize(&serde_wasm_bindgen::Serializer::json_compatible())
         .map_err(|error| Error::Settings(format!("A value cannot be handed to the page ({error}).")))
 }
 
-/// Options, an object of plain values; `what` names them in the sentence on what is wrong with them.
+/// Reads options from an object of plain values; `what` names them in the sentence of an error.
 pub(super) fn options<T: DeserializeOwned>(object: JsValue, what: &str) -> Result<T> {
-    // By way of JSON: read directly, an object's unknown fields would go unnoticed.
+    // By way of a JSON value: read directly, an object's unknown fields would be ignored.
     let refused = |why: String| Error::Settings(format!("The {what} cannot be understood: {why}."));
     let value: serde_json::Value =
         serde_wasm_bindgen::from_value(object).map_err(|error| refused(error.to_string()))?;
@@ -35,7 +35,7 @@ pub(super) fn reporter(on_event: Function) -> impl Fn(Progress) {
     }
 }
 
-/// Hands sentences to the page as `{notice}`.
+/// Returns a callback that sends sentences to the page as `{notice}`.
 pub(super) fn notifier(on_event: Function) -> Rc<dyn Fn(&str)> {
     Rc::new(move |sentence| {
         let event = Object::new();
@@ -45,7 +45,7 @@ pub(super) fn notifier(on_event: Function) -> Rc<dyn Fn(&str)> {
     })
 }
 
-/// Hands previews to the page as `{preview: {width, height, rgba, step, steps}}`.
+/// Returns a callback that sends previews to the page as `{preview: {width, height, rgba, step, steps}}`.
 pub(super) fn previewer(on_event: Function) -> impl Fn(Preview) {
     move |Preview { picture, step, steps }| {
         let rgba: Vec<u8> = picture.pixels().flat_map(|pixel| [pixel[0], pixel[1], pixel[2], 255]).collect();

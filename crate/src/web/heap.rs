@@ -1,15 +1,15 @@
-//! This instance's own memory.
+//! The memory of this wasm instance.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasm_bindgen::prelude::*;
 
-/// Bytes of the last piece that could not be had; 0 while everything could.
+/// Bytes of the last allocation that failed; 0 if none did.
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
-/// The standard allocator, which remembers what it refused: after that the program traps without a word, as there is nobody
-/// here to print to.
+/// The standard allocator, which also records that an allocation failed. After that the program traps without a
+/// message, because there is no output here to print to.
 struct Noting;
 
 #[global_allocator]
@@ -22,10 +22,10 @@ fn note(pointer: *mut u8, bytes: usize) -> *mut u8 {
     pointer
 }
 
-// SAFETY: all is the standard allocator's own; noting allocates nothing.
+// SAFETY: every call goes to the standard allocator, and recording a failure allocates nothing.
 unsafe impl GlobalAlloc for Noting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are the standard allocator's.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is the standard allocator's too.
         note(unsafe { System.alloc(layout) }, layout.size())
     }
 
@@ -45,13 +45,13 @@ unsafe impl GlobalAlloc for Noting {
     }
 }
 
-/// Whether this instance's memory ran out, and a trap is due to that. May be asked of an instance that trapped.
+/// Whether an allocation of this instance failed, which explains a trap. May be called after the instance trapped.
 #[wasm_bindgen(js_name = ranOutOfMemory)]
 pub fn ran_out_of_memory() -> bool {
     REFUSED.load(Ordering::Relaxed) > 0
 }
 
-/// That is over: the allocation that failed was one that may.
+/// Resets [`ran_out_of_memory`]: whatever allocation failed before does not concern what comes now.
 pub(super) fn forget() {
     REFUSED.store(0, Ordering::Relaxed);
 }

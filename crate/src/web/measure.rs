@@ -1,4 +1,4 @@
-//! How near a result came to its paintings, and how much of the photo is left in it.
+//! Measures how near a result is to its paintings, and how much of the photo is left in it.
 
 use burn::tensor::Device;
 use image::RgbImage;
@@ -14,15 +14,17 @@ use crate::picture::{self, Frame};
 use crate::platform::Here;
 use crate::{Control, Error, Result};
 
-/// What sentences call the result.
+/// Name of the result in error messages.
 const RESULT: &str = "The result";
 
-/// Pixels of the largest result: AlexNet's first features, 16 bytes a pixel, are one buffer, and WebGPU promises 128 MiB.
+/// Maximum pixels of a result: AlexNet's first features take 16 bytes a pixel in one buffer, and WebGPU guarantees
+/// bindings of 128 MiB.
 const MOST: u64 = (128 << 20) / 16;
 
-/// Measures `result`, a picture's file, against the pictures of the `request` that it was made with, fitted to its size as
-/// `styleid eval` does: `{lpips, styles: [{histogram, styleDistance}]}`, a painting each; weights and masks count for nothing.
-/// `weights` is the file of LPIPS's weights. Needs a device, no model.
+/// Measures `result`, a picture's file, against the pictures of the `request` that it was made with. They are fitted to
+/// its size as `styleid eval` does; weights and masks are ignored. `weights` is the file of LPIPS's weights. Returns
+/// `{lpips, styles: [{histogram, styleDistance}]}`, with one of `styles` for each painting. Needs a device, but no
+/// model.
 ///
 /// # Errors
 /// `picture`, `settings`, `model` (the weights are damaged), `device`, `memory` or `cancelled`, with one sentence.
@@ -32,7 +34,7 @@ pub async fn measure(request: JsValue, result: Vec<u8>, weights: Vec<u8>) -> Res
     heap::forget();
     let device = opened()?;
     let measured = explained(measured(Request::read(request)?, &result, &weights, &device).await).await;
-    // What is kept for tensors of these sizes is of no use to a run.
+    // Frees the buffers that are kept for tensors of these sizes, since a run cannot use them.
     device.memory_cleanup();
     Ok(object(&measured?)?)
 }
@@ -52,7 +54,7 @@ async fn measured(request: Request, result: &[u8], weights: &[u8], device: &Devi
     let seen = lpips.see(&result)?;
     let content = lpips.see(&fitted(&request.photo()?.0))?;
     let distance = finite(lpips.distance(&content, &seen).await?)?;
-    drop(content); // its features' memory is the next picture's
+    drop(content); // frees its features' memory for the next picture
     control.yield_and_check().await?;
     let histogram = Histogram::new(&result);
     let mut styles = Vec::with_capacity(request.styles.len());
@@ -67,7 +69,7 @@ async fn measured(request: Request, result: &[u8], weights: &[u8], device: &Devi
     Ok(Measures { lpips: distance, styles })
 }
 
-/// A distance, if it is one.
+/// Returns the distance, or an error if it is not finite.
 fn finite(distance: f64) -> Result<f64> {
     if distance.is_finite() {
         return Ok(distance);

@@ -31,28 +31,30 @@ use crate::{Error, Result, Session};
 thread_local! {
     static DEVICE: RefCell<Option<(Device, Adapter)>> = const { RefCell::new(None) };
     static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
-    /// What the session's weights are kept as.
+    /// Storage type of the session's weights.
     static WEIGHTS: Cell<WeightType> = const { Cell::new(WeightType::Exact) };
     static BUSY: Cell<bool> = const { Cell::new(false) };
     static CANCELLED: Cell<bool> = const { Cell::new(false) };
 }
 
 unsafe extern "C" {
-    /// Runs the program's static constructors, some thousands, which register kernels' types. Where no one calls it, the linker
-    /// wraps every exported function in a call of it, those included that the browser calls a thousand times in a run.
+    /// Runs the program's static constructors, some thousands of them, which register kernels' types. If nothing calls
+    /// this, the linker wraps every exported function in a call of it, even those that the browser calls a thousand
+    /// times in a run.
     fn __wasm_call_ctors();
 }
 
-/// Hands a panic to `globalThis.styleidPanic(message, kind)` before the instance traps, so that the page can say a sentence. The
-/// kind is `internal` with the panic's text, or `memory` with a whole sentence.
+/// Runs the static constructors, and installs a panic hook. The hook calls `globalThis.styleidPanic(message, kind)`
+/// before the instance traps, so that the page can show a sentence. The kind is `internal` with the panic's text, or
+/// `memory` with a whole sentence.
 #[wasm_bindgen(start)]
 pub fn start() {
-    // SAFETY: it takes nothing and gives nothing; the linker makes it, and this is the one place that calls it, once, before anything else
-    // runs.
+    // SAFETY: the function takes and returns nothing, and the linker makes it. This is its only call, and comes before
+    // any other code runs.
     unsafe { __wasm_call_ctors() };
     std::panic::set_hook(Box::new(|info| {
         let text = info.to_string();
-        // The runtime panics where a piece of memory is not to be had while nobody waits for it.
+        // The GPU's runtime panics if an allocation fails in work that nothing awaits.
         let (message, kind) = match Fault::of_message(&text) {
             fault @ (Fault::Memory | Fault::TooLarge(_)) => (Error::from(fault).to_string(), "memory"),
             _ => (text, "internal"),
@@ -61,7 +63,7 @@ pub fn start() {
         if let Ok(hook) = Reflect::get(&global, &"styleidPanic".into())
             && let Some(hook) = hook.dyn_ref::<Function>()
         {
-            // Nothing is left to tell if telling fails.
+            // If this call fails, there is no other way to report the panic.
             let _ = hook.call2(&global, &message.into(), &kind.into());
         }
     }));
@@ -94,10 +96,11 @@ impl Drop for Flight {
     }
 }
 
-/// Requests WebGPU and describes it: `{name, backend, software, kernels, shaderF16, maxBufferMiB}`. Later calls describe it again.
+/// Requests a WebGPU device and describes it: `{name, backend, software, kernels, shaderF16, maxBufferMiB}`. Later
+/// calls describe the same device.
 ///
 /// # Errors
-/// `device`: there is no WebGPU here.
+/// `unsupported`: there is no usable GPU here; `settings`: something else is running.
 #[wasm_bindgen(js_name = openDevice)]
 pub async fn open_device() -> Result<JsValue, JsValue> {
     let known = DEVICE.with_borrow(|device| device.as_ref().map(|(_, adapter)| adapter.clone()));
@@ -113,11 +116,12 @@ pub async fn open_device() -> Result<JsValue, JsValue> {
     Ok(object(&adapter)?)
 }
 
-/// What ended something, by its cause: a browser may tell of a lost device after it has complained of all that was lost with it.
+/// Replaces an error by its cause: a browser may report the loss of a device after the errors that follow from the
+/// loss.
 async fn explained<T>(result: Result<T>) -> Result<T> {
-    /// Firefox takes a few milliseconds.
+    /// How long to wait for the cause; Firefox reports it within a few milliseconds.
     const PATIENCE: Duration = Duration::from_millis(200);
-    // What failed to be read back may only have been lost with the device.
+    // A failed read-back may only follow from the loss of the device.
     if matches!(result, Err(Error::Device(_))) || result.is_err() && fault::lacks_cause() {
         Here.sleep(PATIENCE).await;
         fault::check()?;
@@ -132,7 +136,7 @@ fn opened() -> Result<Device> {
         .ok_or_else(|| Error::Device("No device has been opened yet.".into()))
 }
 
-/// Makes whatever runs stop at its next block with an error named `cancelled`.
+/// Stops whatever is running at its next block, with an error named `cancelled`.
 #[wasm_bindgen]
 pub fn cancel() {
     CANCELLED.set(true);

@@ -17,20 +17,21 @@ use crate::weights::store::Cache;
 use crate::weights::store::opfs;
 use crate::{Control, Error, Pipeline, Result, Session};
 
-/// Bytes that are fetched without a question to mend a kept model: about what a chunk of 8-bit weights takes in files of 16 bits.
+/// Maximum bytes to fetch, without asking, to repair a kept model: about what a chunk of 8-bit weights takes in files
+/// of 16-bit ones.
 const REPAIR_BYTES: u64 = 64 << 20;
 
 impl ModelOptions {
     fn memory(&self) -> Memory {
-        // JavaScript's numbers hold every size that there is exactly, and the cast turns what is none into 0.
+        // An f64 holds every possible size exactly, and the cast turns NaN and negative numbers into 0.
         let budget = self.gpu_bytes.map(|bytes| bytes as u64);
         Memory { budget, exact_features: self.exact_features, pairs: None }
     }
 }
 
-/// Loads a model in place of the one before, and describes it. `files` is an array of `{path, file, part}` that a visitor picked
-/// or dropped, which are read instead of what `options` names for that part. Events are `{phase: "load", step, steps}` in bytes and
-/// `{notice}`, a sentence.
+/// Loads a model in place of the previous one, and describes it. `files` is an array of `{path, file, part}` that a
+/// visitor picked or dropped; they are read instead of what `options` names for that part. Events are
+/// `{phase: "load", step, steps}` in bytes and `{notice}`, a sentence.
 ///
 /// # Errors
 /// `model`: a file is missing or damaged; `device`: no device was opened; `cancelled`.
@@ -39,7 +40,7 @@ pub async fn load_model(options: JsValue, files: JsValue, on_event: Function) ->
     let _flight = Flight::begin()?;
     let device = opened()?;
     let options: ModelOptions = events::options(options, "model's options")?;
-    // The old model goes first: two would not fit everywhere.
+    // The old model is freed first, because not every GPU has room for two.
     SESSION.set(None);
     device.memory_cleanup();
     let info = explained(load(options, files, device, on_event).await).await?;
@@ -70,10 +71,11 @@ async fn cache() -> Option<Cache> {
     opfs::Opfs::open().await.map(|storage| Cache::new(Rc::new(storage)))
 }
 
-/// The folder in which the model of these options and files is kept, or is to be. None where the browser gives no storage.
+/// The folder in which the model of these options and files is kept, or would be. `None` if the browser gives no
+/// storage.
 ///
 /// # Errors
-/// `model`: the options name none.
+/// `model`: the options name no model.
 #[wasm_bindgen(js_name = keptFolder)]
 pub async fn kept_folder(options: JsValue, files: JsValue) -> Result<Option<String>, JsValue> {
     let options: ModelOptions = events::options(options, "model's options")?;
@@ -81,8 +83,8 @@ pub async fn kept_folder(options: JsValue, files: JsValue) -> Result<Option<Stri
     Ok(origin.keep.map(|(_, key)| key.folder()))
 }
 
-/// The models that are kept on this visitor's disk: `[{folder, origin, revision, file, weights, bytes, complete}]`, and
-/// what the browser says about room: `{models, usage, quota}`.
+/// The models that are kept on this visitor's disk, with the browser's estimate of its storage:
+/// `{models: [{folder, origin, revision, file, weights, bytes, complete}], usage, quota, available}`.
 ///
 /// # Errors
 /// `file`: the storage cannot be read.
@@ -101,7 +103,7 @@ pub async fn list_kept() -> Result<JsValue, JsValue> {
     Ok(object(&KeptModels { models, usage, quota, available: cache.is_some() })?)
 }
 
-/// Removes a kept model by its folder, or all of them where `folder` is empty.
+/// Removes a kept model by its folder, or all of them if `folder` is empty.
 ///
 /// # Errors
 /// `file`: it is in use, for instance by another tab.

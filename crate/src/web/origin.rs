@@ -1,4 +1,4 @@
-//! Where a model comes from, by what its options name and the files that a visitor picked.
+//! The origin of a model, from its options and the files that a visitor picked.
 
 use std::rc::Rc;
 
@@ -18,14 +18,15 @@ use crate::{Error, Result};
 struct Chosen {
     path: String,
     file: web_sys::File,
-    /// `vae` or `rest`; none for a file of the model itself.
+    /// `vae` or `rest`; `None` for a file of the model itself.
     part: Option<String>,
 }
 
-/// The model with what else was asked for: first what it lacks from another, then another VAE.
+/// The origin of the requested model. Parts that it lacks come from `rest`, if that is given, and then its VAE from
+/// `vae`.
 ///
 /// # Errors
-/// What is named is no reference, or what was picked are no files.
+/// A name in the options is not a reference, or `files` cannot be read as files.
 pub(super) fn of(
     options: &ModelOptions,
     files: &JsValue,
@@ -48,7 +49,7 @@ pub(super) fn of(
         named.is_some() || chosen.iter().any(|chosen| chosen.part.as_deref() == Some(part))
     };
     let mut origin = of_part(None, &options.source)?;
-    // What a person says of the UNet's output belongs to the loading, as with any model that may be kept.
+    // The prediction type is given when the model is loaded, so that it applies to a kept model too.
     if is_asked("rest", &options.rest) {
         origin = origin.with_rest(of_part(Some("rest"), &options.rest)?, None);
     }
@@ -58,7 +59,7 @@ pub(super) fn of(
     Ok(origin)
 }
 
-/// An array of `{path, file, part}`.
+/// Reads an array of `{path, file, part}`.
 fn chosen(files: &JsValue) -> Result<Vec<Chosen>> {
     let Some(files) = files.dyn_ref::<Array>() else { return Ok(Vec::new()) };
     let unknown = || Error::Model("What was dropped cannot be read as files; drop a model's file or folder.".into());
@@ -71,7 +72,7 @@ fn chosen(files: &JsValue) -> Result<Vec<Chosen>> {
     files.iter().map(one).collect()
 }
 
-/// What is in picked files: kept like any other model, so that they need not be picked again.
+/// The origin of a model in picked files. It is kept like any other model, so that they need not be picked again.
 fn of_picked(name: &str, files: &[&Chosen], options: &ModelOptions, cache: Option<Cache>) -> Origin {
     let marks: Vec<_> =
         files.iter().map(|Chosen { path, file, .. }| (&path[..], file.size(), file.last_modified())).collect();

@@ -1,4 +1,4 @@
-//! Looking at pictures before a run.
+//! Inspects pictures before a run.
 
 use wasm_bindgen::prelude::*;
 
@@ -6,11 +6,11 @@ use super::events::object;
 use crate::messages::PictureInfo;
 use crate::picture;
 
-/// What sentences call a picture whose name the page knows.
+/// Name of a picture in error messages: the page knows its real name.
 const NAME: &str = "This file";
 
-/// Decodes a picture and says what it is: `{width, height, note}`, upright; the note is a sentence on what its owner might not
-/// expect, or null.
+/// Decodes a picture and describes it: `{width, height, note}`. The size is that of the upright picture; the note is a
+/// sentence on what its owner might not expect, or null.
 ///
 /// # Errors
 /// `picture`: it cannot be decoded; `memory`.
@@ -21,7 +21,8 @@ pub fn check_picture(bytes: &[u8]) -> Result<JsValue, JsValue> {
     Ok(object(&PictureInfo { width, height, note })?)
 }
 
-/// A PNG of a picture, its long side at most `long_side` pixels: for what browsers do not show, such as TIFF.
+/// Returns a PNG of a picture, its long side at most `long_side` pixels, for formats that browsers do not show, such as
+/// TIFF.
 ///
 /// # Errors
 /// As [`check_picture`].
@@ -31,8 +32,8 @@ pub fn preview_picture(bytes: &[u8], long_side: u32) -> Result<Vec<u8>, JsValue>
     Ok(picture::preview(NAME, bytes, long_side)?)
 }
 
-/// Whether a picture is only for the browser's own decoders: its sides in pixels by its header, 0 where they are unknown. Nothing where
-/// [`check_picture`] takes it, or nothing would.
+/// Whether only the browser's own decoders may read a picture. Returns its width and height from the header, not yet
+/// upright, or 0 where they are unknown; `None` if [`check_picture`] reads it, or no decoder would.
 #[wasm_bindgen(js_name = foreignPicture)]
 pub fn foreign_picture(bytes: &[u8]) -> Option<Vec<u32>> {
     super::heap::forget();

@@ -1,4 +1,4 @@
-//! A run, as the page asks for it.
+//! A run that the page starts.
 
 use std::cell::Cell;
 
@@ -17,13 +17,13 @@ use crate::styleid::{Caption, CaptionStyle};
 use crate::{Control, Error, Params, Result, Session, Style};
 
 thread_local! {
-    /// When the run was paused, in milliseconds; none while it is not.
+    /// Time at which the run was paused, in milliseconds; `None` while it is not paused.
     static PAUSED_AT: Cell<Option<f64>> = const { Cell::new(None) };
-    /// Milliseconds of the run's pauses that are over.
+    /// Total milliseconds of the run's pauses that have ended.
     static PAUSED_FOR: Cell<f64> = const { Cell::new(0.0) };
 }
 
-/// Holds what runs at its next block, until [`resume`] or [`cancel`](super::cancel).
+/// Pauses the run at its next block, until [`resume`] or [`cancel`](super::cancel).
 #[wasm_bindgen]
 pub fn pause() {
     if PAUSED_AT.get().is_none() {
@@ -39,8 +39,9 @@ pub fn resume() {
     }
 }
 
-/// Repaints `request.content` in the styles of `request.styles` with `options` ([`Params`] as an object). Inversions are kept:
-/// the same pictures with other settings do only what changed. Events are `{phase, step, steps}`, `{notice}` and `{preview}`.
+/// Repaints `request.content` in the styles of `request.styles` with `options` ([`Params`] as an object). Inversions
+/// are kept, so that a run of the same pictures with other settings computes only what changed. Events are
+/// `{phase, step, steps}`, `{notice}` and `{preview}`.
 ///
 /// # Errors
 /// `picture`, `settings`, `model`, `device`, `memory` or `cancelled`, with one sentence.
@@ -59,7 +60,7 @@ pub async fn stylize(request: JsValue, options: JsValue, on_event: Function) -> 
     Ok(result?)
 }
 
-/// A style, decoded.
+/// A decoded style.
 struct Painting {
     picture: RgbImage,
     weight: f32,
@@ -67,7 +68,7 @@ struct Painting {
 }
 
 impl Painting {
-    /// The `number`-th style of a `request` whose photo has `whole` pixels before its crop.
+    /// Decodes the `number`-th style of a `request` whose photo has `whole` pixels before its crop.
     fn open(style: &StyleSource, number: usize, request: &Request, whole: (u32, u32)) -> Result<Self> {
         let name = StyleSource::name(number, request.styles.len());
         let picture = style.open(&name)?;

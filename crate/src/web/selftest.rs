@@ -1,4 +1,4 @@
-//! Whether this GPU computes right.
+//! The self-test: whether this GPU computes correctly.
 
 use js_sys::{Function, Object, Reflect};
 use wasm_bindgen::prelude::*;
@@ -9,11 +9,13 @@ use crate::Control;
 use crate::platform::Here;
 use crate::selftest::{self, KernelTest};
 
-/// Tests each kind of kernel against known values, and begins none any more after `seconds`: `{kernels, seconds}`. Needs a
-/// device, no model. Events are `{kernel, of}`, a kernel's test and how many there are.
+/// Tests each kind of kernel against known values, and starts no more of them after `seconds`. Returns
+/// `{kernels, seconds}`. Needs a device, but no model. Events are `{kernel, of}`: the test of one kernel, and how many
+/// kernels there are.
 ///
 /// # Errors
-/// `settings`: something runs; `device`, `unsupported` or `memory`: the last kernel that was told of failed; `cancelled`.
+/// `settings`: something else is running; `device`, `unsupported` or `memory`: the kernel of the last event failed;
+/// `cancelled`.
 #[wasm_bindgen(js_name = selfTest)]
 pub async fn self_test(seconds: f64, on_event: Function) -> Result<JsValue, JsValue> {
     let _flight = Flight::begin()?;
