@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Graph } from "./onnx.js";
-import { digits, networksTable, peersTable, plot, rowsTable, wholeTable } from "./tables.js";
+import { digits, networksTable, peersTable, plot, processorTable, rowsTable, wholeTable } from "./tables.js";
 
 const row = (name, uses, times) => ({
   name,
@@ -99,4 +99,19 @@ test("a model's bytes", () => {
   assert.ok(Buffer.from(model).includes(relu), "the node");
   // dim_value 300 is two bytes: 0xac 0x02.
   assert.ok(Buffer.from(model).includes(Buffer.from([0x0a, 3, 0x08, 0xac, 0x02])), "the dimension");
+});
+
+test("on the processor, ours is set beside PyTorch's, and q8 beside ours", () => {
+  const medians = (ours, q8) => ({ medians: { ours, PyTorch: 2, ...(q8 && { "ours, q8": q8 }) } });
+  const peak = (gib) => ({ peak: gib * 2 ** 30 });
+  const processes = { ours: peak(3), PyTorch: peak(4), "ours, q8": peak(1) };
+  const entry = { threads: 2, calls: { "unet 256": medians(1.5, 1.65) }, run: medians(1), processes };
+  const lines = processorTable({ processor: [entry] })
+    .split("\n")
+    .slice(2);
+  assert.deepEqual(lines, [
+    "| unet 256 px | 2 | 2.00 | 1.50 | 0.75 | 1.65 | 1.10 |",
+    "| whole run | 2 | 2.00 | 1.00 | 0.50 |  |  |",
+    "| peak memory, GiB | 2 | 4.00 | 3.00 |  | 1.00 |  |",
+  ]);
 });

@@ -3,7 +3,7 @@
 import { readFile, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { day, networksTable, peersTable, plot, rowsTable, table, wholeTable } from "./tables.js";
+import { day, networksTable, peersTable, plot, processorTable, rowsTable, table, wholeTable } from "./tables.js";
 
 const folder = fileURLToPath(new URL("../../docs/bench", import.meta.url));
 const KINDS = { block: "Blocks", conv: "Convolutions", linear: "Linear layers", attention: "Attention", norm: "Norms" };
@@ -33,6 +33,10 @@ pictures to the result, the model being loaded. "in use" are bytes of tensors on
 included that wait to be used again; both are the most that was seen between the networks' blocks, weights included. The heap is
 what the program allocated itself at most, which on a software adapter leaves out the adapter's own memory, the GPU's.
 \`./dev bench step\` and \`./dev bench run\` make them.`;
+
+const PROCESSOR = `Stable Diffusion 1.5 at its true size in f32, batch 1, and the demonstration model's whole run: 256 px, 20 steps of the version
+\`diffusers\`, two files to a third, the program's start included. PyTorch runs diffusers' modules. Ours and theirs take turns; times are
+medians. q8 is ours with weights kept as 8-bit integers. \`./dev bench processor\` makes it.`;
 
 /** @param {string} name @param {any} run */
 function section(name, run) {
@@ -65,17 +69,30 @@ function section(name, run) {
 
 const sections = [INTRODUCTION];
 const networks = [];
+const processors = [];
 let runs = 0;
 for (const file of (await readdir(folder)).filter((file) => file.endsWith(".json")).sort()) {
   const run = JSON.parse(await readFile(path.join(folder, file), "utf8"));
   const name = path.basename(file, ".json");
   if (run.network) networks.push(run);
+  if (run.processor) processors.push(run);
   if (!run.setting) continue; // it failed before it had a device
   await writeFile(path.join(folder, `${name}.svg`), plot(run));
   sections.push(section(name, run));
   runs += 1;
 }
 if (networks.length) sections.push("## Whole networks", WHOLE, wholeTable(networks));
+for (const run of processors) {
+  const facts = [
+    ["machine", run.machine],
+    ["load", run.load.toFixed(1)],
+    ["date", day(run)],
+    ["commit", run.commit],
+  ];
+  sections.push("## On the processor, beside PyTorch", PROCESSOR, table(["", ""], facts), processorTable(run));
+}
 if (sections.length === 1) sections.push("Nothing has been measured since the kernels last changed.");
 await writeFile(path.join(folder, "README.md"), `${sections.join("\n\n")}\n`);
-console.log(`docs/bench/README.md: ${runs} runs over operations, ${networks.length} of whole networks`);
+console.log(
+  `docs/bench/README.md: ${runs} runs over operations, ${networks.length} of whole networks, ${processors.length} on the processor`,
+);

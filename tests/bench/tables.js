@@ -171,6 +171,35 @@ export function wholeTable(runs) {
   );
 }
 
+/**
+ * Calls of networks on the processor beside PyTorch, and whole runs, one line for each number of threads.
+ * @param {any} run
+ */
+export function processorTable(run) {
+  const seconds = (/** @type {number | undefined} */ value, /** @type {number} */ theirs) =>
+    value == null ? ["", ""] : [digits(value), (value / theirs).toFixed(2)];
+  const line = (
+    /** @type {string} */ name,
+    /** @type {number} */ threads,
+    /** @type {Record<string, number>} */ medians,
+  ) => [
+    name,
+    threads,
+    digits(medians.PyTorch),
+    ...seconds(medians.ours, medians.PyTorch),
+    ...seconds(medians["ours, q8"], medians.ours),
+  ];
+  const body = run.processor.flatMap((/** @type {any} */ { threads, calls, processes, run: whole }) => {
+    const gib = (/** @type {string} */ name) => (processes[name].peak / 2 ** 30).toFixed(2);
+    return [
+      ...Object.entries(calls).map(([name, call]) => line(`${name} px`, threads, call.medians)),
+      line("whole run", threads, whole.medians),
+      ["peak memory, GiB", threads, gib("PyTorch"), gib("ours"), "", gib("ours, q8"), ""],
+    ];
+  });
+  return table(["", "threads", "PyTorch, s", "ours, s", "ours / PyTorch", "ours, q8, s", "q8 / ours"], body);
+}
+
 const SERIES = [
   ["ours", "#3b82c4"],
   ["burn", "#e08a3c"],
