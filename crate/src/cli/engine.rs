@@ -26,8 +26,8 @@ pub struct EngineArgs {
     /// Where to compute.
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
     device: DeviceChoice,
-    /// Floating-point type to compute in; auto is f64 for small models on the processor, else f32. f16 is for GPUs whose shaders
-    /// have it: the UNet's activations are f16, all sums f32.
+    /// Floating-point type to compute in; auto is f32, and for a --trace of a model of under 5 million weights on the processor f64.
+    /// f16 is for GPUs whose shaders have it: the UNet's activations are f16, all sums f32.
     #[arg(long, value_enum, default_value_t = PrecisionChoice::Auto)]
     precision: PrecisionChoice,
     /// How much a run may take on the GPU, the weights included, as 1.5GiB [default: 1GiB beside the
@@ -47,22 +47,18 @@ enum PrecisionChoice {
     F16,
 }
 
-impl From<PrecisionChoice> for Precision {
-    fn from(choice: PrecisionChoice) -> Self {
-        match choice {
-            PrecisionChoice::Auto => Self::Auto,
-            PrecisionChoice::F32 => Self::F32,
-            PrecisionChoice::F64 => Self::F64,
-            PrecisionChoice::F16 => Self::F16,
-        }
-    }
-}
-
 impl EngineArgs {
-    /// How weights are kept, and what else loading is told.
-    pub fn options(&self) -> LoadOptions {
+    /// How weights are kept, and what else loading is told. In a picture nobody sees what f32 rounds; in a `traced` run's tensors
+    /// it can be seen.
+    pub fn options(&self, traced: bool) -> LoadOptions {
+        let precision = match self.precision {
+            PrecisionChoice::Auto if traced => Precision::Auto,
+            PrecisionChoice::Auto | PrecisionChoice::F32 => Precision::F32,
+            PrecisionChoice::F64 => Precision::F64,
+            PrecisionChoice::F16 => Precision::F16,
+        };
         LoadOptions {
-            precision: self.precision.into(),
+            precision,
             weights: self.keep.weights.into(),
             prediction: self.model.prediction(),
             memory: Memory { budget: self.gpu_memory, exact_features: self.exact_features, pairs: None },
@@ -81,15 +77,7 @@ impl EngineArgs {
     ///
     /// # Errors
     /// One sentence on the model or the device.
-    pub async fn session(&self, control: &Control<'_>) -> Result<Session> {
-        self.session_with(self.options(), control).await
-    }
-
-    /// As [`EngineArgs::session`], with other options than the arguments'.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn session_with(&self, options: LoadOptions, control: &Control<'_>) -> Result<Session> {
+    pub async fn session(&self, options: LoadOptions, control: &Control<'_>) -> Result<Session> {
         let device = self.device.open().await?;
         let is_processor = device == cpu();
         match self.load(device, options, control).await {
@@ -98,7 +86,7 @@ impl EngineArgs {
         }
     }
 
-    /// As [`EngineArgs::session_with`], on the processor in place of the GPU on which `session` failed with `error`.
+    /// As [`EngineArgs::session`], on the processor in place of the GPU on which `session` failed with `error`.
     ///
     /// # Errors
     /// As there.

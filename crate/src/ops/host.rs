@@ -60,19 +60,18 @@ pub struct Matrix<'a> {
     pub column: usize,
 }
 
-/// out = a·b, or out += a·b if `add`; `a` is `rows` by `inner`, `b` is `inner` by `columns`, and rows of `out` are `stride`
-/// apart. Runs on all cores if `wide`, else on this one.
+/// out = a·b, or out += a·b if `add`, on this core; `a` is `rows` by `inner`, `b` is `inner` by `columns`, and rows of `out` are
+/// `stride` apart.
 pub fn multiply(
     [rows, columns, inner]: [usize; 3],
     (out, stride): (&mut [f32], usize),
     a: Matrix<'_>,
     b: Matrix<'_>,
     add: bool,
-    wide: bool,
 ) {
     assert!((rows - 1) * stride + columns <= out.len());
     // SAFETY: `out` is borrowed exclusively, and contains the last number, as asserted.
-    unsafe { multiply_into([rows, columns, inner], (out.as_mut_ptr(), stride), a, b, add, wide) }
+    unsafe { multiply_into([rows, columns, inner], (out.as_mut_ptr(), stride), a, b, add) }
 }
 
 /// As [`multiply`].
@@ -85,7 +84,6 @@ pub unsafe fn multiply_into(
     a: Matrix<'_>,
     b: Matrix<'_>,
     add: bool,
-    wide: bool,
 ) {
     let ends = |matrix: Matrix, rows: usize, columns: usize| {
         (rows - 1) * matrix.row + (columns - 1) * matrix.column < matrix.values.len()
@@ -112,7 +110,7 @@ pub unsafe fn multiply_into(
             false,
             false,
             false,
-            if wide { Parallelism::Rayon(0) } else { Parallelism::None },
+            Parallelism::None,
         );
     }
 }
@@ -206,6 +204,20 @@ pub fn random<const D: usize>(shape: [usize; D], mean: f32, deviation: f32) -> T
     };
     let mut normal = || (even() + even() + even() + even()) * 3.0f32.sqrt();
     tensor((0..shape.iter().product()).map(|_| mean + deviation * normal()).collect(), shape)
+}
+
+/// Asserts that `compute` has the same result, bit for bit, on any number of cores.
+#[cfg(test)]
+#[track_caller]
+pub fn assert_same_on_all_cores<const D: usize>(compute: impl Fn() -> Tensor<D> + Sync) {
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| compute().into_data())
+    };
+    let one = on(1);
+    for threads in [2, 3, 8, 16] {
+        assert!(on(threads) == one, "{threads} threads");
+    }
 }
 
 /// Asserts that no number of `ours` differs from the reference by more than `share` of the reference's largest.

@@ -2,7 +2,8 @@
 //! WebGPU's default limits.
 //!
 //! Each operation is a folder: `reference` computes it with burn's own operations, `kernel` or `gemm` has the `CubeCL` kernels
-//! and their launches, `host` computes it on the processor's cores, and `mod` has the functions that the model calls. These ask
+//! and their launches, `host` computes it on the processor's cores (with `panels` of the
+//! weights), and `mod` has the functions that the model calls. These ask
 //! [`family`] or [`kernels`] which of them to run.
 
 pub mod attention;
@@ -16,6 +17,8 @@ mod host;
 mod launch;
 pub mod linear;
 pub mod norm;
+#[cfg(not(target_arch = "wasm32"))]
+mod panels;
 pub mod weight;
 
 pub use choice::{Kernels, choose, family, kernels};

@@ -113,6 +113,15 @@ impl Weight {
         [self.rows, self.columns]
     }
 
+    /// On the processor, the compact values if they are held like that.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn compact(&self) -> Option<Arc<Compact>> {
+        match &self.values {
+            Values::Host(Host { compact, .. }) => Some(compact.clone()),
+            _ => None,
+        }
+    }
+
     /// The weights as kernels read them.
     pub fn stored(&self) -> Weights {
         match &self.values {

@@ -189,15 +189,15 @@ impl Args {
             let params = setting.params.as_ref().filter(|_| !self.measure_only)?;
             let all = contents.iter().flat_map(|content| styles.iter().map(move |style| (content, style)));
             let there = all.map(|(content, style)| file(setting, content, style)).filter(|path| path.exists());
-            Some(Reused::read(there, params, self.engine.options().weights))
+            Some(Reused::read(there, params, self.engine.options(false).weights))
         };
         settings.iter().map(|setting| of(setting).transpose()).collect()
     }
 
     /// Loads the model; its weights are hashed only for a folder of inversions, since no caption here tells of them.
     async fn session(&self, control: &Control<'_>) -> Result<Session> {
-        let options = LoadOptions { fingerprint: self.batch.has_folder(), ..self.engine.options() };
-        self.engine.session_with(options, control).await
+        let options = LoadOptions { fingerprint: self.batch.has_folder(), ..self.engine.options(false) };
+        self.engine.session(options, control).await
     }
 
     /// Makes what is missing, where it goes with what is there; gives the session that it took.
@@ -241,7 +241,7 @@ impl Args {
         let mut session = self.session(&control).await?.with_shelf(self.batch.shelf()?);
         let info = session.pipeline.model.info.clone();
         let caption =
-            |params: &Params| Caption::of_run(&info, self.engine.options().weights, params, None, reuse::style());
+            |params: &Params| Caption::of_run(&info, self.engine.options(false).weights, params, None, reuse::style());
         for (setting, reused) in settings.iter().zip(reused) {
             if let (Some(params), Some(reused)) = (&setting.params, reused) {
                 reused.fits(&caption(params))?;

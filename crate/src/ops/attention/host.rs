@@ -7,6 +7,9 @@ use rayon::prelude::*;
 use super::Attend;
 use crate::ops::host::{CACHED, Host, Matrix, exp, multiply, multiply_into, sum, tensor, vectors};
 
+/// Fewest blocks of a large attention, so that many cores have some. Blocks do not depend on the number of cores, since rounding
+/// depends on them.
+const TASKS: usize = 16;
 /// Most queries of a block.
 const MOST_QUERIES: usize = 64;
 
@@ -18,8 +21,7 @@ pub fn attention(Attend { q, blend, k, v, scale, .. }: Attend) -> Tensor<4> {
     let (q, other) = (Host::view(q), blend.map(|(other, _)| Host::view(other)));
     // Strided views, no contiguous copies: a block's products read them only once for all of its queries.
     let [k, v] = [k, v].map(Host::view);
-    let threads = rayon::current_num_threads();
-    let queries = (CACHED * 4 / keys).clamp(8, MOST_QUERIES).min(tokens.div_ceil(threads)).max(1);
+    let queries = (CACHED * 4 / keys).clamp(8, MOST_QUERIES).min(tokens.div_ceil(TASKS)).max(1);
     let row = heads * head_dim;
     let mut out = vec![0.0f32; batch * tokens * row];
     let (at_q, at_k, at_v) = (q.strides(), k.strides(), v.strides());
@@ -45,7 +47,7 @@ pub fn attention(Attend { q, blend, k, v, scale, .. }: Attend) -> Tensor<4> {
                     let asked = Matrix { values: asked, row: width, column: 1 };
                     // Transposed: a column is a key.
                     let key = Matrix { values: &k.values()[from(at_k, 0)..], row: at_k[3], column: at_k[2] };
-                    multiply([count, keys, width], (scores, keys), asked, key, false, false);
+                    multiply([count, keys, width], (scores, keys), asked, key, false);
                     let mut sums = [0.0f32; MOST_QUERIES];
                     for (sum, scores) in sums.iter_mut().zip(scores.chunks_mut(keys)).take(count) {
                         *sum = vectors(Exponentials(scores, scale));
@@ -56,7 +58,7 @@ pub fn attention(Attend { q, blend, k, v, scale, .. }: Attend) -> Tensor<4> {
                     // SAFETY: only this closure has this block's rows of `out`, and the last row ends within them, as asserted.
                     unsafe {
                         let to = out.as_mut_ptr().add(head * head_dim);
-                        multiply_into([count, head_dim, keys], (to, row), shares, value, false, false);
+                        multiply_into([count, head_dim, keys], (to, row), shares, value, false);
                     }
                     for (out, sum) in out.chunks_mut(row).zip(sums) {
                         let share = 1.0 / sum;
@@ -99,7 +101,7 @@ impl NullaryFnOnce for Exponentials<'_> {
 mod tests {
     use super::{Attend, attention};
     use crate::ops::attention::reference;
-    use crate::ops::host::{assert_near, random};
+    use crate::ops::host::{assert_near, assert_same_on_all_cores, random};
 
     #[test]
     fn it_is_the_references() {
@@ -115,7 +117,8 @@ mod tests {
                     scale: 0.7,
                     groups: None,
                 };
-                assert_near(attention(operands.clone()), reference::attention(operands), 2e-5);
+                assert_near(attention(operands.clone()), reference::attention(operands.clone()), 2e-5);
+                assert_same_on_all_cores(|| attention(operands.clone()));
             }
         }
     }

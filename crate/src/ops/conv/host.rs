@@ -5,9 +5,14 @@ use rayon::prelude::*;
 
 use super::{Convolve, Geometry};
 use crate::ops::host::{CACHED, Host, Matrix, Shared, multiply_into, tensor};
+use crate::ops::panels::Panels;
 
 /// Output pixels of a block: enough that weights are read seldom, few enough that their patches stay in a core's cache.
 const PIXELS: usize = 256;
+/// Fewest tasks of a large result, so that several cores have some. More would gather the same patches more often.
+const TASKS: usize = 8;
+/// Input channels are taken in multiples of so many, whose weights are whole groups of quantised values.
+const GROUP: usize = 32;
 
 /// [`super::conv2d`] for f32.
 pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Tensor<4> {
@@ -16,23 +21,30 @@ pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Ten
     let [rows, columns] = geometry.output([height, width]);
     let (pixels, area) = (rows * columns, geometry.kernel * geometry.kernel);
     let shared_bias = bias.dims()[0] == 1;
-    let (x, weight, bias) = (Host::row(x), Host::row(weight.values()), Host::row(bias));
+    let (x, weight, bias) = (Host::row(x), Panels::of(weight), Host::row(bias));
     let residual = residual.map(Host::row);
     let mut out = vec![0.0f32; batch * outputs * pixels];
     let result = Shared::new(&mut out);
     let blocks = pixels.div_ceil(PIXELS);
-    // With few blocks, the output channels are divided among the cores too.
-    let parts = (2 * rayon::current_num_threads()).div_ceil(batch * blocks).clamp(1, outputs.div_ceil(16));
+    // With few blocks, the output channels are divided too. This does not depend on the number of cores, since rounding may
+    // depend on it.
+    let parts = TASKS.div_ceil(batch * blocks).clamp(1, outputs.div_ceil(16));
     let share = outputs.div_ceil(parts);
     let plain =
         geometry.kernel == 1 && geometry.stride == 1 && geometry.padding == [0; 4] && geometry.upsampled.is_none();
-    // Input channels whose patches are gathered together.
-    let chunk = if plain { inputs } else { (CACHED / (PIXELS * area)).clamp(1, inputs) };
+    // Input channels that are multiplied together: so many that their patches, and weights that are widened, stay in a core's
+    // cache.
+    let gathered = if plain { inputs } else { (CACHED / (PIXELS * area)).next_multiple_of(GROUP) };
+    let widened = match weight.most_columns(share) / area {
+        most if most >= inputs => inputs,
+        most => (most / GROUP * GROUP).max(GROUP),
+    };
+    let chunk = gathered.min(widened).min(inputs);
     let patches = Patches { geometry, height, width, columns };
     let all = batch * blocks * parts;
     (0..all).into_par_iter().for_each_init(
-        || if plain { Vec::new() } else { vec![0.0f32; chunk * area * PIXELS] },
-        |gathered, task| {
+        || (if plain { Vec::new() } else { vec![0.0f32; chunk * area * PIXELS] }, Vec::new()),
+        |(gathered, widened), task| {
             let (picture, block, part) = (task / (blocks * parts), task / parts % blocks, task % parts);
             let first = block * PIXELS;
             let count = PIXELS.min(pixels - first);
@@ -66,15 +78,12 @@ pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Ten
                     }
                     Matrix { values: gathered, row: count, column: 1 }
                 };
-                let weights = Matrix {
-                    values: &weight.values()[(channels.start * inputs + inputs_from) * area..],
-                    row: inputs * area,
-                    column: 1,
-                };
+                let terms = inputs_from * area..(inputs_from + count_in) * area;
+                let weights = weight.panel(channels.clone(), terms, widened);
                 // SAFETY: as above.
                 unsafe {
                     let to = (result.from(start), pixels);
-                    multiply_into([channels.len(), count, count_in * area], to, weights, factors, true, false);
+                    multiply_into([channels.len(), count, count_in * area], to, weights, factors, true);
                 }
             }
         },
@@ -136,7 +145,7 @@ impl Patches {
 mod tests {
     use super::{Convolve, Geometry, conv2d};
     use crate::ops::conv::reference;
-    use crate::ops::host::{assert_near, random};
+    use crate::ops::host::{assert_near, assert_same_on_all_cores, random};
     use crate::ops::weight::Weight;
 
     #[test]
@@ -145,6 +154,7 @@ mod tests {
         let cases = [
             ([1, 3, 1, 1], 5, plain),
             ([2, 70, 19, 23], 37, plain),
+            ([1, 96, 33, 20], 160, plain),
             ([1, 4, 33, 8], 64, Geometry { kernel: 1, padding: [0; 4], ..plain }),
             ([2, 8, 17, 20], 9, Geometry { kernel: 1, padding: [0; 4], stride: 2, ..plain }),
             ([1, 5, 16, 18], 6, Geometry { stride: 2, ..plain }),
@@ -163,7 +173,8 @@ mod tests {
                     let x = random([batch, inputs, height, width], 0.1, 1.0);
                     let operands =
                         Convolve { x, weight: &weight, bias: random([of_each, outputs], 0.2, 1.0), residual, geometry };
-                    assert_near(conv2d(operands.clone()), reference::conv2d(operands), 1e-5);
+                    assert_near(conv2d(operands.clone()), reference::conv2d(operands.clone()), 1e-5);
+                    assert_same_on_all_cores(|| conv2d(operands.clone()));
                 }
             }
         }

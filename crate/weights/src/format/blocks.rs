@@ -29,6 +29,49 @@ pub fn dequantise(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) -> Option<()> 
     }
 }
 
+/// Writes the values from the tensor's `first` on that `out` has room for, of a storage type: `F16`, `Q8_0` or `Q4_0`. `bytes`
+/// is the whole tensor. The function is inlined, so that callers can compile it for wider vectors.
+///
+/// Returns `None` and leaves `out` unchanged if the type is another or the tensor ends before.
+#[inline(always)]
+pub fn widen_range(dtype: Dtype, bytes: &[u8], first: usize, out: &mut [f32]) -> Option<()> {
+    match dtype {
+        Dtype::F16 => block_range(bytes, first, out, |value: &[u8; 2], out: &mut [f32; 1]| out[0] = scale(value, 0)),
+        Dtype::Q8_0 => block_range(bytes, first, out, q8_0),
+        Dtype::Q4_0 => block_range(bytes, first, out, q4_0),
+        _ => None,
+    }
+}
+
+/// As [`widen_range`], for blocks of `BYTES` bytes with `VALUES` values each.
+#[inline(always)]
+fn block_range<const BYTES: usize, const VALUES: usize>(
+    bytes: &[u8],
+    first: usize,
+    out: &mut [f32],
+    block: impl Fn(&[u8; BYTES], &mut [f32; VALUES]),
+) -> Option<()> {
+    let (blocks, _) = bytes.as_chunks::<BYTES>();
+    let blocks = blocks.get(first / VALUES..(first + out.len()).div_ceil(VALUES))?;
+    let mut skipped = first % VALUES;
+    if skipped == 0 && out.len().is_multiple_of(VALUES) {
+        for (from, to) in blocks.iter().zip(out.as_chunks_mut().0) {
+            block(from, to);
+        }
+        return Some(());
+    }
+    let mut left = out;
+    for from in blocks {
+        let mut values = [0.0; VALUES];
+        block(from, &mut values);
+        let count = (VALUES - skipped).min(left.len());
+        let (to, rest) = std::mem::take(&mut left).split_at_mut(count);
+        to.copy_from_slice(&values[skipped..skipped + count]);
+        (left, skipped) = (rest, 0);
+    }
+    Some(())
+}
+
 /// Whether all values of `bytes` are finite, judged by their bits. Supports the storage types, for which a file's bytes may
 /// be used unchanged. `None` for other types, and if `bytes` are not whole blocks.
 pub fn are_finite(dtype: Dtype, bytes: &[u8]) -> Option<bool> {
@@ -75,6 +118,7 @@ fn quantised<const BYTES: usize, const VALUES: usize>(
 }
 
 /// Converts an f16's bits to f32. It selects instead of branching, so that loops vectorise, in WebAssembly too.
+#[inline(always)]
 fn widen(half: u16) -> f32 {
     const EXPONENT: u32 = 1 << 23;
     let magnitude = u32::from(half & 0x7fff) << 13;
@@ -100,6 +144,7 @@ fn e4m3(bits: u8) -> f32 {
 }
 
 /// The scale at byte `at` of a block.
+#[inline(always)]
 fn scale<const N: usize>(block: &[u8; N], at: usize) -> f32 {
     widen(u16::from_le_bytes([block[at], block[at + 1]]))
 }
@@ -107,6 +152,7 @@ fn scale<const N: usize>(block: &[u8; N], at: usize) -> f32 {
 // All indices are below the arrays' constant lengths, so that the bounds checks are optimised away.
 
 /// `[scale: 2][codes: 32]`
+#[inline(always)]
 fn q8_0(block: &[u8; 34], out: &mut [f32; 32]) {
     let d = scale(block, 0);
     for i in 0..32 {
@@ -115,6 +161,7 @@ fn q8_0(block: &[u8; 34], out: &mut [f32; 32]) {
 }
 
 /// `[scale: 2][codes: 16]`, with values 16 to 31 in the high nibbles.
+#[inline(always)]
 fn q4_0(block: &[u8; 18], out: &mut [f32; 32]) {
     let d = scale(block, 0);
     for i in 0..16 {
