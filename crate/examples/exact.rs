@@ -91,8 +91,8 @@ async fn compare(report: &mut Report, place: &Place) -> styleid::Result<()> {
     let mixed = (content + style).div_scalar(2.0);
     let injection = Injection {
         content: &content_bank,
-        own: None,
         styles: vec![&style_bank],
+        others: Vec::new(),
         mixes: LAYERS.map(|layer| (layer, LayerMix::default())).into(),
         params: &Params::default(),
     };

@@ -51,6 +51,10 @@ pub struct Args {
     method: MethodArgs,
     #[command(flatten)]
     batch: BatchArgs,
+    /// The photos are the frames of a film, by their numbers: each is painted like the one before. Its attention also sees the
+    /// result before, with this weight beside the paintings' 1 [default with the flag alone: 0.001].
+    #[arg(long, value_name = "WEIGHT", num_args = 0..=1, default_missing_value = "0.001", value_parser = weight)]
+    steady: Option<f32>,
     /// Tell programs on standard output what happens, one JSON object a line: started, step, done, failed.
     #[arg(long)]
     json_lines: bool,
@@ -93,6 +97,11 @@ fn sets(flags: &[Vec<PathBuf>]) -> Result<Vec<Vec<PathBuf>>> {
             Ok(vec![several.iter().flatten().cloned().collect()])
         }
     }
+}
+
+fn weight(text: &str) -> std::result::Result<f32, String> {
+    let weight = text.parse().ok().filter(|weight| *weight > 0.0 && *weight <= 100.0);
+    weight.ok_or_else(|| "a weight is above 0 and at most 100; the paintings' is 1".into())
 }
 
 fn names(styles: &[PathBuf]) -> String {
@@ -191,12 +200,19 @@ impl Args {
         if let Some(job) = jobs.first() {
             self.styles.check(job.styles.len())?;
         }
+        if self.steady.is_some() && self.batch.shard.is_some() {
+            return Err(Error::Settings(
+                "The frames of a film depend on each other and cannot be shared out; leave out --shard, or run a command for                  each painting."
+                    .into(),
+            ));
+        }
         let batch = Batch {
             engine: &self.engine,
             styles: &self.styles,
             params: &params,
             crop: self.crop,
             batch: &self.batch,
+            steady: self.steady,
             json: self.json_lines,
             stats: self.stats,
         };
@@ -206,6 +222,9 @@ impl Args {
     async fn run_one(&self) -> Result<()> {
         let started = Instant::now();
         self.batch.refuse()?;
+        if self.steady.is_some() {
+            return Err(Error::Settings("One picture is no film; name the folder of its frames for --steady.".into()));
+        }
         let params = self.method.params()?;
         // One photo, as `is_single` found.
         let path = &self.content[0];
@@ -240,12 +259,13 @@ impl Args {
             precision: self.engine.asked_precision(),
         };
         let one = One { content, styles, params, made_of };
-        let session = self.engine.session(&control).await?;
+        let options = self.engine.options(self.trace.is_some());
+        let session = self.engine.session(options, &control).await?;
         // What comes from a folder has no way from the picture to the noise, which a trace is about.
         let mut session = if self.trace.is_some() { session } else { session.with_shelf(self.batch.shelf()?) };
         let (png, mut said) = match self.make(&mut session, &one, &control).await {
             Err(error) if self.engine.may_give_up(&session, &error) => {
-                session = self.engine.after_failure(session, &error, self.engine.options(), &control).await?;
+                session = self.engine.after_failure(session, &error, options, &control).await?;
                 self.make(&mut session, &one, &control).await?
             }
             made => made?,
@@ -274,7 +294,7 @@ impl Args {
         memory::begin();
         let outcome = session.run(&one.content, &one.styles.borrowed(), &one.params, control).await?;
         let captions = self.styles.captions(one.made_of.styles.len());
-        let (model, weights) = (&pipeline.model, self.engine.options().weights);
+        let (model, weights) = (&pipeline.model, self.engine.options(false).weights);
         let made_of = MadeOf { model: model.fingerprint.clone(), ..one.made_of.clone() };
         let caption = Caption::of_run(&model.info, weights, &one.params, self.crop, captions).with_made_of(made_of);
         let png = caption.png(&outcome.image)?;

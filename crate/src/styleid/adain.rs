@@ -22,6 +22,13 @@ impl Statistics {
         Self { mean: mean.reshape([batch, channels, 1, 1]), std: std.reshape([batch, channels, 1, 1]) }
     }
 
+    /// `share` of these and the rest of `other`.
+    #[must_use]
+    pub fn mixed(self, other: Self, share: f32) -> Self {
+        let mix = |a: Tensor<4>, b: Tensor<4>| a.mul_scalar(share) + b.mul_scalar(1.0 - share);
+        Self { mean: mix(self.mean, other.mean), std: mix(self.std, other.std) }
+    }
+
     /// Weighted means of several statistics, with weights `[1, 1, 1, 1]`, or by position `[1, 1, h, w]`. `None` if `parts` is
     /// empty.
     pub fn blended(parts: impl IntoIterator<Item = (Self, Tensor<4>)>) -> Option<Self> {
@@ -34,8 +41,13 @@ impl Statistics {
 
 /// `content` with the per-channel mean and deviation of `style`.
 pub fn adain(content: Tensor<4>, style: Statistics, epsilon: f32) -> Tensor<4> {
-    let Statistics { mean, std } = Statistics::of(&content);
-    (content - mean) / std.add_scalar(epsilon) * style.std + style.mean
+    let own = Statistics::of(&content);
+    adain_from(content, own, style, epsilon)
+}
+
+/// [`adain`] of a `content` whose mean and deviation are taken to be `own`.
+pub fn adain_from(content: Tensor<4>, own: Statistics, style: Statistics, epsilon: f32) -> Tensor<4> {
+    (content - own.mean) / own.std.add_scalar(epsilon) * style.std + style.mean
 }
 
 #[cfg(test)]

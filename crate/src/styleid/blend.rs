@@ -83,6 +83,8 @@ pub struct Mix {
     parts: Vec<StylePart>,
     content: [usize; 2],
     content_share: f32,
+    /// Height and width of the latents of a film's frame before, and its weight relative to the styles' total of 1.
+    before: Option<([usize; 2], f32)>,
 }
 
 impl Mix {
@@ -113,7 +115,7 @@ impl Mix {
                 ));
             }
         }
-        Ok(Self { blend, parts, content, content_share: 0.0 })
+        Ok(Self { blend, parts, content, content_share: 0.0, before: None })
     }
 
     /// Also attends over the content's own keys and values, with weight `content_share` relative to the styles' total of 1.
@@ -121,6 +123,13 @@ impl Mix {
     #[must_use]
     pub fn sharing(self, content_share: f32) -> Self {
         Self { content_share, ..self }
+    }
+
+    /// Also attends over the keys and values of a film's frame before, with its weight relative to the styles' total of 1;
+    /// given with the height and width of that frame's latents.
+    #[must_use]
+    pub fn following(self, before: Option<([usize; 2], f32)>) -> Self {
+        Self { before, ..self }
     }
 
     /// Each style's mask on the token grid of a level; `None` for a style without a mask.
@@ -202,7 +211,7 @@ impl Mix {
     }
 
     /// The groups of keys at a level, in order of concatenation: one per style, or a single one for their average; then the
-    /// content's own keys if it has a share.
+    /// content's own keys if it has a share; then those of the frame before in a film.
     fn groups(&self, is_mean: bool, level: usize) -> Vec<Group> {
         let tokens = |latents: [usize; 2]| latents.iter().map(|side| side.div_ceil(1 << level)).product();
         let of = |(shares, part): (Vec<f32>, &StylePart)| Group { shares, keys: tokens(part.latents) };
@@ -212,9 +221,10 @@ impl Mix {
         } else {
             self.shares(level).into_iter().zip(&self.parts).map(of).collect()
         };
-        if self.content_share > 0.0 {
-            let rows = groups.first().map_or(1, |group| group.shares.len());
-            groups.push(Group { shares: vec![self.content_share; rows], keys: tokens(self.content) });
+        let rows = groups.first().map_or(1, |group| group.shares.len());
+        let own = (self.content_share > 0.0).then_some((self.content, self.content_share));
+        for (latents, weight) in own.into_iter().chain(self.before) {
+            groups.push(Group { shares: vec![weight; rows], keys: tokens(latents) });
         }
         groups
     }
@@ -253,7 +263,7 @@ fn columns(groups: &[Group], place: &Place) -> Groups {
 /// Keys and values that a layer attends over instead of its own.
 #[derive(Debug, Clone)]
 pub struct Replacement {
-    /// Keys and values of the styles, and of the content if it has a share.
+    /// Keys and values of the styles, and of what else has a share.
     pub keys_values: KeyValue,
     /// Share of each token's output that comes from these keys and values, `[1, 1, tokens, 1]`; plain attention gives the
     /// rest. `None`: all of it.
@@ -271,9 +281,9 @@ pub struct LayerMix {
 }
 
 impl LayerMix {
-    /// Keys and values for the layer, from each style's in order and the content's if it has a share. `None` if there are
-    /// none.
-    pub fn replacement(&self, styles: Vec<KeyValue>, content: Option<KeyValue>) -> Option<Replacement> {
+    /// Keys and values for the layer, from each style's in order and the `others` that have a share: the content's own, the
+    /// frame before's. `None` if there are none.
+    pub fn replacement(&self, styles: Vec<KeyValue>, others: Vec<KeyValue>) -> Option<Replacement> {
         let mut all = match &self.averaged {
             None => styles,
             Some(weights) => styles
@@ -284,7 +294,7 @@ impl LayerMix {
                 .into_iter()
                 .collect(),
         };
-        all.extend(content);
+        all.extend(others);
         let keys_values = if all.len() > 1 {
             let (keys, values) = all.into_iter().map(|each| (each.k, each.v)).unzip();
             KeyValue { k: Tensor::cat(keys, 2), v: Tensor::cat(values, 2) }

@@ -33,7 +33,18 @@ pub struct Caption {
     crop: Option<Crop>,
     styles: Vec<CaptionStyle>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    film: Option<FilmCaption>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     made_of: Option<MadeOf>,
+}
+
+/// What ties a frame of a film to the frames before it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FilmCaption {
+    /// Weight of the frame before in attention.
+    pub weight: f32,
+    /// A hash over the pictures of all frames before; `None` for the first frame.
+    pub before: Option<String>,
 }
 
 /// SHA-256 of each input of a result, in lowercase hexadecimal. A difference means that the result must be made again.
@@ -75,7 +86,23 @@ impl Caption {
         styles: Vec<CaptionStyle>,
     ) -> Self {
         let (model, taken, options) = (model.name.clone(), model.taken.clone(), options.clone());
-        Self { version: env!("CARGO_PKG_VERSION"), model, taken, weights, options, crop, styles, made_of: None }
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            model,
+            taken,
+            weights,
+            options,
+            crop,
+            styles,
+            film: None,
+            made_of: None,
+        }
+    }
+
+    /// Adds what ties the result to a film.
+    #[must_use]
+    pub fn with_film(self, film: Option<FilmCaption>) -> Self {
+        Self { film, ..self }
     }
 
     /// Adds the hashes of the result's inputs.

@@ -147,7 +147,8 @@ impl Invert<'_> {
         (u128::from(self.shares.features) * F::PARTS as u128 / parts as u128) as u64
     }
 
-    fn keeping<F: Feature>(&self) -> Keeping {
+    /// How one picture's features are kept.
+    pub fn keeping<F: Feature>(&self) -> Keeping {
         Keeping { halves: self.pipeline.keeps_halves(), device_bytes: self.device_bytes::<F>() }
     }
 

@@ -8,11 +8,14 @@ pub mod caption;
 pub mod curve;
 pub mod damping;
 pub mod features;
+pub mod film;
 pub mod inversion;
 pub mod kept;
 pub mod look;
 pub mod low_pass;
 pub mod mask;
+#[cfg(not(target_arch = "wasm32"))]
+mod motion;
 pub mod params;
 pub mod pipeline;
 pub mod plan;
@@ -26,7 +29,7 @@ pub mod shelf;
 pub mod start;
 
 pub use blend::Style;
-pub use caption::{Caption, CaptionStyle, MadeOf};
+pub use caption::{Caption, CaptionStyle, FilmCaption, MadeOf};
 pub use curve::Curve;
 pub use inversion::Inversion;
 pub use look::Look;

@@ -71,10 +71,10 @@ impl AttentionProcessor for CaptureBoth<'_> {
 pub struct Injection<'a> {
     /// The content's features.
     pub content: &'a Bank<Query>,
-    /// The content's own keys and values, if they are attended over too.
-    pub own: Option<&'a Bank<KeyValue>>,
     /// The styles' features.
     pub styles: Vec<&'a Bank<KeyValue>>,
+    /// Other keys and values to attend over: the content's own, then those of a film's frame before.
+    pub others: Vec<&'a Bank<KeyValue>>,
     /// How the styles are mixed at each injected layer.
     pub mixes: BTreeMap<usize, LayerMix>,
     /// γ and T.
@@ -83,21 +83,23 @@ pub struct Injection<'a> {
 
 /// Style injection at one noise level (paper, equations 3 to 5): queries are q̂ = γ·q_content + (1 − γ)·q, keys and values
 /// are the styles', and scores are multiplied by T. If the content has a share, its own keys and values are appended to the
-/// styles' (Z-STAR, Deng et al. 2024).
+/// styles' (Z-STAR, Deng et al. 2024). Those of a film's frame before are appended likewise.
 pub struct Inject<'a> {
     injection: &'a Injection<'a>,
     level: usize,
     way: f64,
     /// Prefetched features of the next injected layer: they are uploaded while the layers before it compute.
     next: Option<LayerFeatures>,
+    /// Where the layers' own keys and values go, if they are kept.
+    captured: Option<&'a mut Bank<KeyValue>>,
 }
 
 /// The features of one layer.
 struct LayerFeatures {
     layer: usize,
     content: Fetched<Query>,
-    own: Option<Fetched<KeyValue>>,
     styles: Vec<Fetched<KeyValue>>,
+    others: Vec<Fetched<KeyValue>>,
 }
 
 impl<'a> Inject<'a> {
@@ -110,21 +112,27 @@ impl<'a> Inject<'a> {
         for &layer in injection.mixes.keys() {
             let key = Key { layer, level };
             injection.content.check(key)?;
-            injection.styles.iter().chain(&injection.own).try_for_each(|bank| bank.check(key))?;
+            injection.styles.iter().chain(&injection.others).try_for_each(|bank| bank.check(key))?;
         }
-        let mut inject = Self { injection, level, way, next: None };
+        let mut inject = Self { injection, level, way, next: None, captured: None };
         inject.next = inject.fetch_from(0);
         Ok(inject)
+    }
+
+    /// Also keeps the injected layers' own keys and values in `bank`.
+    #[must_use]
+    pub fn capturing(self, bank: Option<&'a mut Bank<KeyValue>>) -> Self {
+        Self { captured: bank, ..self }
     }
 
     /// Starts to fetch the features of the first injected layer from `first` on.
     fn fetch_from(&self, first: usize) -> Option<LayerFeatures> {
         let (&layer, _) = self.injection.mixes.range(first..).next()?;
         let key = Key { layer, level: self.level };
-        let styles = self.injection.styles.iter().map(|style| style.fetch(key)).collect::<Result<_>>();
-        let own = self.injection.own.map(|own| own.fetch(key)).transpose();
-        let content = self.injection.content.fetch(key);
-        Some(LayerFeatures { layer, content: content.ok()?, own: own.ok()?, styles: styles.ok()? })
+        let fetch = |banks: &[&Bank<KeyValue>]| banks.iter().map(|bank| bank.fetch(key)).collect::<Result<_>>();
+        let Injection { content, styles, others, .. } = self.injection;
+        let content = content.fetch(key).ok()?;
+        Some(LayerFeatures { layer, content, styles: fetch(styles).ok()?, others: fetch(others).ok()? })
     }
 
     /// Queries, keys and values to inject in decoder layer `layer`, and the share of each token that uses them; `None` for
@@ -134,12 +142,9 @@ impl<'a> Inject<'a> {
         self.next = self.fetch_from(layer + 1);
         let params = self.injection.params;
         let mix = self.injection.mixes.get(&layer)?;
-        let styles = features.styles.iter().map(Fetched::feature).collect::<Option<_>>()?;
-        let own = match &features.own {
-            Some(own) => Some(own.feature()?),
-            None => None,
-        };
-        let Replacement { keys_values, share } = mix.replacement(styles, own)?;
+        let floats = |fetched: &[Fetched<KeyValue>]| fetched.iter().map(Fetched::feature).collect::<Option<_>>();
+        let Replacement { keys_values, share } =
+            mix.replacement(floats(&features.styles)?, floats(&features.others)?)?;
         let Query(content) = features.content.feature()?;
         let qkv = Qkv {
             blend: Some((content, params.gamma_at(layer, self.way))),
@@ -154,7 +159,12 @@ impl<'a> Inject<'a> {
 impl AttentionProcessor for Inject<'_> {
     fn attend(&mut self, layer: usize, own: SelfAttention<'_>) -> Tensor<4> {
         match self.injected(layer, &own.q) {
-            Some((qkv, share)) => own.attend(qkv, share),
+            Some((qkv, share)) => {
+                if let Some(bank) = &mut self.captured {
+                    bank.insert(Key { layer, level: self.level }, own.keys_values());
+                }
+                own.attend(qkv, share)
+            }
             None => own.plain(),
         }
     }

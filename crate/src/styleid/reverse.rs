@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 
 use super::blend::{LayerMix, Mix};
 use super::features::{KeyValue, Query};
+use super::film::{FilmFrame, FilmPass, Painting};
 use super::inversion::Inversion;
 use super::params::{Params, Preset};
 use super::pipeline::Pipeline;
@@ -26,6 +27,8 @@ pub struct Styles<'a> {
     pub inversions: Vec<&'a Inversion<KeyValue>>,
     /// How they are mixed, with one part for each inversion.
     pub mix: &'a Mix,
+    /// How a film's frame is painted; `None` for a picture on its own.
+    pub film: Option<FilmPass<'a>>,
 }
 
 /// The result of the reverse pass, with its intermediate values.
@@ -39,6 +42,8 @@ pub struct ReversePass {
     pub previous: Vec<Tensor<4>>,
     /// The latents to decode, `[1, 4, h, w]`.
     pub latents: Tensor<4>,
+    /// In a film, what the next frame needs.
+    pub frame: Option<FilmFrame>,
 }
 
 impl Pipeline {
@@ -65,7 +70,10 @@ impl Pipeline {
                 "The content was inverted without its keys and values; invert it again with the settings of this run.";
             return Err(Error::Settings(sentence.into()));
         }
-        let initial = self.initial(content, styles, plan, params).await?;
+        let [_, _, height, width] = content.noise().dims();
+        let film = styles.and_then(|styles| styles.film.as_ref());
+        let mut painting = film.map(|film| Painting::new(film.before, film.keeping, [height, width]));
+        let initial = self.initial(content, styles, plan, params, painting.as_mut()).await?;
         let mut x = initial.clone();
         let (mut x0s, mut previous) = (Vec::new(), Vec::new());
         let mut clean = None;
@@ -74,8 +82,12 @@ impl Pipeline {
         let mut solver = Solver::new(plan.prediction);
         let injection = styles.filter(|_| !plan.layers.is_empty()).map(|styles| Injection {
             content: &content.bank,
-            own: content.own.as_ref().filter(|_| plan.shares_content),
             styles: styles.inversions.iter().map(|style| &style.bank).collect(),
+            others: {
+                let own = content.own.as_ref().filter(|_| plan.shares_content);
+                let before = film.and_then(|film| film.before).map(|frame| &frame.keys_values);
+                own.into_iter().chain(before).collect()
+            },
             mixes: self.mixes(styles.mix, &plan.layers),
             params,
         });
@@ -86,7 +98,8 @@ impl Pipeline {
             let output = match &injection {
                 None => self.predict(x.clone(), call.timestep, context, &mut PlainProcessor, run).await?,
                 Some(injection) => {
-                    let mut inject = Inject::new(injection, call.level, call.way)?;
+                    let captured = painting.as_mut().map(Painting::bank);
+                    let mut inject = Inject::new(injection, call.level, call.way)?.capturing(captured);
                     let injected = self.predict(x.clone(), call.timestep, context, &mut inject, run).await?;
                     if params.style_scale == 1.0 {
                         injected
@@ -101,6 +114,9 @@ impl Pipeline {
             let stepped = solver.step(&x, output, call.go);
             x = stepped.latents;
             wait_and_check_finite(if call.go.moves() { &x } else { &stepped.clean }).await?;
+            if let Some(painting) = &mut painting {
+                painting.bank().enforce_budget().await?;
+            }
             if run.traced {
                 x0s.push(stepped.clean.clone());
                 previous.extend(call.go.moves().then(|| x.clone()));
@@ -118,8 +134,8 @@ impl Pipeline {
             (Preset::Diffusers | Preset::Fast, Some(x0)) => x0,
             _ => x,
         };
-        let latents = self.toned(latents, styles, plan, params);
-        Ok(ReversePass { initial, x0: x0s, previous, latents })
+        let latents = self.toned(latents, styles, plan, params, painting.as_mut());
+        Ok(ReversePass { initial, x0: x0s, previous, latents, frame: painting.map(Painting::finish) })
     }
 
     /// How the styles are mixed at each of `layers`.

@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 
 use image::RgbImage;
 
+use super::bank::Keeping;
 use super::blend::{Mix, Style, StylePart};
 use super::features::{KeyValue, Query};
+use super::film::{Film, FilmPass};
 use super::inversion::Inversion;
 use super::kept::{Invert, KeptInversion};
 use super::mask::Map;
@@ -36,6 +38,8 @@ pub struct Session {
     shelf: Shelf,
     counters: Counters,
     traced: bool,
+    /// The film that the pictures are frames of.
+    film: Option<Film>,
 }
 
 /// One finished run.
@@ -116,7 +120,7 @@ impl Session {
     /// A session that has run nothing yet.
     pub fn new(pipeline: Pipeline) -> Self {
         let (shelf, counters) = (Shelf::default(), Counters::default());
-        Self { pipeline, content: None, styles: Vec::new(), shelf, counters, traced: false }
+        Self { pipeline, content: None, styles: Vec::new(), shelf, counters, traced: false, film: None }
     }
 
     /// A session that also keeps inversions of earlier runs on `shelf`. The results are the same with and without it.
@@ -134,6 +138,13 @@ impl Session {
     #[must_use]
     pub fn traced(self) -> Self {
         Self { traced: true, ..self }
+    }
+
+    /// Begins a film: from now on each run's picture is the next frame, and attention gives the result of the frame before a
+    /// `weight` relative to the styles' total of 1, above 0. `None`: pictures stand on their own again.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn begin_film(&mut self, weight: Option<f32>) {
+        self.film = weight.map(Film::new);
     }
 
     /// Sets whether the runs from now on keep the latents of every step.
@@ -177,12 +188,13 @@ impl Session {
         let mix = if used.is_empty() {
             None
         } else {
-            Some(Mix::new(params.blend, parts, pictures.grid)?.sharing(params.content_share))
+            let before = self.film.as_ref().and_then(|film| Some((film.frame_before(&plan)?.latents, film.weight)));
+            Some(Mix::new(params.blend, parts, pictures.grid)?.sharing(params.content_share).following(before))
         };
         let calls = self.counters.unet_calls();
 
         self.change(&pictures, &used, &plan, params).await?;
-        let mut kept = self.invert(&pictures, &used, &plan, params, control).await?;
+        let (mut kept, keeping) = self.invert(&pictures, &used, &plan, params, control).await?;
         self.shelf.file(&mut kept, &self.pipeline, &plan, params, control).await;
         for kept in &mut self.styles {
             self.shelf.file(kept, &self.pipeline, &plan, params, control).await;
@@ -193,7 +205,9 @@ impl Session {
         let run = Run { control, counters: &self.counters, traced: self.traced };
         let found = |picture: &&RgbImage| self.styles.iter().find(|kept| kept.serves(picture, &plan, params));
         let inversions: Vec<_> = used.iter().filter_map(found).map(|kept| &kept.inversion).collect();
-        let styles = mix.as_ref().map(|mix| Styles { inversions: inversions.clone(), mix });
+        let before = self.film.as_ref().and_then(|film| film.frame_before(&plan));
+        let film = self.film.is_some().then_some(FilmPass { keeping, before });
+        let styles = mix.as_ref().map(|mix| Styles { inversions: inversions.clone(), mix, film });
         let stylized = pipeline.stylize(content, styles.as_ref(), &plan, params, colours.as_ref(), &run).await?;
         pipeline.free_unused_buffers();
         let decoded = pipeline.decode(stylized.latents.clone(), control).await?;
@@ -203,6 +217,13 @@ impl Session {
         control.yield_and_check().await?;
         picture::check_pixels(&pixels)?;
         let mut image = picture::from_pixels(&pixels, width, height, plan.preset.rounding());
+        #[cfg(not(target_arch = "wasm32"))]
+        if let (Some(film), Some(frame)) = (&mut self.film, stylized.frame.clone()) {
+            if let Some(before) = &film.before {
+                image = before.follow(&pictures.content, image);
+            }
+            film.before = Some(frame.with_pictures(pictures.content.clone(), image.clone()));
+        }
         if params.keep_colours {
             image = picture::with_chroma_of(&image, &pictures.content);
         }
@@ -251,7 +272,8 @@ impl Session {
     }
 
     /// Inverts the content and the `used` styles, except those that are kept. The content shares a batch with one style if
-    /// possible. Returns the content's inversion. Finished inversions are kept if a later one fails.
+    /// possible. Returns the content's inversion, and how keys and values are kept. Finished inversions are kept if a later
+    /// one fails.
     async fn invert(
         &mut self,
         pictures: &RunPictures,
@@ -259,7 +281,7 @@ impl Session {
         plan: &Plan,
         params: &Params,
         control: &Control<'_>,
-    ) -> Result<KeptInversion<Query>> {
+    ) -> Result<(KeptInversion<Query>, Keeping)> {
         let mut missing: Vec<&RgbImage> = Vec::new();
         for &picture in used {
             if !missing.contains(&picture) && !self.styles.iter().any(|kept| kept.serves(picture, plan, params)) {
@@ -269,13 +291,15 @@ impl Session {
         // If the kept content has its own keys and values, they stay.
         let keeps_own = plan.shares_content || self.content.as_ref().is_some_and(|kept| kept.inversion.own.is_some());
         let styles = self.styles.len() + missing.len();
-        let shares = self.shares(plan, pictures, styles, keeps_own);
+        // A film has the keys and values of the frame before and of the one in hand.
+        let frames = if self.film.is_some() { 2 } else { 0 };
+        let shares = self.shares(plan, pictures, styles + frames, keeps_own);
         let invert = Invert {
             pipeline: &self.pipeline,
             plan,
             params,
             shares,
-            keys_values: styles + usize::from(keeps_own),
+            keys_values: styles + frames + usize::from(keeps_own),
             run: Run { control, counters: &self.counters, traced: self.traced },
         };
         // Kept inversions make room for new ones.
@@ -308,13 +332,14 @@ impl Session {
         for (index, (picture, latents)) in waiting.into_iter().enumerate() {
             self.styles.push(invert.one(picture, latents, Turn { index, of }).await?);
         }
-        match self.content.take() {
-            Some(kept) => Ok(kept),
+        let content = match self.content.take() {
+            Some(kept) => kept,
             None => {
                 let latents = invert.encode::<Query>(&pictures.content, Turn::ONLY).await?;
-                invert.one(&pictures.content, latents, Turn::ONLY).await
+                invert.one(&pictures.content, latents, Turn::ONLY).await?
             }
-        }
+        };
+        Ok((content, invert.keeping::<KeyValue>()))
     }
 
     /// What the memory budget leaves for features, and whether it allows a batch of two. `styles` is the number of styles

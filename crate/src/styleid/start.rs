@@ -2,9 +2,10 @@
 
 use burn::tensor::Tensor;
 
-use super::adain::{Statistics, adain};
+use super::adain::{Statistics, adain, adain_from};
 use super::damping::damp;
 use super::features::{KeyValue, Query};
+use super::film::Painting;
 use super::inversion::Inversion;
 use super::params::Params;
 use super::pipeline::Pipeline;
@@ -22,6 +23,7 @@ impl Pipeline {
         styles: Option<&Styles<'_>>,
         plan: &Plan,
         params: &Params,
+        film: Option<&mut Painting<'_>>,
     ) -> Result<Tensor<4>> {
         let place = &self.model.place;
         let noise = damp(content.noise().clone(), params.damping, place).await?;
@@ -38,23 +40,30 @@ impl Pipeline {
                 ready = adain(ready, Statistics::of(&noise), epsilon);
             }
         }
-        Ok(self.aligned(ready, styles, |style| style.noise(), strength, epsilon))
+        let own = film.map_or_else(|| Statistics::of(&ready), |film| film.noise(&ready));
+        Ok(self.aligned((ready, own), styles, |style| style.noise(), strength, epsilon))
     }
 
     /// Moves the result's latents `x0` towards the statistics of the styles' own latents, by `params.tone`. This is AdaIN
     /// on the picture instead of the noise: the run leaves contrasts and colours between content and style.
-    pub(super) fn toned(&self, x0: Tensor<4>, styles: Option<&Styles<'_>>, plan: &Plan, params: &Params) -> Tensor<4> {
-        match styles {
-            Some(styles) => self.aligned(x0, styles, |style| style.latents(), params.tone, plan.preset.adain_epsilon()),
-            None => x0,
-        }
+    pub(super) fn toned(
+        &self,
+        x0: Tensor<4>,
+        styles: Option<&Styles<'_>>,
+        plan: &Plan,
+        params: &Params,
+        film: Option<&mut Painting<'_>>,
+    ) -> Tensor<4> {
+        let Some(styles) = styles else { return x0 };
+        let own = film.map_or_else(|| Statistics::of(&x0), |film| film.clean(&x0));
+        self.aligned((x0, own), styles, |style| style.latents(), params.tone, plan.preset.adain_epsilon())
     }
 
-    /// AdaIN of `x` to the statistics of the styles' tensors `of`, by `strength` and only where styles apply.
+    /// AdaIN of `x` with its `own` statistics to those of the styles' tensors `of`, by `strength` and only where styles apply.
     fn aligned(
         &self,
-        x: Tensor<4>,
-        Styles { inversions, mix }: &Styles<'_>,
+        (x, own): (Tensor<4>, Statistics),
+        Styles { inversions, mix, .. }: &Styles<'_>,
         of: impl Fn(&Inversion<KeyValue>) -> &Tensor<4>,
         strength: f32,
         epsilon: f32,
@@ -65,7 +74,7 @@ impl Pipeline {
         }
         let statistics = inversions.iter().map(|style| Statistics::of(of(style))).collect();
         let Some(statistics) = mix.statistics(statistics, place) else { return x };
-        let mut aligned = adain(x.clone(), statistics, epsilon);
+        let mut aligned = adain_from(x.clone(), own, statistics, epsilon);
         if strength < 1.0 {
             aligned = aligned.mul_scalar(strength) + x.clone().mul_scalar(1.0 - strength);
         }

@@ -1,6 +1,8 @@
 //! Many results in one run: one model, every picture inverted once as far as there is room, and a repeated run makes what is
 //! missing.
 
+pub mod film;
+mod job;
 pub mod names;
 pub mod pictures;
 mod report;
@@ -16,7 +18,8 @@ use styleid::{Error, Result};
 
 use self::share::Shard;
 
-pub use run::{Batch, Job, sha};
+pub use job::{Job, sha};
+pub use run::Batch;
 
 /// Arguments of a run that makes many results.
 #[derive(Debug, Clone, clap::Args)]

@@ -5,42 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use sha2::{Digest, Sha256};
 use styleid::picture::{Crop, check_whole};
 use styleid::platform::Here;
 use styleid::styleid::plan::Plan;
-use styleid::styleid::{Caption, MadeOf};
-use styleid::weights::checkpoint::stream::hex;
+use styleid::styleid::{Caption, FilmCaption, MadeOf};
 use styleid::{Control, Error, Params, Result, Session};
 
 use super::BatchArgs;
+use super::film::{self, Films};
+use super::job::{Job, sha};
 use super::report::{Event, Report};
 use super::share::{Pair, order};
 use crate::cli::engine::{EngineArgs, picture_of, prepare_results, read_file, write_file};
 use crate::cli::stop::Stop;
 use crate::cli::styles::StyleArgs;
-
-/// One result.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// By the places of its pictures.
-    pub pair: Pair,
-    /// The photo.
-    pub content: PathBuf,
-    /// The styles that are blended in it.
-    pub styles: Vec<PathBuf>,
-    /// Where it goes.
-    pub out: PathBuf,
-}
-
-impl Job {
-    /// Why it failed, with the name of a picture in it.
-    fn named(&self, why: String) -> String {
-        let names: Vec<String> =
-            std::iter::once(&self.content).chain(&self.styles).map(|path| path.display().to_string()).collect();
-        if names.iter().any(|name| why.contains(name)) { why } else { format!("{}: {why}", names.join(" in ")) }
-    }
-}
 
 /// What makes many results.
 pub struct Batch<'a> {
@@ -54,6 +32,8 @@ pub struct Batch<'a> {
     pub crop: Option<Crop>,
     /// What is kept.
     pub batch: &'a BatchArgs,
+    /// In a film, the weight of the frame before.
+    pub steady: Option<f32>,
     /// Whether programs listen.
     pub json: bool,
     /// Whether to say at the end what was called how often.
@@ -83,11 +63,6 @@ impl Hashes {
     }
 }
 
-/// SHA-256 as lowercase hexadecimal.
-pub fn sha(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
 /// The bytes of a picture of which nothing is missing.
 fn read_whole(path: &Path) -> Result<Vec<u8>> {
     let bytes = read_file(path)?;
@@ -111,17 +86,22 @@ impl Batch<'_> {
         let on_notice = |notice: &str| report.say(notice);
         let cancelled = || stop.is_asked();
         let control = Control::new(&Here, &on_progress, &cancelled).with_notices(&on_notice);
-        let mut options = self.engine.options();
+        let mut options = self.engine.options(false);
         // Whether two pictures are inverted in one batch depends on what is kept already, and rounding with it: a result shall
         // not depend on which others were made before.
         options.memory.pairs = Some(false);
         let shelf = self.batch.shelf()?;
-        let session = self.engine.session_with(options, &control).await?.with_shelf(shelf);
+        let session = self.engine.session(options, &control).await?.with_shelf(shelf);
         // What the model cannot do would fail as often as there are results.
         Plan::new(&session.pipeline.model, self.params)?;
         let mut session = Some(session);
 
-        self.sort(&mut jobs, usize::MAX);
+        let mut films = self.steady.map(Films::new);
+        if films.is_some() {
+            film::order(&mut jobs);
+        } else {
+            self.sort(&mut jobs, usize::MAX);
+        }
         report.expect(self.steps(&jobs));
         let mut hashes = Hashes::default();
         // Why pictures cannot be used, with the results that they leave out.
@@ -136,7 +116,13 @@ impl Batch<'_> {
             let started = Event::Started { content, style: styles, out, number, of, seconds: began };
             report.tell(&started, "");
             let Some(mut runs) = session.take() else { break };
-            let mut outcome = self.make(&mut runs, &job, &mut hashes, &control).await;
+            if let Some(films) = films.as_mut().filter(|films| films.is_next(&job)) {
+                runs.begin_film(Some(films.weight()));
+                let last = self.last_missing(&runs, &jobs[at..], films.weight(), &mut hashes);
+                films.begin(&job, last.map(|last| at + last));
+            }
+            let frame = films.as_ref().map(|films| (films.caption(), films.needs(at)));
+            let mut outcome = self.make(&mut runs, &job, frame, &mut hashes, &control).await;
             if let Err(error) = outcome {
                 // A picture that is too large is no reason to give up a GPU that made others.
                 let is_lost = matches!(error, Error::Device(_) | Error::Unsupported(_));
@@ -144,7 +130,12 @@ impl Batch<'_> {
                     match self.engine.after_failure(runs, &error, options, &control).await {
                         Ok(again) => {
                             runs = again.with_shelf(self.batch.shelf()?);
-                            outcome = self.make(&mut runs, &job, &mut hashes, &control).await;
+                            let frame = films.as_mut().map(|films| {
+                                runs.begin_film(Some(films.weight()));
+                                films.forget();
+                                (films.caption(), true)
+                            });
+                            outcome = self.make(&mut runs, &job, frame, &mut hashes, &control).await;
                         }
                         Err(error) => {
                             report.end();
@@ -156,6 +147,11 @@ impl Batch<'_> {
                 }
             }
             session = Some(runs);
+            // A picture that cannot be used fails in a repeated run too; what failed otherwise is missing from the chain.
+            let is_in_chain = matches!(outcome, Ok(_) | Err(Error::Picture(_)));
+            if let (Some(films), true, Ok(hash)) = (&mut films, is_in_chain, hashes.of(&job.content)) {
+                films.add(&hash);
+            }
             at += 1;
             let seconds = report.seconds();
             match outcome {
@@ -169,7 +165,7 @@ impl Batch<'_> {
                     let sentence = format!("{} ({width} × {height}) in {:.1} s", out.display(), seconds - began);
                     report.tell(&Event::Done { out, made: true, seconds }, &sentence);
                     made.set(made.get() + 1);
-                    if made.get() == 1 {
+                    if made.get() == 1 && films.is_none() {
                         // How much a content takes is known now.
                         self.sort(&mut jobs[at..], self.batch.contents(content_bytes));
                     }
@@ -232,15 +228,25 @@ impl Batch<'_> {
         ((jobs.len() + contents.len() + styles.len()) * self.params.steps()) as u64
     }
 
-    /// Makes one result, if it is not there.
-    async fn make(
-        &self,
-        session: &mut Session,
-        job: &Job,
-        hashes: &mut Hashes,
-        control: &Control<'_>,
-    ) -> Result<Outcome> {
-        control.yield_and_check().await?;
+    /// The place of the last of the first film's `jobs` that is not there. What cannot be read does not count.
+    fn last_missing(&self, session: &Session, jobs: &[Job], weight: f32, hashes: &mut Hashes) -> Option<usize> {
+        let mut chain = Films::new(weight);
+        let mut last = None;
+        for (at, job) in jobs.iter().enumerate().take_while(|(_, job)| job.pair.1 == jobs[0].pair.1) {
+            let Ok(hash) = hashes.of(&job.content) else { continue };
+            let is_there = self
+                .caption(session, job, Some(chain.caption()), hashes)
+                .is_ok_and(|caption| std::fs::read(&job.out).is_ok_and(|file| caption.is_of(&file)));
+            if !is_there {
+                last = Some(at);
+            }
+            chain.add(&hash);
+        }
+        last
+    }
+
+    /// How a result is made.
+    fn caption(&self, session: &Session, job: &Job, film: Option<FilmCaption>, hashes: &mut Hashes) -> Result<Caption> {
         let made_of = MadeOf {
             model: session.pipeline.model.fingerprint.clone(),
             content: hashes.of(&job.content)?,
@@ -250,13 +256,28 @@ impl Batch<'_> {
         };
         let caption = Caption::of_run(
             &session.pipeline.model.info,
-            self.engine.options().weights,
+            self.engine.options(false).weights,
             self.params,
             self.crop,
             self.styles.captions(job.styles.len()),
-        )
-        .with_made_of(made_of);
-        if std::fs::read(&job.out).is_ok_and(|file| caption.is_of(&file)) {
+        );
+        Ok(caption.with_film(film).with_made_of(made_of))
+    }
+
+    /// Makes one result, if it is not there. A film's `frame` also comes with whether a later one needs it, even if it is there.
+    async fn make(
+        &self,
+        session: &mut Session,
+        job: &Job,
+        frame: Option<(FilmCaption, bool)>,
+        hashes: &mut Hashes,
+        control: &Control<'_>,
+    ) -> Result<Outcome> {
+        control.yield_and_check().await?;
+        let is_needed = frame.as_ref().is_some_and(|(_, is_needed)| *is_needed);
+        let caption = self.caption(session, job, frame.map(|(caption, _)| caption), hashes)?;
+        let is_there = std::fs::read(&job.out).is_ok_and(|file| caption.is_of(&file));
+        if is_there && !is_needed {
             return Ok(Outcome::Kept);
         }
         let content = picture_of(&job.content, &read_whole(&job.content)?, None)?;
@@ -271,6 +292,9 @@ impl Batch<'_> {
         let outcome = session.run(&content, &styles.borrowed(), self.params, control).await?;
         let (on_device, in_main) = outcome.content.feature_bytes();
         let content_bytes = on_device + in_main;
+        if is_there {
+            return Ok(Outcome::Kept);
+        }
         Ok(Outcome::Made { png: caption.png(&outcome.image)?, size: outcome.image.dimensions(), content_bytes })
     }
 }

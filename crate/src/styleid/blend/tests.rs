@@ -49,7 +49,7 @@ fn masks_share_each_cell_and_leave_the_rest_plain() {
     let layer = two.layer(1, &place());
     let own =
         || KeyValue { k: Tensor::ones([1, 1, 2, 4], &device::cpu()), v: Tensor::ones([1, 1, 2, 4], &device::cpu()) };
-    let replacement = layer.replacement(vec![own(), own()], None).expect("two of two");
+    let replacement = layer.replacement(vec![own(), own()], Vec::new()).expect("two of two");
     assert_eq!(replacement.keys_values.k.dims(), [1, 1, 4, 4]);
     let share = replacement.share.expect("not everything is covered");
     assert_eq!((share.dims(), numbers(share)), ([1, 1, 2, 1], vec![0.75, 0.5]), "columns 0 to 1, then column 2");
@@ -117,7 +117,7 @@ fn the_content_is_one_more_group_and_the_styles_stay_what_they_are() {
         for (ours, expected) in ours.iter().zip(expected.iter().chain(&[0.25 * total])) {
             assert!((ours / all - expected / total).abs() < 1e-6, "{ours} of {all} is not {expected} of {total}");
         }
-        let KeyValue { k, .. } = layer.replacement(styles, Some(own(6, 2.0))).expect("all are there").keys_values;
+        let KeyValue { k, .. } = layer.replacement(styles, vec![own(6, 2.0)]).expect("all are there").keys_values;
         let keys = groups.members.dims()[2];
         assert_eq!(k.dims()[2], keys, "a row of members for each key");
         assert!(numbers(k)[4 * (keys - 6)..].iter().all(|&x| x == 2.0), "the content's are last");

@@ -36,8 +36,8 @@ fn the_next_layer_is_on_its_way_before_a_layer_computes() {
     };
     let injection = |layers: &[usize]| Injection {
         content: &queries,
-        own: None,
         styles: vec![&keys_values],
+        others: Vec::new(),
         mixes: layers.iter().map(|&layer| (layer, LayerMix::default())).collect(),
         params: &params,
     };
@@ -66,15 +66,15 @@ fn tokens(count: usize, seed: usize) -> Vec<f32> {
     (0..4 * count).map(|i| ((i * 29 + seed * 17) % 23) as f32 / 8.0 - 1.25).collect()
 }
 
-/// Attention with a content's share, written out: exp(T·q̂·k/√d) times the share, divided by the number of keys on that
-/// side.
-fn plain(q: &[f32], style: [&[f32]; 2], content: [&[f32]; 2], share: f64, temperature: f64) -> Vec<f64> {
+/// Attention over several sides, written out: exp(T·q̂·k/√d) times a side's share, divided by its number of keys. A side is
+/// its keys, its values and its share.
+fn plain(q: &[f32], sides: &[(&[f32], &[f32], f64)], temperature: f64) -> Vec<f64> {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     let mut out = Vec::new();
     for query in q.chunks(4) {
         let (mut sums, mut total) = ([0.0; 4], 0.0);
-        for ([keys, values], side) in [(style, 1.0), (content, share)] {
-            let each = side / (keys.len() / 4) as f64;
+        for (keys, values, share) in sides {
+            let each = share / (keys.len() / 4) as f64;
             for (key, value) in keys.chunks(4).zip(values.chunks(4)) {
                 let weight = each * (temperature * dot(query, key) / 2.0).exp();
                 total += weight;
@@ -87,44 +87,52 @@ fn plain(q: &[f32], style: [&[f32]; 2], content: [&[f32]; 2], share: f64, temper
 }
 
 #[test]
-fn a_content_s_share_is_what_its_keys_weigh() {
+fn shares_of_content_and_frame_before_are_what_their_keys_weigh() {
     let place = Place::new(device::cpu(), Precision::F64, 0).expect("the processor computes in f64");
     let tensor = |values: &[f32]| place.tensor(values.to_vec(), [1, 1, values.len() / 4, 4]);
     let (photo, painting) = ([2, 3], [1, 4]);
+    let before = [2, 4];
     let [q, photos, k, v, own_k, own_v] =
         [(6, 1), (6, 2), (4, 3), (4, 4), (6, 5), (6, 6)].map(|(count, seed)| tokens(count, seed));
+    let [before_k, before_v] = [(8, 7), (8, 8)].map(|(count, seed)| tokens(count, seed));
     let key = Key { layer: 7, level: 0 };
     let params = Params { content_share: 0.4, gamma: 0.25, temperature: 1.5, ..Params::default() };
     // Numbers that f16 represents exactly.
     for (halves, device_bytes) in [(false, u64::MAX), (false, 0), (true, u64::MAX), (true, 0)] {
         let keeping = Keeping { halves, device_bytes };
-        let (mut queries, mut style, mut own) = (Bank::new(keeping), Bank::new(keeping), Bank::new(keeping));
+        let mut queries = Bank::new(keeping);
+        let [mut style, mut own, mut frame, mut captured] = std::array::from_fn(|_| Bank::new(keeping));
         queries.insert(key, Query(tensor(&photos)));
         style.insert(key, KeyValue { k: tensor(&k), v: tensor(&v) });
         own.insert(key, KeyValue { k: tensor(&own_k), v: tensor(&own_v) });
-        for bank in [&mut style, &mut own] {
+        frame.insert(key, KeyValue { k: tensor(&before_k), v: tensor(&before_v) });
+        for bank in [&mut style, &mut own, &mut frame] {
             pollster::block_on(bank.enforce_budget()).expect("the processor gives its memory");
         }
         let part = StylePart { weight: 1.0, map: None, latents: painting };
         let mix = Mix::new(Blend::Together, vec![part], photo).expect("one style").sharing(params.content_share);
+        let mix = mix.following(Some((before, 0.7)));
         let injection = |own| Injection {
             content: &queries,
-            own,
             styles: vec![&style],
+            others: vec![own, &frame],
             mixes: BTreeMap::from([(7, mix.layer(0, &place))]),
             params: &params,
         };
         let empty = Bank::default();
-        assert!(Inject::new(&injection(Some(&empty)), 0, 0.0).is_err(), "the content's own were never captured");
-        let injection = injection(Some(&own));
-        let mut inject = Inject::new(&injection, 0, 0.0).expect("all were captured");
-        let unused = || KeyValue { k: tensor(&k), v: tensor(&v) };
-        let ours = inject.attend(7, SelfAttention::new(tensor(&q), &unused));
+        assert!(Inject::new(&injection(&empty), 0, 0.0).is_err(), "the content's own were never captured");
+        let injection = injection(&own);
+        let mut inject = Inject::new(&injection, 0, 0.0).expect("all were captured").capturing(Some(&mut captured));
+        let result = || KeyValue { k: tensor(&v), v: tensor(&k) };
+        let ours = inject.attend(7, SelfAttention::new(tensor(&q), &result));
         let blended: Vec<f32> = q.iter().zip(&photos).map(|(own, photo)| 0.25 * photo + 0.75 * own).collect();
-        let expected = plain(&blended, [&k, &v], [&own_k, &own_v], 0.4, 1.5);
+        let expected = plain(&blended, &[(&k, &v, 1.0), (&own_k, &own_v, 0.4), (&before_k, &before_v, 0.7)], 1.5);
         for (ours, expected) in ours.into_data().iter::<f64>().zip(expected) {
             assert!((ours - expected).abs() < 1e-6, "{ours} is not {expected}");
         }
+        let kept = captured.fetch(key).expect("it was captured").feature().expect("two tensors");
+        let numbers = |x: Tensor<4>| x.into_data().iter::<f32>().collect::<Vec<_>>();
+        assert_eq!((numbers(kept.k), numbers(kept.v)), (v.clone(), k.clone()), "the result's own keys and values");
     }
 }
 
