@@ -12,10 +12,13 @@ use styleid::bench::peak::Variant;
 use styleid::bench::{Bench, Options, Row};
 use styleid::weights::WeightType;
 
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/record.rs"]
 mod record;
 
-use record::{load, processor, time, weights, write};
+use program::{end, weights};
+use record::{load, processor, time, write};
 
 /// Measures kernels.
 #[derive(Debug, Parser)]
@@ -109,11 +112,5 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    match pollster::block_on(run(arguments)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end(pollster::block_on(run(arguments)))
 }

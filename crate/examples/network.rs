@@ -19,10 +19,13 @@ use styleid::{Error, Progress, Result, ops};
 
 #[path = "support/heap.rs"]
 mod heap;
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/record.rs"]
 mod record;
 
-use record::{load, processor, time, weights, write};
+use program::{end, weights};
+use record::{load, processor, time, write};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
@@ -187,11 +190,5 @@ async fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    match pollster::block_on(run(Arguments::parse())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end(pollster::block_on(run(Arguments::parse())))
 }

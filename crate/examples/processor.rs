@@ -19,6 +19,11 @@ use styleid::selftest::formula::uniform;
 use styleid::weights::WeightType;
 use styleid::{Error, Result};
 
+#[path = "support/program.rs"]
+mod program;
+
+use program::{end, weights};
+
 /// The command line's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -29,11 +34,6 @@ struct Arguments {
     /// What weights are stored as: exact, f16, q8, q4
     #[arg(long, default_value = "exact", value_parser = weights)]
     weights: WeightType,
-}
-
-fn weights(name: &str) -> std::result::Result<WeightType, String> {
-    let found = WeightType::ALL.into_iter().find(|weights| weights.name() == name);
-    found.ok_or_else(|| "one of exact, f16, q8, q4".into())
 }
 
 /// Seconds of one call, whose result is waited for.
@@ -71,11 +71,5 @@ async fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    match pollster::block_on(run(Arguments::parse())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end(pollster::block_on(run(Arguments::parse())))
 }

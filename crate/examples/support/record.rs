@@ -1,19 +1,10 @@
-//! What a file of measurements says about itself, and what measurements are asked for.
+//! What a file of measurements says about itself.
 
 use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::Value;
-use styleid::weights::WeightType;
 use styleid::{Error, Result};
-
-/// A kind of weights by its name.
-pub fn weights(text: &str) -> std::result::Result<WeightType, String> {
-    [WeightType::Exact, WeightType::F16, WeightType::Q8, WeightType::Q4]
-        .into_iter()
-        .find(|weights| weights.name() == text)
-        .ok_or_else(|| "one of exact, f16, q8, q4".into())
-}
 
 /// The processor and its cores.
 pub fn processor() -> String {
