@@ -19,8 +19,9 @@ pub enum Precision {
     F32,
     /// f64, on the processor only.
     F64,
-    /// f32, but the UNet's activations are f16, accumulated in f32: half the memory traffic, on GPUs whose shaders have
-    /// f16.
+    /// f32, but activations within the UNet's branches are f16, accumulated in f32: less memory traffic, on GPUs whose
+    /// shaders have f16. What the branches are added to stays f32: rounded to f16 at every addition, it would be most of
+    /// the error.
     F16,
 }
 
@@ -65,7 +66,7 @@ impl Place {
         self.dtype
     }
 
-    /// The type of the UNet's activations here.
+    /// The type of activations within the UNet's branches here.
     pub fn activations(&self) -> FloatDType {
         self.activations.into()
     }

@@ -37,8 +37,12 @@ impl Kept {
         Cache::new(Rc::new(Disk::at(self.scratch.path("cache"))))
     }
 
+    fn file(&self, name: &str) -> PathBuf {
+        self.scratch.path("cache").join(self.key.folder()).join(name)
+    }
+
     fn chunk(&self) -> PathBuf {
-        self.scratch.path("cache").join(self.key.folder()).join("chunk-0000.bin")
+        self.file("chunk-0000.bin")
     }
 
     fn flip_a_byte(&self) {
@@ -102,20 +106,24 @@ fn more_than_may_be_fetched_is_asked_for_first() {
 fn a_copy_that_cannot_be_read_stays() {
     let kept = Kept::new();
     let aside = kept.scratch.path("aside");
-    std::fs::rename(kept.chunk(), &aside).expect("the chunk");
-    std::fs::create_dir(kept.chunk()).expect("a folder cannot be read like a file");
-    let said = kept.load(None).expect_err("it is in use, say").to_string();
-    assert!(said.starts_with("The kept copy of someone/micro15 cannot be read ("), "{said}");
-    assert!(kept.complete());
-    std::fs::remove_dir(kept.chunk()).expect("the folder");
-    std::fs::rename(aside, kept.chunk()).expect("the chunk");
+    for file in ["chunk-0000.bin", "manifest.json", "manifest-2.json"].map(|file| kept.file(file)) {
+        let was_there = std::fs::rename(&file, &aside).is_ok();
+        std::fs::create_dir(&file).expect("a folder cannot be read like a file");
+        let said = kept.load(None).expect_err("it is in use, say").to_string();
+        assert!(said.starts_with("The kept copy of someone/micro15 cannot be read ("), "{said}");
+        std::fs::remove_dir(&file).expect("the folder");
+        if was_there {
+            std::fs::rename(&aside, &file).expect("the file");
+        }
+        assert!(kept.complete());
+    }
     assert_eq!(kept.load(Some(0)).expect("nothing was lost"), [""; 0]);
 }
 
 #[test]
 fn reading_what_was_loaded_before_can_be_cancelled() {
     let kept = Kept::new();
-    let copy = pollster::block_on(kept.cache().find(&kept.key)).expect("it is kept");
+    let copy = pollster::block_on(kept.cache().find(&kept.key)).expect("it can be read").expect("it is kept");
     let bytes = copy.bytes();
     pollster::block_on(kept.cache().give_up_lost(&kept.key, copy)).expect("the disk can be written to");
     assert!(!kept.complete());

@@ -52,7 +52,7 @@ fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device, dt
 fn affine(channels: usize, device: &Device, dtype: DType) -> (Vec<f32>, Vec<f32>, Affine) {
     let (scale, shift) = (numbers(channels, 5, 0.2, dtype), numbers(channels, 6, -0.5, dtype));
     let made = |values: &[f32]| tensor(values, [channels], device, dtype);
-    let affine = Affine { scale: made(&scale), shift: made(&shift), epsilon: EPSILON };
+    let affine = Affine { scale: made(&scale), shift: made(&shift), epsilon: EPSILON, halves: false };
     (scale, shift, affine)
 }
 
@@ -201,6 +201,28 @@ fn bands_share_their_moments() {
 }
 
 #[test]
+fn norms_of_f32_can_give_halves() {
+    everywhere(|device, dtype| {
+        if dtype != DType::F16 {
+            return;
+        }
+        let (shape, groups) = ([2, 12, 9, 20], 4);
+        let x = numbers(shape.iter().product(), 2, 300.0, DType::F32);
+        let (scale, shift, affine) = affine(12, device, DType::F32);
+        let affine = Affine { halves: true, ..affine };
+        let ours = group_norm(tensor(&x, shape, device, DType::F32), affine.clone(), groups, true);
+        assert_eq!(ours.dtype(), DType::F16);
+        let expected = plain_group_norm(&x, shape, groups, &scale, &shift, true);
+        // Read as f16, numbers about 300 would be 0.1 apart: far more than the tolerance.
+        assert_close("group norm", &ours, &expected, 1e-3);
+        let tokens = [2, 180, 12];
+        let ours = layer_norm(tensor(&x, tokens, device, DType::F32), affine);
+        assert_eq!(ours.dtype(), DType::F16);
+        assert_close("layer norm", &ours, &plain_layer_norm(&x, &scale, &shift), 1e-3);
+    });
+}
+
+#[test]
 fn pictures_need_not_be_contiguous() {
     everywhere(|device, dtype| {
         let x = numbers(2 * 8 * 12 * 20, 3, 0.0, dtype);
@@ -213,16 +235,21 @@ fn pictures_need_not_be_contiguous() {
     });
 }
 
+fn plain_layer_norm(x: &[f32], scale: &[f32], shift: &[f32]) -> Vec<f64> {
+    let mut out = Vec::with_capacity(x.len());
+    for row in x.chunks(scale.len()) {
+        let (mean, deviation) = mean_and_deviation(row);
+        for ((&value, &scale), &shift) in row.iter().zip(scale).zip(shift) {
+            out.push((f64::from(value) - mean) / deviation * f64::from(scale) + f64::from(shift));
+        }
+    }
+    out
+}
+
 fn check_layer_norm(shape: [usize; 3], mean: f32, device: &Device, dtype: DType) {
     let x = numbers(shape.iter().product(), 4, mean, dtype);
     let (scale, shift, affine) = affine(shape[2], device, dtype);
-    let mut expected = Vec::with_capacity(x.len());
-    for row in x.chunks(shape[2]) {
-        let (mean, deviation) = mean_and_deviation(row);
-        for ((&value, &scale), &shift) in row.iter().zip(&scale).zip(&shift) {
-            expected.push((f64::from(value) - mean) / deviation * f64::from(scale) + f64::from(shift));
-        }
-    }
+    let expected = plain_layer_norm(&x, &scale, &shift);
     let name = format!("layer norm of {shape:?}, mean {mean}, {dtype:?}");
     assert_close(&name, &layer_norm(tensor(&x, shape, device, dtype), affine), &expected, tolerance(dtype));
 }

@@ -35,7 +35,7 @@ fn tensor<const D: usize>(place: &Place, name: &str, shape: [usize; D]) -> Tenso
 
 fn affine(place: &Place, channels: usize) -> Affine {
     let vector = |name: &str| place.tensor(weight(name, &[channels]), [channels]);
-    Affine { scale: vector("weight"), shift: vector("bias"), epsilon: EPSILON }
+    Affine { scale: vector("weight"), shift: vector("bias"), epsilon: EPSILON, halves: false }
 }
 
 /// Puts `work` on the device.

@@ -331,11 +331,14 @@ impl SpatialTransformer {
 
     /// The tokens that enter the first transformer block, `[batch, height·width, channels]`.
     pub(crate) fn tokens(&self, x: Tensor<4>) -> Tensor<3> {
+        let dtype = x.dtype();
         let x = self.norm.forward(x);
-        match &self.proj_in {
+        let tokens = match &self.proj_in {
             Projection::Conv(conv) => to_tokens(conv.forward(x)),
             Projection::Linear(linear) => linear.forward(to_tokens(x)),
-        }
+        };
+        // The blocks add to the tokens, as the network does to the picture.
+        if tokens.dtype() == dtype { tokens } else { tokens.cast(dtype) }
     }
 
     /// Each block's cross-attention keys and values for `context` `[batch, n, context_width]`.

@@ -1,7 +1,7 @@
 //! The layers with weights, built from named tensors in PyTorch's layouts.
 
 use burn::module::{Module, Param, ParamId};
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 use super::norms::{GroupNorm, LayerNorm};
 use crate::Result;
@@ -136,17 +136,24 @@ pub struct Builder<'a> {
     tensors: &'a mut Tensors,
     place: &'a Place,
     prefix: String,
+    halves: bool,
 }
 
 impl<'a> Builder<'a> {
     /// A builder over all tensors.
     pub fn new(tensors: &'a mut Tensors, place: &'a Place) -> Self {
-        Self { tensors, place, prefix: String::new() }
+        Self { tensors, place, prefix: String::new(), halves: false }
+    }
+
+    /// The same, whose norms give what the place's [activations](Place::activations) are.
+    pub fn with_activations(tensors: &'a mut Tensors, place: &'a Place) -> Self {
+        Self { halves: place.activations() == FloatDType::F16, ..Self::new(tensors, place) }
     }
 
     /// The same tensors below `name`: `builder.at("mid_block").at("resnets.0")`.
     pub fn at(&mut self, name: impl std::fmt::Display) -> Builder<'_> {
-        Builder { prefix: format!("{}{name}.", self.prefix), tensors: self.tensors, place: self.place }
+        let prefix = format!("{}{name}.", self.prefix);
+        Builder { tensors: self.tensors, place: self.place, prefix, halves: self.halves }
     }
 
     /// A parameter of exactly `shape`, as floats.
@@ -221,6 +228,7 @@ impl<'a> Builder<'a> {
             bias: at.parameter("bias", [channels])?,
             groups,
             epsilon,
+            halves: at.halves,
         })
     }
 
@@ -230,6 +238,11 @@ impl<'a> Builder<'a> {
     /// As [`Builder::parameter`].
     pub fn layer_norm(&mut self, name: &str, width: usize, epsilon: f64) -> Result<LayerNorm> {
         let mut at = self.at(name);
-        Ok(LayerNorm { weight: at.parameter("weight", [width])?, bias: at.parameter("bias", [width])?, epsilon })
+        Ok(LayerNorm {
+            weight: at.parameter("weight", [width])?,
+            bias: at.parameter("bias", [width])?,
+            epsilon,
+            halves: at.halves,
+        })
     }
 }

@@ -150,7 +150,7 @@ impl StableDiffusion {
         control.report_bytes(0, 0);
         let mut start = Start::default();
         if let Some((cache, key)) = &origin.keep {
-            let found = cache.find(key).await;
+            let found = cache.find(key).await?;
             tell_notes(cache, control);
             match found {
                 Some(kept) if kept.complete() => match Self::load_kept(kept, &device, options, control).await? {

@@ -12,6 +12,8 @@ pub struct GroupNorm {
     pub(super) bias: Param<Tensor<1>>,
     pub(super) groups: usize,
     pub(super) epsilon: f64,
+    /// Whether the result is f16.
+    pub(super) halves: bool,
 }
 
 impl GroupNorm {
@@ -27,7 +29,7 @@ impl GroupNorm {
 
     /// Operands of the norm's second pass.
     pub fn affine(&self) -> Affine {
-        Affine { scale: self.weight.val(), shift: self.bias.val(), epsilon: self.epsilon }
+        Affine { scale: self.weight.val(), shift: self.bias.val(), epsilon: self.epsilon, halves: self.halves }
     }
 
     /// Number of channel groups.
@@ -42,11 +44,15 @@ pub struct LayerNorm {
     pub(super) weight: Param<Tensor<1>>,
     pub(super) bias: Param<Tensor<1>>,
     pub(super) epsilon: f64,
+    /// Whether the result is f16.
+    pub(super) halves: bool,
 }
 
 impl LayerNorm {
     /// `[batch, tokens, channels]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        norm::layer_norm(x, Affine { scale: self.weight.val(), shift: self.bias.val(), epsilon: self.epsilon })
+        let Self { weight, bias, epsilon, halves } = self;
+        let affine = Affine { scale: weight.val(), shift: bias.val(), epsilon: *epsilon, halves: *halves };
+        norm::layer_norm(x, affine)
     }
 }

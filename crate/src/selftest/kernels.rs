@@ -162,7 +162,7 @@ impl Operands<'_> {
     /// The scale and shift of a norm.
     fn affine(&self, length: usize) -> (Affine, [Vec<f32>; 2]) {
         let ((scale, scales), (shift, shifts)) = (self.vector("weight", length), self.vector("bias", length));
-        (Affine { scale, shift, epsilon: EPSILON }, [scales, shifts])
+        (Affine { scale, shift, epsilon: EPSILON, halves: false }, [scales, shifts])
     }
 
     /// Queries, keys or values, `[heads, tokens, width]`. The tensor has a batch axis before these, and is a view of

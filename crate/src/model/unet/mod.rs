@@ -52,7 +52,7 @@ impl Unet {
         config.check()?;
         let channels = &config.block_out_channels;
         let first = channels[0];
-        let mut at = Builder::new(&mut tensors, place);
+        let mut at = Builder::with_activations(&mut tensors, place);
         let layers = UnetLayers {
             conv_in: at.conv("conv_in", [config.in_channels, first], 3, 1, 1)?,
             time_embedding: TimestepEmbedding::build(at.at("time_embedding"), first, time_width(&config))?,
@@ -97,7 +97,7 @@ impl Unet {
         let layers = &self.layers;
         let time = layers.time_embedding.forward(sinusoids(timestep, &self.config, &self.place));
         let latents = if self.config.center_input_sample { latents.mul_scalar(2.0).sub_scalar(1.0) } else { latents };
-        let mut x = layers.conv_in.forward(latents.cast(self.place.activations()));
+        let mut x = layers.conv_in.forward(latents);
         let mut skips = vec![x.clone()];
         for (block, context) in layers.down_blocks.iter().zip(&context.down) {
             x = block.forward(x, &time, context, &mut skips);

@@ -21,7 +21,7 @@ pub struct Convolve<'a> {
     pub weight: &'a Weight,
     /// Bias, `[1, out]` for all pictures or `[batch, out]`.
     pub bias: Tensor<2>,
-    /// Added to the result, in its shape.
+    /// Added to the result, in its shape. The result has its type; without one, that of `x`.
     pub residual: Option<Tensor<4>>,
     /// Kernel, stride, padding and upsampling.
     pub geometry: Geometry,

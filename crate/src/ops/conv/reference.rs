@@ -9,6 +9,7 @@ use super::Convolve;
 /// As [`super::conv2d`].
 pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Tensor<4> {
     let dtype = x.dtype();
+    let result = residual.as_ref().map_or(dtype, Tensor::dtype);
     // burn's convolution accumulates in the type of its operands.
     let wide = |x: Tensor<4>| if dtype == DType::F16 { x.cast(DType::F32) } else { x };
     let [batch, input, height, width] = x.dims();
@@ -35,5 +36,5 @@ pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Ten
         None => x,
     };
     debug_assert_eq!(x.dims()[0], batch);
-    if dtype == DType::F16 { x.cast(DType::F16) } else { x }
+    if x.dtype() == result { x } else { x.cast(result) }
 }

@@ -14,7 +14,7 @@ use super::software::{self, LANES, LINE, PANEL, Registers, TERMS, WIDTH};
 use super::tile::Tile;
 use super::weights::Format;
 use crate::ops::Kernels;
-use crate::ops::launch::{float, output, output_of, whole};
+use crate::ops::launch::{float, output_of, whole};
 
 /// 128 × 128, for large products. Fills WebGPU's default 16 KiB of workgroup memory.
 const LARGE: Tile = Tile { threads_y: 16, threads_x: 16, rows4: 2, columns4: 2, depth: 16 };
@@ -70,8 +70,15 @@ pub struct Operands {
     pub weights: Matrix,
     /// Added along the output channels; f32.
     pub bias: Option<CubeTensor>,
-    /// Added to the result, in its shape.
+    /// Added to the result, in its shape. The result has its type; without one, that of the activations.
     pub residual: Option<CubeTensor>,
+}
+
+impl Operands {
+    /// A new tensor of `shape` for the result.
+    fn result(&self, shape: &[usize]) -> CubeTensor {
+        output_of(&self.x, shape, self.residual.as_ref().unwrap_or(&self.x).dtype)
+    }
 }
 
 /// Convolves pictures `[batch, in, height, width]`; the bias is `[1, out]` or `[batch, out]`.
@@ -80,7 +87,7 @@ pub fn conv(operands: Operands, geometry: Geometry, kernels: Kernels) -> CubeTen
     let shape = x.meta.shape();
     let (batch, channels, stored) = (shape[0], shape[1], [shape[2], shape[3]]);
     let [height, width] = geometry.output(stored);
-    let out = output(x, &[batch, weights.rows, height, width]);
+    let out = operands.result(&[batch, weights.rows, height, width]);
     let scene = Scene {
         input: geometry.input(stored),
         stored,
@@ -104,7 +111,7 @@ pub fn linear(operands: Operands, geglu: bool, kernels: Kernels) -> CubeTensor {
     if let Some(last) = shape.last_mut() {
         *last = columns;
     }
-    let out = output(x, &shape);
+    let out = operands.result(&shape);
     let scene = Scene { pixels: columns, ..Scene::default() };
     Product::new(operands, out, scene, [rows, columns, depth], None, geglu).run(kernels)
 }
@@ -245,7 +252,7 @@ impl Product {
                     self.sizes(self.depth, part, first * yields),
                     self.pictures(),
                     plan,
-                    float(&self.operands.x),
+                    float(&self.out),
                 );
             }
         }
@@ -265,7 +272,7 @@ impl Product {
                     self.sizes(self.depth, part, 0),
                     self.pictures(),
                     plan,
-                    float(&self.operands.x),
+                    float(&self.out),
                 );
             }
         }
@@ -329,7 +336,7 @@ impl Product {
                 self.plan,
                 registers,
                 float(left),
-                float(&self.operands.x),
+                float(&self.out),
             );
         }
     }

@@ -64,7 +64,7 @@ pub struct ProductOperands<B: Backend> {
     /// Added along the output channels; f32, whatever the activations are.
     #[extension_type]
     pub bias: Optional<B>,
-    /// Added to the result, in its shape.
+    /// Added to the result, in its shape; the result has its type.
     #[extension_type]
     pub residual: Optional<B>,
 }

@@ -21,7 +21,7 @@ pub struct Multiply<'a, const D: usize> {
     pub weight: &'a Weight,
     /// Bias `[out]`.
     pub bias: Option<Tensor<1>>,
-    /// Added to the result, in its shape.
+    /// Added to the result, in its shape. The result has its type; without one, that of `x`.
     pub residual: Option<Tensor<D>>,
     /// GEGLU (Shazeer 2020): multiplies the left half of the result by gelu of its right half.
     pub geglu: bool,
@@ -43,7 +43,7 @@ pub fn linear<const D: usize>(operands: Multiply<'_, D>) -> Tensor<D> {
             shape[D - 1] = width / 2;
             let out = geglu(both.reshape([1, rows, width])).reshape(shape);
             match residual {
-                Some(residual) => out + residual,
+                Some(residual) => out.cast(residual.dtype()) + residual,
                 None => out,
             }
         }

@@ -1,20 +1,31 @@
 //! The kernel that normalises a picture with the moments of its groups.
 
+use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 use cubecl::{calculate_cube_count_elemwise, ir::ElemType};
 
 use super::statistics::{inverse_deviation, read};
 use crate::ops::Kernels;
-use crate::ops::launch::{contiguous, float, output, vector, whole};
+use crate::ops::launch::{contiguous, float, output_of, vector, whole};
 
-/// (x − mean)·γ/σ + β for x `[batch, channels, height, width]`, with the moments `[batch, groups, 3]`.
+/// What a normalised picture becomes.
+#[derive(Debug, Clone, Copy)]
+pub struct Finish {
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// The result's type.
+    pub result: DType,
+    /// Whether `SiLU` follows.
+    pub silu: bool,
+}
+
+/// (x − mean)·γ/σ + β as `result` for x `[batch, channels, height, width]`, with the moments `[batch, groups, 3]`.
 pub(super) fn apply(
     x: CubeTensor,
     moments: CubeTensor,
     [scale, shift]: [CubeTensor; 2],
-    epsilon: f32,
-    silu: bool,
+    Finish { epsilon, result, silu }: Finish,
     kernels: Kernels,
 ) -> CubeTensor {
     let [x, moments, scale, shift] = [x, moments, scale, shift].map(contiguous);
@@ -23,7 +34,7 @@ pub(super) fn apply(
     let elements = shape[2] * shape[3];
     let vector = vector(elements);
     let plane = elements / vector;
-    let out = output(&x, &shape);
+    let out = output_of(&x, &shape, result);
     // A GPU coalesces reads of neighbouring invocations. A processor computes the indices' divisions only once per run.
     let (run, units) = if kernels == Kernels::Hardware { (1, 256) } else { (16, 32) };
     let runs = plane.div_ceil(run);
@@ -49,7 +60,7 @@ pub(super) fn apply(
             run,
             plane.is_multiple_of(run),
             silu,
-            [float(&x), float(&scale)],
+            [float(&x), float(&scale), float(&out)],
         );
     }
     out
@@ -64,12 +75,12 @@ fn silu_of<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
 
 /// One invocation per run of a plane, `run` vectors at most.
 #[cube(launch_unchecked)]
-fn normalise<E: Float, W: Float, N: Size>(
+fn normalise<E: Float, W: Float, O: Float, N: Size>(
     x: &[Vector<E, N>],       // (batch, channels, plane)
     moments: &[f32],          // (batch, groups, 3)
     scale: &[W],              // (channels)
     shift: &[W],              // (channels)
-    out: &mut [Vector<E, N>], // (batch, channels, plane)
+    out: &mut [Vector<O, N>], // (batch, channels, plane)
     plane: u32,
     channels: u32,
     group_channels: u32,
@@ -79,7 +90,7 @@ fn normalise<E: Float, W: Float, N: Size>(
     #[comptime] run: usize,
     #[comptime] exact: bool,
     #[comptime] silu: bool,
-    #[define(E, W)] _dtypes: [ElemType; 2],
+    #[define(E, W, O)] _dtypes: [ElemType; 3],
 ) {
     let at = ABSOLUTE_POS;
     if at >= total as usize {

@@ -83,7 +83,12 @@ mod tests {
     use crate::ops::norm::reference;
 
     fn affine(channels: usize) -> Affine {
-        Affine { scale: random([channels], 1.0, 1.0), shift: random([channels], 0.5, 1.0), epsilon: 1e-5 }
+        Affine {
+            scale: random([channels], 1.0, 1.0),
+            shift: random([channels], 0.5, 1.0),
+            epsilon: 1e-5,
+            halves: false,
+        }
     }
 
     #[test]

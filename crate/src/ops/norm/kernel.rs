@@ -2,10 +2,11 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use burn_cubecl::CubeBackend;
 
-use super::{Affine, Moments, apply, layer, moments};
+use super::apply::{self, Finish};
+use super::{Affine, Moments, layer, moments};
 use crate::ops::Kernels;
 
 #[backend_extension(Cube)]
@@ -17,8 +18,7 @@ trait NormOps: Backend {
         moments: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
-        epsilon: f32,
-        silu: bool,
+        finish: Finish,
         kernels: Kernels,
     ) -> FloatTensor<Self>;
     fn norm_layer(
@@ -26,6 +26,7 @@ trait NormOps: Backend {
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
         epsilon: f32,
+        result: DType,
         kernels: Kernels,
     ) -> FloatTensor<Self>;
 }
@@ -44,11 +45,10 @@ impl NormOps for CubeBackend {
         moments: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
-        epsilon: f32,
-        silu: bool,
+        finish: Finish,
         kernels: Kernels,
     ) -> FloatTensor<Self> {
-        apply::apply(x, moments, [scale, shift], epsilon, silu, kernels)
+        apply::apply(x, moments, [scale, shift], finish, kernels)
     }
 
     fn norm_layer(
@@ -56,9 +56,10 @@ impl NormOps for CubeBackend {
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
         epsilon: f32,
+        result: DType,
         kernels: Kernels,
     ) -> FloatTensor<Self> {
-        layer::layer_norm(x, [scale, shift], epsilon, kernels)
+        layer::layer_norm(x, [scale, shift], epsilon, result, kernels)
     }
 }
 
@@ -75,24 +76,26 @@ pub(super) fn merge_moments(parts: Tensor<4>, kernels: Kernels) -> Moments {
 
 /// As [`super::group_apply`].
 pub(super) fn group_apply(x: Tensor<4>, moments: &Moments, affine: Affine, silu: bool, kernels: Kernels) -> Tensor<4> {
+    let finish = Finish { epsilon: affine.epsilon as f32, result: affine.result(x.dtype()), silu };
     Tensor::from_dispatch(<Dispatch as NormOps>::norm_apply(
         x.into_dispatch(),
         moments.0.clone().into_dispatch(),
         affine.scale.into_dispatch(),
         affine.shift.into_dispatch(),
-        affine.epsilon as f32,
-        silu,
+        finish,
         kernels,
     ))
 }
 
 /// As [`super::layer_norm`].
 pub(super) fn layer_norm(x: Tensor<3>, affine: Affine, kernels: Kernels) -> Tensor<3> {
+    let result = affine.result(x.dtype());
     Tensor::from_dispatch(<Dispatch as NormOps>::norm_layer(
         x.into_dispatch(),
         affine.scale.into_dispatch(),
         affine.shift.into_dispatch(),
         affine.epsilon as f32,
+        result,
         kernels,
     ))
 }

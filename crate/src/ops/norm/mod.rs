@@ -12,7 +12,7 @@ mod moments;
 mod reference;
 mod statistics;
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use super::{Kernels, family, kernels};
 
@@ -25,6 +25,15 @@ pub struct Affine {
     pub shift: Tensor<1>,
     /// Added to the variance.
     pub epsilon: f64,
+    /// Whether the result is f16, whatever the type of the data: what the layers after the norm compute in.
+    pub halves: bool,
+}
+
+impl Affine {
+    /// The type of the result for data of type `dtype`.
+    fn result(&self, dtype: DType) -> DType {
+        if self.halves { DType::F16 } else { dtype }
+    }
 }
 
 /// Count, mean and sum of squared deviations of each group, `[batch, groups, 3]`, on the device.

@@ -30,7 +30,7 @@ pub fn merge_moments(parts: Tensor<4>) -> Moments {
 
 /// As [`super::group_apply`].
 pub fn group_apply(x: Tensor<4>, Moments(moments): &Moments, affine: Affine, silu: bool) -> Tensor<4> {
-    let dtype: FloatDType = x.dtype().into();
+    let dtype: FloatDType = affine.result(x.dtype()).into();
     let [batch, channels, height, width] = x.dims();
     let groups = moments.dims()[1];
     let field = |i| moments.clone().narrow(2, i, 1);
@@ -46,7 +46,7 @@ pub fn group_apply(x: Tensor<4>, Moments(moments): &Moments, affine: Affine, sil
 
 /// As [`super::layer_norm`].
 pub fn layer_norm(x: Tensor<3>, affine: Affine) -> Tensor<3> {
-    let dtype: FloatDType = x.dtype().into();
+    let dtype: FloatDType = affine.result(x.dtype()).into();
     let x = wide(x);
     // Subtracting the first channel changes only the rounding: far from zero, burn's sum on a GPU would lose digits.
     let first = x.clone().narrow(2, 0, 1);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::manifest::{Chunk, Manifest, Record};
 use crate::error::{Error, Result};
 use crate::format::compact::Compact;
-use crate::store::storage::Storage;
+use crate::store::storage::{Storage, StorageError};
 
 /// The cached tensors of a model: all of them, or the first part if a visit was interrupted.
 pub struct KeptCopy {
@@ -84,10 +84,7 @@ impl KeptCopy {
             }
             Ok(_) => "is damaged".to_string(),
             Err(error) if self.manifest.complete => {
-                return Err(Error::File(format!(
-                    "The kept copy of {origin} cannot be read ({error}); try again, or remove it from this computer and \
-                     have it fetched anew."
-                )));
+                return Err(unreadable(origin, &error));
             }
             Err(error) => format!("cannot be read ({error})"),
         };
@@ -118,6 +115,14 @@ impl KeptCopy {
     pub(super) fn into_manifest(self) -> Manifest {
         self.manifest.without(&self.lost)
     }
+}
+
+/// A copy that another program may be using.
+pub(super) fn unreadable(origin: &str, error: &StorageError) -> Error {
+    Error::File(format!(
+        "The kept copy of {origin} cannot be read ({error}); try again, or remove it from this computer and have it \
+         fetched anew."
+    ))
 }
 
 impl std::fmt::Debug for KeptCopy {

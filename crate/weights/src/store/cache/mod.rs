@@ -66,26 +66,34 @@ impl Cache {
         Self { storage, notes: Rc::default(), chunk_bytes: CHUNK_BYTES }
     }
 
-    /// The complete or partial model under `key`. An unreadable one counts as missing: it is noted in [`Cache::notes`], and
-    /// removed if it is damaged.
-    pub async fn find(&self, key: &ModelKey) -> Option<KeptCopy> {
+    /// The complete or partial model under `key`. A damaged one counts as missing: it is removed, and noted in
+    /// [`Cache::notes`]. So does everything in a storage that cannot even be listed.
+    ///
+    /// # Errors
+    /// There is something under `key` that cannot be read. It stays, since another program may be using the file: if it
+    /// counted as missing, it would be overwritten, and gigabytes fetched again.
+    pub async fn find(&self, key: &ModelKey) -> Result<Option<KeptCopy>> {
         let folder = key.folder();
         let reason = match self.stored(&folder).await {
-            Ok(StoredManifest::Nothing) => return None,
+            Ok(StoredManifest::Nothing) => return Ok(None),
             Ok(StoredManifest::Manifest(manifest)) if manifest.key == *key => {
-                return Some(KeptCopy::new(self.storage.clone(), self.notes.clone(), folder, manifest));
+                return Ok(Some(KeptCopy::new(self.storage.clone(), self.notes.clone(), folder, manifest)));
             }
             Ok(StoredManifest::Manifest(_)) => "it is that of another model".to_string(),
             Ok(StoredManifest::Damaged(reason)) => reason,
             Err(error) => {
-                self.note(format!("The kept copy of {} cannot be read ({error}); it is fetched again.", key.origin));
-                return None;
+                let folders = self.storage.folders().await.unwrap_or_default();
+                if folders.iter().any(|(name, _)| *name == folder) {
+                    return Err(kept_copy::unreadable(&key.origin, &error));
+                }
+                self.note(format!("Kept models cannot be read here ({error}); {} is fetched.", key.origin));
+                return Ok(None);
             }
         };
         // If this fails, the next `begin` reports it.
         let _ = self.storage.remove(&folder).await;
         self.note(format!("The kept copy of {} is of no use ({reason}); it is fetched again.", key.origin));
-        None
+        Ok(None)
     }
 
     /// Starts to cache a model, with `model` as the data known so far. With `resume`, it continues after the tensors of

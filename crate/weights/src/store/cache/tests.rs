@@ -54,6 +54,11 @@ fn tensors() -> Vec<Compact> {
     tensors
 }
 
+/// What is kept under `key`.
+fn find(cache: &Cache, key: &ModelKey) -> Option<KeptCopy> {
+    block_on(cache.find(key)).expect("it can be read")
+}
+
 /// Caches all tensors and finishes.
 fn keep(cache: &Cache, resume: Option<KeptCopy>) -> Result<(), StorageError> {
     block_on(async {
@@ -100,9 +105,9 @@ fn what_was_put_comes_back_in_order() {
     assert_eq!(crc32(b"123456789"), 0xCBF4_3926, "the check value of CRC-32");
     let storage = Rc::new(MemoryStorage::default());
     let cache = cache(&storage);
-    assert!(block_on(cache.find(&key())).is_none());
+    assert!(find(&cache, &key()).is_none());
     keep(&cache, None).expect("nothing fails");
-    let mut kept = block_on(cache.find(&key())).expect("it was kept");
+    let mut kept = find(&cache, &key()).expect("it was kept");
     assert!(kept.complete());
     assert_eq!(kept.model(), &json!({"known": "all"}));
     let sizes: Vec<u64> = kept.chunks().iter().map(|chunk| chunk.bytes).collect();
@@ -122,7 +127,7 @@ fn what_was_put_comes_back_in_order() {
         ModelKey { file: "x".into(), ..key() },
         ModelKey { weights: WeightType::Q4, ..key() },
     ] {
-        assert!(block_on(cache.find(&other)).is_none(), "{other:?}");
+        assert!(find(&cache, &other).is_none(), "{other:?}");
     }
     assert!(cache.notes().is_empty());
 }
@@ -180,7 +185,7 @@ fn a_visit_that_is_cut_anywhere_leaves_whole_tensors_that_the_next_one_goes_on_f
                 storage.revive();
 
                 let cache = cache(&storage);
-                let found = block_on(cache.find(&key()));
+                let found = find(&cache, &key());
                 // Two writes per chunk: data, then manifest. Chunks in an earlier manifest are never lost.
                 let manifests = number / 2;
                 let least: usize = chunk_tensors[..manifests.min(6)].iter().sum();
@@ -189,7 +194,7 @@ fn a_visit_that_is_cut_anywhere_leaves_whole_tensors_that_the_next_one_goes_on_f
                     None => {
                         assert_eq!(least, 0, "write {number} cut at {at}");
                         keep(&cache, None).expect("nothing fails any more");
-                        block_on(cache.find(&key())).expect("it was kept")
+                        find(&cache, &key()).expect("it was kept")
                     }
                 };
                 if !found.complete() {
@@ -205,7 +210,7 @@ fn a_visit_that_is_cut_anywhere_leaves_whole_tensors_that_the_next_one_goes_on_f
                     });
                     let missing = chunks.filter(|&end| end > had.len()).count();
                     assert_eq!(storage.writes() - before, 2 * missing + 1, "only what is missing is written");
-                    found = block_on(cache.find(&key())).expect("it was kept");
+                    found = find(&cache, &key()).expect("it was kept");
                 }
                 assert!(found.complete());
                 assert_eq!(readable(&mut found), names());
@@ -224,7 +229,7 @@ fn a_part_that_is_damaged_or_missing_is_fetched_again_alone() {
         let storage = Rc::new(MemoryStorage::default());
         let cache = cache(&storage);
         keep(&cache, None).expect("nothing fails");
-        let mut kept = block_on(cache.find(&key())).expect("it was kept");
+        let mut kept = find(&cache, &key()).expect("it was kept");
         let at = (key().folder(), kept.chunks()[1].file.clone());
         match damage {
             0 => storage.files.borrow_mut().get_mut(&at).expect("it is there")[3] ^= 4,
@@ -238,13 +243,13 @@ fn a_part_that_is_damaged_or_missing_is_fetched_again_alone() {
         assert_eq!(cache.notes().len(), 1, "said once");
 
         block_on(cache.give_up_lost(&key(), kept)).expect("nothing fails");
-        let mut kept = block_on(cache.find(&key())).expect("the rest is there");
+        let mut kept = find(&cache, &key()).expect("the rest is there");
         assert!(!kept.complete(), "the next visit knows");
         assert_eq!((readable(&mut kept), kept.model()), (had, &json!({"known": "all"})));
         let before = storage.writes();
         keep(&cache, Some(kept)).expect("nothing fails");
         assert_eq!(storage.writes() - before, 3, "a chunk, and a manifest before and after it is complete");
-        let mut kept = block_on(cache.find(&key())).expect("it was kept");
+        let mut kept = find(&cache, &key()).expect("it was kept");
         assert!(kept.complete());
         let (mut all, mut expected) = (readable(&mut kept), names());
         all.sort();
@@ -262,14 +267,14 @@ fn a_part_that_is_damaged_or_missing_is_fetched_again_alone() {
             1 => drop(storage.files.borrow_mut().remove(&at)),
             _ => drop(storage.unreadable.replace(Some(at.1))),
         }
-        let mut kept = block_on(cache.find(&key())).expect("the rest is there");
+        let mut kept = find(&cache, &key()).expect("the rest is there");
         let had = ["unet.a", "unet.b", "unet.large", "unet.exact"];
         assert_eq!(readable(&mut kept), had);
         assert_eq!(kept.tensors().map(|tensor| &tensor.name[..]).collect::<Vec<_>>(), had);
         assert_eq!(cache.notes().len(), 1);
         storage.unreadable.replace(None);
         keep(&cache, Some(kept)).expect("nothing fails any more");
-        let mut kept = block_on(cache.find(&key())).expect("it was kept");
+        let mut kept = find(&cache, &key()).expect("it was kept");
         assert!(kept.complete());
         let mut all = readable(&mut kept);
         all.sort();
@@ -293,9 +298,8 @@ fn keep_half(cache: &Cache) -> KeptCopy {
         for tensor in &tensors()[..6] {
             writer.put(tensor).await;
         }
-        drop(writer);
-        cache.find(&key()).await.expect("four chunks are there")
-    })
+    });
+    find(cache, &key()).expect("four chunks are there")
 }
 
 #[test]
@@ -303,7 +307,7 @@ fn a_complete_model_that_is_gone_on_with_is_not_complete_until_it_is_finished() 
     let storage = Rc::new(MemoryStorage::default());
     let cache = cache(&storage);
     keep(&cache, None).expect("nothing fails");
-    let kept = block_on(cache.find(&key()));
+    let kept = find(&cache, &key());
     let more = |name: &str| Compact { name: name.into(), dtype: Dtype::F32, shape: vec![20], bytes: vec![3; 80] };
     block_on(async {
         let mut writer = cache.begin(&key(), Value::Null, kept).await;
@@ -311,7 +315,7 @@ fn a_complete_model_that_is_gone_on_with_is_not_complete_until_it_is_finished() 
             writer.put(&more(name)).await;
         }
     });
-    let kept = block_on(cache.find(&key())).expect("two more chunks were written");
+    let kept = find(&cache, &key()).expect("two more chunks were written");
     assert!(!kept.complete());
     let all: Vec<String> = kept.tensors().map(|tensor| tensor.name.clone()).collect();
     assert_eq!(all, [names(), vec!["h".into(), "i".into()]].concat(), "each name once");
@@ -327,7 +331,7 @@ fn beginning_anew_clears_what_was_there() {
         assert!(storage.files.borrow().is_empty());
         writer.finish(json!(1)).await.expect("nothing fails");
     });
-    let kept = block_on(cache.find(&key())).expect("a model without tensors is one too");
+    let kept = find(&cache, &key()).expect("a model without tensors is one too");
     assert!(kept.complete() && kept.tensors().count() == 0);
 }
 

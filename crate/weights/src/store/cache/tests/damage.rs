@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::manifest::FILES;
 use super::super::memory::MemoryStorage;
-use super::{cache, crc32, keep, key, manifest};
+use super::{cache, crc32, find, keep, key, manifest};
 
 #[test]
 fn every_flipped_bit_of_a_chunk_is_seen() {
@@ -21,7 +21,7 @@ fn every_flipped_bit_of_a_chunk_is_seen() {
             let mut files = sound.clone();
             files.get_mut(&(key().folder(), file.clone())).expect("it is there")[bit / 8] ^= 1 << (bit % 8);
             storage.files.replace(files);
-            let mut kept = block_on(cache.find(&key())).expect("the manifest is sound");
+            let mut kept = find(&cache, &key()).expect("the manifest is sound");
             let position = kept.chunks().iter().position(|chunk| chunk.file == *file).expect("it is named");
             assert_eq!(
                 block_on(kept.read_chunk(position)).expect("the storage can be read"),
@@ -52,13 +52,13 @@ fn every_flipped_bit_of_a_manifest_is_seen() {
         files.get_mut(newest[0]).expect("it is there")[bit / 8] ^= 1 << (bit % 8);
         storage.files.replace(files.clone());
         // The previous manifest lists what was there then, a subset of what is there now.
-        let found = block_on(cache.find(&key())).expect("the other one is sound");
+        let found = find(&cache, &key()).expect("the other one is sound");
         assert!(!found.complete(), "bit {bit}");
         assert!(cache.notes().is_empty());
 
         files.remove(older[0]);
         storage.files.replace(files);
-        assert!(block_on(cache.find(&key())).is_none(), "bit {bit}");
+        assert!(find(&cache, &key()).is_none(), "bit {bit}");
         assert!(storage.files.borrow().is_empty(), "what is of no use is removed");
         assert_eq!(cache.notes().len(), 1);
     }
@@ -66,7 +66,7 @@ fn every_flipped_bit_of_a_manifest_is_seen() {
         let mut files = sound.clone();
         files.get_mut(older[0]).expect("it is there")[bit / 8] ^= 1 << (bit % 8);
         storage.files.replace(files);
-        assert!(block_on(cache.find(&key())).expect("the newest is sound").complete());
+        assert!(find(&cache, &key()).expect("the newest is sound").complete());
     }
 }
 
@@ -90,7 +90,7 @@ fn manifests_whose_numbers_disagree_are_not_believed() {
     let found = |bytes: Vec<u8>| {
         let storage = Rc::new(MemoryStorage::default());
         storage.files.borrow_mut().insert((key().folder(), FILES[0].into()), bytes);
-        let found = block_on(cache(&storage).find(&key()));
+        let found = find(&cache(&storage), &key());
         assert_eq!(found.is_none(), storage.files.borrow().is_empty(), "what is not believed is removed");
         found
     };
@@ -161,7 +161,7 @@ fn a_chunk_of_another_size_is_not_read_whatever_its_checksum() {
         let files = [(FILES[1], sealed(&manifest.to_string())), ("chunk-0000.bin", bytes)];
         let files = files.map(|(file, bytes)| ((key().folder(), file.to_string()), bytes));
         storage.files.replace(files.into());
-        let mut kept = block_on(cache.find(&key())).expect("the manifest is sound");
+        let mut kept = find(&cache, &key()).expect("the manifest is sound");
         assert_eq!(block_on(kept.read_chunk(0)).expect("the storage can be read"), []);
         assert!(!kept.whole());
     }

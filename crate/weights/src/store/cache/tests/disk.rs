@@ -7,7 +7,7 @@ use pollster::block_on;
 
 use super::super::Cache;
 use super::super::disk::{Disk, reason};
-use super::{CHUNK, keep, key, names, readable};
+use super::{CHUNK, find, keep, key, names, readable};
 use crate::store::storage::{Storage, StorageError};
 
 /// A temporary folder, removed with the test.
@@ -32,9 +32,9 @@ fn the_disk_keeps_models_among_other_things() {
     let scratch = Scratch::new("models");
     let cache = || Cache { chunk_bytes: CHUNK, ..Cache::new(Rc::new(Disk::at(scratch.0.join("deep/er")))) };
     assert!(block_on(cache().list()).expect("the disk can say").is_empty());
-    assert!(block_on(cache().find(&key())).is_none());
+    assert!(find(&cache(), &key()).is_none());
     keep(&cache(), None).expect("a temporary folder can be written to");
-    let mut kept = block_on(cache().find(&key())).expect("it was kept");
+    let mut kept = find(&cache(), &key()).expect("it was kept");
     assert!(kept.complete());
     assert_eq!(readable(&mut kept), names());
 
@@ -60,7 +60,7 @@ fn the_disk_keeps_models_among_other_things() {
     std::fs::write(root.join(key().folder()).join("chunk-0002.bin"), "short").expect("a file");
     assert_eq!(block_on(kept.read_chunk(2)).expect("it can be read"), []);
     keep(&cache(), Some(kept)).expect("a temporary folder can be written to");
-    let mut kept = block_on(cache().find(&key())).expect("it was kept");
+    let mut kept = find(&cache(), &key()).expect("it was kept");
     assert!(kept.complete() && readable(&mut kept).len() == names().len());
     let chunk = root.join(key().folder()).join("chunk-0002.bin");
     std::fs::remove_file(&chunk).expect("it was mended");

@@ -6,7 +6,7 @@ use pollster::block_on;
 use serde_json::Value;
 
 use super::super::memory::MemoryStorage;
-use super::{cache, keep, keep_half, key, names, readable, tensors};
+use super::{cache, find, keep, keep_half, key, names, readable, tensors};
 use crate::store::storage::StorageError;
 
 #[test]
@@ -20,7 +20,7 @@ fn a_full_storage_keeps_nothing_and_is_left_empty() {
         storage.room.set(Some(room));
         let cache = cache(&storage);
         let outcome = keep(&cache, None);
-        let found = block_on(cache.find(&key()));
+        let found = find(&cache, &key());
         if outcome.is_ok() {
             assert!(room >= needed);
             assert_eq!(readable(&mut found.expect("it was kept")), names());
@@ -70,24 +70,23 @@ fn another_failure_leaves_what_a_manifest_names() {
         let kept = keep_half(&cache);
         storage.refusing.replace(Some((files, reason)));
         assert_eq!(keep(&cache, Some(kept)), Err(StorageError::Other(reason.into())));
-        let mut kept = block_on(cache.find(&key())).expect("it is still there");
+        let mut kept = find(&cache, &key()).expect("it is still there");
         assert_eq!(readable(&mut kept), names()[..5]);
     }
 }
 
 #[test]
-fn an_unreadable_cache_is_no_cache_and_stays() {
+fn an_unreadable_copy_is_an_error_and_stays() {
     let storage = Rc::new(MemoryStorage::default());
     let cache = cache(&storage);
     keep(&cache, None).expect("nothing fails");
     let files = storage.files.borrow().len();
     storage.unreadable.replace(Some("manifest".into()));
-    assert!(block_on(cache.find(&key())).is_none());
-    let notes = cache.notes();
-    assert!(notes.len() == 1 && notes[0].contains("the file is in use"), "{notes:?}");
-    assert!(cache.notes().is_empty(), "they were taken");
+    let error = block_on(cache.find(&key())).expect_err("it is in use").to_string();
+    assert!(error.contains("cannot be read (the file is in use); try again"), "{error}");
+    assert!(cache.notes().is_empty(), "the error says it");
     storage.unreadable.replace(Some("chunk".into()));
-    let mut kept = block_on(cache.find(&key())).expect("the manifest can be read");
+    let mut kept = find(&cache, &key()).expect("the manifest can be read");
     let error = block_on(kept.read_chunk(0)).expect_err("it is in use").to_string();
     assert!(error.contains("cannot be read (the file is in use); try again"), "{error}");
     assert!(kept.whole(), "nothing is lost by it");
@@ -104,4 +103,9 @@ fn a_storage_that_cannot_be_listed_is_not_an_empty_one() {
     storage.dead.set(true);
     let error = block_on(cache.list()).expect_err("nobody can say").to_string();
     assert_eq!(error, "Nobody can say which models are kept (the process is dead).");
+    // A model is loaded nevertheless, without a copy of it.
+    assert!(block_on(cache.find(&key())).expect("nothing to wait for").is_none());
+    let notes = cache.notes();
+    assert!(notes.len() == 1 && notes[0].contains("the process is dead"), "{notes:?}");
+    assert!(cache.notes().is_empty(), "they were taken");
 }
