@@ -20,6 +20,7 @@ mod picture_files;
 mod picture_makers;
 mod pictures;
 mod previews;
+mod processor;
 mod reuse;
 mod selftest;
 mod site;

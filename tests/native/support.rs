@@ -28,7 +28,10 @@ pub fn session_of(origin: &Origin, device: Device, weights: WeightType) -> Sessi
 }
 
 pub fn session_within(origin: &Origin, device: Device, weights: WeightType, memory: Memory) -> Session {
-    let options = LoadOptions { weights, memory, ..LoadOptions::default() };
+    session_with(origin, device, LoadOptions { weights, memory, ..LoadOptions::default() })
+}
+
+pub fn session_with(origin: &Origin, device: Device, options: LoadOptions) -> Session {
     let model = pollster::block_on(StableDiffusion::load(origin, device, options, &silent())).expect("a whole model");
     Session::new(Pipeline::new(model)).traced()
 }

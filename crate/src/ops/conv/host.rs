@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::{Convolve, Geometry};
+use super::{Convolve, Geometry, winograd};
 use crate::ops::host::{CACHED, Host, Matrix, Shared, multiply_into, tensor};
 use crate::ops::panels::Panels;
 
@@ -15,7 +15,12 @@ const TASKS: usize = 8;
 const GROUP: usize = 32;
 
 /// [`super::conv2d`] for f32.
-pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Tensor<4> {
+pub fn conv2d(operands: Convolve) -> Tensor<4> {
+    if winograd::suits(&operands) { winograd::conv2d(operands) } else { direct(operands) }
+}
+
+/// By the definition's products.
+fn direct(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Tensor<4> {
     let [batch, inputs, height, width] = x.dims();
     let [outputs, _] = weight.shape();
     let [rows, columns] = geometry.output([height, width]);
@@ -143,7 +148,7 @@ impl Patches {
 
 #[cfg(test)]
 mod tests {
-    use super::{Convolve, Geometry, conv2d};
+    use super::{Convolve, Geometry, direct};
     use crate::ops::conv::reference;
     use crate::ops::host::{assert_near, assert_same_on_all_cores, random};
     use crate::ops::weight::Weight;
@@ -173,8 +178,8 @@ mod tests {
                     let x = random([batch, inputs, height, width], 0.1, 1.0);
                     let operands =
                         Convolve { x, weight: &weight, bias: random([of_each, outputs], 0.2, 1.0), residual, geometry };
-                    assert_near(conv2d(operands.clone()), reference::conv2d(operands.clone()), 1e-5);
-                    assert_same_on_all_cores(|| conv2d(operands.clone()));
+                    assert_near(direct(operands.clone()), reference::conv2d(operands.clone()), 1e-5);
+                    assert_same_on_all_cores(|| direct(operands.clone()));
                 }
             }
         }

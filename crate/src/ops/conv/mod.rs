@@ -3,6 +3,8 @@
 #[cfg(not(target_arch = "wasm32"))]
 mod host;
 mod reference;
+#[cfg(not(target_arch = "wasm32"))]
+mod winograd;
 
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
