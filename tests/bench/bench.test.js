@@ -103,15 +103,17 @@ test("a model's bytes", () => {
 
 test("on the processor, ours is set beside PyTorch's, and q8 beside ours", () => {
   const medians = (ours, q8) => ({ medians: { ours, PyTorch: 2, ...(q8 && { "ours, q8": q8 }) } });
-  const peak = (gib) => ({ peak: gib * 2 ** 30 });
+  const peak = (gib) => ({ peak: gib * 2 ** 30, system: gib / 100 });
   const processes = { ours: peak(3), PyTorch: peak(4), "ours, q8": peak(1) };
-  const entry = { threads: 2, calls: { "unet 256": medians(1.5, 1.65) }, run: medians(1), processes };
+  const entry = { threads: 2, calls: { "unet 256": medians(1.5, 1.65) }, run: medians(1), processes, start: 0.071 };
   const lines = processorTable({ processor: [entry] })
     .split("\n")
     .slice(2);
   assert.deepEqual(lines, [
     "| unet 256 px | 2 | 2.00 | 1.50 | 0.75 | 1.65 | 1.10 |",
     "| whole run | 2 | 2.00 | 1.00 | 0.50 |  |  |",
+    "| start to first step, s | 2 |  | 0.07 |  |  |  |",
     "| peak memory, GiB | 2 | 4.00 | 3.00 |  | 1.00 |  |",
+    "| of the time, the system's | 2 | 4 % | 3 % |  | 1 % |  |",
   ]);
 });

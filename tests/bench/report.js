@@ -36,7 +36,8 @@ what the program allocated itself at most, which on a software adapter leaves ou
 
 const PROCESSOR = `Stable Diffusion 1.5 at its true size in f32, batch 1, and the demonstration model's whole run: 256 px, 20 steps of the version
 \`diffusers\`, two files to a third, the program's start included. PyTorch runs diffusers' modules. Ours and theirs take turns; times are
-medians. q8 is ours with weights kept as 8-bit integers. \`./dev bench processor\` makes it.`;
+medians. q8 is ours with weights kept as 8-bit integers. The first step begins when both pictures are read and the model is loaded.
+\`./dev bench processor\` makes it.`;
 
 /** @param {string} name @param {any} run */
 function section(name, run) {

@@ -189,12 +189,15 @@ export function processorTable(run) {
     ...seconds(medians.ours, medians.PyTorch),
     ...seconds(medians["ours, q8"], medians.ours),
   ];
-  const body = run.processor.flatMap((/** @type {any} */ { threads, calls, processes, run: whole }) => {
+  const body = run.processor.flatMap((/** @type {any} */ { threads, calls, processes, run: whole, start }) => {
+    const system = (/** @type {string} */ name) => `${Math.round(100 * processes[name].system)} %`;
     const gib = (/** @type {string} */ name) => (processes[name].peak / 2 ** 30).toFixed(2);
     return [
       ...Object.entries(calls).map(([name, call]) => line(`${name} px`, threads, call.medians)),
       line("whole run", threads, whole.medians),
+      ["start to first step, s", threads, "", start.toFixed(2), "", "", ""],
       ["peak memory, GiB", threads, gib("PyTorch"), gib("ours"), "", gib("ours, q8"), ""],
+      ["of the time, the system's", threads, system("PyTorch"), system("ours"), "", system("ours, q8"), ""],
     ];
   });
   return table(["", "threads", "PyTorch, s", "ours, s", "ours / PyTorch", "ours, q8, s", "q8 / ours"], body);
