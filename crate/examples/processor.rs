@@ -1,6 +1,8 @@
 //! Stable Diffusion 1.5 at its true size on the processor, in f32 with weights by formula. Every line of standard input names
 //! a call and a picture's side, as `unet 256`, `encode 512` or `decode 256`; the answer is its seconds.
 //!
+//! The line `kinds` is answered with the seconds of each kind of operation since the last such line, as JSON.
+//!
 //! `./dev bench processor` runs it beside PyTorch.
 
 use std::io::BufRead;
@@ -14,6 +16,7 @@ use styleid::device::{self, Place, Precision, wait_and_check_finite};
 use styleid::memory::Memory;
 use styleid::model::StableDiffusion;
 use styleid::model::attention::PlainProcessor;
+use styleid::ops::clock;
 use styleid::platform::silent;
 use styleid::selftest::formula::uniform;
 use styleid::weights::WeightType;
@@ -61,6 +64,11 @@ async fn run(arguments: Arguments) -> Result<()> {
     println!("ready");
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(|error| Error::File(format!("Standard input cannot be read ({error}).")))?;
+        if line == "kinds" {
+            let kinds = serde_json::to_string(&clock::take()).map_err(|error| Error::File(error.to_string()))?;
+            println!("{kinds}");
+            continue;
+        }
         let named = line.split_once(' ').and_then(|(what, side)| Some((what, side.parse().ok()?)));
         let Some((what, side)) = named else {
             return Err(Error::Settings(format!("{line:?} is no call; name one and a side, as \"unet 256\".")));

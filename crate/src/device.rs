@@ -97,20 +97,56 @@ pub(crate) fn allocate_exact<I: Send, T: Send>(device: &Device, input: I, make: 
 
 /// Whether this is the processor, the only device for f64. Some GPUs report f64, but shader languages lack most f64
 /// functions (exp, sin).
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "processor")]
 pub(crate) fn is_processor(device: &Device) -> bool {
     *device == cpu()
 }
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(not(feature = "processor"))]
 pub(crate) fn is_processor(_: &Device) -> bool {
     false
 }
 
 /// The processor, with all its cores.
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "processor")]
 pub fn cpu() -> Device {
     Device::flex()
+}
+
+/// What a device is, for people.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Adapter {
+    /// The adapter's name; browsers may leave it empty.
+    pub name: String,
+    /// Graphics API beneath wgpu; empty for the processor itself.
+    pub backend: String,
+    /// Whether it is the processor pretending to be a GPU.
+    pub software: bool,
+    /// The operations that are chosen for it: kernels for GPUs, kernels for the processor pretending to be one, or those of the
+    /// processor.
+    #[cfg_attr(test, ts(type = "\"hardware\" | \"software\" | \"processor\""))]
+    pub kernels: &'static str,
+    /// Whether shaders may compute in f16.
+    pub shader_f16: bool,
+    /// Largest buffer in MiB; 0 for the processor.
+    #[serde(rename = "maxBufferMiB")]
+    pub max_buffer_mib: u64,
+}
+
+/// The processor as a device, and what it is.
+#[cfg(feature = "processor")]
+pub fn open_processor() -> (Device, Adapter) {
+    let adapter = Adapter {
+        name: String::new(),
+        backend: String::new(),
+        software: false,
+        kernels: "processor",
+        shader_f16: false,
+        max_buffer_mib: 0,
+    };
+    (cpu(), adapter)
 }
 
 impl From<ExecutionError> for Error {
@@ -134,6 +170,7 @@ pub struct Limits {
 }
 
 /// Records the GPU's limits. There is one GPU per process: the first call sets them for good.
+#[cfg(feature = "gpu")]
 pub(crate) fn set_limits(limits: Limits) {
     let _ = LIMITS.set(limits);
 }

@@ -11,8 +11,13 @@
 //!   < eval < trace < selftest < bench < messages < web < cli
 //! ```
 //!
+//! The features `gpu` and `processor` say which devices a program has; the command line has both, a page's program one.
+//!
 //! [`weights`] is the crate `styleid-weights`: it reads a checkpoint's tensors from bytes. `docs/architecture.md`
 //! follows the path of a picture and of a weight.
+
+#[cfg(not(any(feature = "gpu", feature = "processor")))]
+compile_error!("a program has to have a device: turn on the feature `gpu`, `processor` or both");
 
 #[cfg(feature = "bench")]
 pub mod bench;
@@ -26,6 +31,7 @@ pub mod fault;
 #[path = "../../tests/native/golden.rs"]
 #[allow(dead_code, reason = "the integration tests use more of it")]
 mod golden;
+#[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod memory;
 #[cfg(any(target_arch = "wasm32", test))]

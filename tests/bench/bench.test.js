@@ -3,7 +3,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Graph } from "./onnx.js";
-import { digits, networksTable, peersTable, plot, processorTable, rowsTable, wholeTable } from "./tables.js";
+import {
+  digits,
+  kindsTable,
+  networksTable,
+  peersTable,
+  plot,
+  processorTable,
+  rowsTable,
+  wholeTable,
+} from "./tables.js";
 
 const row = (name, uses, times) => ({
   name,
@@ -115,5 +124,15 @@ test("on the processor, ours is set beside PyTorch's, and q8 beside ours", () =>
     "| start to first step, s | 2 |  | 0.07 |  |  |  |",
     "| peak memory, GiB | 2 | 4.00 | 3.00 |  | 1.00 |  |",
     "| of the time, the system's | 2 | 4 % | 3 % |  | 1 % |  |",
+  ]);
+});
+
+test("where our time goes: shares of a call, with what no kind has", () => {
+  const kinds = { "unet 256": { attention: 0.25, norms: 0.5, whole: 2 }, "decode 256": { norms: 1, whole: 4 } };
+  assert.deepEqual(kindsTable({ kinds }).split("\n").slice(2), [
+    "| attention | 12.5 % | 0.0 % |",
+    "| norms | 25.0 % | 25.0 % |",
+    "| the rest: copies, additions, concatenations | 62.5 % | 75.0 % |",
+    "| seconds | 2.00 | 4.00 |",
   ]);
 });

@@ -4,7 +4,7 @@ turn, ours and theirs. Weights do not change the time, so ours come by formula a
 
 Then whole runs of the demonstration model from two files to a third, programs' starts included.
 
-  processor.py --ours PROGRAM --styleid PROGRAM [--json FILE] [--repetitions 5] [--threads 1 2] [--calls "unet 256" ...]
+  processor.py --ours PROGRAM --styleid PROGRAM [--json FILE] [--repetitions 5] [--threads 1 2] [--calls "unet 256" ...] [--kinds]
 
 The first program is crate/examples/processor.rs, the second the command line. Peak memory is each process's largest resident
 set.
@@ -40,9 +40,12 @@ class Process:
         assert self.process.stdout.readline().strip() == "ready", command
 
     def call(self, name: str) -> float:
-        self.process.stdin.write(f"{name}\n")
+        return float(self.ask(name))
+
+    def ask(self, line: str) -> str:
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        return self.process.stdout.readline()
 
     def close(self) -> dict:
         """Ends it. Its peak memory in bytes, and the part of its processor time that was the system's."""
@@ -165,6 +168,19 @@ def start(styleid: str, threads: int, repetitions: int) -> float:
     return statistics.median(seconds)
 
 
+def kinds(ours: str, calls: list, threads: int) -> dict:
+    """Seconds of each kind of operation in one of our calls, and of the whole call."""
+    process = Process([ours], threads)
+    taken = {}
+    for call in calls:
+        process.call(call)  # warms up
+        process.ask("kinds")
+        whole = process.call(call)
+        taken[call] = {**json.loads(process.ask("kinds")), "whole": whole}
+    process.close()
+    return taken
+
+
 def serve():
     """PyTorch's side: answers calls as the program does."""
     import torch
@@ -210,7 +226,13 @@ def main():
     parser.add_argument("--calls", nargs="+", default=CALLS)
     parser.add_argument("--styleid", required=True)
     parser.add_argument("--commit", default="unknown")
+    parser.add_argument("--kinds", action="store_true", help="only measures where our time goes, for the record in --json")
     args = parser.parse_args()
+    if args.kinds:
+        record = json.loads(args.json.read_text())
+        record["kinds"] = kinds(args.ours, args.calls, max(args.threads))
+        args.json.write_text(json.dumps(record, indent=2) + "\n")
+        return print(json.dumps(record["kinds"], indent=2))
     model = next((line.split(": ")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
     record = {"machine": f"{model}, {os.cpu_count()} cores", "load": os.getloadavg()[0], "time": int(time.time()),
               "commit": args.commit, "processor": []}
@@ -238,6 +260,7 @@ def main():
         began = start(args.styleid, threads, args.repetitions)
         print(f"{threads} threads: the first step begins {began:.2f} s after the program", flush=True)
         record["processor"].append({"threads": threads, "calls": calls, "processes": ends, "run": runs, "start": began})
+    record["kinds"] = kinds(args.ours, args.calls, max(args.threads))
     if args.json:
         args.json.write_text(json.dumps(record, indent=2) + "\n")
 

@@ -3,7 +3,17 @@
 import { readFile, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { day, networksTable, peersTable, plot, processorTable, rowsTable, table, wholeTable } from "./tables.js";
+import {
+  day,
+  kindsTable,
+  networksTable,
+  peersTable,
+  plot,
+  processorTable,
+  rowsTable,
+  table,
+  wholeTable,
+} from "./tables.js";
 
 const folder = fileURLToPath(new URL("../../docs/bench", import.meta.url));
 const KINDS = { block: "Blocks", conv: "Convolutions", linear: "Linear layers", attention: "Attention", norm: "Norms" };
@@ -38,6 +48,8 @@ const PROCESSOR = `Stable Diffusion 1.5 at its true size in f32, batch 1, and th
 \`diffusers\`, two files to a third, the program's start included. PyTorch runs diffusers' modules. Ours and theirs take turns; times are
 medians. q8 is ours with weights kept as 8-bit integers. The first step begins when both pictures are read and the model is loaded.
 \`./dev bench processor\` makes it.`;
+
+const KINDS_OF_TIME = `Shares of one call, two threads. Between the operations nothing waits: each is on all cores.`;
 
 /** @param {string} name @param {any} run */
 function section(name, run) {
@@ -91,6 +103,7 @@ for (const run of processors) {
     ["commit", run.commit],
   ];
   sections.push("## On the processor, beside PyTorch", PROCESSOR, table(["", ""], facts), processorTable(run));
+  if (run.kinds) sections.push("### Where our time goes", KINDS_OF_TIME, kindsTable(run));
 }
 if (sections.length === 1) sections.push("Nothing has been measured since the kernels last changed.");
 await writeFile(path.join(folder, "README.md"), `${sections.join("\n\n")}\n`);

@@ -203,6 +203,23 @@ export function processorTable(run) {
   return table(["", "threads", "PyTorch, s", "ours, s", "ours / PyTorch", "ours, q8, s", "q8 / ours"], body);
 }
 
+/** Where our time goes on the processor: shares of each call by kind of operation. @param {any} run */
+export function kindsTable(run) {
+  const calls = Object.entries(run.kinds);
+  const kinds = [...new Set(calls.flatMap(([, seconds]) => Object.keys(seconds)))].filter((kind) => kind !== "whole");
+  const share = (/** @type {any} */ seconds, /** @type {number} */ part) =>
+    `${((100 * part) / seconds.whole).toFixed(1)} %`;
+  const rest = (/** @type {any} */ seconds) => kinds.reduce((left, kind) => left - (seconds[kind] ?? 0), seconds.whole);
+  return table(
+    ["", ...calls.map(([name]) => `${name} px`)],
+    [
+      ...kinds.map((kind) => [kind, ...calls.map(([, seconds]) => share(seconds, seconds[kind] ?? 0))]),
+      ["the rest: copies, additions, concatenations", ...calls.map(([, seconds]) => share(seconds, rest(seconds)))],
+      ["seconds", ...calls.map(([, seconds]) => digits(seconds.whole))],
+    ],
+  );
+}
+
 const SERIES = [
   ["ours", "#3b82c4"],
   ["burn", "#e08a3c"],

@@ -11,6 +11,7 @@ mod native;
 use burn::tensor::Device;
 use burn::tensor::wgpu::{WgpuSetup, wgpu};
 
+pub use crate::device::Adapter;
 use crate::device::{Limits, set_limits};
 use crate::ops::{self, Kernels};
 use crate::{Error, Result, memory};
@@ -20,27 +21,6 @@ pub use native::open_least;
 
 /// Kernels queued before they are submitted: enough to amortise a submission, few enough to stay responsive.
 const TASKS_MAX: usize = 32;
-
-/// What a GPU is, for people.
-#[derive(Debug, Clone, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(test, derive(ts_rs::TS))]
-pub struct Adapter {
-    /// The adapter's name; browsers may leave it empty.
-    pub name: String,
-    /// Graphics API beneath wgpu.
-    pub backend: String,
-    /// Whether it is the processor pretending to be a GPU.
-    pub software: bool,
-    /// The kernels that are chosen for it: those for GPUs, or those for the processor pretending to be one.
-    #[cfg_attr(test, ts(type = "\"hardware\" | \"software\""))]
-    pub kernels: &'static str,
-    /// Whether shaders may compute in f16.
-    pub shader_f16: bool,
-    /// Largest buffer in MiB.
-    #[serde(rename = "maxBufferMiB")]
-    pub max_buffer_mib: u64,
-}
 
 /// No device could be opened because of `error`.
 fn unusable(error: &dyn std::fmt::Display) -> Error {

@@ -1,8 +1,11 @@
 //! Decides, in one place, which implementation of our operations runs.
 
+#[cfg(feature = "gpu")]
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use burn::tensor::{DType, Device, Tensor};
+#[cfg(feature = "processor")]
+use burn::tensor::DType;
+use burn::tensor::{Device, Tensor};
 
 /// An implementation of all our operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,28 +15,45 @@ pub enum Kernels {
     Reference,
     /// Kernels for software adapters (SwiftShader, lavapipe), which run shaders on the processor: no workgroup memory, since
     /// barriers are expensive and all memory is equally fast there; one invocation computes a large register tile.
+    #[cfg(feature = "gpu")]
     Software,
     /// Kernels for GPUs: tiles in workgroup memory, and register tiles within them.
+    #[cfg(feature = "gpu")]
     Hardware,
     /// Plain code for the processor's cores and SIMD vectors, in f32.
+    #[cfg(feature = "processor")]
     Processor,
 }
 
 impl Kernels {
+    /// Whether these are kernels for software adapters.
+    pub const fn is_for_software(self) -> bool {
+        match self {
+            #[cfg(feature = "gpu")]
+            Self::Software => true,
+            _ => false,
+        }
+    }
+
     /// Its name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reference => "reference",
+            #[cfg(feature = "processor")]
             Self::Processor => "processor",
+            #[cfg(feature = "gpu")]
             Self::Software => "software",
+            #[cfg(feature = "gpu")]
             Self::Hardware => "hardware",
         }
     }
 }
 
+#[cfg(feature = "gpu")]
 static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
 /// Sets the implementation for GPUs from now on.
+#[cfg(feature = "gpu")]
 pub fn choose(kernels: Kernels) {
     CHOSEN.store(kernels as u8, Ordering::Relaxed);
 }
@@ -41,11 +61,15 @@ pub fn choose(kernels: Kernels) {
 /// The implementation for `x`, for operations that have code for the processor too.
 pub fn family<const D: usize>(x: &Tensor<D>) -> Kernels {
     let device = x.device();
-    let has_own = cfg!(not(target_arch = "wasm32")) && crate::device::is_processor(&device);
-    if has_own && x.dtype() == DType::F32 { Kernels::Processor } else { kernels(&device) }
+    #[cfg(feature = "processor")]
+    if crate::device::is_processor(&device) && x.dtype() == DType::F32 {
+        return Kernels::Processor;
+    }
+    kernels(&device)
 }
 
 /// The implementation for `device`: burn's operations on the processor, elsewhere the [chosen](choose) one.
+#[cfg(feature = "gpu")]
 pub fn kernels(device: &Device) -> Kernels {
     if crate::device::is_processor(device) {
         return Kernels::Reference;
@@ -57,4 +81,10 @@ pub fn kernels(device: &Device) -> Kernels {
         _ if cfg!(all(target_arch = "wasm32", not(feature = "bench"))) => Kernels::Hardware,
         _ => Kernels::Reference,
     }
+}
+
+/// The implementation for the processor: burn's operations.
+#[cfg(not(feature = "gpu"))]
+pub fn kernels(_: &Device) -> Kernels {
+    Kernels::Reference
 }

@@ -4,21 +4,28 @@
 //! Each operation is a folder: `reference` computes it with burn's own operations, `kernel` or `gemm` has the `CubeCL` kernels
 //! and their launches, `host` computes it on the processor's cores (with `panels` of the
 //! weights), and `mod` has the functions that the model calls. These ask
-//! [`family`] or [`kernels`] which of them to run.
+//! [`family`] or [`kernels`] which of them to run. A program has those of its features, `gpu` and `processor`.
 
 pub mod attention;
 mod choice;
+#[cfg(feature = "processor")]
+pub mod clock;
 pub mod conv;
 pub mod elementwise;
+#[cfg(feature = "gpu")]
 pub mod gemm;
+mod geometry;
 pub mod halves;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "processor")]
 mod host;
+#[cfg(feature = "gpu")]
 mod launch;
 pub mod linear;
 pub mod norm;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "processor")]
 mod panels;
 pub mod weight;
 
-pub use choice::{Kernels, choose, family, kernels};
+#[cfg(feature = "gpu")]
+pub use choice::choose;
+pub use choice::{Kernels, family, kernels};

@@ -3,11 +3,17 @@
 use std::sync::Arc;
 
 use burn::module::{Module, Param, ParamId};
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::Tensor;
+#[cfg(feature = "gpu")]
+use burn::tensor::{DType, Int, TensorData};
 
+#[cfg(feature = "gpu")]
 use super::gemm::{Format, Weights};
+#[cfg(feature = "gpu")]
 use super::halves;
-use crate::device::{Place, allocate_exact, wait_and_check_finite};
+#[cfg(feature = "gpu")]
+use crate::device::allocate_exact;
+use crate::device::{Place, wait_and_check_finite};
 use crate::weights::format::compact::Compact;
 use crate::weights::format::{Dtype, blocks};
 use crate::{Error, Result};
@@ -28,6 +34,7 @@ enum Values {
     /// On the processor: bytes as in the file, widened by plain code.
     Host(Host),
     /// On a GPU: words that kernels read.
+    #[cfg(feature = "gpu")]
     Packed(PackedWords),
 }
 
@@ -41,6 +48,7 @@ struct Host {
 }
 
 /// Compact values on a GPU: little-endian codes in 32-bit words, with the scales stored apart, two f16 a word.
+#[cfg(feature = "gpu")]
 #[derive(Module, Debug)]
 pub(crate) struct PackedWords {
     #[module(skip)]
@@ -51,6 +59,7 @@ pub(crate) struct PackedWords {
     pub(crate) scales: Option<Param<Tensor<1, Int>>>,
 }
 
+#[cfg(feature = "gpu")]
 fn words(words: Vec<i32>, place: &Place) -> Param<Tensor<1, Int>> {
     let length = words.len();
     let tensor = allocate_exact(&place.device, words, |words| {
@@ -60,6 +69,7 @@ fn words(words: Vec<i32>, place: &Place) -> Param<Tensor<1, Int>> {
 }
 
 /// Little-endian words; the last is zero-padded.
+#[cfg(feature = "gpu")]
 fn little_endian(bytes: &[u8]) -> impl Iterator<Item = i32> {
     bytes.chunks(4).map(|chunk| {
         let mut word = [0; 4];
@@ -88,7 +98,10 @@ impl Weight {
                 Values::Dense(Param::initialized(ParamId::new(), values))
             }
             _ if place.is_processor() => Values::Host(Host { compact: Arc::new(compact), place: place.clone() }),
+            #[cfg(feature = "gpu")]
             _ => Values::Packed(PackedWords::new(compact, place)?),
+            #[cfg(not(feature = "gpu"))]
+            _ => Values::Host(Host { compact: Arc::new(compact), place: place.clone() }),
         };
         Ok(Self { rows, columns, values })
     }
@@ -101,6 +114,7 @@ impl Weight {
         match &self.values {
             Values::Dense(values) => wait_and_check_finite(&values.val()).await,
             Values::Host(_) => Ok(()),
+            #[cfg(feature = "gpu")]
             Values::Packed(packed) => {
                 packed.codes.val().narrow(0, 0, 1).into_data_async().await?;
                 Ok(())
@@ -114,7 +128,7 @@ impl Weight {
     }
 
     /// On the processor, the compact values if they are held like that.
-    #[cfg(not(target_arch = "wasm32"))]
+    #[cfg(feature = "processor")]
     pub(super) fn compact(&self) -> Option<Arc<Compact>> {
         match &self.values {
             Values::Host(Host { compact, .. }) => Some(compact.clone()),
@@ -123,6 +137,7 @@ impl Weight {
     }
 
     /// The weights as kernels read them.
+    #[cfg(feature = "gpu")]
     pub fn stored(&self) -> Weights {
         match &self.values {
             Values::Dense(values) => Weights::Floats(values.val()),
@@ -140,6 +155,7 @@ impl Weight {
         match &self.values {
             Values::Dense(values) => values.val(),
             Values::Host(host) => host.values([self.rows, self.columns]),
+            #[cfg(feature = "gpu")]
             Values::Packed(packed) => packed.values().reshape([self.rows, self.columns]),
         }
     }
@@ -166,6 +182,7 @@ impl Host {
     }
 }
 
+#[cfg(feature = "gpu")]
 impl PackedWords {
     fn new(compact: Compact, place: &Place) -> Result<Self> {
         let Compact { name, dtype, bytes, .. } = compact;

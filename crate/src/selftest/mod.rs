@@ -13,7 +13,7 @@ use serde::Serialize;
 use self::kernels::{Kernel, kernels};
 use self::timing::{Stopwatch, now};
 use crate::device::{Place, Precision};
-use crate::ops::{self, Kernels};
+use crate::ops;
 use crate::{Control, Result, fault};
 
 /// Tolerances relative to the largest value, by the type of activations.
@@ -113,7 +113,7 @@ impl Case {
 
 /// All kernels in f32, then those of the UNet in f16 if shaders support it.
 fn cases(device: &Device) -> Vec<Case> {
-    let side = if ops::kernels(device) == Kernels::Software { SOFTWARE_SIDE } else { SIDE };
+    let side = if ops::kernels(device).is_for_software() { SOFTWARE_SIDE } else { SIDE };
     let of = |(precision, tolerance)| {
         let place = Place::new(device.clone(), precision, 0).ok();
         let kernels = kernels(side).into_iter().filter(move |kernel| kernel.is_in(precision));

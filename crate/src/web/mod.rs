@@ -22,8 +22,8 @@ use wasm_bindgen::prelude::*;
 
 use self::events::object;
 use crate::control::Between;
+use crate::device::Adapter;
 use crate::fault::{self, Fault};
-use crate::gpu::{self, Adapter};
 use crate::platform::Here;
 use crate::weights::WeightType;
 use crate::{Error, Result, Session};
@@ -96,7 +96,7 @@ impl Drop for Flight {
     }
 }
 
-/// Requests a WebGPU device and describes it: `{name, backend, software, kernels, shaderF16, maxBufferMiB}`. Later
+/// Opens the device that this program is for, WebGPU's or the processor, and describes it: `{name, backend, software, kernels, shaderF16, maxBufferMiB}`. Later
 /// calls describe the same device.
 ///
 /// # Errors
@@ -108,7 +108,10 @@ pub async fn open_device() -> Result<JsValue, JsValue> {
         Some(adapter) => adapter,
         None => {
             let _flight = Flight::begin()?;
-            let (device, adapter) = gpu::open().await?;
+            #[cfg(feature = "gpu")]
+            let (device, adapter) = crate::gpu::open().await?;
+            #[cfg(not(feature = "gpu"))]
+            let (device, adapter) = crate::device::open_processor();
             DEVICE.set(Some((device, adapter.clone())));
             adapter
         }

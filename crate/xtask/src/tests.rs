@@ -91,13 +91,20 @@ pub fn all(machine: &mut Machine, steps: &mut Steps) -> Result {
 
 fn clippy_for_wasm(machine: &Machine) -> Result {
     let what = ["--package", "styleid", "--package", "styleid-weights", "--lib", "--no-default-features", "--release"];
-    let target = ["--locked", "--target", WASM_TARGET];
-    if succeeds(machine.for_wasm("cargo").args(["clippy", "--version"])) {
-        let mut clippy = machine.for_wasm("cargo");
-        return run(clippy.arg("clippy").args(target).args(what).args(["--", "-D", "warnings"]));
-    }
     // Debian's toolchain comes without clippy.
-    run(machine.for_wasm("cargo").arg("check").args(target).args(what).env("RUSTFLAGS", DENY_WARNINGS))
+    let has_clippy = succeeds(machine.for_wasm("cargo").args(["clippy", "--version"]));
+    for device in ["gpu", "processor"] {
+        let mut cargo = machine.for_wasm("cargo");
+        cargo.arg(if has_clippy { "clippy" } else { "check" }).args(["--locked", "--target", WASM_TARGET]);
+        cargo.args(what).args(["--features", &format!("styleid/{device}")]);
+        if has_clippy {
+            cargo.args(["--", "-D", "warnings"]);
+        } else {
+            cargo.env("RUSTFLAGS", DENY_WARNINGS);
+        }
+        run(&mut cargo)?;
+    }
+    Ok(())
 }
 
 /// A software adapter compiles kernels on one core, so two files at once take little longer than one; but not where a page is

@@ -5,7 +5,8 @@
 
 use burn::tensor::Tensor;
 
-use super::launch::VECTOR;
+/// Numbers to a vector of the kernels: head dims are padded to a multiple of it.
+pub const VECTOR: usize = 4;
 
 /// A query's value in the column of a group that weighs nothing: within f16's range, and its score is below all differences of
 /// scores.

@@ -11,13 +11,11 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 use half::f16;
 
+use super::groups::VECTOR;
 use super::hardware::{self, Tiles};
 use super::layout::{LayoutLaunch, ScoreFactorsLaunch, StepsLaunch};
 use super::software;
 use crate::ops::launch::{contiguous, output_of};
-
-/// Numbers to a vector: head dims are padded to a multiple of it.
-pub const VECTOR: usize = 4;
 
 /// WebGPU's default limit of workgroup memory, in bytes.
 const SHARED: usize = 16 << 10;

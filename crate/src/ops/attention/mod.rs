@@ -3,20 +3,30 @@
 //! The kernels use the online softmax of `FlashAttention`: no score matrix is stored, so memory grows linearly with the tokens.
 
 mod groups;
+#[cfg(feature = "gpu")]
 mod hardware;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "processor")]
 mod host;
+#[cfg(feature = "gpu")]
 mod launch;
+#[cfg(feature = "gpu")]
 mod layout;
 mod reference;
+#[cfg(feature = "gpu")]
 mod software;
 
+#[cfg(feature = "gpu")]
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
+#[cfg(feature = "processor")]
+use super::clock::timed;
 use super::{Kernels, family};
 pub use groups::Groups;
-use launch::{AttentionOps, VECTOR};
+#[cfg(feature = "gpu")]
+use groups::VECTOR;
+#[cfg(feature = "gpu")]
+use launch::AttentionOps;
 
 /// Operands of attention, each `[batch, heads, tokens, head_dim]`, f32 or f16; the kernels compute in f32.
 #[derive(Debug, Clone)]
@@ -40,16 +50,21 @@ pub struct Attend {
 /// Operands may be views of `[batch, tokens, heads·head_dim]`. The kernels' output is such a view too, so joining its heads
 /// copies nothing.
 pub fn attention(operands: Attend) -> Tensor<4> {
-    let head_dim = operands.v.dims()[3];
     let operands = with_columns(operands);
+    match family(&operands.q) {
+        Kernels::Reference => reference::attention(operands),
+        #[cfg(feature = "processor")]
+        Kernels::Processor => timed("attention", || host::attention(operands)),
+        #[cfg(feature = "gpu")]
+        family => on_gpu(operands, family),
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn on_gpu(operands: Attend, family: Kernels) -> Tensor<4> {
+    let head_dim = operands.v.dims()[3];
     let width = operands.q.dims()[3].next_multiple_of(VECTOR);
-    let software = match family(&operands.q) {
-        Kernels::Reference => return reference::attention(operands),
-        #[cfg(not(target_arch = "wasm32"))]
-        Kernels::Processor => return host::attention(operands),
-        Kernels::Software => true,
-        _ => width > launch::WIDEST,
-    };
+    let software = family == Kernels::Software || width > launch::WIDEST;
     let Attend { q, blend, k, v, scale, .. } = operands;
     let [q, k, v] = [q, k, v].map(|x| pad(x, width).into_dispatch());
     let out = match blend {
@@ -72,6 +87,7 @@ fn with_columns(operands: Attend) -> Attend {
 }
 
 /// Zero-pads the head dim to `width`, which changes no score.
+#[cfg(feature = "gpu")]
 fn pad(x: Tensor<4>, width: usize) -> Tensor<4> {
     let [batch, heads, tokens, head_dim] = x.dims();
     if head_dim == width {

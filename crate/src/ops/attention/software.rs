@@ -143,7 +143,6 @@ pub fn streamed<F: Float>(
     if first_query >= end {
         terminate!();
     }
-    let k_at = start_of_head(&layout, &layout.k);
     let v_at = start_of_head(&layout, &layout.v);
     let mut running_max = Sequence::<RuntimeCell<f32>>::new();
     let mut running_sums = Sequence::<RuntimeCell<f32>>::new();
@@ -166,23 +165,7 @@ pub fn streamed<F: Float>(
         for _ in 0..tile * block {
             scores.push(RuntimeCell::new(0.0f32));
         }
-        for c in 0..width {
-            let mut queries = Sequence::<Four<f32>>::new();
-            #[unroll]
-            for i in 0..tile {
-                queries.push(query(q, blended, &layout, &factors, min(first_query + i, end - 1), c));
-            }
-            #[unroll]
-            for j in 0..block {
-                let key =
-                    Four::<f32>::cast_from(k[k_at + min(block_start + j, keys - 1) * layout.k.token as usize + c]);
-                #[unroll]
-                for i in 0..tile {
-                    let cell = scores.index(i * block + j);
-                    cell.store(dot(*queries.index(i), key, cell.read()));
-                }
-            }
-        }
+        score_block(q, blended, k, &scores, &layout, &factors, first_query, block_start, width, tile, block);
         let mut rescales = Sequence::<f32>::new();
         #[unroll]
         for i in 0..tile {
@@ -241,6 +224,42 @@ pub fn streamed<F: Float>(
                 let at = 2 * row_of(&layout, first_query + i, 1usize);
                 state[at] = running_max.index(i).read();
                 state[at + 1] = running_sums.index(i).read();
+            }
+        }
+    }
+}
+
+/// Adds up the scores of a tile of queries and a block of keys, reading the queries again.
+#[cube]
+#[allow(clippy::too_many_arguments)]
+fn score_block<F: Float>(
+    q: &[Four<F>],                       // (batch, heads, tokens, width)
+    blended: ComptimeOption<&[Four<F>]>, // of q's shape
+    k: &[Four<F>],                       // (batch, heads, keys, width)
+    scores: &Sequence<RuntimeCell<f32>>, // (tile, block)
+    layout: &Layout,
+    factors: &ScoreFactors,
+    first_query: usize,
+    block_start: usize,
+    #[comptime] width: usize,
+    #[comptime] tile: usize,
+    #[comptime] block: usize,
+) {
+    let (end, keys) = (layout.end as usize, layout.keys as usize);
+    let k_at = start_of_head(layout, &layout.k);
+    for c in 0..width {
+        let mut queries = Sequence::<Four<f32>>::new();
+        #[unroll]
+        for i in 0..tile {
+            queries.push(query(q, blended, layout, factors, min(first_query + i, end - 1), c));
+        }
+        #[unroll]
+        for j in 0..block {
+            let key = Four::<f32>::cast_from(k[k_at + min(block_start + j, keys - 1) * layout.k.token as usize + c]);
+            #[unroll]
+            for i in 0..tile {
+                let cell = scores.index(i * block + j);
+                cell.store(dot(*queries.index(i), key, cell.read()));
             }
         }
     }

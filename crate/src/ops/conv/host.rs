@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::{Convolve, Geometry, winograd};
+use crate::ops::clock::timed;
 use crate::ops::host::{CACHED, Host, Matrix, Shared, multiply_into, tensor};
 use crate::ops::panels::Panels;
 
@@ -16,7 +17,11 @@ const GROUP: usize = 32;
 
 /// [`super::conv2d`] for f32.
 pub fn conv2d(operands: Convolve) -> Tensor<4> {
-    if winograd::suits(&operands) { winograd::conv2d(operands) } else { direct(operands) }
+    if winograd::suits(&operands) {
+        timed("3×3 convolutions by Winograd", || winograd::conv2d(operands))
+    } else {
+        timed("other convolutions", || direct(operands))
+    }
 }
 
 /// By the definition's products.

@@ -1,16 +1,18 @@
 //! Two-dimensional convolution, optionally with nearest upsampling before it and a residual after it.
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "processor")]
 mod host;
 mod reference;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "processor")]
 mod winograd;
 
+#[cfg(feature = "gpu")]
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-pub use super::gemm::Geometry;
+#[cfg(feature = "gpu")]
 use super::gemm::{ProductOps, factors};
+pub use super::geometry::Geometry;
 use super::weight::Weight;
 use super::{Kernels, family};
 
@@ -33,8 +35,9 @@ pub struct Convolve<'a> {
 pub fn conv2d(operands: Convolve) -> Tensor<4> {
     match family(&operands.x) {
         Kernels::Reference => reference::conv2d(operands),
-        #[cfg(not(target_arch = "wasm32"))]
+        #[cfg(feature = "processor")]
         Kernels::Processor => host::conv2d(operands),
+        #[cfg(feature = "gpu")]
         family => {
             let Convolve { x, weight, bias, residual, geometry } = operands;
             let factors = factors(x, weight.stored(), weight.shape(), Some(bias), residual);

@@ -8,12 +8,13 @@ use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
 use super::hardware;
-use super::matrix::{Geometry, Matrix};
+use super::matrix::Matrix;
 use super::plan::{Bias, PicturesLaunch, ProductPlan, Scene, SizesLaunch, Window};
 use super::software::{self, LANES, LINE, PANEL, Registers, TERMS, WIDTH};
 use super::tile::Tile;
 use super::weights::Format;
 use crate::ops::Kernels;
+use crate::ops::geometry::Geometry;
 use crate::ops::launch::{float, output_of, whole};
 
 /// 128 × 128, for large products. Fills WebGPU's default 16 KiB of workgroup memory.
@@ -98,7 +99,7 @@ pub fn conv(operands: Operands, geometry: Geometry, kernels: Kernels) -> CubeTen
         bias_stride: bias.as_ref().map_or(0, |bias| if bias.meta.shape()[0] > 1 { weights.rows } else { 0 }),
     };
     let [rows, columns, depth] = [weights.rows, batch * scene.pixels, weights.columns];
-    Product::new(operands, out, scene, [rows, columns, depth], Some(geometry.window()), false).run(kernels)
+    Product::new(operands, out, scene, [rows, columns, depth], Some(geometry.into()), false).run(kernels)
 }
 
 /// x·Wᵀ + b for rows `[…, depth]`; with `geglu` (GPUs only), the left half of the columns times gelu of the right half.

@@ -1,9 +1,8 @@
-//! A weight matrix as it is stored on the GPU, and the geometry of a convolution.
+//! A weight matrix as it is stored on the GPU.
 
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::plan::Window;
 use super::weights::Format;
 
 /// A weight matrix on the GPU.
@@ -50,38 +49,5 @@ impl Matrix {
         let scales = self.scales.as_ref().unwrap_or(&self.words);
         // SAFETY: kernels read it only if the format has scales: one for every 32 values, two a word.
         unsafe { BufferArg::from_raw_parts(scales.handle.clone(), (self.rows * self.columns).div_ceil(64)) }
-    }
-}
-
-/// The sizes of a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Geometry {
-    /// Side of the kernel.
-    pub kernel: usize,
-    /// Stride of the kernel.
-    pub stride: usize,
-    /// Zero padding: above, below, left and right.
-    pub padding: [usize; 4],
-    /// The size of the input after nearest upsampling by two; a side of 2n − 1 drops the last pixel.
-    pub upsampled: Option<[usize; 2]>,
-}
-
-impl Geometry {
-    /// Height and width of the input after any upsampling, without padding.
-    pub fn input(&self, stored: [usize; 2]) -> [usize; 2] {
-        self.upsampled.unwrap_or(stored)
-    }
-
-    /// Height and width of the result.
-    pub fn output(&self, stored: [usize; 2]) -> [usize; 2] {
-        let [height, width] = self.input(stored);
-        let [top, bottom, left, right] = self.padding;
-        let along = |side: usize| (side - self.kernel) / self.stride + 1;
-        [along(height + top + bottom), along(width + left + right)]
-    }
-
-    /// The window that GPU kernels are compiled for.
-    pub fn window(self) -> Window {
-        Window { side: self.kernel, stride: self.stride, upsample: self.upsampled.is_some() }
     }
 }

@@ -16,11 +16,11 @@ use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::{Int, Tensor};
 use burn_cubecl::CubeBackend;
 
-pub use matrix::Geometry;
 use matrix::Matrix;
 pub use weights::Format;
 
 use super::Kernels;
+use super::geometry::Geometry;
 use super::launch::contiguous;
 use launch::Operands;
 

@@ -4,6 +4,7 @@ use cubecl::prelude::*;
 
 use super::tile::Tile;
 use super::weights::Format;
+use crate::ops::geometry::Geometry;
 
 /// Compile-time parameters of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +38,12 @@ pub struct Window {
     pub stride: usize,
     /// Whether the input is upsampled by two before, nearest neighbour.
     pub upsample: bool,
+}
+
+impl From<Geometry> for Window {
+    fn from(geometry: Geometry) -> Self {
+        Self { side: geometry.kernel, stride: geometry.stride, upsample: geometry.upsampled.is_some() }
+    }
 }
 
 /// The axis of the bias.

@@ -1,12 +1,17 @@
 //! Floats kept as f16, two to a 32-bit word: half the memory on every GPU, even if its shaders have no f16.
 
+#[cfg(feature = "gpu")]
 mod kernel;
 mod reference;
 
 use burn::tensor::{DType, FloatDType, Int, Tensor};
 
-use super::{Kernels, kernels};
+#[cfg(feature = "gpu")]
+use super::Kernels;
+use super::kernels;
+#[cfg(feature = "gpu")]
 pub(super) use kernel::widen;
+#[cfg(feature = "gpu")]
 pub(crate) use reference::floats;
 
 /// A tensor as f16.
@@ -24,8 +29,11 @@ pub struct Packed {
 pub fn pack(x: Tensor<4>) -> Packed {
     let (shape, dtype) = (x.dims(), x.dtype());
     let words = match kernels(&x.device()) {
-        Kernels::Reference => reference::pack(x),
-        chosen => kernel::pack(if dtype == DType::F32 { x } else { x.cast(FloatDType::F32) }, chosen),
+        #[cfg(feature = "gpu")]
+        chosen @ (Kernels::Software | Kernels::Hardware) => {
+            kernel::pack(if dtype == DType::F32 { x } else { x.cast(FloatDType::F32) }, chosen)
+        }
+        _ => reference::pack(x),
     };
     Packed { words, shape, dtype }
 }
@@ -34,8 +42,9 @@ pub fn pack(x: Tensor<4>) -> Packed {
 pub fn unpack(packed: &Packed) -> Tensor<4> {
     let Packed { words, shape, dtype } = packed;
     let x = match kernels(&words.device()) {
-        Kernels::Reference => reference::unpack(words.clone(), *shape),
-        chosen => kernel::unpack(words.clone(), *shape, chosen),
+        #[cfg(feature = "gpu")]
+        chosen @ (Kernels::Software | Kernels::Hardware) => kernel::unpack(words.clone(), *shape, chosen),
+        _ => reference::unpack(words.clone(), *shape),
     };
     if x.dtype() == *dtype { x } else { x.cast(FloatDType::from(*dtype)) }
 }

@@ -1,13 +1,18 @@
 //! Linear layers, optionally with GEGLU or a residual after them.
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "processor")]
 mod host;
 mod reference;
 
+#[cfg(feature = "gpu")]
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
+#[cfg(feature = "processor")]
+use super::clock::timed;
+#[cfg(feature = "gpu")]
 use super::elementwise::geglu;
+#[cfg(feature = "gpu")]
 use super::gemm::{ProductOps, factors};
 use super::weight::Weight;
 use super::{Kernels, family};
@@ -31,8 +36,9 @@ pub struct Multiply<'a, const D: usize> {
 pub fn linear<const D: usize>(operands: Multiply<'_, D>) -> Tensor<D> {
     match family(&operands.x) {
         Kernels::Reference => reference::linear(operands),
-        #[cfg(not(target_arch = "wasm32"))]
-        Kernels::Processor => host::linear(operands),
+        #[cfg(feature = "processor")]
+        Kernels::Processor => timed("linear layers", || host::linear(operands)),
+        #[cfg(feature = "gpu")]
         // An invocation's register tile does not have hidden columns together with their gates, so GEGLU is a separate kernel.
         Kernels::Software if operands.geglu => {
             let residual = operands.residual.clone();
@@ -47,6 +53,7 @@ pub fn linear<const D: usize>(operands: Multiply<'_, D>) -> Tensor<D> {
                 None => out,
             }
         }
+        #[cfg(feature = "gpu")]
         family => {
             let Multiply { x, weight, bias, residual, geglu } = operands;
             let factors = factors(x, weight.stored(), weight.shape(), bias, residual);

@@ -3,17 +3,24 @@
 //! Group norm has two passes, which can also be called separately: if a picture is computed in bands of rows, each band yields
 //! its own moments, and these are merged before any band is normalised.
 
+#[cfg(feature = "gpu")]
 mod apply;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "processor")]
 mod host;
+#[cfg(feature = "gpu")]
 mod kernel;
+#[cfg(feature = "gpu")]
 mod layer;
+#[cfg(feature = "gpu")]
 mod moments;
 mod reference;
+#[cfg(feature = "gpu")]
 mod statistics;
 
 use burn::tensor::{DType, Tensor};
 
+#[cfg(feature = "processor")]
+use super::clock::timed;
 use super::{Kernels, family, kernels};
 
 /// Scale and shift of a norm, `[channels]` each.
@@ -58,8 +65,9 @@ pub fn group_norm(x: Tensor<4>, affine: Affine, groups: usize, silu: bool) -> Te
 pub fn group_moments(x: Tensor<4>, groups: usize) -> Moments {
     match family(&x) {
         Kernels::Reference => reference::group_moments(x, groups),
-        #[cfg(not(target_arch = "wasm32"))]
-        Kernels::Processor => host::group_moments(x, groups),
+        #[cfg(feature = "processor")]
+        Kernels::Processor => timed("norms", || host::group_moments(x, groups)),
+        #[cfg(feature = "gpu")]
         chosen => kernel::group_moments(x, groups, chosen),
     }
 }
@@ -68,8 +76,9 @@ pub fn group_moments(x: Tensor<4>, groups: usize) -> Moments {
 pub fn merge_moments(parts: Vec<Moments>) -> Moments {
     let parts: Tensor<4> = Tensor::stack(parts.into_iter().map(|part| part.0).collect(), 2);
     match kernels(&parts.device()) {
-        Kernels::Reference => reference::merge_moments(parts),
-        chosen => kernel::merge_moments(parts, chosen),
+        #[cfg(feature = "gpu")]
+        chosen @ (Kernels::Software | Kernels::Hardware) => kernel::merge_moments(parts, chosen),
+        _ => reference::merge_moments(parts),
     }
 }
 
@@ -77,8 +86,9 @@ pub fn merge_moments(parts: Vec<Moments>) -> Moments {
 pub fn group_apply(x: Tensor<4>, moments: &Moments, affine: Affine, silu: bool) -> Tensor<4> {
     match family(&x) {
         Kernels::Reference => reference::group_apply(x, moments, affine, silu),
-        #[cfg(not(target_arch = "wasm32"))]
-        Kernels::Processor => host::group_apply(x, moments, affine, silu),
+        #[cfg(feature = "processor")]
+        Kernels::Processor => timed("norms", || host::group_apply(x, moments, affine, silu)),
+        #[cfg(feature = "gpu")]
         chosen => kernel::group_apply(x, moments, affine, silu, chosen),
     }
 }
@@ -87,8 +97,9 @@ pub fn group_apply(x: Tensor<4>, moments: &Moments, affine: Affine, silu: bool) 
 pub fn layer_norm(x: Tensor<3>, affine: Affine) -> Tensor<3> {
     match family(&x) {
         Kernels::Reference => reference::layer_norm(x, affine),
-        #[cfg(not(target_arch = "wasm32"))]
-        Kernels::Processor => host::layer_norm(x, affine),
+        #[cfg(feature = "processor")]
+        Kernels::Processor => timed("norms", || host::layer_norm(x, affine)),
+        #[cfg(feature = "gpu")]
         chosen => kernel::layer_norm(x, affine, chosen),
     }
 }
