@@ -1,19 +1,22 @@
 // What the crate's wasm surface takes and gives. A test of the crate makes this file of its structs
 // (crate/src/messages/tests.rs): change those, not this.
 
-/** What a GPU is, for people. */
+/** What a device is, for people. */
 export type Adapter = {
   /** The adapter's name; browsers may leave it empty. */
   name: string;
-  /** Graphics API beneath wgpu. */
+  /** Graphics API beneath wgpu; empty for the processor itself. */
   backend: string;
   /** Whether it is the processor pretending to be a GPU. */
   software: boolean;
-  /** The kernels that are chosen for it: those for GPUs, or those for the processor pretending to be one. */
-  kernels: "hardware" | "software";
+  /**
+   * The operations that are chosen for it: kernels for GPUs, kernels for the processor pretending to be one, or those of the
+   * processor.
+   */
+  kernels: "hardware" | "software" | "processor";
   /** Whether shaders may compute in f16. */
   shaderF16: boolean;
-  /** Largest buffer in MiB. */
+  /** Largest buffer in MiB; 0 for the processor. */
   maxBufferMiB: number;
 };
 
@@ -187,6 +190,11 @@ export type Params = {
    * its noise).
    */
   tone: number;
+  /**
+   * How far the details of the result's latents are strengthened or weakened to those of the style's at the end, band by band of
+   * frequencies, 0 to 1.
+   */
+  texture: number;
   /**
    * How far the prediction goes from the plain one towards the injected one and beyond, 1 to 5; other than 1 it takes one more call of the
    * UNet a reverse step.

@@ -96,6 +96,7 @@ fn controls_of_the_noise_and_of_the_prediction() {
     whole_run("micro21v", "micro21v.diffusers.n4.redraw", &redraw);
     let toned = Params { redraw: 0.25, tone: 0.6, ..params(Preset::Fast, 6) };
     whole_run("micro15", "micro15.fast.n6.rect.toned", &toned);
+    whole_run("micro15", "micro15.fast.n6.rect.textured", &Params { texture: 0.7, ..toned });
     // All controls of the noise and of the prediction at once, on pictures of different sizes.
     let painted =
         Params { redraw: 0.5, redraw_band: 0.4, adain_strength: 0.75, style_scale: 1.5, ..params(Preset::Fast, 6) };

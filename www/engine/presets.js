@@ -32,6 +32,7 @@ export const DEFAULTS = {
   redrawBand: 0.6,
   adainStrength: 1,
   tone: 0,
+  texture: 0,
   styleScale: 1,
   contentShare: 0,
   size: null,
@@ -75,10 +76,10 @@ export const callsAStep = ({ attnInjection, styleScale, layers }) =>
 
 /**
  * Whether a run needs the paintings' inversions: their noise or their features.
- * @param {Pick<Options, "initAdain" | "redraw" | "tone">} options @param {number[]} layers the injected layers
+ * @param {Pick<Options, "initAdain" | "redraw" | "tone" | "texture">} options @param {number[]} layers the injected layers
  */
-export const needsStyle = ({ initAdain, redraw, tone }, layers) =>
-  initAdain || redraw > 0 || tone > 0 || layers.length > 0;
+export const needsStyle = ({ initAdain, redraw, tone, texture }, layers) =>
+  initAdain || Math.max(redraw, tone, texture) > 0 || layers.length > 0;
 
 /** The most paintings that the engine blends. */
 export const MOST_STYLES = 4;
@@ -100,6 +101,7 @@ const LOOK = [
   "redrawBand",
   "adainStrength",
   "tone",
+  "texture",
   "styleScale",
   "contentShare",
 ];

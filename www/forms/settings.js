@@ -144,6 +144,7 @@ export class Settings {
       redrawBand: this.#number("redrawBand") ?? DEFAULTS.redrawBand,
       adainStrength: this.#number("adainStrength") ?? DEFAULTS.adainStrength,
       tone: this.#number("tone") ?? DEFAULTS.tone,
+      texture: this.#number("texture") ?? DEFAULTS.texture,
       styleScale: this.#number("styleScale") ?? DEFAULTS.styleScale,
       contentShare: this.#number("contentShare") ?? DEFAULTS.contentShare,
       size: size === "native" ? null : size === "keep" ? "keep" : Number(size),
@@ -174,6 +175,7 @@ export class Settings {
       "redrawBand",
       "adainStrength",
       "tone",
+      "texture",
       "styleScale",
       "contentShare",
     ])) {

@@ -119,6 +119,7 @@ const SETTINGS = [
   ["redraw-band", "redrawBand", number(0.05, 1)],
   ["adain-strength", "adainStrength", number(0, 1)],
   ["tone", "tone", number(0, 1)],
+  ["texture", "texture", number(0, 1)],
   ["style-scale", "styleScale", number(1, 5)],
   ["content-share", "contentShare", number(0, 1)],
   ["size", "size", size],

@@ -23,6 +23,9 @@ pub struct ControlArgs {
     /// How far the result's colours and contrasts are moved to the style's at the end, 0 to 1 [default: 0].
     #[arg(long, value_name = "STRENGTH")]
     tone: Option<f32>,
+    /// How far the result's details are strengthened or weakened to the style's at the end, 0 to 1 [default: 0].
+    #[arg(long, value_name = "STRENGTH")]
+    texture: Option<f32>,
     /// How far the prediction goes from the plain one towards the injected one and beyond, 1 to 5; one more call of the UNet a
     /// reverse step [default: 1].
     #[arg(long, value_name = "SCALE")]
@@ -64,6 +67,7 @@ impl ControlArgs {
             redraw_band: self.redraw_band.unwrap_or(params.redraw_band),
             adain_strength: self.adain_strength.unwrap_or(params.adain_strength),
             tone: self.tone.unwrap_or(params.tone),
+            texture: self.texture.unwrap_or(params.texture),
             style_scale: self.style_scale.unwrap_or(params.style_scale),
             content_share: self.content_share.unwrap_or(params.content_share),
             ..params

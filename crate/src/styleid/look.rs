@@ -36,6 +36,6 @@ impl Look {
     #[must_use]
     pub fn of(self, params: Params) -> Params {
         let (redraw, redraw_band, adain_strength) = self.controls();
-        Params { preset: Preset::Fast, redraw, redraw_band, adain_strength, tone: 0.0, ..params }
+        Params { preset: Preset::Fast, redraw, redraw_band, adain_strength, tone: 0.0, texture: 0.0, ..params }
     }
 }

@@ -19,6 +19,7 @@ mod motion;
 pub mod params;
 pub mod pipeline;
 pub mod plan;
+pub mod planes;
 pub mod preview;
 pub mod processors;
 pub mod redraw;
@@ -27,6 +28,7 @@ pub mod run;
 pub mod session;
 pub mod shelf;
 pub mod start;
+pub mod texture;
 
 pub use blend::Style;
 pub use caption::{Caption, CaptionStyle, FilmCaption, MadeOf};

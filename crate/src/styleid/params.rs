@@ -131,6 +131,9 @@ pub struct Params {
     /// How far the result's latents are moved to the mean and deviation of the style's at the end, 0 to 1 (AdaIN of the picture, not of
     /// its noise).
     pub tone: f32,
+    /// How far the details of the result's latents are strengthened or weakened to those of the style's at the end, band by band of
+    /// frequencies, 0 to 1.
+    pub texture: f32,
     /// How far the prediction goes from the plain one towards the injected one and beyond, 1 to 5; other than 1 it takes one more call of the
     /// UNet a reverse step.
     pub style_scale: f32,
@@ -179,6 +182,7 @@ impl Default for Params {
             redraw_band: 0.6,
             adain_strength: 1.0,
             tone: 0.0,
+            texture: 0.0,
             style_scale: 1.0,
             content_share: 0.0,
             size: None,
@@ -270,6 +274,7 @@ impl Params {
         share("Redraw", self.redraw)?;
         share("The strength of AdaIN", self.adain_strength)?;
         share("Tone", self.tone)?;
+        share("Texture", self.texture)?;
         share("The share of the content", self.content_share)?;
         let within = |name: &str, value: f32, least: f32, most: f32| {
             let is = (least..=most).contains(&value);
@@ -295,7 +300,7 @@ mod tests {
             "gamma": 0.5, "gammaCurve": {"curve": "cosine", "end": 0.25}, "gammaByLayer": {"6": 0.7, "11": 0.375},
             "temperature": 1.25, "temperatureCurve": {"curve": "sqrt", "end": 2}, "blend": "average",
             "keepColours": true, "damping": 0.7, "redraw": 0.5, "redrawBand": 0.4, "adainStrength": 0.75, "tone": 0.5,
-            "styleScale": 1.5, "contentShare": 0.25, "size": 320, "keepAspect": true, "previewEvery": 5
+            "texture": 0.25, "styleScale": 1.5, "contentShare": 0.25, "size": 320, "keepAspect": true, "previewEvery": 5
         }"#)
         .expect("every setting of the page");
         assert_eq!(full.gamma_by_layer, Some(BTreeMap::from([(6, 0.7), (11, 0.375)])));

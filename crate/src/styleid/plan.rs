@@ -87,7 +87,8 @@ impl Plan {
 
     /// Whether a run needs anything of the style: its statistics or its features.
     pub fn needs_style(&self, params: &Params) -> bool {
-        params.init_adain || params.redraw > 0.0 || params.tone > 0.0 || !self.layers.is_empty()
+        let from_latents = params.redraw.max(params.tone).max(params.texture) > 0.0;
+        params.init_adain || from_latents || !self.layers.is_empty()
     }
 
     /// Start of an inversion: a picture's latents `z0`, scaled by the signal factor of the least noisy level.

@@ -7,6 +7,7 @@
 use burn::tensor::Tensor;
 
 use super::low_pass::LowPass;
+use super::planes::{Painted, Planes, deviation, share_at};
 use crate::Result;
 use crate::device::Place;
 
@@ -15,14 +16,6 @@ const LEVELLING: f64 = 0.12;
 /// Share of the mean energy that is added to the local energy, to avoid division by 0.
 const FLOOR: f64 = 0.1;
 
-/// A painting's noise, and its share of each cell of the photo's latents: one number for all cells, or one per cell.
-pub struct Painted<'a> {
-    /// `[1, channels, h, w]` of any size.
-    pub noise: &'a Tensor<4>,
-    /// Shares from 0 to 1.
-    pub share: Vec<f32>,
-}
-
 /// How much of the high frequencies is redrawn, and which frequencies are high.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Redraw {
@@ -30,56 +23,6 @@ pub struct Redraw {
     pub share: f32,
     /// Standard deviation of the low-pass filter whose output stays the photo's, relative to the highest frequency.
     pub band: f32,
-}
-
-/// Channels of a picture's latents.
-struct Planes {
-    size: [usize; 2],
-    channels: Vec<Vec<f64>>,
-}
-
-impl Planes {
-    async fn of(latents: &Tensor<4>) -> Result<Self> {
-        let [_, _, height, width] = latents.dims();
-        let values: Vec<f64> = latents.clone().into_data_async().await?.iter::<f64>().collect();
-        Ok(Self { size: [height, width], channels: values.chunks(height * width).map(<[f64]>::to_vec).collect() })
-    }
-
-    /// Cropped or mirror-padded to another size around the centre. Never interpolated, which would remove the high
-    /// frequencies.
-    fn sized(self, size: [usize; 2]) -> Self {
-        if self.size == size {
-            return self;
-        }
-        let [rows, columns] = [0, 1].map(|axis| mirrored(self.size[axis], size[axis]));
-        let at = |plane: &Vec<f64>| {
-            rows.iter().flat_map(|row| columns.iter().map(move |column| plane[row * self.size[1] + column])).collect()
-        };
-        Self { size, channels: self.channels.iter().map(at).collect() }
-    }
-
-    /// The high frequencies: the channels minus their low-pass part.
-    fn fine(&self, low: &LowPass) -> Vec<Vec<f64>> {
-        let fine = |plane: &Vec<f64>| plane.iter().zip(low.of(plane)).map(|(value, low)| value - low).collect();
-        self.channels.iter().map(fine).collect()
-    }
-}
-
-/// Source index of each of `to` positions along a side of length `from`, cropped or mirrored around the centre.
-fn mirrored(from: usize, to: usize) -> Vec<usize> {
-    let skipped = from.abs_diff(to) / 2;
-    let period = 2 * from;
-    let place = |i: usize| {
-        // Before the first value comes the first again, then the second.
-        let at = if from >= to { i + skipped } else { (i + period * skipped.div_ceil(period) - skipped) % period };
-        at.min(period - 1 - at)
-    };
-    (0..to).map(place).collect()
-}
-
-fn deviation(plane: &[f64]) -> f64 {
-    let mean = plane.iter().sum::<f64>() / plane.len() as f64;
-    (plane.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (plane.len() - 1) as f64).sqrt()
 }
 
 /// `fine` divided by its local energy (a mean over channels), each channel then scaled to the deviation of the same channel
@@ -113,9 +56,9 @@ pub async fn redraw(noise: &Tensor<4>, paintings: Vec<Painted<'_>>, how: Redraw,
     let own = photo.fine(&low);
     let mut drawn = vec![vec![0.0; size[0] * size[1]]; own.len()];
     let mut taken = vec![0.0; size[0] * size[1]];
-    for Painted { noise, share } in paintings {
-        let share = |cell: usize| f64::from(share.get(cell).or(share.first()).copied().unwrap_or(0.0));
-        let theirs = levelled(&Planes::of(noise).await?.sized(size).fine(&low), &own, size);
+    for Painted { latents, share } in &paintings {
+        let share = |cell| share_at(share, cell);
+        let theirs = levelled(&Planes::of(latents).await?.sized(size).fine(&low), &own, size);
         for (sum, plane) in drawn.iter_mut().zip(theirs) {
             sum.iter_mut().zip(plane).enumerate().for_each(|(cell, (sum, value))| *sum += share(cell).sqrt() * value);
         }
@@ -136,6 +79,7 @@ pub async fn redraw(noise: &Tensor<4>, paintings: Vec<Painted<'_>>, how: Redraw,
 mod tests {
     use super::*;
     use crate::device::{self, Precision};
+    use crate::styleid::planes::mirrored;
 
     fn place() -> Place {
         Place::new(device::cpu(), Precision::F64, 0).expect("the processor computes in f64")
@@ -159,7 +103,7 @@ mod tests {
     fn nothing_is_redrawn_where_nothing_is_asked_for() {
         let (photo, painting) = (noise(1, [6, 8]), noise(2, [6, 8]));
         let same: Vec<f64> = photo.clone().into_data().iter::<f64>().collect();
-        let painted = |share: &[f32]| vec![Painted { noise: &painting, share: share.to_vec() }];
+        let painted = |share: &[f32]| vec![Painted { latents: &painting, share: share.to_vec() }];
         assert!(distance(&redrawn(&photo, painted(&[1.0]), 0.0, 0.6), &same) < 1e-6);
         assert!(distance(&redrawn(&photo, painted(&[0.0]), 1.0, 0.6), &same) < 1e-6);
         let mut left = vec![0.0; 48];
@@ -174,7 +118,7 @@ mod tests {
     fn two_halves_of_one_painting_are_stronger_than_it_alone_only_by_chance() {
         // Weights √s keep the deviation of a sum of independent noises; the same noise twice would have √2 times it.
         let (photo, a, b) = (noise(1, [16, 16]), noise(2, [16, 16]), noise(3, [16, 16]));
-        let painted = |noise, share| Painted { noise, share: vec![share] };
+        let painted = |latents, share| Painted { latents, share: vec![share] };
         let alone = redrawn(&photo, vec![painted(&a, 1.0)], 1.0, 0.3);
         let both = redrawn(&photo, vec![painted(&a, 0.5), painted(&b, 0.5)], 1.0, 0.3);
         let ratio = deviation(&both) / deviation(&alone);
@@ -190,7 +134,7 @@ mod tests {
         // As numpy.pad with mode "symmetric".
         assert_eq!(mirrored(2, 9), [1, 1, 0, 0, 1, 1, 0, 0, 1]);
         let (photo, painting) = (noise(1, [6, 8]), noise(2, [9, 5]));
-        let made = redrawn(&photo, vec![Painted { noise: &painting, share: vec![1.0] }], 0.5, 0.6);
+        let made = redrawn(&photo, vec![Painted { latents: &painting, share: vec![1.0] }], 0.5, 0.6);
         assert!(made.iter().all(|value| value.is_finite()));
     }
 
@@ -199,7 +143,7 @@ mod tests {
         let size = [32, 32];
         let dim: Vec<f32> = (0..4 * 1024).map(|i| if i % 32 < 16 { 0.05 } else { 1.0 }).collect();
         let painting = noise(2, size) * place().tensor(dim, [1, 4, 32, 32]);
-        let made = redrawn(&noise(1, size), vec![Painted { noise: &painting, share: vec![1.0] }], 1.0, 0.3);
+        let made = redrawn(&noise(1, size), vec![Painted { latents: &painting, share: vec![1.0] }], 1.0, 0.3);
         // Away from the edges between both halves: in the middle, and at the borders.
         let part = |columns: std::ops::Range<usize>| -> f64 {
             let of = made.iter().enumerate().filter(|(i, _)| columns.contains(&(i % 32)));

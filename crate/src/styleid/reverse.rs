@@ -135,6 +135,7 @@ impl Pipeline {
             _ => x,
         };
         let latents = self.toned(latents, styles, plan, params, painting.as_mut());
+        let latents = self.textured(latents, styles, params).await?;
         Ok(ReversePass { initial, x0: x0s, previous, latents, frame: painting.map(Painting::finish) })
     }
 

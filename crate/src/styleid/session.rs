@@ -175,7 +175,8 @@ impl Session {
         }
         let (used, parts): (Vec<&RgbImage>, Vec<StylePart>) =
             pictures.used().map(|(picture, part)| (picture, part.clone())).unzip();
-        let without = Params { init_adain: false, attn_injection: false, redraw: 0.0, tone: 0.0, ..params.clone() };
+        let without =
+            Params { init_adain: false, attn_injection: false, redraw: 0.0, tone: 0.0, texture: 0.0, ..params.clone() };
         let params = if used.is_empty() {
             // Every mask is empty, so that no style applies anywhere.
             plan.layers.clear();

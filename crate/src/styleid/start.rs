@@ -10,8 +10,10 @@ use super::inversion::Inversion;
 use super::params::Params;
 use super::pipeline::Pipeline;
 use super::plan::Plan;
-use super::redraw::{Painted, Redraw, redraw};
+use super::planes::Painted;
+use super::redraw::{Redraw, redraw};
 use super::reverse::Styles;
+use super::texture::texture;
 use crate::Result;
 
 impl Pipeline {
@@ -32,8 +34,7 @@ impl Pipeline {
         let epsilon = plan.preset.adain_epsilon();
         let mut ready = noise.clone();
         if params.redraw > 0.0 {
-            let painted = styles.inversions.iter().zip(styles.mix.presence());
-            let painted = painted.map(|(style, share)| Painted { noise: style.noise(), share }).collect();
+            let painted = painted(styles, |style| style.noise());
             ready = redraw(&noise, painted, Redraw { share: params.redraw, band: params.redraw_band }, place).await?;
             if strength < 1.0 {
                 // The mixture has a smaller deviation than either noise, which would blur everything.
@@ -57,6 +58,21 @@ impl Pipeline {
         let Some(styles) = styles else { return x0 };
         let own = film.map_or_else(|| Statistics::of(&x0), |film| film.clean(&x0));
         self.aligned((x0, own), styles, |style| style.latents(), params.tone, plan.preset.adain_epsilon())
+    }
+
+    /// Gives the details of the result's latents the strength of those in the styles' own latents, by `params.texture`.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) async fn textured(
+        &self,
+        x0: Tensor<4>,
+        styles: Option<&Styles<'_>>,
+        params: &Params,
+    ) -> Result<Tensor<4>> {
+        let Some(styles) = styles.filter(|_| params.texture > 0.0) else { return Ok(x0) };
+        let painted = painted(styles, |style| style.latents());
+        texture(&x0, painted, params.texture, &self.model.place).await
     }
 
     /// AdaIN of `x` with its `own` statistics to those of the styles' tensors `of`, by `strength` and only where styles apply.
@@ -83,4 +99,13 @@ impl Pipeline {
             Some(share) => aligned * share.clone() + x * share.neg().add_scalar(1.0),
         }
     }
+}
+
+/// What each style has at each cell of the content.
+fn painted<'a>(
+    Styles { inversions, mix, .. }: &'a Styles<'_>,
+    of: impl Fn(&'a Inversion<KeyValue>) -> &'a Tensor<4>,
+) -> Vec<Painted<'a>> {
+    let shares = inversions.iter().zip(mix.presence());
+    shares.map(|(style, share)| Painted { latents: of(style), share }).collect()
 }
