@@ -49,7 +49,7 @@ const PROCESSOR = `Stable Diffusion 1.5 at its true size in f32, batch 1, and th
 medians. q8 is ours with weights kept as 8-bit integers. The first step begins when both pictures are read and the model is loaded.
 \`./dev bench processor\` makes it.`;
 
-const KINDS_OF_TIME = `Shares of one call, two threads. Between the operations nothing waits: each is on all cores.`;
+const KINDS_OF_TIME = `Shares of one call on two threads, by kind of operation.`;
 
 /** @param {string} name @param {any} run */
 function section(name, run) {

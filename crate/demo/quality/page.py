@@ -22,6 +22,7 @@ CONTROLS = {
     "redraw": [PLAIN, "redraw 0.25", "redraw 0.5", "redraw 0.75", "redraw 1"],
     "redraw's band": ["redraw 0.5, band 0.2", "redraw 0.5, band 0.4", "redraw 0.5", "redraw 0.5, band 0.8"],
     "tone": [PLAIN, "tone 0.25", "tone 0.5", "tone 0.75", "tone 1"],
+    "texture": [PLAIN, "texture 0.25", "texture 0.5", "texture 0.75", "texture 1"],
     "style scale": [PLAIN, "style scale 1.25", "style scale 1.5", "style scale 1.75", "style scale 2"],
     "content share": [PLAIN, "content share 0.25", "content share 0.5", "content share 0.75", "content share 1"],
 }
