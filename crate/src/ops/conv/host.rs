@@ -153,10 +153,8 @@ impl Patches {
 
 #[cfg(test)]
 mod tests {
-    use super::{Convolve, Geometry, direct};
-    use crate::ops::conv::reference;
-    use crate::ops::host::{assert_near, assert_same_on_all_cores, random};
-    use crate::ops::weight::Weight;
+    use super::{Geometry, direct};
+    use crate::ops::conv::reference::assert_is_the_reference;
 
     #[test]
     fn it_is_the_references() {
@@ -175,18 +173,6 @@ mod tests {
             ([1, 6, 12, 9], 4, Geometry { padding: [0, 0, 1, 1], ..plain }),
             ([1, 6, 12, 2], 4, Geometry { kernel: 5, padding: [2; 4], ..plain }),
         ];
-        for ([batch, inputs, height, width], outputs, geometry) in cases {
-            let [rows, columns] = geometry.output([height, width]);
-            let weight = Weight::dense(random([outputs, inputs * geometry.kernel * geometry.kernel], 0.0, 1.0));
-            for of_each in [1, batch] {
-                for residual in [None, Some(random([batch, outputs, rows, columns], 1.0, 1.0))] {
-                    let x = random([batch, inputs, height, width], 0.1, 1.0);
-                    let operands =
-                        Convolve { x, weight: &weight, bias: random([of_each, outputs], 0.2, 1.0), residual, geometry };
-                    assert_near(direct(operands.clone()), reference::conv2d(operands.clone()), 1e-5);
-                    assert_same_on_all_cores(|| direct(operands.clone()));
-                }
-            }
-        }
+        assert_is_the_reference(direct, &cases);
     }
 }

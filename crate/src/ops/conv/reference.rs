@@ -38,3 +38,26 @@ pub fn conv2d(Convolve { x, weight, bias, residual, geometry }: Convolve) -> Ten
     debug_assert_eq!(x.dims()[0], batch);
     if x.dtype() == result { x } else { x.cast(result) }
 }
+
+/// Asserts that `compute` gives what [`conv2d`] does, the same on any number of cores: for `cases` of the pictures' shape, output
+/// channels and geometry, with biases for one and for all pictures, with and without a residual.
+#[cfg(test)]
+#[track_caller]
+pub fn assert_is_the_reference(compute: fn(Convolve) -> Tensor<4>, cases: &[([usize; 4], usize, super::Geometry)]) {
+    use crate::ops::host::{assert_near, assert_same_on_all_cores, random};
+    use crate::ops::weight::Weight;
+
+    for &([batch, inputs, height, width], outputs, geometry) in cases {
+        let [rows, columns] = geometry.output([height, width]);
+        let weight = Weight::dense(random([outputs, inputs * geometry.kernel * geometry.kernel], 0.0, 1.0));
+        for of_each in [1, batch] {
+            for residual in [None, Some(random([batch, outputs, rows, columns], 1.0, 1.0))] {
+                let x = random([batch, inputs, height, width], 0.1, 1.0);
+                let bias = random([of_each, outputs], 0.2, 1.0);
+                let operands = Convolve { x, weight: &weight, bias, residual, geometry };
+                assert_near(compute(operands.clone()), conv2d(operands.clone()), 1e-5);
+                assert_same_on_all_cores(|| compute(operands.clone()));
+            }
+        }
+    }
+}

@@ -250,10 +250,8 @@ impl Output {
 
 #[cfg(test)]
 mod tests {
-    use super::{Convolve, Geometry, conv2d};
-    use crate::ops::conv::reference;
-    use crate::ops::host::{assert_near, assert_same_on_all_cores, random};
-    use crate::ops::weight::Weight;
+    use super::{Geometry, conv2d};
+    use crate::ops::conv::reference::assert_is_the_reference;
 
     #[test]
     fn it_is_the_references() {
@@ -273,18 +271,6 @@ mod tests {
             ([1, 40, 13, 9], 34, Geometry { padding: [1, 0, 0, 1], ..plain }),
             ([1, 40, 13, 9], 34, Geometry { padding: [0, 1, 1, 0], ..plain }),
         ];
-        for ([batch, inputs, height, width], outputs, geometry) in cases {
-            let [rows, columns] = geometry.output([height, width]);
-            let weight = Weight::dense(random([outputs, inputs * 9], 0.0, 1.0));
-            for of_each in [1, batch] {
-                for residual in [None, Some(random([batch, outputs, rows, columns], 1.0, 1.0))] {
-                    let x = random([batch, inputs, height, width], 0.1, 1.0);
-                    let operands =
-                        Convolve { x, weight: &weight, bias: random([of_each, outputs], 0.2, 1.0), residual, geometry };
-                    assert_near(conv2d(operands.clone()), reference::conv2d(operands.clone()), 1e-5);
-                    assert_same_on_all_cores(|| conv2d(operands.clone()));
-                }
-            }
-        }
+        assert_is_the_reference(conv2d, &cases);
     }
 }
