@@ -8,6 +8,7 @@
 //
 // Every failure is an EngineError: `kind` is its category, `message` is one sentence for the user.
 
+import { DEVICE_CHOICES } from "./engine/adapter.js";
 import { Engine, EngineError } from "./engine/engine.js";
 import { measure } from "./engine/measure.js";
 import {
@@ -21,7 +22,7 @@ import {
 } from "./engine/models.js";
 import { chosenFiles } from "./engine/picked.js";
 import { MOST_STYLES, PRESETS } from "./engine/presets.js";
-import { SECONDS, sentenceOf, textOf } from "./engine/self-test.js";
+import { SECONDS, sentenceOf, testedDevice, textOf } from "./engine/self-test.js";
 
 export { EngineError };
 
@@ -35,6 +36,7 @@ export const LOOKS = Object.fromEntries(
 );
 
 /**
+ * @typedef {import("./engine/adapter.js").DeviceChoice} DeviceChoice
  * @typedef {import("./styleid.js").Crop} Crop
  * @typedef {import("./styleid.js").KernelTest} KernelTest
  * @typedef {import("./styleid.js").Measures} Measures
@@ -65,6 +67,8 @@ export const LOOKS = Object.fromEntries(
  * @property {"epsilon" | "v_prediction"} [prediction] what the UNet predicts, for files that do not record it
  * @property {string} [hub] another address for the Hub, such as a mirror's
  * @property {number} [gpuBytes] GPU memory budget of a run, weights included; by default the weights plus at most 1 GiB
+ * @property {DeviceChoice} [device] what to compute on: "gpu", "cpu" (the processor), or
+ *   "auto", the default, which is the GPU, and the processor where there is none or only an emulated one
  * @property {boolean} [halfPrecision] whether the UNet's activations are f16, on GPUs with the feature `shader-f16`
  *
  * @typedef {object} Listeners
@@ -105,7 +109,10 @@ export class StyleID {
    * @returns {Promise<StyleID>}
    */
   static async load(options = {}, listeners = {}) {
-    const { model = "demo", rest, vae, weights, prediction, hub, gpuBytes, halfPrecision } = options;
+    const { model = "demo", rest, vae, weights, prediction, hub, gpuBytes, halfPrecision, device = "auto" } = options;
+    if (!DEVICE_CHOICES.includes(device)) {
+      throw new EngineError("settings", `“${device}” is no device: give one of ${DEVICE_CHOICES.join(", ")}.`);
+    }
     const named = {
       ...(await findModel(model)),
       rest: rest == null ? null : await findModel(rest),
@@ -126,7 +133,7 @@ export class StyleID {
       },
       filesOf(named),
     ];
-    const engine = new Engine();
+    const engine = new Engine({ device });
     try {
       return new StyleID(engine, loaded, await engine.load(...loaded, forEngine(listeners)));
     } catch (error) {
@@ -162,19 +169,20 @@ export class StyleID {
   }
 
   /**
-   * Tests each kind of kernel on this GPU against known values, in a separate worker and without a model. `sentence`
+   * Tests each kind of kernel on this device against known values, in a separate worker and without a model. `sentence`
    * sums up the outcome for the user, `text` is for a bug report. If the GPU is lost or rejects a kernel, `onKernel` is
    * called for that kernel and the test then fails with an EngineError.
-   * @param {{ seconds?: number, onKernel?: (kernel: KernelTest, of: number) => void, signal?: AbortSignal }} [options]
+   * @param {{ seconds?: number, device?: DeviceChoice, onKernel?: (kernel: KernelTest, of: number) => void, signal?: AbortSignal }} [options]
    *   no further kernel is started after `seconds` (10)
    * @returns {Promise<SelfTest & { sentence: string, text: string }>}
    */
-  static async selfTest({ seconds = SECONDS, ...options } = {}) {
-    const engine = new Engine();
+  static async selfTest({ seconds = SECONDS, device = "auto", ...options } = {}) {
+    const engine = new Engine({ device });
     try {
       const test = await engine.selfTest(seconds, options);
-      const sentence = sentenceOf(test.kernels);
-      return { ...test, sentence, text: textOf(test.kernels, sentence, test.seconds) };
+      const tested = testedDevice(engine);
+      const sentence = sentenceOf(test.kernels, tested);
+      return { ...test, sentence, text: textOf(test.kernels, sentence, test.seconds, tested) };
     } finally {
       engine.dispose();
     }

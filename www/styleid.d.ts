@@ -304,6 +304,14 @@ export type Measures = {
   styles: Array<ToStyle>;
 };
 
+/** Which inversions a session lacks for a run. */
+export type Lacks = {
+  /** Whether it lacks the content's. */
+  content: boolean;
+  /** The styles whose inversions it lacks, by their numbers from 0. */
+  styles: Array<number>;
+};
+
 /** What came of a kernel. */
 export type Verdict = "right" | "wrong" | "failed" | "skipped";
 
@@ -384,7 +392,7 @@ export interface Preview {
 /** Instantiates the wasm module. Comes first. */
 export default function init(): Promise<unknown>;
 
-/** Asks for a WebGPU device. */
+/** Opens the device of the program: WebGPU's, or the processor. */
 export function openDevice(): Promise<Adapter>;
 
 /**
@@ -427,6 +435,27 @@ export function stylize(
   onEvent: (event: ProgressEvent | Notice | { preview: Preview }) => void,
 ): Promise<Stylized & { /** Gives back the memory of the program that it takes. */ free(): void }>;
 
+/** Which inversions `stylize` would make. Of the processor's program only, as the next three. */
+export function lacks(request: Request, options: Options): Lacks;
+
+/** Inverts the photo for `stylize`, and keeps that. Returns how often the UNet was called. */
+export function invertContent(
+  request: Request,
+  options: Options,
+  onEvent: (event: ProgressEvent) => void,
+): Promise<number>;
+
+/** Inverts the paintings of these numbers for another worker with the same model: the UNet's calls, and a file for each. */
+export function invertStyles(
+  request: Request,
+  options: Options,
+  numbers: Uint32Array,
+  onEvent: (event: ProgressEvent) => void,
+): Promise<[unetCalls: number, ...files: Uint8Array<ArrayBuffer>[]]>;
+
+/** Takes such a file, for the next `stylize`. */
+export function takeStyle(request: Request, options: Options, number: number, file: Uint8Array): void;
+
 /**
  * Measures a result's file against the pictures of the request that it was made with, fitted to its size; weights and masks
  * count for nothing. `weights` is the file of LPIPS's weights. Needs a device and no model.
@@ -434,7 +463,7 @@ export function stylize(
 export function measure(request: Request, result: Uint8Array, weights: Uint8Array): Promise<Measures>;
 
 /**
- * Tests each kind of kernel of this GPU against known values, and begins none any more after `seconds`; `of` kernels in all, of
+ * Tests each kind of kernel of this device against known values, and begins none any more after `seconds`; `of` kernels in all, of
  * which each is told. Needs a device and no model.
  */
 export function selfTest(
@@ -442,7 +471,7 @@ export function selfTest(
   onEvent: (event: { kernel: KernelTest; of: number }) => void,
 ): Promise<SelfTest>;
 
-/** Holds the running `stylize` at its next block, until `resume` or `cancel`. A run begins unpaused. */
+/** Holds the running `stylize` or inversion at its next block, until `resume` or `cancel`. A run begins unpaused. */
 export function pause(): void;
 
 export function resume(): void;

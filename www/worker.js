@@ -1,27 +1,14 @@
 // The dedicated worker that runs the wasm module, so that the page stays responsive while the model computes.
 // It sends any number of events and one reply for each request of engine/engine.js; the types below are the protocol.
 
-import init, {
-  cancel,
-  checkPicture,
-  foreignPicture,
-  keptFolder,
-  listKept,
-  loadModel,
-  measure,
-  openDevice,
-  pause,
-  previewPicture,
-  purgeKept,
-  ranOutOfMemory,
-  resume,
-  selfTest,
-  stylize,
-} from "./styleid.js";
+import { deviceFor, hasVectors } from "./engine/adapter.js";
 import { NOTE, decodedByBrowser } from "./engine/foreign.js";
 import { ifFree, inTurn } from "./engine/in-turn.js";
 
 /**
+ * @typedef {typeof import("./styleid.js")} Program
+ * @typedef {import("./engine/adapter.js").DeviceChoice} DeviceChoice
+ * @typedef {import("./engine/adapter.js").Device} Device
  * @typedef {import("./styleid.js").KernelTest} KernelTest
  * @typedef {import("./styleid.js").ModelOptions} ModelOptions
  * @typedef {import("./styleid.js").Notice} Notice
@@ -37,6 +24,10 @@ import { ifFree, inTurn } from "./engine/in-turn.js";
  *   | { id: number, operation: "listKept" }
  *   | { id: number, operation: "purgeKept", folder: string }
  *   | { id: number, operation: "stylize", request: Request, options: Options }
+ *   | { id: number, operation: "lacks", request: Request, options: Options }
+ *   | { id: number, operation: "invertContent", request: Request, options: Options }
+ *   | { id: number, operation: "invertStyles", request: Request, options: Options, numbers: number[] }
+ *   | { id: number, operation: "takeStyle", request: Request, options: Options, number: number, file: Uint8Array }
  *   | { id: number, operation: "measure", request: Request, result: Uint8Array, weights: Uint8Array }
  *   | { id: number, operation: "selfTest", seconds: number }} Call
  * @typedef {ProgressEvent | Notice | { preview: Preview } | { kernel: KernelTest, of: number }} RunEvent
@@ -59,11 +50,14 @@ scope.styleidPanic = (message, kind) => send({ panic: message, kind });
 /** Whether the wasm module is unusable: it trapped, overflowed its stack, or got no memory. @param {unknown} error */
 const isTrap = (error) => error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
 
+/** The program, once it has started. @type {Program | null} */
+let program = null;
+
 function ranOut() {
   try {
-    return ranOutOfMemory();
+    return program?.ranOutOfMemory() ?? false;
   } catch {
-    return false; // the module was never started
+    return false; // the module is unusable
   }
 }
 
@@ -84,8 +78,39 @@ scope.addEventListener("unhandledrejection", ({ reason }) => {
   if (isTrap(reason)) tellTrap(reason);
 });
 
-const ready = init();
+/** What the page wants this worker to compute on: the worker's name says it. */
+const wanted = /** @type {DeviceChoice} */ (scope.name || "auto");
+
+/** Fetches and starts the program for a device: only that one is loaded. @param {Device} device @returns {Promise<Program>} */
+async function start(device) {
+  if (device === "cpu" && !hasVectors()) {
+    const sentence =
+      "This browser lacks WebAssembly's vector instructions, which the processor needs: update the browser or use another one.";
+    throw Object.assign(new Error(sentence), { name: "unsupported" });
+  }
+  const started = await (device === "gpu"
+    ? import("./styleid.js")
+    : /** @type {Promise<Program>} */ (import(/** @type {string} */ ("./processor.js"))));
+  await started.default();
+  return (program = started);
+}
+
+let ready = deviceFor(wanted).then(start);
 ready.catch(() => {}); // the first call awaits it and reports the error
+
+/** Opens the device. With a free choice the processor takes the place of a GPU that cannot be opened. */
+async function openDevice() {
+  const first = await ready;
+  try {
+    return await first.openDevice();
+  } catch (error) {
+    if (wanted !== "auto" || !(error instanceof Error) || error.name !== "unsupported") throw error;
+    const other = await start("cpu").catch(() => first);
+    if (other === first) throw error;
+    ready = Promise.resolve(other);
+    return other.openDevice();
+  }
+}
 
 // This worker holds a lock for its whole life. The page requests the same lock, and gets it when the worker dies, which
 // the browser does not report otherwise.
@@ -106,6 +131,7 @@ const lockOf = (folder) => `styleid-model-${folder}`;
 
 /** Removes one kept model, or all for "", but none that is being loaded. @param {string} folder */
 async function purgeUnused(folder) {
+  const { listKept, purgeKept } = await ready;
   const folders = folder ? [folder] : (await listKept()).models.map((kept) => kept.folder);
   let inUse = 0;
   for (const each of folders) if (!(await ifFree(navigator.locks, lockOf(each), () => purgeKept(each)))) inUse++;
@@ -116,6 +142,7 @@ async function purgeUnused(folder) {
 
 /** @param {Extract<Call, { operation: "loadModel" }>} call @param {(event: RunEvent) => void} onEvent */
 async function loadInTurn({ options, files }, onEvent) {
+  const { keptFolder, loadModel } = await ready;
   const wait = new AbortController();
   const { signal } = wait;
   const load = () => {
@@ -138,6 +165,7 @@ async function loadInTurn({ options, files }, onEvent) {
 
 /** The file itself if the wasm module can decode it, else a PNG decoded by the browser. @param {Uint8Array} bytes */
 async function readable(bytes) {
+  const { foreignPicture } = await ready;
   const sides = foreignPicture(bytes);
   return (sides && (await decodedByBrowser(bytes, [...sides]))) ?? bytes;
 }
@@ -147,6 +175,7 @@ async function readable(bytes) {
  * @param {Uint8Array} given
  */
 async function checked(given) {
+  const { checkPicture } = await ready;
   const png = await readable(given);
   const info = checkPicture(png);
   return png === given ? info : { ...info, note: [NOTE, info.note].filter(Boolean).join(" "), png };
@@ -160,7 +189,7 @@ async function readableRequest(request) {
 
 /** @param {Call} call */
 async function perform(call) {
-  await ready;
+  const { listKept, measure, previewPicture, selfTest, stylize, ...processor } = await ready;
   /** @param {RunEvent} event */
   const onEvent = (event) => {
     const pixels = "preview" in event ? event.preview.rgba : null;
@@ -185,6 +214,16 @@ async function perform(call) {
       return measure(await readableRequest(call.request), call.result, call.weights);
     case "selfTest":
       return selfTest(call.seconds, onEvent);
+    case "lacks":
+      return processor.lacks(await readableRequest(call.request), call.options);
+    case "invertContent":
+      return processor.invertContent(await readableRequest(call.request), call.options, onEvent);
+    case "invertStyles": {
+      const numbers = Uint32Array.from(call.numbers);
+      return processor.invertStyles(await readableRequest(call.request), call.options, numbers, onEvent);
+    }
+    case "takeStyle":
+      return processor.takeStyle(await readableRequest(call.request), call.options, call.number, call.file);
     case "stylize": {
       // The result is a wasm-bindgen object, which cannot be posted; its values can.
       const styled = await stylize(await readableRequest(call.request), call.options, onEvent);
@@ -195,13 +234,20 @@ async function perform(call) {
   }
 }
 
+/** What a reply hands over: a picture's file, or files of inversions. @param {unknown} value @returns {ArrayBuffer[]} */
+function buffersOf(value) {
+  const { png } = /** @type {{ png?: unknown }} */ (value ?? {});
+  const all = Array.isArray(value) ? value : [png];
+  return all.filter((each) => each instanceof Uint8Array).map(({ buffer }) => /** @type {ArrayBuffer} */ (buffer));
+}
+
 const ORDERS = {
   cancel() {
     for (const wait of waits) wait.abort();
-    cancel();
+    program?.cancel();
   },
-  pause,
-  resume,
+  pause: () => program?.pause(),
+  resume: () => program?.resume(),
 };
 
 scope.onmessage = async (/** @type {MessageEvent<Message>} */ { data }) => {
@@ -212,8 +258,7 @@ scope.onmessage = async (/** @type {MessageEvent<Message>} */ { data }) => {
   }
   try {
     const value = await perform(data);
-    const png = /** @type {{ png?: Uint8Array<ArrayBuffer> } | undefined} */ (value)?.png;
-    send({ id: data.id, value }, png ? [png.buffer] : []);
+    send({ id: data.id, value }, buffersOf(value));
   } catch (error) {
     const { name, message } = error instanceof Error ? error : { name: "internal", message: String(error) };
     if (isTrap(error)) tellTrap(/** @type {Error} */ (error));

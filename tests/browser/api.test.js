@@ -26,7 +26,10 @@ before(async () => {
   await shared.page.evaluate(async () => {
     const { StyleID } = await import("./api.js");
     window.phases = new Set();
-    window.styleid = await StyleID.load({ model: "micro15" }, { onProgress: ({ phase }) => window.phases.add(phase) });
+    window.styleid = await StyleID.load(
+      { model: "micro15", device: "gpu" },
+      { onProgress: ({ phase }) => window.phases.add(phase) },
+    );
   });
 });
 after(() => browser?.close());
@@ -105,7 +108,7 @@ test("what is wrong gets a kind and a sentence", async () => {
       vae: await failure(StyleID.load({ model: "micro15", vae: [new File(["x"], "x.txt")] })),
       rest: await failure(StyleID.load({ model: "micro15", rest: "nonesuch" })),
       unet: await failure(StyleID.load({ model: "./models/micro15/unet/diffusion_pytorch_model.safetensors" })),
-      cancelled: await failure(StyleID.load({ model: "micro15" }, { signal: AbortSignal.abort() })),
+      cancelled: await failure(StyleID.load({ model: "micro15", device: "gpu" }, { signal: AbortSignal.abort() })),
       none: await failure(styleid.stylize({ content: text })),
       many: await failure(styleid.stylize({ content: text, styles: Array(5).fill(text) })),
       nothing: await failure(styleid.stylize({ content: null, style: text })),
@@ -146,7 +149,7 @@ test("a VAE and the rest of a UNet are taken from files, addresses and models of
   const taken = await shared.page.evaluate(async () => {
     const { StyleID } = await import("./api.js");
     const info = async (options) => {
-      const styleid = await StyleID.load({ weights: "exact", ...options });
+      const styleid = await StyleID.load({ weights: "exact", device: "gpu", ...options });
       const { name, taken } = styleid.info;
       styleid.dispose();
       return [name, taken];
@@ -209,7 +212,7 @@ test("another site's page loads it, where this one's server allows that", async 
   await page.goto(other.url);
   const outcome = await page.evaluate(async (site) => {
     const { StyleID } = await import(`${site}api.js`);
-    const styleid = await StyleID.load({ model: "micro15" });
+    const styleid = await StyleID.load({ model: "micro15", device: "gpu" });
     const error = await styleid.stylize({ content: new Blob(["x"]), style: new Blob(["y"]) }).catch(({ kind }) => kind);
     const kept = [];
     for await (const name of (await navigator.storage.getDirectory()).keys()) kept.push(name);

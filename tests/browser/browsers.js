@@ -13,6 +13,9 @@ export const isFirefox = process.env.BROWSER === "firefox";
 /** Options of a test that is skipped in Firefox. @param {string} why the reason */
 export const notInFirefox = (why) => ({ skip: isFirefox && why });
 
+/** The flag of Chromium without which it has no adapter on Linux. */
+const WEBGPU = "--enable-unsafe-webgpu";
+
 /** Flags of Chromium: no traffic but the page's own, and WebGPU on the software adapter where there is no GPU. */
 const CHROMIUM = [
   "--no-sandbox",
@@ -21,22 +24,23 @@ const CHROMIUM = [
   "--disable-component-update",
   "--disable-sync",
   "--no-first-run",
-  "--enable-unsafe-webgpu",
+  WEBGPU,
 ];
 
 /** Preferences of Firefox: on Linux its WebGPU is behind a preference, and lavapipe is on its blocklist. */
 const FIREFOX = { "dom.webgpu.enabled": true, "gfx.webgpu.ignore-blocklist": true };
+const WITHOUT_WEBGPU = { "dom.webgpu.enabled": false };
 
 const downloadsPath = isFirefox ? mkdtempSync(path.join(tmpdir(), "styleid-downloads-")) : undefined;
 process.on("exit", () => downloadsPath && rmSync(downloadsPath, { recursive: true, force: true }));
 
-/** @param {string[]} flags of Chromium */
-const options = (flags) =>
+/** @param {string[]} flags of Chromium @param {boolean} [hasGpu] whether Firefox has WebGPU */
+const options = (flags, hasGpu = true) =>
   isFirefox
     ? {
         channel: "moz-firefox",
         executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr",
-        firefoxUserPrefs: FIREFOX,
+        firefoxUserPrefs: hasGpu ? FIREFOX : WITHOUT_WEBGPU,
         downloadsPath,
         env: { ...process.env, MOZ_HEADLESS: "1" },
       }
@@ -44,8 +48,12 @@ const options = (flags) =>
 
 const engine = isFirefox ? firefox : chromium;
 
-/** @param {{ flags?: string[], more?: string[] }} [chosen] flags of Chromium: all of them, and more */
-export const launch = ({ flags = CHROMIUM, more = [] } = {}) => engine.launch(options([...flags, ...more]));
+/**
+ * @param {{ flags?: string[], more?: string[], hasGpu?: boolean }} [chosen] flags of Chromium: all of them, and more; whether
+ *   the browser has WebGPU
+ */
+export const launch = ({ flags = CHROMIUM, more = [], hasGpu = true } = {}) =>
+  engine.launch(options([...flags.filter((flag) => hasGpu || flag !== WEBGPU), ...more], hasGpu));
 
 /** A window with a profile on the disk. @param {string} profile a folder @param {string[]} [more] flags of Chromium */
 export const launchIn = (profile, more = []) =>

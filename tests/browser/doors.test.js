@@ -65,8 +65,8 @@ for (const [name, mask, kind, tone, sentence] of [
     "no WebGPU",
     () => window.mask.set(navigator, "gpu", undefined),
     "no-webgpu",
-    "problem",
-    /no WebGPU.*current Chrome, Edge/,
+    "plain",
+    /no WebGPU, so the processor paints: .*current Chrome, Edge/,
   ],
   [
     "an insecure address",
@@ -75,15 +75,21 @@ for (const [name, mask, kind, tone, sentence] of [
       window.mask.set(window, "isSecureContext", false);
     },
     "insecure",
-    "problem",
-    /secure address: open the page over https/,
+    "plain",
+    /not secure.*the processor paints.*open the page over https/,
   ],
-  ["no adapter", () => (window.mask.adapter = null), "no-adapter", "problem", /finds no GPU .*hardware acceleration/],
+  [
+    "no adapter",
+    () => (window.mask.adapter = null),
+    "no-adapter",
+    "plain",
+    /finds no GPU .*the processor paints.*hardware acceleration/,
+  ],
   [
     "an adapter that fails",
     () => window.mask.set(navigator, "gpu", { requestAdapter: () => Promise.reject(new Error("no")) }),
     "no-adapter",
-    "problem",
+    "plain",
     /finds no GPU/,
   ],
   [
@@ -93,15 +99,25 @@ for (const [name, mask, kind, tone, sentence] of [
       window.mask.adapter.features = new Set();
     },
     "software",
-    "problem",
-    /computes on the processor.*hours with Stable Diffusion/,
+    "plain",
+    /only emulates a GPU, so the processor paints.*an hour.*hardware acceleration/,
   ],
   [
     "a software adapter by its name",
     () => (window.mask.adapter.info.architecture = "swiftshader"),
     "software",
+    "plain",
+    /only emulates a GPU/,
+  ],
+  [
+    "neither a GPU nor vector instructions",
+    () => {
+      window.mask.adapter = null;
+      WebAssembly.validate = () => false;
+    },
+    "no-vectors",
     "problem",
-    /computes on the processor/,
+    /finds no GPU.*lacks WebAssembly's vector instructions.*Choosing pictures works/,
   ],
   [
     "no f16",
@@ -213,7 +229,7 @@ test("a program asks for the same test, and hears of each kernel", async (t) => 
     const { StyleID } = await import("./api.js");
     const heard = [];
     const onKernel = ({ name }, of) => heard.push([name, of]);
-    const test = await StyleID.selfTest({ seconds: 5, onKernel });
+    const test = await StyleID.selfTest({ seconds: 5, device: "gpu", onKernel });
     return { ...test, heard };
   });
   t.diagnostic(`${kernels.length} kernels in ${seconds.toFixed(1)} s`);

@@ -40,7 +40,7 @@ before(async () => {
   await shared.page.goto(`${shared.server.url}example.html`);
   await shared.page.evaluate(async () => {
     const { StyleID } = await import("./api.js");
-    window.styleid = await StyleID.load({ model: "micro15" });
+    window.styleid = await StyleID.load({ model: "micro15", device: "gpu" });
     window.bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
   });
 });

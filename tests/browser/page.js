@@ -26,14 +26,14 @@ const NO_FAULTS = [
 /**
  * Starts one browser and one server for a test file. If `isPrivate`, each opened page has a private window of its own.
  * Otherwise all share a profile on the disk, where browsers store files in another way.
- * @param {{ isPrivate?: boolean }} [options]
+ * @param {{ isPrivate?: boolean, hasGpu?: boolean }} [options] `hasGpu`: whether the browser has WebGPU
  * @returns {Promise<{ open: (query?: string, options?: object) => Promise<PageUnderTest>, close: () => Promise<void> }>}
  */
-export async function start({ isPrivate = true } = {}) {
+export async function start({ isPrivate = true, hasGpu = true } = {}) {
   await access(`${dist}/index.html`).catch(() => assert.fail(`${dist} is empty: run ./dev build first`));
   const server = await serve(dist, "/some/where/");
   const profile = isPrivate ? null : await mkdtemp(path.join(tmpdir(), "styleid-profile-"));
-  const browser = profile ? await launchIn(profile) : await launch();
+  const browser = profile ? await launchIn(profile) : await launch({ hasGpu });
   return {
     async open(query = "", options = {}) {
       const context = "newContext" in browser ? await browser.newContext(options) : browser;
@@ -77,9 +77,14 @@ export class PageUnderTest {
     this.consent = page.getByRole("dialog");
   }
 
-  /** @param {string} query */
+  /**
+   * Opens the page, on the GPU unless the query names another device: the software adapter is one only by pretence.
+   * @param {string} query
+   */
   async goto(query) {
-    await this.page.goto(this.server.url + query);
+    const url = new URL(this.server.url + query);
+    if (!url.searchParams.has("device")) url.searchParams.set("device", "gpu");
+    await this.page.goto(url.href);
     await this.model.getByRole("option").first().waitFor({ state: "attached" });
     await this.openFolds();
   }

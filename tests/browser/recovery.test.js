@@ -68,7 +68,7 @@ async function run(accident = null, phase = "invert") {
         },
       };
       try {
-        window.styleid ??= await StyleID.load({ model: "micro15" }, listeners);
+        window.styleid ??= await StyleID.load({ model: "micro15", device: "gpu" }, listeners);
         const request = { content: bytes(content), style: bytes(style), steps: 4, size: "keep" };
         const { blob } = await window.styleid.stylize(request, listeners);
         const url = await new Promise((resolve) => {
@@ -92,7 +92,10 @@ const load = () =>
   page.page.evaluate(async () => {
     const { StyleID } = await import("./api.js");
     const notices = [];
-    const styleid = await StyleID.load({ model: "micro15" }, { onNotice: (sentence) => notices.push(sentence) });
+    const styleid = await StyleID.load(
+      { model: "micro15", device: "gpu" },
+      { onNotice: (sentence) => notices.push(sentence) },
+    );
     styleid.dispose();
     return notices;
   });
@@ -151,7 +154,10 @@ test("of two loads of a model at once the second waits, and has what the first h
     const { StyleID } = await import("./api.js");
     const load = async () => {
       const notices = [];
-      const styleid = await StyleID.load({ model: "micro15" }, { onNotice: (sentence) => notices.push(sentence) });
+      const styleid = await StyleID.load(
+        { model: "micro15", device: "gpu" },
+        { onNotice: (sentence) => notices.push(sentence) },
+      );
       styleid.dispose();
       return notices;
     };

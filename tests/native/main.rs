@@ -1,5 +1,6 @@
 //! Native tests of the library and of the command line, against the reference.
 
+mod ahead;
 mod cli;
 mod cli_batch;
 mod cli_batch_faults;

@@ -2,7 +2,7 @@
 
 import { Engine } from "../../www/engine/engine.js";
 
-class FakeWorker {
+export class FakeWorker {
   terminated = false;
   /** @type {any[]} */ received = [];
   postMessage(message) {

@@ -52,6 +52,21 @@ test("a lost device and a dead program are tried again as they were, once", () =
   }
 });
 
+test("a GPU that stopped twice, or cannot run the program, makes way for the processor where that can take its place", () => {
+  const unsupported = new EngineError("unsupported", "This GPU cannot run one of the program's kernels (x).");
+  for (const [error, circumstances] of [
+    [lost, { isRetry: true }],
+    [unsupported, {}],
+    [unsupported, { isRetry: true }],
+  ]) {
+    const { sentence, retry } = adviceAfter(error, run({ ...circumstances, canProcess: true }));
+    assert.deepEqual(retry, { device: "cpu" });
+    assert.equal(sentence, `${error.message} The processor goes on, which takes longer.`);
+    assert.equal(adviceAfter(error, run(circumstances)).retry, null);
+  }
+  assert.deepEqual(adviceAfter(lost, run({ canProcess: true })).retry, {}, "the GPU has a second try");
+});
+
 test("an error's kind decides what is done, however its sentence is worded", () => {
   for (const kind of ERROR_KINDS) {
     const advice = (message) => {

@@ -23,7 +23,7 @@ const PUBLIC = [
 ];
 const UNPUBLISHED = ["README.md", "styleid.d.ts"];
 /** Files that the build makes. */
-const MADE = ["index.html", "styleid.js", "styleid_bg.wasm", "files.js"];
+const MADE = ["index.html", "styleid.js", "styleid_bg.wasm", "processor.js", "processor_bg.wasm", "files.js"];
 /** Where a visit begins: the pages, and the API for other sites. The dialogs' styles are linked only later. */
 const ENTRANCES = ["index.html", "how.html", "example.html", "api.js", "page/dialogs.css"];
 

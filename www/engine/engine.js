@@ -1,10 +1,16 @@
 // The page's side of the worker: a small promise API. A worker is discarded if it has lost its GPU or run out of
-// memory, has trapped or died, or does not stop when cancelled. The next call then starts a fresh one.
+// memory, has trapped or died, does not stop when cancelled, or is for another device than the chosen one. The next
+// call then starts a fresh one.
 
+import { EngineError, cancelled, died, fault, fromReply, isKind, notCloned } from "./errors.js";
+export { ERROR_KINDS, EngineError } from "./errors.js";
+import { mayPair, stylizePaired } from "./pair.js";
+import { Stopwatch } from "./stopwatch.js";
 import { startWorker, staysInside, watchLife } from "./worker-life.js";
 
 /**
  * @typedef {import("../styleid.js").Adapter} Adapter
+ * @typedef {import("./adapter.js").DeviceChoice} DeviceChoice
  * @typedef {import("../styleid.js").KeptModels} KeptModels
  * @typedef {import("../styleid.js").KernelTest} KernelTest
  * @typedef {import("../styleid.js").Measures} Measures
@@ -18,60 +24,18 @@ import { startWorker, staysInside, watchLife } from "./worker-life.js";
  * @typedef {import("../styleid.js").Request} Request
  * @typedef {import("../styleid.js").SelfTest} SelfTest
  * @typedef {import("../styleid.js").Stylized} Stylized
- * @typedef {import("../styleid.js").ErrorKind} ErrorKind
- * @typedef {{ signal?: AbortSignal, onEvent?: (event: ProgressEvent) => void, onNotice?: (sentence: string) => void,
- *   onPreview?: (preview: Preview) => void, onKernel?: (kernel: KernelTest, of: number) => void }} CallOptions
- * @typedef {Omit<CallOptions, "signal"> & { message: Record<string, unknown>, resolve: (value: any) => void,
+ * @typedef {import("./pair.js").CallOptions} CallOptions
+ * @typedef {Omit<CallOptions, "signal"> & { message: Record<string, unknown>, transfer: Transferable[], resolve: (value: any) => void,
  *   reject: (error: EngineError) => void }} Pending
  */
 
 /** How long a cancelled call may take to reach its next stopping point before its worker is terminated. */
 const CANCEL_GRACE_MS = 8000;
+/** The same on the processor, where ending a worker loses no device. */
+const PROCESSOR_GRACE_MS = 400;
 
-/** An error whose message is one sentence for the user. */
-export class EngineError extends Error {
-  /** @param {ErrorKind} kind @param {string} message */
-  constructor(kind, message) {
-    super(message);
-    this.name = "EngineError";
-    this.kind = kind;
-  }
-}
-
-/** All kinds: the type checker reports a missing one. @type {Record<ErrorKind, true>} */
-const KINDS = {
-  cancelled: true,
-  picture: true,
-  model: true,
-  device: true,
-  unsupported: true,
-  memory: true,
-  settings: true,
-  file: true,
-  internal: true,
-};
-export const ERROR_KINDS = /** @type {ErrorKind[]} */ (Object.keys(KINDS));
-/** @param {string} kind @returns {kind is ErrorKind} */
-const isKind = (kind) => Object.hasOwn(KINDS, kind);
-
-/** @param {{ kind: string, message: string }} error */
-function fromReply({ kind, message }) {
-  if (isKind(kind)) return new EngineError(kind, message);
-  // Not an error of the crate, but the browser's, from fetching or compiling the wasm.
-  return new EngineError(
-    "internal",
-    `The program could not be started (${message}). Check the connection and try again.`,
-  );
-}
-
-/** @param {unknown} error */
-const notCloned = (error) =>
-  new EngineError(
-    "settings",
-    `What was asked for cannot be handed to the program (${error instanceof Error ? error.message : error}): give plain values, bytes that are still there, and functions among the listeners.`,
-  );
-
-const cancelled = () => new EngineError("cancelled", "Cancelled.");
+/** What a worker may run out of memory or lose its device in. */
+const COMPUTING = ["loadModel", "stylize", "measure", "selfTest", "invertContent", "invertStyles", "takeStyle"];
 
 /**
  * A key that is equal only for the same model loaded the same way.
@@ -91,24 +55,55 @@ export class Engine {
   /** @type {Map<number, Pending>} */ #pending = new Map();
   #lastId = 0;
   /** @type {Promise<Adapter> | null} */ #device = null;
-  /** @type {{ identity: string, info: ModelInfo } | null} */ #model = null;
+  /**
+   * The loaded model; `load` loads it into another engine.
+   * @type {{ identity: string, info: ModelInfo, load: (engine: Engine) => Promise<unknown> } | null}
+   */
+  #model = null;
+  /** A second worker for the processor. @type {Engine | null} */ #helper = null;
+  #clock = new Stopwatch();
   /**
    * Pending while a short task runs, such as measuring; resolves at its end and never rejects.
    * @type {Promise<void> | null}
    */
   #brief = null;
+  /** What to compute on. @type {DeviceChoice} */ #choice;
+  /** The choice that the worker was started with. @type {DeviceChoice} */ #started = "auto";
+  /** Whether the opened device is the processor. */ #isProcessor = false;
   #createWorker;
   #cancelGraceMs;
 
-  /** @param {{ createWorker?: (isInside: boolean) => Worker, cancelGraceMs?: number }} [options] for tests */
-  constructor({ createWorker = startWorker, cancelGraceMs = CANCEL_GRACE_MS } = {}) {
+  /**
+   * @param {{ device?: DeviceChoice, createWorker?: (isInside: boolean, device: DeviceChoice) => Worker, cancelGraceMs?: number }} [options]
+   *   the last two for tests
+   */
+  constructor({ device = "auto", createWorker = startWorker, cancelGraceMs = CANCEL_GRACE_MS } = {}) {
+    this.#choice = device;
     this.#createWorker = createWorker;
     this.#cancelGraceMs = cancelGraceMs;
   }
 
-  /** Opens the WebGPU device, once per worker. @returns {Promise<Adapter>} */
-  device() {
-    const device = (this.#device ??= this.#call({ operation: "openDevice" }));
+  /** Chooses what to compute on from the next load on. @param {DeviceChoice} choice */
+  computeOn(choice) {
+    this.#choice = choice;
+  }
+
+  get choice() {
+    return this.#choice;
+  }
+
+  /** Whether the device that was opened last is the processor. */
+  get isProcessor() {
+    return this.#isProcessor;
+  }
+
+  /** Opens the device, once per worker. @returns {Promise<Adapter>} */
+  async device() {
+    if (this.#worker && this.#started !== this.#choice) await this.#retire();
+    const device = (this.#device ??= this.#call({ operation: "openDevice" }).then((adapter) => {
+      this.#isProcessor = adapter.kernels === "processor";
+      return adapter;
+    }));
     // A failure is not cached: the user may enable WebGPU or plug in a GPU, and try again.
     device.catch(() => {
       if (this.#device === device) this.#device = null;
@@ -147,7 +142,7 @@ export class Engine {
     if (this.#model?.identity === identity) return this.#model.info;
     this.#model = null;
     const info = await this.#call({ operation: "loadModel", options: model, files }, options);
-    this.#model = { identity, info };
+    this.#model = { identity, info, load: (engine) => engine.load(model, files) };
     return info;
   }
 
@@ -166,7 +161,18 @@ export class Engine {
    * @param {Request} request @param {Options} settings @param {CallOptions} [options] @returns {Promise<Stylized>}
    */
   stylize(request, settings, options = {}) {
-    return this.#call({ operation: "stylize", request, options: settings }, options);
+    const model = this.#model;
+    if (!model || !this.#isProcessor || !mayPair(model.info)) {
+      return this.#call({ operation: "stylize", request, options: settings }, options);
+    }
+    const helper = async () => {
+      const engine = (this.#helper ??= new Engine({ device: "cpu", createWorker: this.#createWorker }));
+      await model.load(engine);
+      return engine.#call.bind(engine);
+    };
+    this.#clock.go();
+    const workers = { ask: this.#call.bind(this), helper, seconds: () => this.#clock.seconds };
+    return stylizePaired(workers, request, settings, options);
   }
 
   /**
@@ -211,10 +217,14 @@ export class Engine {
   /** Pauses the running `stylize` until `resume`; it can still be cancelled. */
   pause() {
     this.#worker?.postMessage({ tell: "pause" });
+    this.#clock.halt();
+    this.#helper?.pause();
   }
 
   resume() {
     this.#worker?.postMessage({ tell: "resume" });
+    this.#clock.go();
+    this.#helper?.resume();
   }
 
   /** Terminates the worker at once. The next call starts another one. */
@@ -222,13 +232,16 @@ export class Engine {
     if (this.#worker) this.#stop(this.#worker, cancelled());
   }
 
-  /** @param {Record<string, unknown>} message as worker.js has it @param {CallOptions} [options] @returns {Promise<any>} */
-  #call(message, { signal, ...listeners } = {}) {
+  /**
+   * @param {Record<string, unknown>} message as worker.js has it @param {CallOptions} [options]
+   * @param {Transferable[]} [transfer] @returns {Promise<any>}
+   */
+  #call(message, { signal, ...listeners } = {}, transfer = []) {
     if (signal?.aborted) return Promise.reject(cancelled());
     const worker = (this.#worker ??= this.#start());
     const id = ++this.#lastId;
     const result = new Promise((resolve, reject) => {
-      this.#pending.set(id, { message, resolve, reject, ...listeners });
+      this.#pending.set(id, { message, transfer, resolve, reject, ...listeners });
       this.#post(worker, id);
     });
     if (!signal) return result;
@@ -238,7 +251,8 @@ export class Engine {
     const onAbort = () => {
       // Not the worker that the call started on: the call may have moved to another one.
       this.#worker?.postMessage({ tell: "cancel" });
-      grace = setTimeout(() => this.#replace(id, cancelled()), this.#cancelGraceMs);
+      const patience = this.#isProcessor ? Math.min(PROCESSOR_GRACE_MS, this.#cancelGraceMs) : this.#cancelGraceMs;
+      grace = setTimeout(() => this.#replace(id, cancelled()), patience);
     };
     signal.addEventListener("abort", onAbort, { once: true });
     return result.finally(() => {
@@ -248,7 +262,8 @@ export class Engine {
   }
 
   #start() {
-    const worker = this.#createWorker(this.#isInside && !this.#isRefused);
+    this.#started = this.#choice;
+    const worker = this.#createWorker(this.#isInside && !this.#isRefused, this.#choice);
     let isAlive = false;
     worker.onmessage = ({ data }) => {
       if (worker !== this.#worker) return; // terminated, with a message still on its way
@@ -297,7 +312,7 @@ export class Engine {
     }
     const error = fromReply(reply.error);
     const { operation } = call.message;
-    const hasComputed = ["loadModel", "stylize", "measure", "selfTest"].includes(String(operation));
+    const hasComputed = COMPUTING.includes(String(operation));
     const isStarted = isKind(reply.error.kind);
     // Only a new worker frees the GPU's memory, or can open another device.
     const isSpent = ["device", "unsupported", "memory"].includes(error.kind);
@@ -329,9 +344,9 @@ export class Engine {
 
   /** Posts a pending call to a worker; rejects it if it cannot be cloned. @param {Worker} worker @param {number} id */
   #post(worker, id) {
-    const { message, reject } = /** @type {Pending} */ (this.#pending.get(id));
+    const { message, transfer, reject } = /** @type {Pending} */ (this.#pending.get(id));
     try {
-      worker.postMessage({ id, ...message });
+      worker.postMessage({ id, ...message }, transfer);
     } catch (error) {
       this.#pending.delete(id); // or `#retire` would wait for it for ever
       reject(notCloned(error));
@@ -366,6 +381,8 @@ export class Engine {
   }
 
   #end() {
+    this.#helper?.dispose();
+    this.#helper = null;
     this.#watch?.abort();
     this.#worker?.terminate();
     this.#watch = null;
@@ -373,17 +390,4 @@ export class Engine {
     this.#device = null;
     this.#model = null;
   }
-}
-
-const died = () =>
-  new EngineError(
-    "internal",
-    "The browser ended the program, as it does where memory is short. Your choices are kept: try again.",
-  );
-
-/** @param {string} message @param {"internal" | "memory"} [kind] */
-function fault(message, kind = "internal") {
-  if (kind === "memory") return new EngineError(kind, message);
-  const what = message.split("\n")[0];
-  return new EngineError(kind, `The program hit a fault of its own (${what}). Your choices are kept: try again.`);
 }

@@ -1,9 +1,11 @@
 // The models that the page offers: the list, which one suits this computer, references to models outside the list, and
 // parts (VAE, text encoder) that a model takes from other models.
 
+import { DEVICE_CHOICES } from "./adapter.js";
 import { STABLE_DIFFUSION } from "./presets.js";
 
 /**
+ * @typedef {import("./adapter.js").DeviceChoice} DeviceChoice
  * @typedef {import("../styleid.js").KeptModel} KeptModel
  * @typedef {import("../styleid.js").ModelOptions} ModelOptions
  * @typedef {import("../styleid.js").PickedFile} PickedFile
@@ -222,8 +224,9 @@ function hubReference(owner, repo, rest) {
 }
 
 /**
- * The other query parameters of the page's address: storage type of the weights, and address of the Hub.
- * @param {URLSearchParams} query @returns {{ weights: WeightType | null, hub: string | null, problems: string[] }}
+ * The other query parameters of the page's address: storage type of the weights, address of the Hub, and device.
+ * @param {URLSearchParams} query
+ * @returns {{ weights: WeightType | null, hub: string | null, device?: DeviceChoice, problems: string[] }}
  */
 export function readQuery(query) {
   const problems = [];
@@ -242,7 +245,15 @@ export function readQuery(query) {
       `The address names “${hub}” in place of the Hugging Face Hub, which is no address like https://example.org: the Hub itself is taken.`,
     );
   }
+  const device = query.get("device");
+  const choice = DEVICE_CHOICES.find((each) => each === device);
+  if (device !== null && !choice) {
+    problems.push(
+      `The address asks for the device “${device}”, which is none of ${DEVICE_CHOICES.join(", ")}: the page chooses.`,
+    );
+  }
   return {
+    ...(choice && { device: choice }),
     weights: isType ? /** @type {WeightType} */ (weights) : null,
     hub: isOrigin ? url.origin : null,
     problems,
@@ -255,6 +266,10 @@ export const isRemote = ({ place }) => place === "hub" || place === "web";
 /** Whether the download is large enough to need consent. @param {Model} model @param {KeptModel | null} kept */
 export const needsConsent = (model, kept) =>
   !kept?.complete && partsOf(model).some(({ place, bytes }) => place !== "files" && (bytes ?? Infinity) > ASK_ABOVE);
+
+/** Whether a model is only for demonstration. @param {Model} model */
+export const isSmall = ({ place, parameters, bytes }) =>
+  place === "page" && parameters === undefined && (bytes ?? Infinity) < 50e6;
 
 /** Approximate size of its cached copy, in bytes; null if unknown. @param {Model} model @param {WeightType} weights */
 export function bytesKept({ bytes, place, parameters }, weights) {

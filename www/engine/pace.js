@@ -4,6 +4,7 @@ import { callsAStep, stepsOf } from "./presets.js";
 import { formatDuration } from "../shared/format.js";
 
 /**
+ * @typedef {import("./adapter.js").DeviceChoice} DeviceChoice
  * @typedef {import("./presets.js").Options} Options
  * @typedef {import("../styleid.js").Phase} Phase
  * @typedef {{ seconds: number | null, photoKept: boolean, newStyles: number, isFirst: boolean }} Forecast time, and
@@ -18,8 +19,10 @@ const MOST = 24;
 /** Weight of the newest run in the moving average. */
 const NEWS = 0.6;
 
-/** Storage key of this device's rates. */
-const RATES_KEY = "styleid-rates";
+/** Storage key of the rates of a chosen device. @param {DeviceChoice} [device] */
+const ratesKey = (device) => (device === "cpu" ? "styleid-rates-cpu" : "styleid-rates");
+/** Multiplications in a second, in billions, that a processor does in wasm at least, before any was measured. */
+const LEAST_RATE = 10;
 /**
  * Work ratio above which a smaller model's rate is only an upper bound: a GPU is more efficient with large products.
  */
@@ -72,10 +75,10 @@ export function learnPace(key, measured, storage) {
 
 /** @typedef {[work: number, secondsPerUnit: number][]} Rates measured, with the work of one UNet evaluation */
 
-/** @param {Pick<Storage, "getItem">} [storage] @returns {Rates} */
-function readRates(storage) {
+/** @param {Pick<Storage, "getItem">} [storage] @param {DeviceChoice} [device] @returns {Rates} */
+function readRates(storage, device) {
   try {
-    const all = JSON.parse((storage ?? localStorage).getItem(RATES_KEY) ?? "[]");
+    const all = JSON.parse((storage ?? localStorage).getItem(ratesKey(device)) ?? "[]");
     const isSound = (/** @type {unknown} */ each) =>
       Array.isArray(each) && each.length === 2 && each.every((value) => Number.isFinite(value) && value > 0);
     return Array.isArray(all) ? all.filter(isSound) : [];
@@ -99,14 +102,15 @@ export function workOf({ work, nativeSize = 512 }, size) {
 /**
  * Stores the measured rate of UNet evaluations with this much work.
  * @param {number | null} work @param {Pace} measured @param {Pick<Storage, "getItem" | "setItem">} [storage]
+ * @param {DeviceChoice} [device]
  */
-export function learnRate(work, measured, storage) {
+export function learnRate(work, measured, storage, device) {
   const seconds = measured.stylize ?? measured["invert-content"] ?? measured["invert-style"];
   if (!work || !seconds) return;
   const [at, rate] = [work, seconds / work].map((value) => Number(value.toPrecision(3)));
-  const others = readRates(storage).filter(([other]) => other !== at);
+  const others = readRates(storage, device).filter(([other]) => other !== at);
   try {
-    (storage ?? localStorage).setItem(RATES_KEY, JSON.stringify([...others, [at, rate]].slice(-MOST)));
+    (storage ?? localStorage).setItem(ratesKey(device), JSON.stringify([...others, [at, rate]].slice(-MOST)));
   } catch {
     // A private window, or no space: it is measured again.
   }
@@ -114,15 +118,18 @@ export function learnRate(work, measured, storage) {
 
 /**
  * Predicts the time of one UNet evaluation from the measured rate with the nearest work.
- * @param {number | null} work @param {Pick<Storage, "getItem">} [storage]
+ * @param {number | null} work @param {Pick<Storage, "getItem">} [storage] @param {DeviceChoice} [device]
  * @returns {{ pace: Pace, isBound: boolean } | null} `isBound`: only an upper bound; null before anything is measured
  */
-export function ratedPace(work, storage) {
+export function ratedPace(work, storage, device) {
   if (!work) return null;
   const apart = (/** @type {number} */ other) => Math.abs(Math.log(other / work));
-  const [nearest] = readRates(storage).sort(([a], [b]) => apart(a) - apart(b));
+  const [nearest] = readRates(storage, device).sort(([a], [b]) => apart(a) - apart(b));
   return nearest ? { pace: { stylize: work * nearest[1] }, isBound: work > nearest[0] * FAR } : null;
 }
+
+/** The pace of a processor that was never measured. @param {number | null} work @returns {Pace | null} null if unknown */
+export const guessedPace = (work) => (work === null ? null : { stylize: work / LEAST_RATE });
 
 /**
  * Estimates the seconds of a run, without loading the model.

@@ -1,5 +1,6 @@
 // What to do after a failure: retry automatically, once, with settings more likely to work, or else tell the user what
-// to try. The error's kind decides; its message is only shown.
+// to try. After a GPU that stopped twice or cannot run the program, the processor may go on. The error's kind decides;
+// its message is only shown.
 
 /**
  * @typedef {import("../styleid.js").WeightType} WeightType
@@ -10,7 +11,8 @@
  * @property {boolean} [isFree] whether other weight types need no download: the page's own models, picked files
  * @property {boolean} [isLoading] whether it failed while the model was loaded, when the size does not matter
  * @property {boolean} [isRetry] whether this was already the second try
- * @typedef {{ weights?: WeightType, size?: number }} Change empty: the same again
+ * @property {boolean} [canProcess] whether the processor may take the place of a GPU
+ * @typedef {{ weights?: WeightType, size?: number, device?: "cpu" }} Change empty: the same again
  * @typedef {object} Advice
  * @property {string} sentence for the user: what happened, and what is done or can be done about it
  * @property {Change | null} retry the change for an automatic retry; null for none
@@ -63,6 +65,10 @@ export function adviceAfter(error, circumstances) {
   if (!(error instanceof Error)) return { sentence: String(error), retry: null, offers: [] };
   const { kind = "", message } = /** @type {Error & { kind?: string }} */ (error);
   if (kind === "memory") return afterMemory(circumstances);
+  if (circumstances.canProcess && (kind === "unsupported" || (kind === "device" && circumstances.isRetry))) {
+    const sentence = `${message} The processor goes on, which takes longer.`;
+    return { sentence, retry: { device: "cpu" }, offers: [] };
+  }
   const what = STOPPED[kind];
   if (!what) return { sentence: message, retry: null, offers: [] };
   if (circumstances.isRetry) {

@@ -1,9 +1,10 @@
 // Runs one job: consent to the download, loading the model, the run itself, and at most one automatic retry.
 
+import { hasVectors } from "./adapter.js";
 import { adviceAfter, changed } from "./recovery.js";
 import { KeptInversions } from "./kept-inversions.js";
-import { filesOf, identityOfParts, isRemote, needsConsent, partsOf } from "./models.js";
-import { estimate, knownPace, learnPace, learnRate, paceKey, ratedPace, workOf } from "./pace.js";
+import { filesOf, identityOfParts, isRemote, isSmall, needsConsent, partsOf } from "./models.js";
+import { estimate, guessedPace, knownPace, learnPace, learnRate, paceKey, ratedPace, workOf } from "./pace.js";
 import { STABLE_DIFFUSION, callsAStep, fitLayers, layersFor, stepsOf, usualLayers } from "./presets.js";
 import { RunProgress } from "./progress.js";
 
@@ -71,6 +72,7 @@ const identity = ({ id }, crop) => JSON.stringify([id, crop]);
 export class Runner {
   #engine;
   #mayLoad;
+  #mayTake;
   #isKept;
   #kept = new KeptInversions();
   /** Descriptions of models loaded before, by id. @type {Map<string, import("../styleid.js").ModelInfo>} */ #met =
@@ -80,11 +82,15 @@ export class Runner {
 
   /**
    * @param {Engine} engine
-   * @param {{ mayLoad: (model: Model, loading: ModelOptions) => Promise<boolean>, isKept: (model: Model, loading: ModelOptions) => boolean }} models
+   * @param {{ mayLoad: (model: Model, loading: ModelOptions) => Promise<boolean>,
+   *   mayTake: (model: Model, seconds: number | null) => Promise<boolean>,
+   *   isKept: (model: Model, loading: ModelOptions) => boolean }} models `mayTake` asks whether a large model may take so
+   *   long on the processor
    */
-  constructor(engine, { mayLoad, isKept }) {
+  constructor(engine, { mayLoad, mayTake, isKept }) {
     this.#engine = engine;
     this.#mayLoad = mayLoad;
+    this.#mayTake = mayTake;
     this.#isKept = isKept;
   }
 
@@ -130,35 +136,33 @@ export class Runner {
    *   measured
    */
   aPicture(model, loading, options) {
-    const known = knownPace(paceKey(modelKey(model, loading), options, { width: 1, height: 1 }));
-    const rated = known ? { pace: known, isBound: false } : ratedPace(workOf(model, options.size));
+    const known = knownPace(paceKey(modelKey(model, loading, this.#engine.choice), options, { width: 1, height: 1 }));
+    const rated = known
+      ? { pace: known, isBound: false }
+      : ratedPace(workOf(model, options.size), undefined, this.#engine.choice);
     const seconds = rated && estimate(rated.pace, { options, photoKept: false, newStyles: 1, isWarm: true });
     return rated && seconds !== null ? { seconds, isBound: rated.isBound } : null;
   }
 
   /** @param {Job} job @param {Hooks} hooks @returns {Promise<Outcome>} */
   async run(job, hooks) {
-    try {
-      return await this.#once(job, hooks);
-    } catch (error) {
-      if (error instanceof Declined || hooks.signal.aborted) throw error;
-      const { sentence, retry, offers } = this.#advice(job, error);
-      if (!retry) throw new Failure(sentence, offers, error);
-      hooks.onNotice(sentence);
-      hooks.onRetry?.();
-      const other = changed(job, retry);
+    for (let tries = 1, tried = job; ; tries++) {
       try {
-        return await this.#once(other, hooks);
-      } catch (again) {
-        if (again instanceof Declined || hooks.signal.aborted) throw again;
-        const last = this.#advice(other, again, true);
-        throw new Failure(last.sentence, last.offers, again);
+        return await this.#once(tried, hooks);
+      } catch (error) {
+        if (error instanceof Declined || hooks.signal.aborted) throw error;
+        const { sentence, retry, offers } = this.#advice(tried, error, tries > 1);
+        if (!retry) throw new Failure(sentence, offers, error);
+        hooks.onNotice(sentence);
+        hooks.onRetry?.();
+        if (retry.device) this.#engine.computeOn(retry.device);
+        tried = changed(tried, retry);
       }
     }
   }
 
-  /** @param {Job} job @param {unknown} error @param {boolean} [isRetry] */
-  #advice(job, error, isRetry = false) {
+  /** @param {Job} job @param {unknown} error @param {boolean} isRetry */
+  #advice(job, error, isRetry) {
     const { loading, options, model } = job;
     return adviceAfter(error, {
       weights: loading.weights,
@@ -167,6 +171,7 @@ export class Runner {
       isFree: !partsOf(model).some(isRemote) && !needsConsent(model, null),
       isLoading: this.#isLoading,
       isRetry,
+      canProcess: this.#engine.choice === "auto" && isSmall(model) && hasVectors(),
     });
   }
 
@@ -174,6 +179,10 @@ export class Runner {
   async #once(job, { signal, onState, onNotice, onPreview, onLoaded }) {
     const { loading, model, options } = job;
     await this.#engine.device(); // without a device, no need to ask for consent
+    if (this.#engine.isProcessor && !isSmall(model)) {
+      const seconds = this.aPicture(model, loading, options)?.seconds ?? onProcessor(model, options);
+      if (!(await this.#mayTake(model, seconds))) throw new Declined("Nothing was computed.");
+    }
     if (!(await this.#mayLoad(model, loading))) throw new Declined("Nothing was downloaded.");
     const steps = stepsOf(options);
     const key = this.#paceKey(job);
@@ -213,12 +222,12 @@ export class Runner {
       this.#kept.note(this.#run(done));
       this.#warm.add(key);
       learnPace(key, progress.measured);
-      learnRate(workOf(model, fitting.size), progress.measured);
+      learnRate(workOf(model, fitting.size), progress.measured, undefined, this.#engine.choice);
       // If both inversions were reused, only the reverse steps evaluate the UNet.
       return { job: done, styled, reused: styled.unetCalls <= steps * callsAStep(fitting) };
     } catch (error) {
       this.forget(); // it is unknown what a failed or cancelled run leaves in the cache
-      learnRate(workOf(model, options.size), progress.measured);
+      learnRate(workOf(model, options.size), progress.measured, undefined, this.#engine.choice);
       throw error;
     }
   }
@@ -233,7 +242,7 @@ export class Runner {
   #run({ loading, model, options, photo, crop, styles }) {
     const layers = options.layers ?? usualLayers(options.preset, this.decoderOf(model));
     return {
-      model: modelKey(model, loading),
+      model: modelKey(model, loading, this.#engine.choice),
       options,
       layers: options.attnInjection ? layers : [],
       photo: identity(photo, crop),
@@ -243,13 +252,19 @@ export class Runner {
 
   /** @param {Job} job */
   #paceKey({ loading, model, options, photo, crop }) {
-    return paceKey(modelKey(model, loading), options, crop ?? photo);
+    return paceKey(modelKey(model, loading, this.#engine.choice), options, crop ?? photo);
   }
 }
 
-/** @param {Model} model @param {ModelOptions} loading */
-const modelKey = (model, { weights, prediction, gpuBytes, halfPrecision }) =>
-  [identityOfParts(model), weights, prediction, gpuBytes, halfPrecision ? "f16" : ""].join(" ").trimEnd();
+/** @param {Model} model @param {ModelOptions} loading @param {import("./adapter.js").DeviceChoice} device */
+const modelKey = (model, { weights, prediction, gpuBytes, halfPrecision }, device) =>
+  [identityOfParts(model), weights, prediction, gpuBytes, halfPrecision ? "f16" : "", device === "cpu" ? device : ""]
+    .join(" ")
+    .trimEnd();
+
+/** A first estimate of a picture's seconds on the processor. @param {Model} model @param {Options} options */
+const onProcessor = (model, options) =>
+  estimate(guessedPace(workOf(model, options.size)), { options, photoKept: false, newStyles: 1, isWarm: true });
 
 /** A job as the worker's request. @param {Job} job @returns {Promise<import("../styleid.js").Request>} */
 export async function requestOf({ photo, crop, styles }) {

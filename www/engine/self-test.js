@@ -1,4 +1,4 @@
-// The results of the GPU's kernel test in words: for the user, and for a bug report.
+// The results of the device's kernel test in words: for the user, and for a bug report.
 
 /**
  * @typedef {import("../styleid.js").Adapter} Adapter
@@ -9,10 +9,12 @@
 export const SECONDS = 10;
 
 /**
- * Which family of kernels a GPU runs, and in which precisions.
+ * Which family of kernels a device runs, and in which precisions.
  * @param {Pick<Adapter, "kernels" | "shaderF16">} adapter
  */
 export function choiceOf({ kernels, shaderF16 }) {
+  if (kernels === "processor")
+    return "processor, with vector instructions, 3x3 convolutions by Winograd's algorithm; in f32 only";
   const family =
     kernels === "hardware"
       ? "hardware, in tiles of workgroup memory"
@@ -42,37 +44,47 @@ export function lineOf(kernel) {
   return `${name}: ${[word, speed].filter(Boolean).join(", ")}`;
 }
 
-/** The summary for the user. @param {KernelTest[]} kernels tested or skipped ones */
-export function sentenceOf(kernels) {
+/**
+ * The summary for the user.
+ * @param {KernelTest[]} kernels tested or skipped ones @param {string} [device] "GPU" or "processor"
+ */
+export function sentenceOf(kernels, device = "GPU") {
   const tested = kernels.filter(({ verdict }) => verdict === "right" || verdict === "wrong");
   const wrong = tested.filter(({ verdict }) => verdict === "wrong");
-  if (tested.length === 0) return "No kernel of this GPU could be tested.";
+  if (tested.length === 0) return `No kernel of this ${device} could be tested.`;
   if (wrong.length > 0) {
     const names = wrong.map(fullName).join("; ");
-    return `This GPU gets ${wrong.length} of ${tested.length} kernels wrong: ${names}, so results here may be wrong; please report this.`;
+    return `This ${device} gets ${wrong.length} of ${tested.length} kernels wrong: ${names}, so results here may be wrong; please report this.`;
   }
-  if (tested.length === kernels.length) return "This GPU computes everything right.";
-  return `This GPU computes right all that was tested, ${tested.length} of ${kernels.length} kernels.`;
+  if (tested.length === kernels.length) return `This ${device} computes everything right.`;
+  return `This ${device} computes right all that was tested, ${tested.length} of ${kernels.length} kernels.`;
 }
 
-/** As {@link sentenceOf}, for a test that ended early. @param {KernelTest[]} kernels @param {string} why a sentence */
-export function sentenceOfEnd(kernels, why) {
+/**
+ * As {@link sentenceOf}, for a test that ended early.
+ * @param {KernelTest[]} kernels @param {string} why a sentence @param {string} [device]
+ */
+export function sentenceOfEnd(kernels, why, device) {
   if (kernels.length === 0) return why;
   const last = kernels.at(-1);
   const where = last?.verdict === "failed" ? `at ${fullName(last)}` : "early";
-  const known = kernels.some(({ verdict }) => verdict === "wrong") ? ` ${sentenceOf(kernels)}` : "";
+  const known = kernels.some(({ verdict }) => verdict === "wrong") ? ` ${sentenceOf(kernels, device)}` : "";
   return `The test ended ${where}: ${why}${known}`;
 }
+
+/** The device in such sentences. @param {{ isProcessor: boolean }} engine */
+export const testedDevice = ({ isProcessor }) => (isProcessor ? "processor" : "GPU");
 
 /**
  * The whole test as lines for a bug report, `sentence` last.
  * @param {KernelTest[]} kernels @param {string} sentence @param {number | null} [seconds] the test's duration
+ * @param {string} [device]
  */
-export function textOf(kernels, sentence, seconds = null) {
+export function textOf(kernels, sentence, seconds = null, device = "GPU") {
   const run = kernels.filter(({ verdict }) => verdict !== "skipped");
   const skipped = kernels.filter(({ verdict }) => verdict === "skipped").map(fullName);
   return [
-    `GPU test: ${run.length} of ${kernels.length} kernels${seconds === null ? "" : ` in ${seconds.toFixed(1)} s`}`,
+    `${device === "GPU" ? device : "Processor"} test: ${run.length} of ${kernels.length} kernels${seconds === null ? "" : ` in ${seconds.toFixed(1)} s`}`,
     ...run.map(lineOf),
     ...(skipped.length > 0 ? [`Not run, as the time was over: ${skipped.join("; ")}`] : []),
     sentence,

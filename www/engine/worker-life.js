@@ -17,11 +17,14 @@ let inside = null;
  * started from its own address has the policy of that response, and a plain web server sends none. Pages of other sites
  * can only use a blob.
  * @param {boolean} isInside whether the page's policy must apply
+ * @param {import("./adapter.js").DeviceChoice} device what it computes on
  */
-export function startWorker(isInside) {
-  if (!isInside && SCRIPT.origin === location.origin) return new Worker(SCRIPT, { type: "module" });
+export function startWorker(isInside, device) {
+  /** @type {WorkerOptions} */
+  const options = { type: "module", name: device };
+  if (!isInside && SCRIPT.origin === location.origin) return new Worker(SCRIPT, options);
   inside ??= URL.createObjectURL(new Blob([`import ${JSON.stringify(SCRIPT.href)};`], { type: "text/javascript" }));
-  return new Worker(inside, { type: "module" });
+  return new Worker(inside, options);
 }
 
 /**

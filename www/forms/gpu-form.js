@@ -1,14 +1,21 @@
-// The GPU settings: memory budget and precision of a run. They are stored for the next visit but not put in links,
-// because other computers have other GPUs.
+// What a run computes on, and the GPU settings: memory budget and precision. They are stored for the next visit; links
+// take only the device, because other computers have other GPUs.
 
-/** @typedef {Pick<import("../styleid.js").ModelOptions, "gpuBytes" | "halfPrecision">} GpuOptions */
+import { DEVICE_CHOICES } from "../engine/adapter.js";
+
+/**
+ * @typedef {Pick<import("../styleid.js").ModelOptions, "gpuBytes" | "halfPrecision">} GpuOptions
+ * @typedef {import("../engine/adapter.js").DeviceChoice} DeviceChoice
+ */
 
 const KEY = "styleid-gpu";
 
 export class GpuForm {
+  #device;
   #memory;
   #half;
   #note;
+  #onChange;
   /** Whether the GPU has `shader-f16`; null until it has been queried. @type {boolean | null} */
   #hasHalf = null;
 
@@ -18,11 +25,13 @@ export class GpuForm {
    */
   constructor(root, { onChange }) {
     const part = (/** @type {string} */ name) => root.querySelector(`[data-part=${name}]`);
+    this.#device = /** @type {HTMLSelectElement} */ (part("device"));
     this.#memory = /** @type {HTMLSelectElement} */ (part("memory"));
     this.#half = /** @type {HTMLInputElement} */ (part("half"));
     this.#note = /** @type {HTMLElement} */ (part("half-note"));
+    this.#onChange = onChange;
     this.#restore();
-    for (const field of [this.#memory, this.#half]) {
+    for (const field of [this.#device, this.#memory, this.#half]) {
       field.addEventListener("change", () => {
         this.#keep();
         onChange();
@@ -35,6 +44,17 @@ export class GpuForm {
     this.#hasHalf = new Set(features).has("shader-f16");
     this.#half.disabled = !this.#hasHalf;
     if (!this.#hasHalf) this.#note.textContent = "This GPU does not compute in half precision.";
+  }
+
+  /** What to compute on. */
+  get device() {
+    return /** @type {DeviceChoice} */ (this.#device.value);
+  }
+
+  /** Sets the device for this visit, as a link asks for it. @param {DeviceChoice} choice */
+  setDevice(choice) {
+    this.#device.value = choice;
+    this.#onChange();
   }
 
   /** @returns {GpuOptions} */
@@ -53,6 +73,7 @@ export class GpuForm {
       const offered = [...this.#memory.options].map(({ value }) => value);
       if (offered.includes(kept.memory)) this.#memory.value = kept.memory;
       this.#half.checked = kept.half === true;
+      if (DEVICE_CHOICES.includes(kept.device)) this.#device.value = kept.device;
     } catch {
       // no storage, or not our data
     }
@@ -60,7 +81,7 @@ export class GpuForm {
 
   #keep() {
     try {
-      const kept = JSON.stringify({ memory: this.#memory.value, half: this.#half.checked });
+      const kept = JSON.stringify({ device: this.device, memory: this.#memory.value, half: this.#half.checked });
       localStorage.setItem(KEY, kept);
     } catch {
       // A private window, or no space: it applies to this visit only.

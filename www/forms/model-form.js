@@ -216,6 +216,11 @@ export class ModelForm {
     };
   }
 
+  /** What runs compute on. */
+  get device() {
+    return this.#gpu.device;
+  }
+
   /** @param {KeptModel[]} kept */
   setKept(kept) {
     this.#kept = kept;

@@ -1,6 +1,7 @@
 // Settings as a URL fragment, and back. Only values that differ from the defaults are written. A value that cannot be
 // read is reported in a sentence, and the rest of the link is used.
 
+import { DEVICE_CHOICES } from "../engine/adapter.js";
 import { WEIGHT_TYPES } from "../engine/models.js";
 import { DEFAULTS, MOST_STYLES, VERSIONS } from "../engine/presets.js";
 import { CURVE_NAMES } from "./curve.js";
@@ -16,6 +17,7 @@ import { CURVE_NAMES } from "./curve.js";
  * @property {string | null} vae reference to the VAE that replaces its own
  * @property {WeightType | null} weights
  * @property {"epsilon" | "v_prediction" | null} prediction
+ * @property {import("../engine/adapter.js").DeviceChoice} [device] what to compute on, if the link says it
  * @property {"each" | "blend"} several one result for each painting, or a blend
  * @property {number[]} mix the paintings' weights, in their order
  */
@@ -134,6 +136,7 @@ const OTHERS = [
   ["vae", "vae", naming("a VAE")],
   ["weights", "weights", oneOf(...WEIGHT_TYPES)],
   ["predicts", "prediction", oneOf("epsilon", "v_prediction")],
+  ["device", "device", oneOf(...DEVICE_CHOICES)],
   ["several", "several", oneOf("each", "blend")],
   ["mix", "mix", mix],
 ];
@@ -143,7 +146,11 @@ export function toFragment(shared) {
   const parameters = new URLSearchParams();
   for (const [name, field, kind] of OTHERS) {
     const value = shared[field];
-    const isDefault = value === null || value === "each" || (Array.isArray(value) && value.every((each) => each === 1));
+    const isDefault =
+      value == null ||
+      value === "auto" ||
+      value === "each" ||
+      (Array.isArray(value) && value.every((each) => each === 1));
     if (!isDefault) parameters.set(name, kind.write(value));
   }
   for (const [name, setting, kind] of SETTINGS) {
@@ -176,8 +183,11 @@ export function fromFragment(fragment) {
     else problems.push(`The link's ${name} is “${brief(text)}”, not ${entry.kind.expects}: it is left out.`);
   }
   const { model = null, rest = null, vae = null, weights = null, prediction = null, ...others } = found;
-  const { several = "each", mix = [], ...options } = others;
-  return { shared: { options, model, rest, vae, weights, prediction, several, mix }, problems };
+  const { device, several = "each", mix = [], ...options } = others;
+  return {
+    shared: { options, model, rest, vae, weights, prediction, several, mix, ...(device && { device }) },
+    problems,
+  };
 }
 
 /** @param {string} text */

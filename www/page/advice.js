@@ -1,9 +1,9 @@
 // Which model to use on this computer, and each model's time per picture.
 
-import { recommended } from "../engine/models.js";
+import { isSmall, recommended } from "../engine/models.js";
 import { approximately } from "../engine/pace.js";
 import { defaultsOf } from "../engine/presets.js";
-import { isSmall, stepUp, stepUpSentence } from "./step-up.js";
+import { stepUp, stepUpSentence } from "./step-up.js";
 
 /**
  * @typedef {import("../engine/models.js").Model} Model

@@ -29,6 +29,7 @@ import { GIVEN, PAINTINGS, PHOTOS, exampleOf } from "./samples.js";
 import { Settings } from "../forms/settings.js";
 import { fromFragment } from "../forms/share.js";
 import { StoragePanel } from "./storage.js";
+import { Waiting } from "./waiting.js";
 import { Workshop } from "./workshop.js";
 import { messageOf } from "../shared/message.js";
 
@@ -54,7 +55,7 @@ const engine = new Engine();
 const camera = new CameraDialog(dialog("camera-dialog"));
 const cropper = new CropDialog(dialog("crop-dialog"));
 const query = new URLSearchParams(location.search);
-const { weights, hub, problems } = readQuery(query);
+const { weights, hub, device, problems } = readQuery(query);
 
 // ---- pictures
 
@@ -128,10 +129,19 @@ const blend = new BlendForm(element("blend"), {
 });
 const gpu = new GpuForm(element("gpu"), {
   onChange() {
+    if (gpu.device !== engine.choice) {
+      if (device) gpu.setDevice(device);
+      else engine.computeOn(gpu.device);
+      runner.forget(); // inversions stay with the worker of the other device
+    }
+    if (!isBuilt) return;
     advice.recommend();
+    modelForm.retitle(); // each device has its own times
     foretell();
   },
 });
+if (device) gpu.setDevice(device);
+else engine.computeOn(gpu.device);
 const modelForm = new ModelForm(element("models"), {
   hub,
   weights,
@@ -141,6 +151,7 @@ const modelForm = new ModelForm(element("models"), {
   timeOf: (model) => advice.timeOf(model),
 });
 const consent = new Consent(dialog("consent"));
+const waiting = new Waiting(dialog("waiting"));
 const storage = new StoragePanel(element("storage"), {
   async purge(folder, name) {
     await engine.purge(folder);
@@ -161,6 +172,7 @@ const bar = new RunBar(element("go-bar"), {
 });
 const runner = new Runner(engine, {
   mayLoad,
+  mayTake,
   isKept: (model, loading) => modelForm.copyOf(model, loading.weights)?.complete ?? false,
 });
 /** @type {Queue<Job, Entry>} */
@@ -295,7 +307,7 @@ addEventListener("hashchange", () => {
 // ---- models
 
 const advice = new Advice({ modelForm, settings, runner, gpu });
-const opening = new Opening({ modelForm, settings, blend, bar, advice, query, weights, problems });
+const opening = new Opening({ modelForm, settings, blend, gpu, bar, advice, query, weights, problems });
 
 /** Offers a full model after a picture by the demonstration model. @param {Entry} entry */
 function offerStepUp({ model }) {
@@ -321,6 +333,20 @@ async function refreshKept() {
     storage.complain(messageOf(error));
     return { usage: null, quota: null, available: true };
   }
+}
+
+/** Models that the user lets run on the processor on this visit. @type {Set<string>} */
+const patient = new Set();
+
+/**
+ * Whether a large model may take so long on the processor.
+ * @param {Model} model @param {number | null} seconds a picture
+ */
+async function mayTake(model, seconds) {
+  if (patient.has(model.id)) return true;
+  if (!(await waiting.ask(model, seconds))) return false;
+  patient.add(model.id);
+  return true;
 }
 
 /**

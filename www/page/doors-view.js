@@ -2,21 +2,19 @@
 // into a bug report.
 
 import { build } from "../shared/dom.js";
-import { SECONDS, choiceOf, sentenceOf, sentenceOfEnd, textOf } from "../engine/self-test.js";
+import { SECONDS, choiceOf, sentenceOf, sentenceOfEnd, testedDevice, textOf } from "../engine/self-test.js";
 import { examine } from "./doors.js";
 import { messageOf } from "../shared/message.js";
 
 /** @typedef {import("./doors.js").Door["kind"]} Kind */
 
-/** Limitations with which nothing can run; the others are remarks. @type {Kind[]} */
-const CLOSED = ["insecure", "no-webgpu", "no-adapter"];
-
 /** Each limitation (door) in a few words. @type {Record<Kind, string>} */
 const LINES = {
-  insecure: "Nothing can run here: this address is not secure.",
-  "no-webgpu": "Nothing can run in this browser.",
-  "no-adapter": "Nothing can run: no graphics card was found.",
-  software: "This will be slow: no graphics card is in use.",
+  insecure: "The processor paints here: this address is not secure.",
+  "no-webgpu": "The processor paints in this browser.",
+  "no-adapter": "The processor paints here: no graphics card was found.",
+  software: "The processor paints here: no graphics card is in use.",
+  "no-vectors": "Nothing can run in this browser.",
   memory: "Little memory here: small models suit it best.",
   phone: "On a phone, the demonstration model suits best.",
   "no-f16": "This graphics card takes a little longer.",
@@ -64,7 +62,8 @@ export class DoorsView {
     this.#tell({ own: diagnosis });
     const [first] = doors;
     const reasons = doors.map(({ sentence, kind }) => build("p", { "data-kind": kind }, sentence));
-    const tone = first && CLOSED.includes(first.kind) ? "problem" : "plain";
+    // With this one alone nothing can run; the others are remarks.
+    const tone = first?.kind === "no-vectors" ? "problem" : "plain";
     this.#banner.replaceChildren(
       ...(first
         ? [
@@ -117,9 +116,9 @@ export class DoorsView {
           button.textContent = `Testing… ${kernels.length} of ${of}`;
         },
       });
-      this.#conclude(kernels, sentenceOf(kernels), seconds);
+      this.#conclude(kernels, sentenceOf(kernels, testedDevice(this.#engine)), seconds);
     } catch (error) {
-      this.#conclude(kernels, sentenceOfEnd(kernels, messageOf(error)));
+      this.#conclude(kernels, sentenceOfEnd(kernels, messageOf(error), testedDevice(this.#engine)));
       // The worker may have been replaced, unless the test was only refused.
       if (kernels.length > 0) this.#runner.forget();
     } finally {
@@ -132,7 +131,7 @@ export class DoorsView {
   /** @param {import("../styleid.js").KernelTest[]} kernels @param {string} said @param {number} [seconds] */
   #conclude(kernels, said, seconds) {
     this.#part("tested").textContent = said;
-    this.#tell({ test: textOf(kernels, said, seconds) });
+    this.#tell({ test: textOf(kernels, said, seconds, testedDevice(this.#engine)) });
   }
 
   get #text() {

@@ -1,21 +1,19 @@
 // Limitations ("doors") of this browser and computer, each as one sentence on its effect and the remedy; and a
 // diagnosis for a bug report, without personal data.
 
+import { firstAdapter, hasVectors, isSoftware, nameOf, webGpu } from "../engine/adapter.js";
+import { isPhone } from "../engine/phone.js";
 import { formatBytes } from "../shared/format.js";
 
 /**
- * @typedef {{ kind: "insecure" | "no-webgpu" | "no-adapter" | "software" | "memory" | "buffers" | "no-f16" | "no-storage"
- *   | "little-storage" | "phone", tone: "plain" | "problem", sentence: string }} Door
- * @typedef {{ vendor?: string, architecture?: string, device?: string, description?: string,
- *   isFallbackAdapter?: boolean }} AdapterInfo
- * @typedef {{ info: AdapterInfo, features: Iterable<string>, limits: Record<string, number>,
- *   isFallbackAdapter?: boolean }} GpuAdapter
- * @typedef {{ requestAdapter: (options?: object) => Promise<GpuAdapter | null> }} Gpu
+ * @typedef {{ kind: "insecure" | "no-webgpu" | "no-adapter" | "software" | "no-vectors" | "memory" | "buffers" | "no-f16"
+ *   | "no-storage" | "little-storage" | "phone", tone: "plain" | "problem", sentence: string }} Door
+ * @typedef {import("../engine/adapter.js").Gpu} Gpu
+ * @typedef {import("../engine/adapter.js").GpuAdapter} GpuAdapter
  * @typedef {Omit<import("../engine/models.js").Device, "gpuBytes">} Computer
  * @typedef {{ persisted: boolean | null, usage: number | null, quota: number | null, files: boolean }} Storage
  */
 
-const SOFTWARE = /swiftshader|llvmpipe|lavapipe|basic render|warp/i;
 /** Gigabytes of main memory, as the browser rounds them, below which a full-size model may fail. */
 const LITTLE_MEMORY = 4;
 /** Disk space for a run at 512 px with 8-bit weights; private windows on small disks have less. */
@@ -39,8 +37,8 @@ const LIMITS = [
  *   first; `features` of the GPU
  */
 export async function examine() {
-  const { gpu } = /** @type {Navigator & { gpu?: Gpu }} */ (navigator);
-  const [adapter, storage] = await Promise.all([gpu ? firstAdapter(gpu) : null, lookAtStorage()]);
+  const gpu = webGpu();
+  const [adapter, storage] = await Promise.all([firstAdapter(gpu), lookAtStorage()]);
   const doors = [...gpuDoors(gpu, adapter), ...machineDoors(storage)];
   doors.sort((a, b) => Number(b.tone === "problem") - Number(a.tone === "problem"));
   const { deviceMemory } = /** @type {Navigator & { deviceMemory?: number }} */ (navigator);
@@ -53,15 +51,6 @@ export async function examine() {
   };
   const features = [...(adapter?.features ?? [])];
   return { doors, diagnosis: diagnose(gpu, adapter, storage, doors), features, device };
-}
-
-/** Requests the adapter with the worker's options. @param {Gpu} gpu */
-async function firstAdapter(gpu) {
-  try {
-    return await gpu.requestAdapter({ powerPreference: "high-performance" });
-  } catch {
-    return null;
-  }
 }
 
 /** @returns {Promise<Storage>} */
@@ -83,40 +72,47 @@ async function lookAtStorage() {
   };
 }
 
-/** @param {GpuAdapter} adapter */
-const nameOf = ({ info: { vendor, architecture, device, description } }) =>
-  [vendor, architecture, device, description].filter(Boolean).join(" ") || "unnamed";
+/**
+ * Why there is no GPU, what runs all the same, and how to get one.
+ * @param {Gpu | undefined} gpu @param {GpuAdapter | null} adapter @returns {Door}
+ */
+function withoutGpu(gpu, adapter) {
+  const [kind, why, remedy] = reasonWithoutGpu(gpu, adapter);
+  if (!hasVectors()) {
+    const sentence = `${why}, and it lacks WebAssembly's vector instructions, with which the processor would paint: ${remedy}. Choosing pictures works here all the same.`;
+    return { kind: "no-vectors", tone: "problem", sentence };
+  }
+  const sentence = `${why}, so the processor paints: the demonstration model takes a minute or so a picture, Stable Diffusion the better part of an hour. For a graphics card, which takes seconds, ${remedy}.`;
+  return { kind, tone: "plain", sentence };
+}
 
-/** @param {GpuAdapter} adapter */
-const isSoftware = (adapter) =>
-  adapter.info.isFallbackAdapter === true || adapter.isFallbackAdapter === true || SOFTWARE.test(nameOf(adapter));
+/**
+ * @param {Gpu | undefined} gpu @param {GpuAdapter | null} adapter
+ * @returns {[kind: Door["kind"], why: string, remedy: string]}
+ */
+function reasonWithoutGpu(gpu, adapter) {
+  if (adapter) {
+    const remedy = "switch hardware acceleration on in the browser's settings, or use a computer with a GPU";
+    return ["software", "This browser only emulates a GPU", remedy];
+  }
+  if (gpu) {
+    const remedy =
+      "update the graphics driver, switch hardware acceleration on in the browser's settings, or use another browser";
+    return ["no-adapter", "This browser has WebGPU but finds no GPU to use", remedy];
+  }
+  if (!isSecureContext) {
+    const remedy = "open the page over https or at localhost";
+    return ["insecure", "This address is not secure, as WebGPU needs it", remedy];
+  }
+  return ["no-webgpu", "This browser has no WebGPU", "open the page in a current Chrome, Edge or Safari 26"];
+}
 
 /** @param {Gpu | undefined} gpu @param {GpuAdapter | null} adapter @returns {Door[]} */
 function gpuDoors(gpu, adapter) {
-  const all = "Choosing pictures works here all the same.";
-  if (!gpu) {
-    if (!isSecureContext) {
-      const sentence = `WebGPU, on which the model runs, needs a secure address: open the page over https or at localhost. ${all}`;
-      return [{ kind: "insecure", tone: "problem", sentence }];
-    }
-    const sentence = `This browser has no WebGPU, on which the model runs: open the page in a current Chrome, Edge or Safari 26. ${all}`;
-    return [{ kind: "no-webgpu", tone: "problem", sentence }];
-  }
-  if (!adapter) {
-    const sentence = `This browser has WebGPU but finds no GPU to use: update the graphics driver, switch hardware acceleration on in the browser's settings, or use another browser. ${all}`;
-    return [{ kind: "no-adapter", tone: "problem", sentence }];
-  }
+  if (!adapter || isSoftware(adapter)) return [withoutGpu(gpu, adapter)];
   /** @type {Door[]} */
   const doors = [];
-  if (isSoftware(adapter)) {
-    doors.push({
-      kind: "software",
-      tone: "problem",
-      sentence:
-        "The browser computes on the processor instead of a GPU: expect minutes with the demonstration model and hours with Stable Diffusion; switch hardware acceleration on in its settings, or use a computer with a GPU.",
-    });
-  } else if (!new Set(adapter.features).has("shader-f16")) {
-    // On a software adapter it makes no difference.
+  if (!new Set(adapter.features).has("shader-f16")) {
     doors.push({
       kind: "no-f16",
       tone: "plain",
@@ -172,12 +168,6 @@ function machineDoors({ usage, quota, files }) {
   return doors;
 }
 
-function isPhone() {
-  const { userAgentData } = /** @type {Navigator & { userAgentData?: { mobile: boolean } }} */ (navigator);
-  if (userAgentData?.mobile) return true;
-  return matchMedia("(pointer: coarse)").matches && Math.min(screen.width, screen.height) < 600;
-}
-
 /** @param {Gpu | undefined} gpu @param {GpuAdapter | null} adapter @param {Storage} storage @param {Door[]} doors */
 function diagnose(gpu, adapter, storage, doors) {
   const { deviceMemory, hardwareConcurrency, userAgent } = /** @type {Navigator & { deviceMemory?: number }} */ (
@@ -196,7 +186,7 @@ function diagnose(gpu, adapter, storage, doors) {
     for (const name of LIMITS) lines.push([name, String(adapter.limits[name])]);
   }
   lines.push(
-    ["Processor", `${hardwareConcurrency ?? "unknown"} threads`],
+    ["Processor", `${hardwareConcurrency ?? "unknown"} threads, ${hasVectors() ? "with" : "no"} vector instructions`],
     ["Memory", deviceMemory === undefined ? "unknown" : `${deviceMemory} GB or more`],
     ["Screen", `${screen.width} × ${screen.height} at ${devicePixelRatio}${isPhone() ? ", a phone" : ""}`],
     ["Storage", `${size(storage.usage)} of ${size(storage.quota)}`],

@@ -9,6 +9,7 @@ import { messageOf } from "../shared/message.js";
  * @property {import("../forms/model-form.js").ModelForm} modelForm
  * @property {import("../forms/settings.js").Settings} settings
  * @property {import("../forms/blend-form.js").BlendForm} blend
+ * @property {import("../forms/gpu-form.js").GpuForm} gpu
  * @property {import("./run-bar.js").RunBar} bar
  * @property {import("./advice.js").Advice} advice
  * @property {URLSearchParams} query of the address
@@ -29,7 +30,7 @@ export class Opening {
 
   /** Applies the settings in the address's fragment. @returns {string} its errors, as sentences */
   takeLink() {
-    const { modelForm, settings, blend, weights } = this.#parts;
+    const { modelForm, settings, blend, gpu, weights } = this.#parts;
     const link = fromFragment(location.hash);
     if (!link) return "";
     const { shared, problems } = link;
@@ -50,6 +51,7 @@ export class Opening {
       const whole = { ...model, rest: taken("rest"), vae: taken("vae") };
       modelForm.select(whole, { weights: shared.weights ?? weights ?? model.weights, prediction: shared.prediction });
     }
+    if (shared.device) gpu.setDevice(shared.device);
     settings.write(shared.options); // after selecting the model, to which its layers belong
     blend.write(shared);
     if (settings.missing) problems.push(settings.missing);

@@ -5,7 +5,7 @@
  * @typedef {import("../engine/recovery.js").Change} Change
  * @typedef {import("../engine/runner.js").State} Progress
  * @typedef {import("../styleid.js").Phase} Phase
- * @typedef {{ text: string, tone?: "problem" }} Word
+ * @typedef {{ text: string, tone?: "problem", isDeclined?: boolean }} Word `isDeclined`: the user declined to go on
  * @typedef {import("../engine/queue.js").Item<import("../engine/runner.js").Job, import("../results/history.js").Entry>} Item
  * @typedef {object} RunState
  * @property {"idle" | "running" | "cancelling"} stage

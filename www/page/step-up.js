@@ -1,12 +1,9 @@
 // The step from the demonstration model to a full one: which model, and the sentence that offers it.
 
+import { isSmall } from "../engine/models.js";
 import { formatBytes } from "../shared/format.js";
 
 /** @typedef {import("../engine/models.js").Model} Model */
-
-/** Whether a model is only for demonstration. @param {Model} model */
-export const isSmall = ({ place, parameters, bytes }) =>
-  place === "page" && parameters === undefined && (bytes ?? Infinity) < 50e6;
 
 /**
  * The model to offer after a picture by the demonstration model.

@@ -38,8 +38,6 @@ import { messageOf } from "../shared/message.js";
  */
 const nameIn = ({ place, id }) => (place === "files" ? null : id);
 
-const NOT_DOWNLOADED = "Nothing was downloaded.";
-
 export class Workshop {
   #parts;
   /** Cancels the whole queue. @type {AbortController | null} */ #all = null;
@@ -95,7 +93,7 @@ export class Workshop {
     try {
       for (let item = queue.start(); item; item = queue.start()) {
         last = await this.#perform(item, signal);
-        if (signal.aborted || last.text === NOT_DOWNLOADED) break;
+        if (signal.aborted || last.isDeclined) break;
       }
       end = this.#summary(last, signal.aborted);
     } finally {
@@ -163,6 +161,7 @@ export class Workshop {
       vae: model.vae ? nameIn(model.vae) : null,
       weights: weights === model.weights ? null : weights,
       prediction: modelForm.chosenPrediction,
+      device: modelForm.device,
       several,
       mix,
     });
@@ -207,7 +206,8 @@ export class Workshop {
       result.show(entry, { isQuiet: count > 1 });
       onResult(entry);
       const memory = formatBytes(styled.gpuBytesReserved);
-      return { text: `Done in ${formatDuration(styled.seconds)}, with ${memory} of the GPU's memory.` };
+      const where = styled.gpuBytesReserved > 0 ? `with ${memory} of the GPU's memory` : "on the processor";
+      return { text: `Done in ${formatDuration(styled.seconds)}, ${where}.` };
     } catch (error) {
       if (signal.aborted || (error instanceof EngineError && error.kind === "cancelled")) {
         if (all.aborted && count > 1) queue.putBack(item);
@@ -217,7 +217,7 @@ export class Workshop {
       if (error instanceof Declined) {
         if (count > 1) queue.putBack(item);
         else queue.cancel(item);
-        return { text: NOT_DOWNLOADED };
+        return { text: error.message, isDeclined: true };
       }
       const problem = messageOf(error);
       queue.fail(item, problem);
@@ -252,7 +252,7 @@ export class Workshop {
     if (items.length < 2) return last;
     const failed = items.filter(({ state }) => state === "failed").length;
     const rest = waiting.length > 0 ? ` ${waiting.length} still wait: go on with the queue whenever you like.` : "";
-    if (isStopped || last.text === NOT_DOWNLOADED) return { text: last.text + rest };
+    if (isStopped || last.isDeclined) return { text: last.text + rest };
     const text = `Done: ${done.length} of ${items.length} results.`;
     return failed > 0 ? { text: `${text} ${failed} failed: the queue says why.`, tone: "problem" } : { text };
   }

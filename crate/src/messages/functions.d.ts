@@ -24,7 +24,7 @@ export interface Preview {
 /** Instantiates the wasm module. Comes first. */
 export default function init(): Promise<unknown>;
 
-/** Asks for a WebGPU device. */
+/** Opens the device of the program: WebGPU's, or the processor. */
 export function openDevice(): Promise<Adapter>;
 
 /**
@@ -67,6 +67,27 @@ export function stylize(
   onEvent: (event: ProgressEvent | Notice | { preview: Preview }) => void,
 ): Promise<Stylized & { /** Gives back the memory of the program that it takes. */ free(): void }>;
 
+/** Which inversions `stylize` would make. Of the processor's program only, as the next three. */
+export function lacks(request: Request, options: Options): Lacks;
+
+/** Inverts the photo for `stylize`, and keeps that. Returns how often the UNet was called. */
+export function invertContent(
+  request: Request,
+  options: Options,
+  onEvent: (event: ProgressEvent) => void,
+): Promise<number>;
+
+/** Inverts the paintings of these numbers for another worker with the same model: the UNet's calls, and a file for each. */
+export function invertStyles(
+  request: Request,
+  options: Options,
+  numbers: Uint32Array,
+  onEvent: (event: ProgressEvent) => void,
+): Promise<[unetCalls: number, ...files: Uint8Array<ArrayBuffer>[]]>;
+
+/** Takes such a file, for the next `stylize`. */
+export function takeStyle(request: Request, options: Options, number: number, file: Uint8Array): void;
+
 /**
  * Measures a result's file against the pictures of the request that it was made with, fitted to its size; weights and masks
  * count for nothing. `weights` is the file of LPIPS's weights. Needs a device and no model.
@@ -74,7 +95,7 @@ export function stylize(
 export function measure(request: Request, result: Uint8Array, weights: Uint8Array): Promise<Measures>;
 
 /**
- * Tests each kind of kernel of this GPU against known values, and begins none any more after `seconds`; `of` kernels in all, of
+ * Tests each kind of kernel of this device against known values, and begins none any more after `seconds`; `of` kernels in all, of
  * which each is told. Needs a device and no model.
  */
 export function selfTest(
@@ -82,7 +103,7 @@ export function selfTest(
   onEvent: (event: { kernel: KernelTest; of: number }) => void,
 ): Promise<SelfTest>;
 
-/** Holds the running `stylize` at its next block, until `resume` or `cancel`. A run begins unpaused. */
+/** Holds the running `stylize` or inversion at its next block, until `resume` or `cancel`. A run begins unpaused. */
 export function pause(): void;
 
 export function resume(): void;

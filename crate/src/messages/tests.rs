@@ -15,6 +15,7 @@ use crate::diffusion::levels::Levels;
 use crate::model::{LevelInfo, ModelInfo, PartInfo};
 use crate::picture::{Crop, LEAST_SIDE};
 use crate::selftest::{KernelTest, SelfTest, Verdict};
+use crate::styleid::ahead::Lacks;
 use crate::styleid::blend::MOST;
 use crate::styleid::curve::{Curve, Shape};
 use crate::styleid::{Blend, Look, Params, Preset};
@@ -108,6 +109,7 @@ fn the_pages_types_are_those_of_the_crate() {
         KeptModels,
         ToStyle,
         Measures,
+        Lacks,
         Verdict,
         KernelTest,
         SelfTest,

@@ -1,9 +1,8 @@
-//! What the implementations for the processor share. They read tensors in place, multiply matrices with the crate gemm, and
-//! divide work into blocks that fit into a core's cache.
+//! What the implementations for the processor share. They read tensors in place, and divide work into blocks that fit into a
+//! core's cache.
 
 use burn::backend::{Flex, flex::FlexTensor};
 use burn::tensor::{Tensor, TensorData};
-use gemm::Parallelism;
 use pulp::{Arch, WithSimd};
 
 /// Numbers that fit into a core's second-level cache, with room for the operands and results of computing with them.
@@ -52,74 +51,11 @@ pub fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> 
     Tensor::from_primitive::<Flex>(FlexTensor::from_data(TensorData::new(values, shape)))
 }
 
-/// A matrix within a tensor: its numbers from the first on, and the strides of rows and columns.
-#[derive(Clone, Copy)]
-pub struct Matrix<'a> {
-    pub values: &'a [f32],
-    pub row: usize,
-    pub column: usize,
-}
-
-/// out = a·b, or out += a·b if `add`, on this core; `a` is `rows` by `inner`, `b` is `inner` by `columns`, and rows of `out` are
-/// `stride` apart.
-pub fn multiply(
-    [rows, columns, inner]: [usize; 3],
-    (out, stride): (&mut [f32], usize),
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    add: bool,
-) {
-    assert!((rows - 1) * stride + columns <= out.len());
-    // SAFETY: `out` is borrowed exclusively, and contains the last number, as asserted.
-    unsafe { multiply_into([rows, columns, inner], (out.as_mut_ptr(), stride), a, b, add) }
-}
-
-/// As [`multiply`].
-///
-/// # Safety
-/// `out` is valid for all rows, and nothing else reads or writes them meanwhile.
-pub unsafe fn multiply_into(
-    [rows, columns, inner]: [usize; 3],
-    (out, stride): (*mut f32, usize),
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    add: bool,
-) {
-    let ends = |matrix: Matrix, rows: usize, columns: usize| {
-        (rows - 1) * matrix.row + (columns - 1) * matrix.column < matrix.values.len()
-    };
-    assert!(ends(a, rows, inner) && ends(b, inner, columns));
-    // SAFETY: both factors end within their slices, as asserted; the caller guarantees `out`.
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            inner,
-            out,
-            1,
-            stride as isize,
-            add,
-            a.values.as_ptr(),
-            a.column as isize,
-            a.row as isize,
-            b.values.as_ptr(),
-            b.column as isize,
-            b.row as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
-}
-
 /// A result to which many cores write, each its own part.
 #[derive(Clone, Copy)]
 pub struct Shared(*mut f32);
 
-// SAFETY: every writer guarantees that its part is its own, as `multiply_into` requires.
+// SAFETY: every writer guarantees that its part is its own, as `product::multiply_into` requires.
 unsafe impl Send for Shared {}
 // SAFETY: the same.
 unsafe impl Sync for Shared {}

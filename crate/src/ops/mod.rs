@@ -2,8 +2,8 @@
 //! WebGPU's default limits.
 //!
 //! Each operation is a folder: `reference` computes it with burn's own operations, `kernel` or `gemm` has the `CubeCL` kernels
-//! and their launches, `host` computes it on the processor's cores (with `panels` of the
-//! weights), and `mod` has the functions that the model calls. These ask
+//! and their launches, `host` computes it on the processor's cores (by a `product` of
+//! matrices, with `panels` of the weights), and `mod` has the functions that the model calls. These ask
 //! [`family`] or [`kernels`] which of them to run. A program has those of its features, `gpu` and `processor`.
 
 pub mod attention;
@@ -24,6 +24,8 @@ pub mod linear;
 pub mod norm;
 #[cfg(feature = "processor")]
 mod panels;
+#[cfg(feature = "processor")]
+mod product;
 pub mod weight;
 
 #[cfg(feature = "gpu")]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use pulp::NullaryFnOnce;
 
-use super::host::{Host, Matrix, vectors};
+use super::host::{Host, vectors};
+use super::product::Matrix;
 use super::weight::Weight;
 use crate::weights::format::blocks::widen_range;
 use crate::weights::format::compact::Compact;

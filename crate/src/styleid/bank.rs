@@ -14,7 +14,7 @@ use crate::device::allocate_exact;
 use crate::ops::halves::{self, Packed};
 use crate::{Error, Result};
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "processor")]
 pub mod parts;
 #[cfg(test)]
 mod tests;

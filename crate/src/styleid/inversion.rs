@@ -32,7 +32,7 @@ pub struct Inversion<F> {
 
 impl<F> Inversion<F> {
     /// Restores a stored inversion from `z0` to `noise`, with the features of `layers`.
-    #[cfg(not(target_arch = "wasm32"))]
+    #[cfg(feature = "processor")]
     pub(super) fn kept(
         z0: Tensor<4>,
         noise: Tensor<4>,

@@ -1,7 +1,11 @@
 //! Kept inversions with the inputs they were made from, and the code that makes those of a run.
 
+#[cfg(feature = "processor")]
+pub mod file;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
+
+use std::collections::VecDeque;
 
 use burn::tensor::Tensor;
 use image::RgbImage;
@@ -33,6 +37,18 @@ pub struct KeptInversion<F> {
 }
 
 impl<F: Feature> KeptInversion<F> {
+    /// The `inversion` of `picture` with these settings.
+    pub fn new(picture: &RgbImage, plan: &Plan, params: &Params, inversion: Inversion<F>) -> Self {
+        Self {
+            picture: picture.clone(),
+            preset: plan.preset,
+            steps: plan.course.steps(),
+            vae_sample: params.vae_sample,
+            filed: false,
+            inversion,
+        }
+    }
+
     /// The inverted picture.
     pub fn picture(&self) -> &RgbImage {
         &self.picture
@@ -70,6 +86,22 @@ impl<F: Feature> KeptInversion<F> {
     }
 }
 
+/// What the inversions of one run take.
+#[derive(Debug, Clone, Copy)]
+pub struct Demand {
+    /// What the budget leaves for features.
+    pub shares: Shares,
+    /// Number of pictures whose keys and values are kept: the styles, and the content if its own are kept.
+    pub keys_values: usize,
+}
+
+impl Demand {
+    /// The inversions of a `run`.
+    pub fn invert<'a>(self, pipeline: &'a Pipeline, plan: &'a Plan, params: &'a Params, run: Run<'a>) -> Invert<'a> {
+        Invert { pipeline, plan, params, demand: self, run }
+    }
+}
+
 /// How the inversions of one run are made.
 pub struct Invert<'a> {
     /// The model.
@@ -78,10 +110,7 @@ pub struct Invert<'a> {
     pub plan: &'a Plan,
     /// Its settings.
     pub params: &'a Params,
-    /// What the budget leaves for features.
-    pub shares: Shares,
-    /// Number of pictures whose keys and values are kept: the styles, and the content if its own are kept.
-    pub keys_values: usize,
+    demand: Demand,
     /// Callbacks and counters.
     pub run: Run<'a>,
 }
@@ -98,6 +127,35 @@ impl Invert<'_> {
         Ok(latents)
     }
 
+    /// Encodes all `styles`, in their order.
+    ///
+    /// # Errors
+    /// As [`Invert::encode`].
+    pub async fn encode_all<'b>(&self, styles: Vec<&'b RgbImage>) -> Result<VecDeque<(&'b RgbImage, Tensor<4>)>> {
+        let of = styles.len();
+        let mut encoded = VecDeque::with_capacity(of);
+        for (index, picture) in styles.into_iter().enumerate() {
+            encoded.push_back((picture, self.encode::<KeyValue>(picture, Turn { index, of }).await?));
+        }
+        Ok(encoded)
+    }
+
+    /// Inverts all `styles` into `made`, where those finished stay if a later one fails.
+    ///
+    /// # Errors
+    /// As [`Invert::encode`].
+    pub async fn all(
+        &self,
+        styles: VecDeque<(&RgbImage, Tensor<4>)>,
+        made: &mut Vec<KeptInversion<KeyValue>>,
+    ) -> Result<()> {
+        let of = styles.len();
+        for (index, (picture, latents)) in styles.into_iter().enumerate() {
+            made.push(self.one(picture, latents, Turn { index, of }).await?);
+        }
+        Ok(())
+    }
+
     /// Inverts a picture with these latents.
     ///
     /// # Errors
@@ -110,7 +168,7 @@ impl Invert<'_> {
     ) -> Result<KeptInversion<F>> {
         let inversion = self.pipeline.invert(latents, self.plan, self.kept_as::<F>(), turn, &self.run).await?;
         self.pipeline.free_unused_buffers();
-        Ok(self.kept(picture, inversion))
+        Ok(KeptInversion::new(picture, self.plan, self.params, inversion))
     }
 
     /// Inverts the content and a style of the same size in one batch.
@@ -124,7 +182,8 @@ impl Invert<'_> {
         let kept = [self.kept_as::<Query>(), self.kept_as::<KeyValue>()];
         let inversions = self.pipeline.invert_both([content.1, style.1], self.plan, kept, &self.run).await?;
         self.pipeline.free_unused_buffers();
-        Ok((self.kept(content.0, inversions.0), self.kept(style.0, inversions.1)))
+        let content = KeptInversion::new(content.0, self.plan, self.params, inversions.0);
+        Ok((content, KeptInversion::new(style.0, self.plan, self.params, inversions.1)))
     }
 
     /// Shrinks a kept inversion to its part of the budget, to make room for new ones.
@@ -143,8 +202,8 @@ impl Invert<'_> {
 
     /// Device bytes for one picture's features: its part of the budget, by number of tensors.
     fn device_bytes<F: Feature>(&self) -> u64 {
-        let parts = Query::PARTS + self.keys_values * KeyValue::PARTS;
-        (u128::from(self.shares.features) * F::PARTS as u128 / parts as u128) as u64
+        let parts = Query::PARTS + self.demand.keys_values * KeyValue::PARTS;
+        (u128::from(self.demand.shares.features) * F::PARTS as u128 / parts as u128) as u64
     }
 
     /// How one picture's features are kept.
@@ -155,16 +214,5 @@ impl Invert<'_> {
     fn kept_as<F: Feature>(&self) -> Kept {
         let keeps_own = F::IS_CONTENT && self.plan.shares_content;
         Kept { role: self.keeping::<F>(), own: keeps_own.then(|| self.keeping::<KeyValue>()) }
-    }
-
-    fn kept<F>(&self, picture: &RgbImage, inversion: Inversion<F>) -> KeptInversion<F> {
-        KeptInversion {
-            picture: picture.clone(),
-            preset: self.plan.preset,
-            steps: self.plan.course.steps(),
-            vae_sample: self.params.vae_sample,
-            filed: false,
-            inversion,
-        }
     }
 }

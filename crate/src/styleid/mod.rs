@@ -2,6 +2,8 @@
 //! features into the content's reverse diffusion.
 
 pub mod adain;
+#[cfg(feature = "processor")]
+pub mod ahead;
 pub mod bank;
 pub mod blend;
 pub mod caption;
@@ -17,6 +19,7 @@ pub mod mask;
 #[cfg(not(target_arch = "wasm32"))]
 mod motion;
 pub mod params;
+mod pictures;
 pub mod pipeline;
 pub mod plan;
 pub mod planes;

@@ -1,8 +1,6 @@
 //! Sessions reuse inversions: those of the last content and the last styles are kept, and earlier ones if there is a shelf
 //! for them. A run recomputes only what changed.
 
-use std::collections::VecDeque;
-
 use image::RgbImage;
 
 use super::bank::Keeping;
@@ -10,9 +8,9 @@ use super::blend::{Mix, Style, StylePart};
 use super::features::{KeyValue, Query};
 use super::film::{Film, FilmPass};
 use super::inversion::Inversion;
-use super::kept::{Invert, KeptInversion};
-use super::mask::Map;
+use super::kept::{Demand, KeptInversion};
 use super::params::Params;
+use super::pictures::RunPictures;
 use super::pipeline::Pipeline;
 use super::plan::Plan;
 use super::preview::{self, ColourFit, LatentColours};
@@ -22,21 +20,18 @@ use super::shelf::Shelf;
 use crate::Result;
 use crate::control::{Control, Turn};
 use crate::memory::{Shares, Task, gpu_bytes};
-use crate::picture::{self, Frame, Size};
-
-/// From this multiple of the model's native pixels on, a run takes so much longer that a notice says so beforehand.
-const MANY_TIMES: f64 = 4.0;
+use crate::picture::{self, Size};
 
 /// A pipeline with the inversions of its last run.
 #[derive(Debug)]
 pub struct Session {
     /// The model and its device.
     pub pipeline: Pipeline,
-    content: Option<KeptInversion<Query>>,
+    pub(super) content: Option<KeptInversion<Query>>,
     /// In no order: each is found by its picture.
-    styles: Vec<KeptInversion<KeyValue>>,
+    pub(super) styles: Vec<KeptInversion<KeyValue>>,
     shelf: Shelf,
-    counters: Counters,
+    pub(super) counters: Counters,
     traced: bool,
     /// The film that the pictures are frames of.
     film: Option<Film>,
@@ -59,61 +54,6 @@ pub struct Outcome<'a> {
     pub unet_calls: usize,
     /// Bytes of features that are kept on the device and in main memory.
     pub feature_bytes: (u64, u64),
-}
-
-/// The pictures of a run at its size.
-struct RunPictures {
-    content: RgbImage,
-    /// Height and width of the content's latents.
-    grid: [usize; 2],
-    /// One for each style, fitted to the run's size.
-    styles: Vec<RgbImage>,
-    /// Each style's weight and mask, one for each entry of `styles`.
-    parts: Vec<StylePart>,
-}
-
-impl RunPictures {
-    fn new(content: &RgbImage, styles: &[Style<'_>], (size, keep_aspect): (Size, bool), factor: usize) -> Result<Self> {
-        Style::check(styles)?;
-        let frame = Frame::new(content.dimensions(), size, keep_aspect, factor)?;
-        let fitted = frame.fit(content);
-        let latents = |picture: &RgbImage| [picture.height() as usize / factor, picture.width() as usize / factor];
-        let grid = latents(&fitted);
-        let mut pictures = Vec::with_capacity(styles.len());
-        let mut parts = Vec::with_capacity(styles.len());
-        for style in styles {
-            let picture = picture::fit(style.picture, size, keep_aspect, factor)?;
-            let map =
-                style.mask.map(|mask| Map::of_pixels(&frame.fit_mask(mask), fitted.width() as usize, factor, grid));
-            parts.push(StylePart { weight: style.weight, map, latents: latents(&picture) });
-            pictures.push(picture);
-        }
-        Ok(Self { content: fitted, grid, styles: pictures, parts })
-    }
-
-    /// Height and width of all pictures' latents, the content's first.
-    fn latents(&self) -> impl Iterator<Item = [usize; 2]> {
-        std::iter::once(self.grid).chain(self.parts.iter().map(|part| part.latents))
-    }
-
-    /// A notice for pictures at their own size, if they have many times the pixels of a model trained at `native` pixels a
-    /// side.
-    fn long_run(&self, native: usize) -> Option<String> {
-        let all = std::iter::once(&self.content).chain(&self.styles).map(RgbImage::dimensions);
-        let (width, height) = all.max_by_key(|&(width, height)| u64::from(width) * u64::from(height))?;
-        let times = f64::from(width) * f64::from(height) / (native * native) as f64;
-        (times >= MANY_TIMES).then(|| {
-            format!(
-                "At {width} × {height} pixels, as the picture is, each step is at least {times:.0} times the work of one at \
-                 {native} × {native}; cancel and choose a size if that is too long."
-            )
-        })
-    }
-
-    /// The styles that contribute to the result.
-    fn used(&self) -> impl Iterator<Item = (&RgbImage, &StylePart)> {
-        self.styles.iter().zip(&self.parts).filter(|(_, part)| part.counts())
-    }
 }
 
 impl Session {
@@ -164,12 +104,9 @@ impl Session {
         params: &Params,
         control: &Control<'_>,
     ) -> Result<Outcome<'_>> {
-        let mut plan = Plan::new(&self.pipeline.model, params)?;
-        let info = &self.pipeline.model.info;
-        let size = params.size.unwrap_or(Size::Square(info.native_size as u32));
-        let pictures = RunPictures::new(content, styles, (size, params.keep_aspect), info.factor)?;
-        if size == Size::Keep
-            && let Some(notice) = pictures.long_run(info.native_size)
+        let (mut plan, pictures) = self.begin(content, styles, params)?;
+        if params.size == Some(Size::Keep)
+            && let Some(notice) = pictures.long_run(self.pipeline.model.info.native_size)
         {
             control.notice(&notice);
         }
@@ -233,9 +170,29 @@ impl Session {
         Ok(Outcome { content, styles: inversions, stylized, pixels, image, unet_calls, feature_bytes })
     }
 
+    /// Plans a run, and fits its pictures to its size.
+    pub(super) fn begin(
+        &self,
+        content: &RgbImage,
+        styles: &[Style<'_>],
+        params: &Params,
+    ) -> Result<(Plan, RunPictures)> {
+        let plan = Plan::new(&self.pipeline.model, params)?;
+        let info = &self.pipeline.model.info;
+        let size = params.size.unwrap_or(Size::Square(info.native_size as u32));
+        let pictures = RunPictures::new(content, styles, (size, params.keep_aspect), info.factor)?;
+        Ok((plan, pictures))
+    }
+
     /// Moves inversions that this run cannot use to the shelf before new ones are made, since features can be hundreds of
     /// megabytes. Takes those that it can use from the shelf.
-    async fn change(&mut self, pictures: &RunPictures, used: &[&RgbImage], plan: &Plan, params: &Params) -> Result<()> {
+    pub(super) async fn change(
+        &mut self,
+        pictures: &RunPictures,
+        used: &[&RgbImage],
+        plan: &Plan,
+        params: &Params,
+    ) -> Result<()> {
         if let Some(kept) = self.content.take_if(|kept| !kept.serves(&pictures.content, plan, params)) {
             self.shelf.put(kept).await?;
         }
@@ -275,7 +232,7 @@ impl Session {
     /// Inverts the content and the `used` styles, except those that are kept. The content shares a batch with one style if
     /// possible. Returns the content's inversion, and how keys and values are kept. Finished inversions are kept if a later
     /// one fails.
-    async fn invert(
+    pub(super) async fn invert(
         &mut self,
         pictures: &RunPictures,
         used: &[&RgbImage],
@@ -283,26 +240,10 @@ impl Session {
         params: &Params,
         control: &Control<'_>,
     ) -> Result<(KeptInversion<Query>, Keeping)> {
-        let mut missing: Vec<&RgbImage> = Vec::new();
-        for &picture in used {
-            if !missing.contains(&picture) && !self.styles.iter().any(|kept| kept.serves(picture, plan, params)) {
-                missing.push(picture);
-            }
-        }
-        // If the kept content has its own keys and values, they stay.
-        let keeps_own = plan.shares_content || self.content.as_ref().is_some_and(|kept| kept.inversion.own.is_some());
-        let styles = self.styles.len() + missing.len();
-        // A film has the keys and values of the frame before and of the one in hand.
-        let frames = if self.film.is_some() { 2 } else { 0 };
-        let shares = self.shares(plan, pictures, styles + frames, keeps_own);
-        let invert = Invert {
-            pipeline: &self.pipeline,
-            plan,
-            params,
-            shares,
-            keys_values: styles + frames + usize::from(keeps_own),
-            run: Run { control, counters: &self.counters, traced: self.traced },
-        };
+        let mut missing = self.missing(used, plan, params);
+        let demand = self.demand(&missing, pictures, plan);
+        let run = Run { control, counters: &self.counters, traced: self.traced };
+        let invert = demand.invert(&self.pipeline, plan, params, run);
         // Kept inversions make room for new ones.
         if let Some(kept) = &mut self.content {
             invert.make_room(&mut kept.inversion).await?;
@@ -312,15 +253,11 @@ impl Session {
         }
         // A style of the content's size can share its batch, and so comes first.
         let alike = |picture: &&RgbImage| picture.dimensions() == pictures.content.dimensions();
-        let pair = missing.iter().position(alike).filter(|_| shares.pairs && self.content.is_none());
+        let pair = missing.iter().position(alike).filter(|_| demand.shares.pairs && self.content.is_none());
         if let Some(first) = pair {
             missing[..=first].rotate_right(1);
         }
-        let mut latents = Vec::with_capacity(missing.len());
-        for (index, picture) in missing.iter().enumerate() {
-            latents.push(invert.encode::<KeyValue>(picture, Turn { index, of: missing.len() }).await?);
-        }
-        let mut waiting: VecDeque<_> = missing.into_iter().zip(latents).collect();
+        let mut waiting = invert.encode_all(missing).await?;
         if pair.is_some()
             && let Some(style) = waiting.pop_front()
         {
@@ -329,10 +266,7 @@ impl Session {
             self.content = Some(content);
             self.styles.push(style);
         }
-        let of = waiting.len();
-        for (index, (picture, latents)) in waiting.into_iter().enumerate() {
-            self.styles.push(invert.one(picture, latents, Turn { index, of }).await?);
-        }
+        invert.all(waiting, &mut self.styles).await?;
         let content = match self.content.take() {
             Some(kept) => kept,
             None => {
@@ -341,6 +275,27 @@ impl Session {
             }
         };
         Ok((content, invert.keeping::<KeyValue>()))
+    }
+
+    /// Those of the `used` styles whose inversions are not kept, each once.
+    pub(super) fn missing<'a>(&self, used: &[&'a RgbImage], plan: &Plan, params: &Params) -> Vec<&'a RgbImage> {
+        let mut missing: Vec<&RgbImage> = Vec::new();
+        for &picture in used {
+            if !missing.contains(&picture) && !self.styles.iter().any(|kept| kept.serves(picture, plan, params)) {
+                missing.push(picture);
+            }
+        }
+        missing
+    }
+
+    /// What inversions take with these styles `missing`.
+    pub(super) fn demand(&self, missing: &[&RgbImage], pictures: &RunPictures, plan: &Plan) -> Demand {
+        // If the kept content has its own keys and values, they stay.
+        let keeps_own = plan.shares_content || self.content.as_ref().is_some_and(|kept| kept.inversion.own.is_some());
+        // A film has the keys and values of the frame before and of the one in hand.
+        let frames = if self.film.is_some() { 2 } else { 0 };
+        let styles = self.styles.len() + missing.len() + frames;
+        Demand { shares: self.shares(plan, pictures, styles, keeps_own), keys_values: styles + usize::from(keeps_own) }
     }
 
     /// What the memory budget leaves for features, and whether it allows a batch of two. `styles` is the number of styles

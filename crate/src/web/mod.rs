@@ -3,6 +3,8 @@
 //! One device, one model and one run at a time, kept here between calls. Every failure is a JavaScript `Error` whose
 //! `name` is its kind and whose `message` is one sentence.
 
+#[cfg(feature = "processor")]
+mod ahead;
 mod events;
 mod heap;
 mod measure;

@@ -31,6 +31,12 @@ pub fn pause() {
     }
 }
 
+/// Whether runs hold at their next block.
+#[cfg(feature = "processor")]
+pub(super) fn is_paused() -> bool {
+    PAUSED_AT.get().is_some()
+}
+
 /// Lets a paused run go on.
 #[wasm_bindgen]
 pub fn resume() {
@@ -61,13 +67,18 @@ pub async fn stylize(request: JsValue, options: JsValue, on_event: Function) -> 
 }
 
 /// A decoded style.
-struct Painting {
+pub(super) struct Painting {
     picture: RgbImage,
     weight: f32,
     mask: Option<Mask>,
 }
 
 impl Painting {
+    /// Decodes all styles of a `request` whose photo has `whole` pixels before its crop.
+    pub(super) fn all(request: &Request, whole: (u32, u32)) -> Result<Vec<Self>> {
+        request.styles.iter().zip(1..).map(|(style, number)| Self::open(style, number, request, whole)).collect()
+    }
+
     /// Decodes the `number`-th style of a `request` whose photo has `whole` pixels before its crop.
     fn open(style: &StyleSource, number: usize, request: &Request, whole: (u32, u32)) -> Result<Self> {
         let name = StyleSource::name(number, request.styles.len());
@@ -81,7 +92,7 @@ impl Painting {
         Ok(Self { picture, weight: style.weight, mask })
     }
 
-    fn borrowed(&self) -> Style<'_> {
+    pub(super) fn borrowed(&self) -> Style<'_> {
         Style { picture: &self.picture, weight: self.weight, mask: self.mask.as_ref() }
     }
 }
@@ -95,9 +106,7 @@ async fn run(session: &mut Session, request: Request, params: &Params, on_event:
         .with_notices(&*notice)
         .with_previews(&preview);
     let (content, whole) = request.photo()?;
-    let paintings =
-        request.styles.iter().zip(1..).map(|(style, number)| Painting::open(style, number, &request, whole));
-    let paintings = paintings.collect::<Result<Vec<_>>>()?;
+    let paintings = Painting::all(&request, whole)?;
     let styles: Vec<Style<'_>> = paintings.iter().map(Painting::borrowed).collect();
     let caption = caption(session, &request, params);
     let outcome = session.run(&content, &styles, params, &control).await?;

@@ -41,6 +41,9 @@ enum Task {
     /// Make dist/ as the tests take it: without the models in packed/, on a prepared machine
     #[command(hide = true)]
     BuildPage,
+    /// Build the program for the processor into the page that trunk is making
+    #[command(hide = true)]
+    BuildProcessor,
     /// Pack a model for this page into packed/, in parts that GitHub Pages takes: MODEL --weights q4|q8, --vae, --hub, --name,
     /// --licence FILE, --start (visits begin with it), --limit SIZE (other hosts)
     PackSite(Rest),
@@ -94,7 +97,7 @@ fn perform(task: Task, machine: &mut Machine, steps: &mut Steps) -> Result {
         Task::Serve(Rest { arguments }) => {
             machine.page_tools()?;
             say("building the page; it will be at http://127.0.0.1:8080/");
-            run(machine.for_wasm("trunk").arg("serve").args(arguments))
+            run(page::trunk(machine)?.arg("serve").args(arguments))
         }
         Task::Build => {
             machine.page_tools()?;
@@ -107,6 +110,7 @@ fn perform(task: Task, machine: &mut Machine, steps: &mut Steps) -> Result {
             machine.page_tools()?;
             page::build(machine, false)
         }
+        Task::BuildProcessor => page::processor(machine),
         Task::Test => {
             steps.run("preparing the machine", || machine.prepare())?;
             tests::all(machine, steps)

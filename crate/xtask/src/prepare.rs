@@ -56,6 +56,7 @@ impl Machine {
                 self.npm()?;
                 self.chrome()?;
                 self.firefox()?;
+                self.webkit()?;
                 self.vulkan()?;
                 self.older_processors();
                 self.python("spelling", Path::new(SPELLING)).map(|_| ())
@@ -181,6 +182,19 @@ impl Machine {
         self.browser("FIREFOX", &["firefox-esr", "firefox"], "firefox-esr").ok_or_else(|| {
             "Firefox is missing: install Firefox 153 or newer (or set FIREFOX to one), then run this again.".into()
         })
+    }
+
+    /// WebKitGTK's browser, with its driver and a screen in memory: whether there are any, which is on Linux only.
+    pub fn webkit(&mut self) -> Result<bool> {
+        if !cfg!(target_os = "linux") {
+            return Ok(false);
+        }
+        let programs = ["WebKitWebDriver", "Xvfb"];
+        let is_there = || programs.iter().all(|name| which(name).is_some());
+        if is_there() || self.apt(&["webkit2gtk-driver", "xvfb"]) && is_there() {
+            return Ok(true);
+        }
+        Err("WebKitGTK's driver is missing: install webkit2gtk-driver and xvfb, then run this again.".into())
     }
 
     fn browser(&mut self, variable: &str, names: &[&str], package: &str) -> Option<PathBuf> {

@@ -10,8 +10,11 @@ use crate::steps::Steps;
 use crate::tool::{Result, command, run, succeeds};
 use crate::{found, stems};
 
-/// What differs by browser: WebGPU, storage, the service worker, downloads, decoders of pictures, layout, policies.
-const IN_BOTH: [&str; 9] = ["hub", "demo", "recovery", "offline", "golden", "privacy", "way", "doors", "pictures"];
+/// What differs by browser: WebGPU, the processor, storage, the service worker, downloads, decoders of pictures, layout, policies.
+const IN_BOTH: [&str; 10] =
+    ["hub", "demo", "recovery", "offline", "golden", "processor", "privacy", "way", "doors", "pictures"];
+/// The page in WebKitGTK, which has a driver of its own.
+const WEBKIT: &str = "webkit";
 /// The files that take longest: they come first, so that none of them is left alone at the end.
 const FIRST: [&str; 3] = ["hub", "flow", "demo"];
 /// Has a clock, so it runs alone.
@@ -124,10 +127,14 @@ fn in_browsers(machine: &mut Machine, steps: &mut Steps) -> Result {
     };
     let all = stems("tests/browser/*.test.js");
     let others = all.iter().filter_map(|name| name.strip_suffix(".test"));
-    let others = others.filter(|name| *name != TIMED && !FIRST.contains(name));
+    let others = others.filter(|name| ![TIMED, WEBKIT].contains(name) && !FIRST.contains(name));
     let files: Vec<&str> = FIRST.into_iter().chain(others).collect();
     steps.run("browser tests with a clock", || in_chromium(1, &[TIMED]))?;
     steps.run("browser tests with a clock in Firefox", || in_firefox(1, &[TIMED]))?;
     steps.run("browser tests", || in_chromium(2, &files))?;
-    steps.run("browser tests in Firefox", || in_firefox(2, &IN_BOTH))
+    steps.run("browser tests in Firefox", || in_firefox(2, &IN_BOTH))?;
+    if machine.webkit()? {
+        steps.run("browser tests in WebKitGTK", || run(&mut node(1, &[WEBKIT])))?;
+    }
+    Ok(())
 }

@@ -5,11 +5,12 @@ use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use super::Attend;
-use crate::ops::host::{CACHED, Host, Matrix, exp, multiply, multiply_into, sum, tensor, vectors};
+use crate::ops::host::{CACHED, Host, exp, sum, tensor, vectors};
+use crate::ops::product::{Matrix, multiply, multiply_into};
 
 /// Fewest blocks of a large attention, so that many cores have some. Blocks do not depend on the number of cores, since rounding
 /// depends on them.
-const TASKS: usize = 16;
+const TASKS: usize = if cfg!(target_arch = "wasm32") { 1 } else { 16 };
 /// Most queries of a block.
 const MOST_QUERIES: usize = 64;
 

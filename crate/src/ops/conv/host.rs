@@ -5,13 +5,14 @@ use rayon::prelude::*;
 
 use super::{Convolve, Geometry, winograd};
 use crate::ops::clock::timed;
-use crate::ops::host::{CACHED, Host, Matrix, Shared, multiply_into, tensor};
+use crate::ops::host::{CACHED, Host, Shared, tensor};
 use crate::ops::panels::Panels;
+use crate::ops::product::{Matrix, multiply_into};
 
 /// Output pixels of a block: enough that weights are read seldom, few enough that their patches stay in a core's cache.
 const PIXELS: usize = 256;
 /// Fewest tasks of a large result, so that several cores have some. More would gather the same patches more often.
-const TASKS: usize = 8;
+const TASKS: usize = if cfg!(target_arch = "wasm32") { 1 } else { 8 };
 /// Input channels are taken in multiples of so many, whose weights are whole groups of quantised values.
 const GROUP: usize = 32;
 

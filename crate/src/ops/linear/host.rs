@@ -4,15 +4,16 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::Multiply;
-use crate::ops::host::{Host, Matrix, Shared, gelu, multiply_into, tensor, vectors};
+use crate::ops::host::{Host, Shared, gelu, tensor, vectors};
 use crate::ops::panels::Panels;
+use crate::ops::product::{Matrix, multiply_into};
 
 /// Most rows of a tile: enough that weights are read seldom.
 const ROWS: usize = 256;
 /// Most columns of a tile.
 const COLUMNS: usize = 320;
 /// Fewest tiles of a large result, so that many cores have some.
-const TASKS: usize = 16;
+const TASKS: usize = if cfg!(target_arch = "wasm32") { 1 } else { 16 };
 /// Columns of tiles are multiples of so many, but in the last tile of a row.
 const LEAST_COLUMNS: usize = 32;
 
