@@ -87,17 +87,17 @@ for (const [model, golden] of [
 }
 
 test("pictures of this computer are repainted; the run can be cancelled, repeated and measured", async (t) => {
-  await webkit.choose("#photo input[type=file]", picture("photo-coffee.jpg"));
-  await webkit.choose("#painting input[type=file]", picture("style-van-gogh-auvers.jpg"));
+  await webkit.choose("#photo [data-part=input]", picture("photo-coffee.jpg"));
+  await webkit.choose("#painting [data-part=input]", picture("style-van-gogh-auvers.jpg"));
   await until(async () => /photo-coffee\.jpg/.test(await webkit.text("#photo")), "the photo");
   await until(async () => /style-van-gogh-auvers\.jpg/.test(await webkit.text("#painting")), "the painting");
   await webkit.evaluate(() => {
     document.querySelector("#fine-tune").open = true;
-    const steps = document.querySelector("#run input[name=steps]");
+    const steps = document.querySelector("#steps");
     steps.value = "3";
     steps.dispatchEvent(new Event("input", { bubbles: true }));
   });
-  await webkit.click("#go-bar button[type=submit]");
+  await webkit.click("#go");
   await until(
     () => webkit.evaluate(() => /Inverting|Repainting/.test(document.body.innerText)),
     "the run",
@@ -107,7 +107,7 @@ test("pictures of this computer are repainted; the run can be cancelled, repeate
     [...document.querySelectorAll("button")].find((each) => each.innerText === "Cancel").click(),
   );
   await until(async () => (await status()).includes("Cancelled. Nothing was lost."), "the cancel");
-  await webkit.click("#go-bar button[type=submit]");
+  await webkit.click("#go");
   await until(async () => /^Done in .*, on the processor\.$/.test(await status()), "the result", RUN_TIMEOUT_MS);
   t.diagnostic(await status());
   await webkit.evaluate(() =>
