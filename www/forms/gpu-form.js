@@ -21,9 +21,9 @@ export class GpuForm {
 
   /**
    * @param {HTMLElement} root holding the elements marked `data-part`
-   * @param {{ onChange: () => void }} options
+   * @param {{ device?: DeviceChoice, onChange: () => void }} options `device`: for this visit, whatever was stored
    */
-  constructor(root, { onChange }) {
+  constructor(root, { device, onChange }) {
     const part = (/** @type {string} */ name) => root.querySelector(`[data-part=${name}]`);
     this.#device = /** @type {HTMLSelectElement} */ (part("device"));
     this.#memory = /** @type {HTMLSelectElement} */ (part("memory"));
@@ -31,6 +31,7 @@ export class GpuForm {
     this.#note = /** @type {HTMLElement} */ (part("half-note"));
     this.#onChange = onChange;
     this.#restore();
+    if (device) this.#device.value = device;
     for (const field of [this.#device, this.#memory, this.#half]) {
       field.addEventListener("change", () => {
         this.#keep();

@@ -128,6 +128,7 @@ const blend = new BlendForm(element("blend"), {
   onChange: () => foretell(),
 });
 const gpu = new GpuForm(element("gpu"), {
+  device,
   onChange() {
     if (gpu.device !== engine.choice) {
       if (device) gpu.setDevice(device);
@@ -140,8 +141,7 @@ const gpu = new GpuForm(element("gpu"), {
     foretell();
   },
 });
-if (device) gpu.setDevice(device);
-else engine.computeOn(gpu.device);
+engine.computeOn(gpu.device);
 const modelForm = new ModelForm(element("models"), {
   hub,
   weights,

@@ -75,6 +75,6 @@ fn finite(distance: f64) -> Result<f64> {
         return Ok(distance);
     }
     Err(Error::Device(
-        "The GPU computed something that is no number, so there are no measures; restart the browser.".into(),
+        "The device computed something that is no number, so there are no measures; restart the browser.".into(),
     ))
 }

@@ -98,8 +98,8 @@ impl Drop for Flight {
     }
 }
 
-/// Opens the device that this program is for, WebGPU's or the processor, and describes it: `{name, backend, software, kernels, shaderF16, maxBufferMiB}`. Later
-/// calls describe the same device.
+/// Opens the device that this program is for, WebGPU's or the processor, and describes it: `{name, backend, software, kernels,
+/// shaderF16, maxBufferMiB}`. Later calls describe the same device.
 ///
 /// # Errors
 /// `unsupported`: there is no usable GPU here; `settings`: something else is running.

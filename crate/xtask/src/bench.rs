@@ -21,7 +21,7 @@ pub const MEASUREMENTS: &str = "\
 kernels    our kernels against burn's on this machine's GPU (--help lists the options)
 shapes     our kernels at every shape of the true networks against sums in f64
 browser    our kernels against burn's in Chromium, and against onnxruntime-web: --filter, --kernels, --weights, --peers,
-           --peers-only, --json FILE
+           --peers-only, --json FILE; with --device cpu the page on the processor against the command line: --rounds, --json
 step       one call of the UNet at its true size (formula weights), with peak GPU bytes and heap: --model, --weights, --f16,
            --default-limits, --like-browsers, --json FILE
 run        the same of a whole run, 20 steps at 512 px: --steps, --size, --gpu-memory
@@ -46,6 +46,7 @@ impl Bench {
             "step" | "run" => run(example("network").arg(name).args(told_commit()).args(options)),
             "report" => run(command("node tests/bench/report.js").args(options)),
             "processor" => processor(machine, options),
+            "browser" if options.windows(2).any(|pair| pair == ["--device", "cpu"]) => processor_page(machine, options),
             "browser" => browser(machine, options),
             "quality" => quality(machine, options),
             "long" => {
@@ -108,6 +109,18 @@ fn browser(machine: &mut Machine, options: &[String]) -> Result {
     run(bind.args([&out, &wasm]))?;
     in_chromium(machine, "node tests/bench/browser.js", |node| {
         node.arg(out).args(told_commit()).args(options);
+    })
+}
+
+/// The built page's program for the processor beside the command line.
+fn processor_page(machine: &mut Machine, options: &[String]) -> Result {
+    if !Path::new("dist/processor_bg.wasm").is_file() {
+        return Err("the page is not built: run ./dev build first.".into());
+    }
+    run(&mut command("cargo build --locked --release --package styleid --bin styleid"))?;
+    let program = machine.target.join("release/styleid");
+    in_chromium(machine, "node tests/bench/processor-page.js", |node| {
+        node.arg("--styleid").arg(program).args(told_commit()).args(options);
     })
 }
 
