@@ -81,7 +81,7 @@ test("a model's own look is taken where nobody has chosen one, and goes with it 
 
   assert.deepEqual(defaultsOf(undefined), DEFAULTS);
   assert.deepEqual(defaultsOf("no such look"), DEFAULTS, "of a list that is newer than the page");
-  assert.deepEqual(defaultsOf("painted"), { ...DEFAULTS, preset: "fast", redraw: 0.35 });
+  assert.deepEqual(defaultsOf("painted"), { ...DEFAULTS, preset: "fast", redraw: 0.35, texture: 1 });
 });
 
 test("numbers that a model lacks are named in one sentence, and not sent", () => {

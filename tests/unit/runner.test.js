@@ -167,6 +167,43 @@ test("memory that runs out is met once, with a sentence; then the person is offe
   assert.equal(twice.asked.filter(([what]) => what === "stylize").length, 2, "not a third time");
 });
 
+test("a GPU that is lost twice makes way for the processor with a small model, and for nothing with a large one", async () => {
+  const lost = () => new EngineError("device", "The GPU was lost (unknown): start again.");
+  for (const [bytes, expected] of [
+    [12e6, 3],
+    [1.7e9, 2],
+  ]) {
+    const { runner, engine, asked, notices, hooks } = start([lost(), lost(), styled]);
+    Object.assign(engine, { choice: "auto", isProcessor: false });
+    engine.computeOn = (choice) => asked.push(["compute on", (engine.choice = choice)]);
+    const run = runner.run(job({ model: { id: "m", place: "page", bytes } }), hooks);
+    if (expected === 3) {
+      await run;
+      assert.deepEqual(asked.at(-3), ["compute on", "cpu"]);
+      assert.match(notices[1], /^The GPU was lost .* The processor goes on, which takes longer\.$/);
+    } else await assert.rejects(run, Failure);
+    assert.equal(asked.filter(([what]) => what === "stylize").length, expected);
+  }
+});
+
+test("a large model on the processor is asked about, with the time that it takes", async () => {
+  for (const agrees of [true, false]) {
+    const { engine, asked } = start([styled]);
+    Object.assign(engine, { choice: "auto", isProcessor: true });
+    const questions = [];
+    const mayTake = async ({ id }, seconds) => (questions.push([id, seconds]), agrees);
+    const { hooks } = start([]);
+    const runner = new Runner(engine, { mayLoad: async () => true, mayTake, isKept: () => true });
+    const run = runner.run(job({ model: { id: "large", place: "hub", bytes: 1.7e9, work: 400 } }), hooks);
+    if (agrees) await run;
+    else await assert.rejects(run, /Nothing was computed/);
+    // 30 calls of 400 billion multiplications, 10 billion in a second, and what encodes and decodes.
+    assert.equal(questions[0][0], "large");
+    assert.ok(questions[0][1] >= 1200 && questions[0][1] < 1500, questions[0][1]);
+    assert.equal(asked.length > 0, agrees);
+  }
+});
+
 test("memory that runs out at the model's own size, and at that of the pictures, is met with a smaller one", async () => {
   const run = async (changes) => {
     const { runner, hooks } = start([memory(), styled], { info: { ...INFO, nativeSize: 512 } });

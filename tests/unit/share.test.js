@@ -71,8 +71,8 @@ test("a link holds only what differs, and reads well", () => {
 test("a look in a link says what it is made of, so that it means the same with every model", () => {
   const link = (id) =>
     toFragment({ ...NOTHING, options: { ...DEFAULTS, ...lookOf(PRESETS.find((preset) => preset.id === id)) } });
-  assert.equal(link("painted"), "version=fast&redraw=0.35");
-  assert.equal(link("bold"), "version=fast&redraw=0.4&redraw-band=0.4");
+  assert.equal(link("painted"), "version=fast&redraw=0.35&texture=1");
+  assert.equal(link("bold"), "version=fast&redraw=0.4&redraw-band=0.5&texture=1");
   assert.equal(link("tint"), "version=fast&adain-strength=0.5");
   assert.equal(link("balanced"), "");
 });
@@ -159,12 +159,18 @@ test("the presets are what their descriptions say", () => {
   const looks = ["tint", "gentle", "painted", "bold"].map((id) => look[id]);
   assert.deepEqual(new Set(looks.map(({ preset }) => preset)), new Set(["fast"]));
   assert.deepEqual(
-    looks.map(({ redraw, redrawBand, adainStrength, tone }) => [redraw, redrawBand, adainStrength, tone]),
+    looks.map(({ redraw, redrawBand, adainStrength, tone, texture }) => [
+      redraw,
+      redrawBand,
+      adainStrength,
+      tone,
+      texture,
+    ]),
     [
-      [0, 0.6, 0.5, 0],
-      [0.5, 0.6, 0.5, 0],
-      [0.35, 0.6, 1, 0],
-      [0.4, 0.4, 1, 0],
+      [0, 0.6, 0.5, 0, 0],
+      [0.25, 0.6, 0.5, 0, 1],
+      [0.35, 0.6, 1, 0, 1],
+      [0.4, 0.5, 1, 0, 1],
     ],
   );
   assert.deepEqual([look.schedule.gamma, look.schedule.gammaCurve], [0.75, { curve: "cosine", end: 0.375 }]);

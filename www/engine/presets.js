@@ -121,19 +121,19 @@ export const PRESETS = [
     id: "gentle",
     name: "Gentle",
     note: "The photo's drawing in the painting's strokes, half in its own colours.",
-    options: { preset: "fast", redraw: 0.5, adainStrength: 0.5 },
+    options: { preset: "fast", redraw: 0.25, adainStrength: 0.5, texture: 1 },
   },
   {
     id: "painted",
     name: "Painted",
     note: "The photo as a painting: the painting's strokes and all its colours.",
-    options: { preset: "fast", redraw: 0.35 },
+    options: { preset: "fast", redraw: 0.35, texture: 1 },
   },
   {
     id: "bold",
     name: "Bold",
     note: "A painting for which the photo is only a sketch: broad strokes, little detail.",
-    options: { preset: "fast", redraw: 0.4, redrawBand: 0.4 },
+    options: { preset: "fast", redraw: 0.4, redrawBand: 0.5, texture: 1 },
   },
   { id: USUAL_LOOK, name: "Balanced", note: "The method's own values, by which it is known.", options: {} },
   {

@@ -14,11 +14,12 @@ import { History, HistoryView } from "../results/history.js";
 import { MaskDialog } from "../pictures/mask-painter.js";
 import { measure } from "../engine/measure.js";
 import { ModelForm } from "../forms/model-form.js";
-import { needsConsent, partsOf, readQuery } from "../engine/models.js";
+import { partsOf, readQuery } from "../engine/models.js";
 import { Notifications, titleProgress } from "./notify.js";
 import { goOffline, whenIdle } from "./offline.js";
 import { Opening, breath } from "./opening.js";
 import { droppedFiles, isModelDrop } from "../engine/picked.js";
+import { Permission } from "./permission.js";
 import { PictureSlot, pastedPictures } from "../pictures/picture-slot.js";
 import { QueueView } from "./queue-view.js";
 import { Queue } from "../engine/queue.js";
@@ -150,8 +151,13 @@ const modelForm = new ModelForm(element("models"), {
   onChoose: (model) => settings.chooseModel(runner.decoderOf(model), model.look),
   timeOf: (model) => advice.timeOf(model),
 });
-const consent = new Consent(dialog("consent"));
-const waiting = new Waiting(dialog("waiting"));
+const permission = new Permission({
+  consent: new Consent(dialog("consent")),
+  waiting: new Waiting(dialog("waiting")),
+  hub,
+  room: () => refreshKept(),
+  copyOf: (model, weights) => modelForm.copyOf(model, weights),
+});
 const storage = new StoragePanel(element("storage"), {
   async purge(folder, name) {
     await engine.purge(folder);
@@ -171,8 +177,8 @@ const bar = new RunBar(element("go-bar"), {
   onChange: () => showQueue(),
 });
 const runner = new Runner(engine, {
-  mayLoad,
-  mayTake,
+  mayLoad: (model, loading) => permission.mayLoad(model, loading),
+  mayTake: (model, seconds) => permission.mayTake(model, seconds),
   isKept: (model, loading) => modelForm.copyOf(model, loading.weights)?.complete ?? false,
 });
 /** @type {Queue<Job, Entry>} */
@@ -252,9 +258,6 @@ function showQueue() {
   queueView.show(queue.items, bar.state);
 }
 
-/** Downloads that the user has agreed to on this visit. @type {Set<string>} */
-const agreed = new Set();
-
 // ---- history and links
 
 function showHistory() {
@@ -333,36 +336,6 @@ async function refreshKept() {
     storage.complain(messageOf(error));
     return { usage: null, quota: null, available: true };
   }
-}
-
-/** Models that the user lets run on the processor on this visit. @type {Set<string>} */
-const patient = new Set();
-
-/**
- * Whether a large model may take so long on the processor.
- * @param {Model} model @param {number | null} seconds a picture
- */
-async function mayTake(model, seconds) {
-  if (patient.has(model.id)) return true;
-  if (!(await waiting.ask(model, seconds))) return false;
-  patient.add(model.id);
-  return true;
-}
-
-/**
- * Whether the model may be loaded: large downloads need the user's consent.
- * @param {Model} model @param {import("../styleid.js").ModelOptions} loading
- */
-async function mayLoad(model, { weights }) {
-  const room = await refreshKept();
-  const partial = modelForm.copyOf(model, weights);
-  const download = [hub, ...partsOf(model).map(({ source }) => source), weights].join(" ");
-  if (!needsConsent(model, partial) || agreed.has(download)) return true;
-  if (!(await consent.ask(model, { weights, hub, partial, room }))) return false;
-  agreed.add(download);
-  // Workers cannot request persistent storage. The download does not depend on the answer, so nothing waits for it.
-  void navigator.storage?.persist?.().catch(() => false);
-  return true;
 }
 
 // ---- events

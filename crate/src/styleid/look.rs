@@ -22,20 +22,20 @@ impl Look {
     /// All looks, from the closest to the photo to the closest to the painting.
     pub const ALL: [Self; 4] = [Self::Tint, Self::Gentle, Self::Painted, Self::Bold];
 
-    /// Redraw, its band, and the strength of AdaIN.
-    fn controls(self) -> (f32, f32, f32) {
+    /// Redraw, its band, the strength of AdaIN, and texture.
+    fn controls(self) -> (f32, f32, f32, f32) {
         match self {
-            Self::Tint => (0.0, 0.6, 0.5),
-            Self::Gentle => (0.5, 0.6, 0.5),
-            Self::Painted => (0.35, 0.6, 1.0),
-            Self::Bold => (0.4, 0.4, 1.0),
+            Self::Tint => (0.0, 0.6, 0.5, 0.0),
+            Self::Gentle => (0.25, 0.6, 0.5, 1.0),
+            Self::Painted => (0.35, 0.6, 1.0, 1.0),
+            Self::Bold => (0.4, 0.5, 1.0, 1.0),
         }
     }
 
     /// `params` with this look's preset and controls; the other settings stay.
     #[must_use]
     pub fn of(self, params: Params) -> Params {
-        let (redraw, redraw_band, adain_strength) = self.controls();
-        Params { preset: Preset::Fast, redraw, redraw_band, adain_strength, tone: 0.0, texture: 0.0, ..params }
+        let (redraw, redraw_band, adain_strength, texture) = self.controls();
+        Params { preset: Preset::Fast, redraw, redraw_band, adain_strength, tone: 0.0, texture, ..params }
     }
 }
