@@ -27,6 +27,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+/** Files that are kept when they are first asked for. */
+const METRICS = "metrics/lpips-alex-f16.safetensors";
+const PROCESSOR = ["processor.js", "processor_bg.wasm"];
+
 /** Another name of this machine: at its usual names no service worker is used, so that developers see their changes. */
 const HOST = "page.localhost";
 
@@ -90,10 +94,15 @@ test("after one visit the page and the model it ran work without a network", asy
   assert.deepEqual((await onDisk(page)).sort(), listed.toSorted());
   assert.deepEqual(
     later.map(([name]) => name),
-    ["metrics/lpips-alex-f16.safetensors"],
+    [METRICS, ...PROCESSOR],
   );
   await page.measure();
-  assert.deepEqual((await onDisk(page)).sort(), [...listed, ...later].sort(), "what measures, once it was asked for");
+  const measuring = later.filter(([name]) => name === METRICS);
+  assert.deepEqual(
+    (await onDisk(page)).sort(),
+    [...listed, ...measuring].sort(),
+    "what measures, once it was asked for",
+  );
   page.assertClean();
 
   server.close();
@@ -116,6 +125,25 @@ test("after one visit the page and the model it ran work without a network", asy
   t.diagnostic(end);
   assert.match(end, /\.$/);
   assert.equal(await again.status.getAttribute("data-tone"), "problem");
+});
+
+test("the processor's program is kept once it was used, on the first visit too, and paints without a network", async () => {
+  const page = await visit("?model=micro15&device=cpu");
+  assert.match(await run(page), /on the processor\.$/);
+  await kept(page);
+  const isKept = async () => {
+    const names = (await onDisk(page)).map(([name]) => name);
+    return PROCESSOR.every((name) => names.includes(name));
+  };
+  for (let tries = 0; tries < 100 && !(await isKept()); tries++) await page.page.waitForTimeout(100);
+  assert.ok(await isKept());
+  page.assertClean();
+  server.close();
+  await page.page.context().setOffline(true);
+  const again = new PageUnderTest(page.page, server);
+  await again.goto("?model=micro15&device=cpu");
+  assert.match(await run(again), /on the processor\.$/);
+  assert.deepEqual(again.faults, []);
 });
 
 test("a new version arrives at the next visit by itself, whole", async () => {

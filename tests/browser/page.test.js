@@ -235,16 +235,16 @@ test("a pasted picture and one from the file picker are taken", async () => {
   await page.close();
 });
 
-test("without WebGPU the page says what to do, and picking pictures works", async () => {
+test("without WebGPU the page says what to do, and who insists on the GPU gets a sentence", async () => {
   const page = await browser.open();
   page.server.prepend.set("worker.js", 'Reflect.deleteProperty(WorkerNavigator.prototype, "gpu");\n');
   await page.page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, "gpu"));
   await page.goto("");
-  await page.page.getByText("Nothing can run in this browser.").click();
-  await page.page.getByText("This browser has no WebGPU").waitFor();
+  await page.page.getByText("The processor paints in this browser.").click();
+  await page.page.getByText("This browser has no WebGPU, so the processor paints").waitFor();
   await page.drop(page.photo, pictures.content, "content.png");
   await page.waitForPicture(page.photo, "content.png · 128 × 64");
-  // A person who tries anyway gets plain words, not names of programming interfaces.
+  // A person who tries the GPU anyway gets plain words, not names of programming interfaces.
   await page.go.click();
   await page.status.getByText(/^This browser offers no GPU to web pages: [^()]*\.$/).waitFor({ timeout: 60_000 });
   page.server.prepend.clear();

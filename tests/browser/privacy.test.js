@@ -66,7 +66,7 @@ test("in a whole session nothing is sent, and nothing asked for but the page's o
     [],
   );
   assert.deepEqual(
-    seen.filter(({ url }) => new URL(url).search.length > "?model=micro15".length),
+    seen.filter(({ url }) => new URL(url).search.length > "?model=micro15&device=gpu".length),
     [],
     "nothing rides on an address",
   );

@@ -16,7 +16,7 @@ import { measure } from "../engine/measure.js";
 import { ModelForm } from "../forms/model-form.js";
 import { partsOf, readQuery } from "../engine/models.js";
 import { Notifications, titleProgress } from "./notify.js";
-import { goOffline, whenIdle } from "./offline.js";
+import { goOffline, keepProcessor, whenIdle } from "./offline.js";
 import { Opening, breath } from "./opening.js";
 import { droppedFiles, isModelDrop } from "../engine/picked.js";
 import { Permission } from "./permission.js";
@@ -250,7 +250,10 @@ const workshop = new Workshop({
     showHistory();
     offerStepUp(entry);
   },
-  onLoaded: () => void refreshKept(),
+  onLoaded() {
+    void refreshKept();
+    if (engine.isProcessor) void keepProcessor();
+  },
   onEnd: (sentence) => notifications.tell(sentence),
 });
 

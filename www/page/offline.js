@@ -66,3 +66,16 @@ export async function goOffline({ onUpdate = () => {}, isBusy = () => false } = 
     console.info("The page cannot be kept for offline use.", error);
   }
 }
+
+/** The processor's program, which is cached only where it is used. */
+const PROCESSOR = ["../processor.js", "../processor_bg.wasm"];
+
+/** Has the service worker cache the processor's program, which on a first visit was fetched before there was one. */
+export async function keepProcessor() {
+  const { serviceWorker } = navigator;
+  await serviceWorker?.ready; // where nothing is cached, this never comes
+  if (!serviceWorker?.controller) {
+    await new Promise((claimed) => serviceWorker?.addEventListener("controllerchange", claimed, { once: true }));
+  }
+  await Promise.all(PROCESSOR.map((file) => fetch(new URL(file, import.meta.url)))).catch(() => null); // at the next visit
+}
