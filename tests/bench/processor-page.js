@@ -29,7 +29,7 @@ const SETTINGS = { size: 256, steps: 10 };
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)];
 
 const folder = await mkdtemp(path.join(tmpdir(), "styleid-bench-"));
-const server = await serve(process.env.STYLEID_DIST ?? path.join(repository, "dist"));
+const server = await serve(process.env.STYLEID_DIST ?? path.join(repository, "dist"), "/");
 const browser = await launch({ hasGpu: false });
 
 /** Seconds of the command line on one core, its start and the model's loading left out. */
@@ -40,7 +40,7 @@ async function native() {
       ...["stylize", "--content", path.join(pictures, PHOTO), "--style", path.join(pictures, PAINTING)],
       ...["--model", path.join(repository, "crate/demo/demo.styleid.gguf"), "--look", "painted"],
       ...["--size", String(SETTINGS.size), "--steps", String(SETTINGS.steps)],
-      ...["--device", "cpu", "--precision", "f32", "--out", path.join(folder, "native.png"), "--force"],
+      ...["--device", "cpu", "--precision", "f32", "--out", path.join(folder, `${times.native.length}.png`)],
     ],
     { env: { ...process.env, RAYON_NUM_THREADS: "1" } },
   );

@@ -166,7 +166,7 @@ test("a model's own look is there from the start, goes when another model comes,
   assert.ok(await radio("Painted").isChecked());
 
   await radio("Bold").check();
-  assert.deepEqual([await redraw.inputValue(), await band.inputValue()], ["0.4", "0.4"]);
+  assert.deepEqual([await redraw.inputValue(), await band.inputValue()], ["0.4", "0.5"]);
   await page.model.selectOption("micro15");
   assert.ok(await radio("Bold").isChecked(), "a look that was chosen stays");
   await page.model.selectOption("demo");
