@@ -25,9 +25,11 @@ impl Pipeline {
         Self { model }
     }
 
-    /// Whether features are stored as f16: on GPUs, unless exact features were requested.
+    /// Whether features are stored as f16: where memory is short, on GPUs and in a browser's tab, unless exact features were
+    /// requested.
     pub fn keeps_halves(&self) -> bool {
-        !self.model.place.is_processor() && !self.model.memory.exact_features
+        let is_short = cfg!(target_arch = "wasm32") || !self.model.place.is_processor();
+        is_short && !self.model.memory.exact_features
     }
 
     /// Frees the device's unused buffers: the next phase has tensors of other sizes.
