@@ -45,19 +45,7 @@ async function loaded(...answers) {
   const workers = [];
   const { engine } = start({
     createWorker: () => {
-      const worker = {
-        received: [],
-        postMessage(message) {
-          this.received.push(message);
-          this.answer?.(message);
-        },
-        terminate() {
-          this.terminated = true;
-        },
-        reply(data) {
-          this.onmessage?.({ data });
-        },
-      };
+      const worker = new FakeWorker();
       processor(worker, answers[workers.length]);
       workers.push(worker);
       return worker;

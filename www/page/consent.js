@@ -1,7 +1,7 @@
 // Asks for consent to a large download: size, source, licence, and whether it will stay on this computer.
 
 import { bytesKept, hostOf, pageOf, partsOf } from "../engine/models.js";
-import { newTab } from "../shared/dom.js";
+import { isAgreed, newTab } from "../shared/dom.js";
 import { formatBytes } from "../shared/format.js";
 
 /**
@@ -102,13 +102,7 @@ export class Consent {
     this.#part("kept").textContent = keepingSentence(needed && Math.max(0, needed - (partial?.bytes ?? 0)), room);
     const agree = this.#part("agree");
     agree.textContent = asked.agree;
-
-    this.#dialog.returnValue = "";
-    this.#dialog.showModal();
-    agree.focus();
-    return new Promise((resolve) => {
-      this.#dialog.addEventListener("close", () => resolve(this.#dialog.returnValue === "agree"), { once: true });
-    });
+    return isAgreed(this.#dialog, agree);
   }
 
   /** @param {string} name */

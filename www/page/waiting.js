@@ -1,5 +1,6 @@
 // Asks whether a large model may take as long as it does on the processor.
 
+import { isAgreed } from "../shared/dom.js";
 import { formatDuration } from "../shared/format.js";
 
 /** What the dialog says. @param {string} name of the model @param {number | null} seconds a picture, if known */
@@ -22,12 +23,7 @@ export class Waiting {
   /** @param {import("../engine/models.js").Model} model @param {number | null} seconds @returns {Promise<boolean>} */
   ask({ name }, seconds) {
     this.#part("text").textContent = warning(name, seconds);
-    this.#dialog.returnValue = "";
-    this.#dialog.showModal();
-    this.#part("decline").focus();
-    return new Promise((resolve) => {
-      this.#dialog.addEventListener("close", () => resolve(this.#dialog.returnValue === "agree"), { once: true });
-    });
+    return isAgreed(this.#dialog, this.#part("decline"));
   }
 
   /** @param {string} name */

@@ -52,3 +52,16 @@ export function ask(dialog, first) {
     );
   });
 }
+
+/**
+ * Opens a dialog that closes with a return value, and waits for that: "agree", or anything else.
+ * @param {HTMLDialogElement} dialog @param {HTMLElement} first to be focused @returns {Promise<boolean>}
+ */
+export function isAgreed(dialog, first) {
+  dialog.returnValue = "";
+  dialog.showModal();
+  first.focus();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "agree"), { once: true });
+  });
+}
