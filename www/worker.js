@@ -25,9 +25,9 @@ import { ifFree, inTurn } from "./engine/in-turn.js";
  *   | { id: number, operation: "purgeKept", folder: string }
  *   | { id: number, operation: "stylize", request: Request, options: Options }
  *   | { id: number, operation: "lacks", request: Request, options: Options }
- *   | { id: number, operation: "invertContent", request: Request, options: Options }
+ *   | { id: number, operation: "invertContent" }
  *   | { id: number, operation: "invertStyles", request: Request, options: Options, numbers: number[] }
- *   | { id: number, operation: "takeStyle", request: Request, options: Options, number: number, file: Uint8Array }
+ *   | { id: number, operation: "takeStyles", numbers: number[], files: Uint8Array[] }
  *   | { id: number, operation: "measure", request: Request, result: Uint8Array, weights: Uint8Array }
  *   | { id: number, operation: "selfTest", seconds: number }} Call
  * @typedef {ProgressEvent | Notice | { preview: Preview } | { kernel: KernelTest, of: number }} RunEvent
@@ -217,13 +217,13 @@ async function perform(call) {
     case "lacks":
       return processor.lacks(await readableRequest(call.request), call.options);
     case "invertContent":
-      return processor.invertContent(await readableRequest(call.request), call.options, onEvent);
+      return processor.invertContent(onEvent);
     case "invertStyles": {
       const numbers = Uint32Array.from(call.numbers);
       return processor.invertStyles(await readableRequest(call.request), call.options, numbers, onEvent);
     }
-    case "takeStyle":
-      return processor.takeStyle(await readableRequest(call.request), call.options, call.number, call.file);
+    case "takeStyles":
+      return processor.takeStyles(Uint32Array.from(call.numbers), call.files);
     case "stylize": {
       // The result is a wasm-bindgen object, which cannot be posted; its values can.
       const styled = await stylize(await readableRequest(call.request), call.options, onEvent);

@@ -223,7 +223,7 @@ test("a look runs at half the work and redraws, a style scale is foretold as mor
   await button("Copy a link to these settings").click();
   await page.page.getByText("The link is copied.").waitFor();
   const link = await page.page.evaluate(() => navigator.clipboard.readText());
-  assert.match(link, /version=fast&steps=4&redraw-band=0\.4&style-scale=1\.5&size=keep$/);
+  assert.match(link, /version=fast&steps=4&redraw-band=0\.5&texture=1&style-scale=1\.5&size=keep$/);
   await page.page.goto("about:blank");
   await page.page.goto(link);
   await page.status.getByText("The settings of the link are set").waitFor();

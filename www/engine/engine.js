@@ -35,7 +35,7 @@ const CANCEL_GRACE_MS = 8000;
 const PROCESSOR_GRACE_MS = 400;
 
 /** What a worker may run out of memory or lose its device in. */
-const COMPUTING = ["loadModel", "stylize", "measure", "selfTest", "invertContent", "invertStyles", "takeStyle"];
+const COMPUTING = ["loadModel", "stylize", "measure", "selfTest", "invertContent", "invertStyles", "takeStyles"];
 
 /**
  * A key that is equal only for the same model loaded the same way.

@@ -57,12 +57,13 @@ export async function stylizePaired({ ask, helper, seconds }, request, settings,
   const styles = helper()
     .then((askHelper) => askHelper({ operation: "invertStyles", ...wanted, numbers: lacks.styles }, theirs))
     .catch(() => null); // whatever the reason: the run then makes them itself
-  const own = /** @type {number} */ (await ask({ operation: "invertContent", ...wanted }, options));
+  const own = /** @type {number} */ (await ask({ operation: "invertContent" }, options));
   isWaiting = true;
   if (last) options.onEvent?.(last);
   const [calls = 0, ...files] = /** @type {[number, ...Uint8Array<ArrayBuffer>[]]} */ ((await styles) ?? []);
-  for (const [i, file] of files.entries()) {
-    await ask({ operation: "takeStyle", ...wanted, number: lacks.styles[i], file }, {}, [file.buffer]);
+  if (files.length > 0) {
+    const buffers = files.map((file) => file.buffer);
+    await ask({ operation: "takeStyles", numbers: lacks.styles, files }, {}, buffers);
   }
   const before = seconds() - began;
   const styled = /** @type {Stylized} */ (await run());

@@ -27,6 +27,8 @@ pub async fn turn() {
     if let Some(promise) = promise {
         // The promise is only ever resolved.
         let _ = JsFuture::from(promise).await;
+        // A port with a listener keeps Node.js running after the last result.
+        CHANNEL.with(|channel| channel.as_ref().map(|channel| channel.port1().set_onmessage(None)));
     }
 }
 

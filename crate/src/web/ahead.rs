@@ -1,6 +1,8 @@
 //! The inversions of a run divided among workers, each with the same model: one makes the photo's and runs, another hands it
 //! the paintings'.
 
+use std::cell::RefCell;
+
 use image::RgbImage;
 use js_sys::{Array, Function, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -37,40 +39,59 @@ impl Decoded {
     }
 }
 
+thread_local! {
+    /// The run that `lacks` was asked about last, so that its pictures are decoded once.
+    static ASKED: RefCell<Option<Decoded>> = const { RefCell::new(None) };
+}
+
+/// Forgets the pictures of the run that is prepared.
+pub fn forget() {
+    ASKED.take();
+}
+
+/// Takes the pictures of the run that is prepared.
+fn asked() -> Result<Decoded> {
+    ASKED.take().ok_or_else(|| Error::Settings("This run is not prepared: ask first what it lacks.".into()))
+}
+
 /// Takes the session for one task that cannot be another's at the same time.
 fn session() -> Result<Session> {
     SESSION.take().ok_or_else(|| Error::Model("No model has been loaded yet.".into()))
 }
 
 /// Which inversions a run lacks here: `{content, styles}`, whether the photo's, and the numbers of the paintings from 0.
+/// `invertContent` and `takeStyles` are about the run that was asked about last.
 ///
 /// # Errors
 /// `picture`, `settings` or `model`, with one sentence.
 #[wasm_bindgen]
 pub fn lacks(request: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
     let _flight = Flight::begin()?;
+    forget();
     let decoded = Decoded::new(request, options)?;
     let session = session()?;
     let lacks = session.lacks(decoded.wanted(&decoded.styles()));
     SESSION.set(Some(session));
+    ASKED.set(Some(decoded));
     Ok(object(&lacks?)?)
 }
 
-/// Inverts the photo for a run, and keeps that. Returns how often the UNet was called.
+/// Inverts the photo of the run, and keeps that. Returns how often the UNet was called.
 ///
 /// # Errors
 /// As `stylize`.
 #[wasm_bindgen(js_name = invertContent)]
-pub async fn invert_content(request: JsValue, options: JsValue, on_event: Function) -> Result<u32, JsValue> {
+pub async fn invert_content(on_event: Function) -> Result<u32, JsValue> {
     let _flight = Flight::begin()?;
     resume();
     heap::forget();
-    let decoded = Decoded::new(request, options)?;
+    let decoded = asked()?;
     let mut session = session()?;
     let report = reporter(on_event);
     let control = Control::new(&Here, &report, &|| CANCELLED.get()).with_pause(&is_paused);
     let calls = explained(session.invert_content(decoded.wanted(&decoded.styles()), &control).await).await;
     SESSION.set(Some(session));
+    ASKED.set(Some(decoded));
     Ok(calls? as u32)
 }
 
@@ -103,16 +124,20 @@ pub async fn invert_styles(
     Ok(answer)
 }
 
-/// Takes a painting's inversion from another worker's `invertStyles`, for the next run.
+/// Takes the inversions of the run's paintings of these `numbers` from another worker's `invertStyles`, a file for each, and
+/// lets go of the run's pictures.
 ///
 /// # Errors
 /// `picture`, `settings` or `model`, with one sentence.
-#[wasm_bindgen(js_name = takeStyle)]
-pub fn take_style(request: JsValue, options: JsValue, number: u32, bytes: &[u8]) -> Result<(), JsValue> {
+#[wasm_bindgen(js_name = takeStyles)]
+pub fn take_styles(numbers: Vec<u32>, files: Vec<Uint8Array>) -> Result<(), JsValue> {
     let _flight = Flight::begin()?;
-    let decoded = Decoded::new(request, options)?;
+    let decoded = asked()?;
+    let styles = decoded.styles();
     let mut session = session()?;
-    let taken = session.take_style(number as usize, bytes, decoded.wanted(&decoded.styles()));
+    let taken = numbers.iter().zip(files).try_for_each(|(&number, file)| {
+        session.take_style(number as usize, &file.to_vec(), decoded.wanted(&styles))
+    });
     SESSION.set(Some(session));
     Ok(taken?)
 }

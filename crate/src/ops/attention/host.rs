@@ -10,7 +10,7 @@ use crate::ops::product::{Matrix, multiply, multiply_into};
 
 /// Fewest blocks of a large attention, so that many cores have some. Blocks do not depend on the number of cores, since rounding
 /// depends on them.
-const TASKS: usize = if cfg!(target_arch = "wasm32") { 1 } else { 16 };
+const TASKS: usize = 16;
 /// Most queries of a block.
 const MOST_QUERIES: usize = 64;
 

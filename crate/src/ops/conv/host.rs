@@ -12,7 +12,7 @@ use crate::ops::product::{Matrix, multiply_into};
 /// Output pixels of a block: enough that weights are read seldom, few enough that their patches stay in a core's cache.
 const PIXELS: usize = 256;
 /// Fewest tasks of a large result, so that several cores have some. More would gather the same patches more often.
-const TASKS: usize = if cfg!(target_arch = "wasm32") { 1 } else { 8 };
+const TASKS: usize = 8;
 /// Input channels are taken in multiples of so many, whose weights are whole groups of quantised values.
 const GROUP: usize = 32;
 

@@ -13,7 +13,7 @@ const ROWS: usize = 256;
 /// Most columns of a tile.
 const COLUMNS: usize = 320;
 /// Fewest tiles of a large result, so that many cores have some.
-const TASKS: usize = if cfg!(target_arch = "wasm32") { 1 } else { 16 };
+const TASKS: usize = 16;
 /// Columns of tiles are multiples of so many, but in the last tile of a row.
 const LEAST_COLUMNS: usize = 32;
 

@@ -22,9 +22,8 @@ const PIXELS: usize = 1 << 20;
 const FEWEST: usize = 128;
 /// Tiles of a task, whole rows of them: enough that transforming the weights costs little beside the products.
 const TILES: usize = 256;
-/// Output channels of a task: their transformed weights and sums stay in a core's cache. One thread alone has more of them,
-/// since each task packs the pixels anew.
-const OUTPUTS: usize = if cfg!(target_arch = "wasm32") { 64 } else { 16 };
+/// Output channels of a task: their transformed weights and sums stay in a core's cache.
+const OUTPUTS: usize = 16;
 /// Unused numbers between two of the 16 matrices, so that their rows do not lie in the same sets of a cache.
 const GAP: usize = 48;
 
