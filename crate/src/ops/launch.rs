@@ -18,6 +18,17 @@ pub(super) fn output_of(like: &CubeTensor, shape: &[usize], dtype: DType) -> Cub
     CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape.into(), handle, dtype)
 }
 
+/// Invocations of a workgroup of the kernels for software adapters: lavapipe runs eight at once, `SwiftShader` four.
+pub(super) const WIDTH: usize = 8;
+
+/// Whether a workgroup of [`WIDTH`] is one subgroup, so that its lanes can hand values to each other. Of the software adapters
+/// lavapipe outside browsers is like this: wgpu cannot ask a browser for subgroups yet, and takes 8 to 128 lanes for a size that
+/// it does not know.
+pub(super) fn has_subgroups(tensor: &CubeTensor) -> bool {
+    let hardware = &tensor.client.properties().hardware;
+    [hardware.plane_size_min, hardware.plane_size_max] == [WIDTH as u32; 2]
+}
+
 /// The element type that a kernel generic over f16 and f32 is compiled for.
 pub(super) fn float(tensor: &CubeTensor) -> ElemType {
     ElemType::Float(if tensor.dtype == DType::F16 { FloatKind::F16 } else { FloatKind::F32 })

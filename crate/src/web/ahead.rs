@@ -135,9 +135,10 @@ pub fn take_styles(numbers: Vec<u32>, files: Vec<Uint8Array>) -> Result<(), JsVa
     let decoded = asked()?;
     let styles = decoded.styles();
     let mut session = session()?;
-    let taken = numbers.iter().zip(files).try_for_each(|(&number, file)| {
-        session.take_style(number as usize, &file.to_vec(), decoded.wanted(&styles))
-    });
+    let taken = numbers
+        .iter()
+        .zip(files)
+        .try_for_each(|(&number, file)| session.take_style(number as usize, &file.to_vec(), decoded.wanted(&styles)));
     SESSION.set(Some(session));
     Ok(taken?)
 }

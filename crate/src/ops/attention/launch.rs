@@ -14,8 +14,8 @@ use half::f16;
 use super::groups::VECTOR;
 use super::hardware::{self, Tiles};
 use super::layout::{LayoutLaunch, ScoreFactorsLaunch, StepsLaunch};
-use super::software;
-use crate::ops::launch::{contiguous, output_of};
+use super::software::{self, Blocks};
+use crate::ops::launch::{WIDTH, contiguous, has_subgroups, output_of};
 
 /// WebGPU's default limit of workgroup memory, in bytes.
 const SHARED: usize = 16 << 10;
@@ -23,17 +23,26 @@ const SHARED: usize = 16 << 10;
 /// Widest head that the kernel for GPUs has enough workgroup memory for.
 pub const WIDEST: usize = 512;
 
-/// Widest head, in vectors, for [`software::held`]. The kernel's code and compile time grow with the width; at 16 vectors
-/// `SwiftShader` takes about 3 s.
-const WIDEST_HELD: usize = 16;
+/// Widest head, in vectors, for [`software::held`] without and with subgroups. The kernel's code and compile time grow with the
+/// width; at 16 vectors `SwiftShader` takes about 3 s.
+const WIDEST_HELD: [usize; 2] = [16, 20];
 
-/// Queries of an invocation and keys of a block, for [`software::held`] and [`software::streamed`]: the fastest sizes that
-/// compile in a few seconds. `streamed` reads queries and sums again for every block, for which larger blocks make up.
-const HELD: (usize, usize) = (8, 2);
-const STREAMED: (usize, usize) = (8, 16);
-
-/// Workgroup size on software adapters: one or two of their SIMD vectors, so that few queries still keep all cores busy.
-const INVOCATIONS: usize = 8;
+/// How [`software::held`] and [`software::streamed`] divide heads of `width` vectors: the fastest sizes that compile in a few
+/// seconds. `streamed` reads queries and sums again for every block, for which larger blocks make up.
+///
+/// On lavapipe, GFLOPS at 2048 tokens, 160 being its peak. 40 numbers a head with subgroups: 4 queries 54, 6 60, 8 63 (which take
+/// 0.8, 1.4 and 2.1 s to compile), without 27. 64 numbers: 4 55, 6 61 (1.6, 2.9 s). 80: 3 50, 4 55 (1.6, 2.3 s). 160: held by 3
+/// 41 (5 s), streamed by 4 × 32 44 (0.4 s), 8 × 64 47 (2 s).
+fn blocks(width: usize, shared: bool) -> (Blocks, bool) {
+    let is_held = width <= WIDEST_HELD[usize::from(shared)];
+    let (tile, block) = match (is_held, shared) {
+        (true, false) => (8, 2),
+        (false, false) => (8, 16),
+        (true, true) => (if width <= 10 { 6 } else { 4 }, WIDTH),
+        (false, true) => (4, 4 * WIDTH),
+    };
+    (Blocks { tile, block, shared }, is_held)
+}
 
 /// Iterations an invocation may make in all its loops together: Mesa's software adapters silently leave every loop after 65,535
 /// iterations.
@@ -202,12 +211,12 @@ impl Call {
     }
 
     fn on_software<F: Float + CubeElement>(&self) -> CubeTensor {
-        if self.sizes()[3] <= WIDEST_HELD { self.held::<F>() } else { self.streamed::<F>() }
+        let (blocks, is_held) = blocks(self.sizes()[3], has_subgroups(&self.q));
+        if is_held { self.held::<F>(blocks) } else { self.streamed::<F>(blocks) }
     }
 
-    fn held<F: Float + CubeElement>(&self) -> CubeTensor {
-        let (tile, block) = HELD;
-        let queries = tile * INVOCATIONS;
+    fn held<F: Float + CubeElement>(&self, blocks: Blocks) -> CubeTensor {
+        let queries = blocks.tile * WIDTH;
         let out = self.output(self.q.dtype);
         for part in self.parts(SOFTWARE_PART, queries) {
             // SAFETY: the kernel clamps queries and keys to the tensors' sizes, and writes only queries of the part.
@@ -215,7 +224,7 @@ impl Call {
                 software::held::launch_unchecked::<F>(
                     &self.q.client,
                     self.grid(&part, queries),
-                    CubeDim::new_1d(INVOCATIONS as u32),
+                    CubeDim::new_1d(WIDTH as u32),
                     buffer(&self.q),
                     self.other.as_ref().map(buffer).into(),
                     buffer(&self.k),
@@ -224,24 +233,22 @@ impl Call {
                     self.layout(&part),
                     self.factors(),
                     self.sizes()[3],
-                    tile,
-                    block,
+                    blocks,
                 );
             }
         }
         out
     }
 
-    fn streamed<F: Float + CubeElement>(&self) -> CubeTensor {
-        let (tile, block) = STREAMED;
-        let queries = tile * INVOCATIONS;
+    fn streamed<F: Float + CubeElement>(&self, blocks: Blocks) -> CubeTensor {
+        let queries = blocks.tile * WIDTH;
         let [batch, heads, tokens, width] = self.sizes();
         let keys = self.keys();
         let out = self.output(DType::F32);
         let rows = 2 * batch * heads * tokens;
         let state = self.q.client.empty(rows * size_of::<f32>());
         // A block loops over the width twice.
-        let keys_each = (ITERATIONS / (2 * width + 1)).max(1) * block;
+        let keys_each = (ITERATIONS / (2 * width + 1)).max(1) * blocks.block;
         for part in self.parts(SOFTWARE_PART, queries) {
             for from in (0..keys).step_by(keys_each) {
                 // SAFETY: as above; `state` has two numbers for each query of each head.
@@ -249,7 +256,7 @@ impl Call {
                     software::streamed::launch_unchecked::<F>(
                         &self.q.client,
                         self.grid(&part, queries),
-                        CubeDim::new_1d(INVOCATIONS as u32),
+                        CubeDim::new_1d(WIDTH as u32),
                         buffer(&self.q),
                         self.other.as_ref().map(buffer).into(),
                         buffer(&self.k),
@@ -261,8 +268,7 @@ impl Call {
                         from as u32,
                         keys.min(from + keys_each) as u32,
                         width,
-                        tile,
-                        block,
+                        blocks,
                     );
                 }
             }

@@ -1,13 +1,66 @@
 //! FlashAttention (Dao et al. 2022) for software adapters, which run shaders on the processor: every invocation attends with a
 //! few queries of its own over all keys, with the online softmax of Milakov and Gimelshein (2018).
 //!
-//! There is no workgroup memory and no barrier: all invocations of a workgroup read the same keys and values at the same time,
-//! which software adapters turn into scalar loads. The running maximum rises, and the output so far is rescaled, once a block
-//! of keys.
+//! There is no workgroup memory and no barrier. All invocations of a workgroup need the same keys and values at the same time.
+//! Where they are one subgroup, each of its lanes loads another one and hands it to the others, because a load that is the same
+//! for all lanes takes these adapters as long as one that differs. The running maximum rises, and the output so far is rescaled,
+//! once a block of keys.
 
 use cubecl::prelude::*;
 
 use super::layout::{Four, LOWEST, Layout, ScoreFactors, dot, query, row_of, start_of_head};
+use crate::ops::launch::WIDTH;
+
+/// How the work is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Blocks {
+    /// Queries of an invocation.
+    pub tile: usize,
+    /// Keys of a block; a multiple of [`WIDTH`] if they are shared.
+    pub block: usize,
+    /// Whether the lanes of a subgroup share the loads of keys and values.
+    pub shared: bool,
+}
+
+/// Where the keys or values of this invocation's head are.
+#[derive(CubeType, Clone, Copy)]
+struct Rows {
+    /// The offset of the first.
+    start: usize,
+    /// From one to the next.
+    step: usize,
+    /// Their number.
+    count: usize,
+}
+
+/// Vector `column` of the rows from `first` that this lane loads: all of a block, or its share of them.
+#[cube]
+fn load<F: Float>(
+    x: &[Four<F>], // (batch, heads, keys, width)
+    rows: &Rows,
+    first: usize,
+    column: usize,
+    #[comptime] blocks: Blocks,
+) -> Sequence<Four<f32>> {
+    let Blocks { block, shared, .. } = comptime!(blocks);
+    let mut loaded = Sequence::<Four<f32>>::new();
+    #[unroll]
+    for j in 0..comptime!(if shared { block / WIDTH } else { block }) {
+        let row = if comptime!(shared) { first + j * WIDTH + UNIT_POS as usize } else { first + j };
+        loaded.push(Four::<f32>::cast_from(x[rows.start + min(row, rows.count - 1) * rows.step + column]));
+    }
+    loaded
+}
+
+/// Row `j` of a block that was [loaded](load).
+#[cube]
+fn row(loaded: &Sequence<Four<f32>>, #[comptime] j: usize, #[comptime] blocks: Blocks) -> Four<f32> {
+    if comptime!(blocks.shared) {
+        plane_broadcast(*loaded.index(comptime!(j / WIDTH)), comptime!((j % WIDTH) as u32))
+    } else {
+        *loaded.index(j)
+    }
+}
 
 /// For narrow heads: `tile` queries of `width` vectors to an invocation, over blocks of `block` keys, queries and sums in
 /// registers or on the stack. Heads and batches are the grid's y and z.
@@ -22,17 +75,18 @@ pub fn held<F: Float>(
     layout: Layout,
     factors: ScoreFactors,
     #[comptime] width: usize,
-    #[comptime] tile: usize,
-    #[comptime] block: usize,
+    #[comptime] blocks: Blocks,
 ) {
+    let Blocks { tile, block, shared } = comptime!(blocks);
     let end = layout.end as usize;
     let keys = layout.keys as usize;
     let first_query = layout.first as usize + ABSOLUTE_POS_X as usize * tile;
-    if first_query >= end {
+    // Lanes that share loads stay together; those past the end write nothing.
+    if comptime!(!shared) && first_query >= end {
         terminate!();
     }
-    let k_at = start_of_head(&layout, &layout.k);
-    let v_at = start_of_head(&layout, &layout.v);
+    let key_rows = Rows { start: start_of_head(&layout, &layout.k), step: layout.k.token as usize, count: keys };
+    let value_rows = Rows { start: start_of_head(&layout, &layout.v), step: layout.v.token as usize, count: keys };
 
     let mut queries = Sequence::<Four<f32>>::new();
     let mut sums = Sequence::<RuntimeCell<Four<f32>>>::new();
@@ -59,10 +113,10 @@ pub fn held<F: Float>(
         }
         #[unroll]
         for c in 0..width {
+            let loaded = load::<F>(k, &key_rows, block_start, c, blocks);
             #[unroll]
             for j in 0..block {
-                let key =
-                    Four::<f32>::cast_from(k[k_at + min(block_start + j, keys - 1) * layout.k.token as usize + c]);
+                let key = row(&loaded, j, blocks);
                 #[unroll]
                 for i in 0..tile {
                     let cell = scores.index(i * block + j);
@@ -89,10 +143,10 @@ pub fn held<F: Float>(
         }
         #[unroll]
         for c in 0..width {
+            let loaded = load::<F>(v, &value_rows, block_start, c, blocks);
             #[unroll]
             for j in 0..block {
-                let value =
-                    Four::<f32>::cast_from(v[v_at + min(block_start + j, keys - 1) * layout.v.token as usize + c]);
+                let value = row(&loaded, j, blocks);
                 #[unroll]
                 for i in 0..tile {
                     let sum = sums.index(i * width + c);
@@ -134,16 +188,17 @@ pub fn streamed<F: Float>(
     from: u32,
     to: u32,
     #[comptime] width: usize,
-    #[comptime] tile: usize,
-    #[comptime] block: usize,
+    #[comptime] blocks: Blocks,
 ) {
+    let Blocks { tile, block, shared } = comptime!(blocks);
     let end = layout.end as usize;
     let keys = layout.keys as usize;
     let first_query = layout.first as usize + ABSOLUTE_POS_X as usize * tile;
-    if first_query >= end {
+    // Lanes that share loads stay together; those past the end write nothing.
+    if comptime!(!shared) && first_query >= end {
         terminate!();
     }
-    let v_at = start_of_head(&layout, &layout.v);
+    let value_rows = Rows { start: start_of_head(&layout, &layout.v), step: layout.v.token as usize, count: keys };
     let mut running_max = Sequence::<RuntimeCell<f32>>::new();
     let mut running_sums = Sequence::<RuntimeCell<f32>>::new();
     #[unroll]
@@ -165,7 +220,7 @@ pub fn streamed<F: Float>(
         for _ in 0..tile * block {
             scores.push(RuntimeCell::new(0.0f32));
         }
-        score_block(q, blended, k, &scores, &layout, &factors, first_query, block_start, width, tile, block);
+        score_block(q, blended, k, &scores, &layout, &factors, first_query, block_start, width, blocks);
         let mut rescales = Sequence::<f32>::new();
         #[unroll]
         for i in 0..tile {
@@ -198,10 +253,10 @@ pub fn streamed<F: Float>(
                 }
                 sums.push(sum);
             }
+            let loaded = load::<F>(v, &value_rows, block_start, c, blocks);
             #[unroll]
             for j in 0..block {
-                let value =
-                    Four::<f32>::cast_from(v[v_at + min(block_start + j, keys - 1) * layout.v.token as usize + c]);
+                let value = row(&loaded, j, blocks);
                 #[unroll]
                 for i in 0..tile {
                     let sum = sums.index(i);
@@ -242,20 +297,22 @@ fn score_block<F: Float>(
     first_query: usize,
     block_start: usize,
     #[comptime] width: usize,
-    #[comptime] tile: usize,
-    #[comptime] block: usize,
+    #[comptime] blocks: Blocks,
 ) {
-    let (end, keys) = (layout.end as usize, layout.keys as usize);
-    let k_at = start_of_head(layout, &layout.k);
+    let Blocks { tile, block, .. } = comptime!(blocks);
+    let end = layout.end as usize;
+    let keys =
+        Rows { start: start_of_head(layout, &layout.k), step: layout.k.token as usize, count: layout.keys as usize };
     for c in 0..width {
         let mut queries = Sequence::<Four<f32>>::new();
         #[unroll]
         for i in 0..tile {
             queries.push(query(q, blended, layout, factors, min(first_query + i, end - 1), c));
         }
+        let loaded = load::<F>(k, &keys, block_start, c, blocks);
         #[unroll]
         for j in 0..block {
-            let key = Four::<f32>::cast_from(k[k_at + min(block_start + j, keys - 1) * layout.k.token as usize + c]);
+            let key = row(&loaded, j, blocks);
             #[unroll]
             for i in 0..tile {
                 let cell = scores.index(i * block + j);

@@ -5,7 +5,7 @@ use cubecl::prelude::*;
 
 use super::plan::{Pictures, ProductPlan, Sizes};
 use super::stage::{Extent, stage_pixels, stage_rows};
-use super::store::{bias_of, store};
+use super::store::{bias_of, store, target};
 use super::tile::{multiply, zeros};
 use super::weights::F4;
 use crate::ops::elementwise::gelu;
@@ -102,12 +102,14 @@ pub fn product<E: Float, NX: Size, NW: Size, NO: Size>(
         k += tile.depth;
     }
     let count = comptime!(if geglu { tile.columns4 / 2 } else { tile.columns4 });
+    let vector = NO::value();
     #[unroll]
-    for r in 0..comptime!(4 * tile.rows4) {
-        let i = row + 4 * (r / 4 * tile.threads_y + y) + r % 4;
+    for c in 0..count {
+        let j = column + 4 * (c * tile.threads_x + lane);
+        let target = target(j, &sizes, &pictures, vector);
         #[unroll]
-        for c in 0..count {
-            let j = column + 4 * (c * tile.threads_x + lane);
+        for r in 0..comptime!(4 * tile.rows4) {
+            let i = row + 4 * (r / 4 * tile.threads_y + y) + r % 4;
             let at = comptime!(r * tile.columns4 + c);
             let mut sum = sums.index(at).read();
             if i < sizes.rows && j < sizes.columns {
@@ -115,13 +117,13 @@ pub fn product<E: Float, NX: Size, NW: Size, NO: Size>(
                     let pitch = sizes.columns.div_ceil(4);
                     parts[(CUBE_POS_Z as usize * sizes.rows + i) * pitch + j / 4] = sum;
                 } else {
-                    sum += bias_of(bias, i, j, 0, &sizes, &pictures, plan.bias);
+                    sum += bias_of(bias, i, &target, 0, &sizes, &pictures, plan.bias, vector);
                     if comptime!(geglu) {
                         let gate = sums.index(comptime!(at + count)).read();
-                        let shift = bias_of(bias, i, j, sizes.columns, &sizes, &pictures, plan.bias);
+                        let shift = bias_of(bias, i, &target, sizes.columns, &sizes, &pictures, plan.bias, vector);
                         sum *= gelu::<Const<4>>(gate + shift);
                     }
-                    store::<E, NO>(sum, residual, out, i, j, &sizes, &pictures, plan);
+                    store::<E, NO>(sum, residual, out, i, &target, &sizes, &pictures, plan);
                 }
             }
         }
@@ -145,10 +147,12 @@ pub fn join<E: Float, NO: Size>(
     let at = ABSOLUTE_POS;
     if at < sizes.rows * pitch {
         let (i, j) = (at / pitch, at % pitch * 4);
-        let mut sum = bias_of(bias, i, j, 0, &sizes, &pictures, plan.bias);
+        let vector = NO::value();
+        let target = target(j, &sizes, &pictures, vector);
+        let mut sum = bias_of(bias, i, &target, 0, &sizes, &pictures, plan.bias, vector);
         for part in 0..count {
             sum += parts[part * sizes.rows * pitch + at];
         }
-        store::<E, NO>(sum, residual, out, i, j, &sizes, &pictures, plan);
+        store::<E, NO>(sum, residual, out, i, &target, &sizes, &pictures, plan);
     }
 }

@@ -10,12 +10,12 @@ use cubecl::prelude::*;
 use super::hardware;
 use super::matrix::Matrix;
 use super::plan::{Bias, PicturesLaunch, ProductPlan, Scene, SizesLaunch, Window};
-use super::software::{self, LANES, LINE, PANEL, Registers, TERMS, WIDTH};
+use super::software::{self, LANES, LINE, PANEL, Registers, TERMS};
 use super::tile::Tile;
 use super::weights::Format;
 use crate::ops::Kernels;
 use crate::ops::geometry::Geometry;
-use crate::ops::launch::{float, output_of, whole};
+use crate::ops::launch::{WIDTH, float, has_subgroups, output_of, whole};
 
 /// 128 × 128, for large products. Fills WebGPU's default 16 KiB of workgroup memory.
 const LARGE: Tile = Tile { threads_y: 16, threads_x: 16, rows4: 2, columns4: 2, depth: 16 };
@@ -317,7 +317,7 @@ impl Product {
 
     /// `left`, `terms` of a row to a vector, times `right` in panels: `count` columns of the result from `first` on.
     fn multiply(&self, left: &CubeTensor, right: &CubeTensor, terms: usize, depth: usize, first: usize, count: usize) {
-        let registers = Registers::of(self.rows, count, terms);
+        let registers = Registers::of(self.rows, count, terms, has_subgroups(left));
         let [row_groups, column_groups] = registers.groups(self.rows, count);
         unsafe {
             software::product::launch_unchecked(

@@ -4,24 +4,25 @@
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use super::plan::{Pictures, ProductPlan, Sizes, Window};
+use super::plan::{Bias, Pictures, ProductPlan, Sizes, Window};
 use super::stage::{Spot, seen, spot, transposed};
-use super::store::{bias_of, store};
+use super::store::{bias_of, store, target};
 use super::tile::zeros;
 use super::weights::{F4, Format, floats, row_of};
+use crate::ops::launch::WIDTH;
 
 /// Workgroup size of the kernels that lay out factors.
 pub const LANES: usize = 64;
-
-/// Workgroup size of [`product`]. All invocations lie along the columns, so whatever depends on the row alone is the same for
-/// all of them. lavapipe runs eight at once, `SwiftShader` four.
-pub const WIDTH: usize = 8;
 
 /// Most rows of a register tile. These adapters run each load as a loop over their lanes, so large tiles pay: they do more
 /// multiply-adds per load. For 320 × 320 by 320 × 4096, tiles of rows × vectors take on lavapipe: 16 × 4 22 ms, 16 × 2 and
 /// 32 × 2 24 ms, 32 × 4 27 ms, 8 × 4 31 ms, 16 × 8 35 ms; on `SwiftShader`: 32 × 4 116 ms, 16 × 4 142 ms, 8 × 4 165 ms,
 /// 16 × 2 169 ms. In Chromium 32 × 4 would be 7 to 19 % faster, but `SwiftShader` then takes 1.8 s longer to compile a pipeline.
 pub const ROWS: usize = 16;
+
+/// Most rows of a register tile where the lanes of a subgroup share the loads of rows. On lavapipe, with the sizes above: 32 × 2
+/// 14 ms, 16 × 2 and 32 × 4 18 ms, 64 × 2 17 ms.
+pub const SHARED_ROWS: usize = 32;
 
 /// Vectors in a row of a panel: a panel stores this many vectors of columns for one term, then the same columns for the next
 /// term. A few lanes thus read contiguous memory; with whole rows, they would touch another page for every term.
@@ -142,14 +143,20 @@ pub struct Registers {
     pub columns4: usize,
     /// Terms in a vector of `left`: 4, or 1 if the row length is not a multiple of four.
     pub terms: usize,
+    /// Whether each lane of a subgroup loads other rows of `left` and hands them to the other lanes: a load that is the same for
+    /// all lanes takes a software adapter as long as one that differs.
+    pub shared: bool,
 }
 
 impl Registers {
     /// For a product of `rows` by `columns`. With few columns the tile is narrow, so that there are enough invocations to
-    /// fill the processor's SIMD lanes.
-    pub fn of(rows: usize, columns: usize, terms: usize) -> Self {
-        let columns4 = [4, 2].into_iter().find(|columns4| columns >= 4 * columns4 * WIDTH).unwrap_or(1);
-        Self { rows: rows.min(ROWS), columns4, terms }
+    /// fill the processor's SIMD lanes. `subgroups` says whether a workgroup is a subgroup.
+    pub fn of(rows: usize, columns: usize, terms: usize, subgroups: bool) -> Self {
+        let shared = subgroups && rows >= WIDTH;
+        let most = if shared { 2 } else { 4 };
+        let columns4 = [4, 2].into_iter().find(|&wide| wide <= most && columns >= 4 * wide * WIDTH).unwrap_or(1);
+        let rows = if shared { SHARED_ROWS.min(rows.next_multiple_of(WIDTH)) } else { ROWS.min(rows) };
+        Self { rows, columns4, terms, shared }
     }
 
     /// Workgroups of [`product`] along the rows and columns of the result.
@@ -175,12 +182,13 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
     #[define(L)] _factor: ElemType,
     #[define(E)] _element: ElemType,
 ) {
-    let Registers { rows, columns4, terms } = comptime!(registers);
+    let Registers { rows, columns4, terms, shared } = comptime!(registers);
     let pitch = count.div_ceil(4);
     // Neighbouring workgroups take different rows and the same columns, so the columns stay in the processor's cache.
     let row = CUBE_POS_X as usize * rows;
     let lane = (CUBE_POS_Y as usize * WIDTH + UNIT_POS as usize) * columns4;
-    if lane >= pitch {
+    // Lanes that share loads stay together: those past the end read the rest of the last panel and write nothing.
+    if comptime!(!shared) && lane >= pitch {
         terminate!();
     }
     let depth = sizes.depth.div_ceil(terms);
@@ -188,8 +196,9 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
     let sums = zeros(comptime!(rows * columns4));
     let mut starts = Sequence::<usize>::new();
     #[unroll]
-    for r in 0..rows {
-        starts.push((product * sizes.rows + min(row + r, sizes.rows - 1)) * depth);
+    for r in 0..comptime!(if shared { rows / WIDTH } else { rows }) {
+        let own = if comptime!(shared) { row + r * WIDTH + UNIT_POS as usize } else { row + r };
+        starts.push((product * sizes.rows + min(own, sizes.rows - 1)) * depth);
     }
     let panel = place(product * pitch.div_ceil(PANEL) * PANEL + lane, 0, sizes.depth);
     for k in 0..depth {
@@ -201,9 +210,20 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
                 values.push(right[panel + (k * terms + t) * PANEL + c]);
             }
         }
+        let mut own = Sequence::<Vector<f32, NL>>::new();
+        if comptime!(shared) {
+            #[unroll]
+            for r in 0..comptime!(rows / WIDTH) {
+                own.push(Vector::cast_from(left[*starts.index(r) + k]));
+            }
+        }
         #[unroll]
         for r in 0..rows {
-            let factors = left[*starts.index(r) + k];
+            let factors = if comptime!(shared) {
+                plane_broadcast(*own.index(comptime!(r / WIDTH)), comptime!((r % WIDTH) as u32))
+            } else {
+                Vector::<f32, NL>::cast_from(left[*starts.index(r) + k])
+            };
             #[unroll]
             for c in 0..columns4 {
                 // There are more sums than registers: with all terms of a sum in turn, it is loaded and stored only once.
@@ -211,23 +231,28 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
                 let mut total = sum.read();
                 #[unroll]
                 for t in 0..terms {
-                    let factor = F4::new(f32::cast_from(factors.extract(t)));
-                    total = fma(factor, *values.index(t * columns4 + c), total);
+                    total = fma(F4::new(factors.extract(t)), *values.index(t * columns4 + c), total);
                 }
                 sum.store(total);
             }
         }
     }
     #[unroll]
-    for r in 0..rows {
-        #[unroll]
-        for c in 0..columns4 {
-            let j = 4 * (lane + c);
-            if row + r < sizes.rows && j < count {
-                let (i, j) = (row + r, sizes.first + product * count + j);
-                let shift = bias_of(bias, i, j, 0, &sizes, &pictures, plan.bias);
-                let sum = sums.index(r * columns4 + c).read() + shift;
-                store::<E, NO>(sum, residual, out, i, j, &sizes, &pictures, plan);
+    for c in 0..columns4 {
+        let j = 4 * (lane + c);
+        if j < count {
+            let vector = NO::value();
+            let target = target(sizes.first + product * count + j, &sizes, &pictures, vector);
+            let mut shift = bias_of(bias, row, &target, 0, &sizes, &pictures, plan.bias, vector);
+            #[unroll]
+            for r in 0..rows {
+                if row + r < sizes.rows {
+                    if comptime!(plan.bias == Bias::Rows && r > 0) {
+                        shift = bias_of(bias, row + r, &target, 0, &sizes, &pictures, plan.bias, vector);
+                    }
+                    let sum = sums.index(r * columns4 + c).read() + shift;
+                    store::<E, NO>(sum, residual, out, row + r, &target, &sizes, &pictures, plan);
+                }
             }
         }
     }

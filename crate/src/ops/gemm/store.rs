@@ -5,16 +5,44 @@ use cubecl::prelude::*;
 use super::plan::{Bias, Pictures, ProductPlan, Sizes};
 use super::weights::F4;
 
-/// The bias of row `i` and columns `j` to `j + 3`; for GEGLU's gates, of the columns `gate` further on.
+/// Four columns of the result: the same for all rows, so the divisions that find their pictures are done once.
+#[derive(CubeType)]
+pub struct Target {
+    /// The first of the columns.
+    column: usize,
+    /// The picture of each vector of the result. Vectors are four wide only if a picture is a multiple of four pixels, so a
+    /// vector never spans two pictures.
+    pictures: Sequence<usize>,
+    /// The offset of each vector in row 0.
+    starts: Sequence<usize>,
+}
+
+/// Columns `column` to `column + 3`, for a result in vectors of `vector`.
+#[cube]
+pub fn target(column: usize, sizes: &Sizes, pictures: &Pictures, #[comptime] vector: usize) -> Target {
+    let mut of = Sequence::<usize>::new();
+    let mut starts = Sequence::<usize>::new();
+    #[unroll]
+    for t in 0..comptime!(4 / vector) {
+        let column = min(column + t * vector, sizes.columns - 1);
+        let picture = column / pictures.pixels;
+        of.push(picture);
+        starts.push(picture * sizes.rows * pictures.pixels + column % pictures.pixels);
+    }
+    Target { column, pictures: of, starts }
+}
+
+/// The bias of row `i` in the columns of `target`; for GEGLU's gates, of the columns `gate` further on.
 #[cube]
 pub fn bias_of(
     bias: &[f32],
     i: usize,
-    j: usize,
+    target: &Target,
     gate: usize,
     sizes: &Sizes,
     pictures: &Pictures,
     #[comptime] kind: Bias,
+    #[comptime] vector: usize,
 ) -> F4 {
     let mut out = F4::new(0.0f32);
     match comptime!(kind) {
@@ -22,17 +50,21 @@ pub fn bias_of(
         Bias::Rows =>
         {
             #[unroll]
-            for t in 0..4usize {
-                let picture = min(j + t, sizes.columns - 1) / pictures.pixels;
-                out.insert(t, bias[picture * pictures.bias_stride + i]);
+            for t in 0..comptime!(4 / vector) {
+                let value = bias[*target.pictures.index(t) * pictures.bias_stride + i];
+                #[unroll]
+                for n in 0..vector {
+                    out.insert(comptime!(t * vector + n), value);
+                }
             }
         }
         Bias::Columns =>
         {
             #[unroll]
             for t in 0..4usize {
-                if j + t < sizes.columns {
-                    out.insert(t, bias[gate + j + t]);
+                let column = target.column + t;
+                if column < sizes.columns {
+                    out.insert(t, bias[gate + column]);
                 }
             }
         }
@@ -40,14 +72,14 @@ pub fn bias_of(
     out
 }
 
-/// Adds the residual and writes columns `j` to `j + 3` of row `i`.
+/// Adds the residual and writes the columns of `target` in row `i`.
 #[cube]
 pub fn store<E: Float, NO: Size>(
     sum: F4,
     residual: &[Vector<E, NO>],
     out: &mut [Vector<E, NO>],
     i: usize,
-    j: usize,
+    target: &Target,
     sizes: &Sizes,
     pictures: &Pictures,
     #[comptime] plan: ProductPlan,
@@ -55,11 +87,8 @@ pub fn store<E: Float, NO: Size>(
     let vector = NO::value();
     #[unroll]
     for t in 0..comptime!(4 / vector) {
-        // Vectors are four wide only if a picture is a multiple of four pixels: a vector never spans two pictures.
-        let j = j + t * vector;
-        if j < sizes.columns {
-            let picture = j / pictures.pixels;
-            let at = ((picture * sizes.rows + i) * pictures.pixels + j % pictures.pixels) / vector;
+        if target.column + t * vector < sizes.columns {
+            let at = (*target.starts.index(t) + i * pictures.pixels) / vector;
             let mut value = Vector::<f32, NO>::new(0.0f32);
             #[unroll]
             for n in 0..vector {

@@ -7,10 +7,10 @@ use cubecl::prelude::*;
 use super::{Product, SOFTWARE_LAUNCH, scratch};
 use crate::ops::gemm::matrix::Matrix;
 use crate::ops::gemm::plan::{Bias, ProductPlan, Scene, SizesLaunch, Window};
-use crate::ops::gemm::software::{self, LANES, PANEL, ROWS, Registers, WIDTH};
+use crate::ops::gemm::software::{self, LANES, PANEL, Registers, SHARED_ROWS};
 use crate::ops::gemm::weights::Format;
 use crate::ops::gemm::winograd::{TargetLaunch, transform_pixels, transform_sums, transform_weights, window};
-use crate::ops::launch::{float, whole};
+use crate::ops::launch::{WIDTH, float, has_subgroups, whole};
 
 /// Bytes of a slab's matrices of one kind: transformed weights, transformed pixels, or sums.
 const SLAB_BYTES: usize = 12 << 20;
@@ -21,7 +21,7 @@ const NUMBERS: usize = 16;
 fn slab(rows: usize, depth: usize, tiles: usize) -> (usize, usize) {
     let most = (SLAB_BYTES / (4 * NUMBERS * depth)).max(1);
     // Slabs of rows as even as the register tile allows.
-    let rows = rows.div_ceil(rows.div_ceil(most)).next_multiple_of(ROWS).min(rows);
+    let rows = rows.div_ceil(rows.div_ceil(most)).next_multiple_of(SHARED_ROWS).min(rows);
     let most = (SLAB_BYTES / (4 * NUMBERS * depth.max(rows))).min(SOFTWARE_LAUNCH / (NUMBERS * rows * depth));
     let panel = 4 * PANEL;
     (rows, (most / panel * panel).max(panel).min(tiles))
@@ -148,7 +148,7 @@ fn multiply(
     [rows, count, depth]: [usize; 3],
     like: ProductPlan,
 ) {
-    let registers = Registers::of(rows, count, 4);
+    let registers = Registers::of(rows, count, 4, has_subgroups(left));
     let [row_groups, column_groups] = registers.groups(rows, count);
     // The 16 results are laid out like the pictures of a batch.
     let scene = Scene { pixels: count, ..Scene::default() };
