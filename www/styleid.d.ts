@@ -438,12 +438,11 @@ export function stylize(
 /** Which inversions `stylize` would make. Of the processor's program only, as the next three. */
 export function lacks(request: Request, options: Options): Lacks;
 
-/** Inverts the photo for `stylize`, and keeps that. Returns how often the UNet was called. */
-export function invertContent(
-  request: Request,
-  options: Options,
-  onEvent: (event: ProgressEvent) => void,
-): Promise<number>;
+/**
+ * Inverts the photo of the run that `lacks` was asked about last, if it lacks both kinds, and keeps that. Returns how often the UNet
+ * was called.
+ */
+export function invertContent(onEvent: (event: ProgressEvent) => void): Promise<number>;
 
 /** Inverts the paintings of these numbers for another worker with the same model: the UNet's calls, and a file for each. */
 export function invertStyles(
@@ -453,8 +452,8 @@ export function invertStyles(
   onEvent: (event: ProgressEvent) => void,
 ): Promise<[unetCalls: number, ...files: Uint8Array<ArrayBuffer>[]]>;
 
-/** Takes such a file, for the next `stylize`. */
-export function takeStyle(request: Request, options: Options, number: number, file: Uint8Array): void;
+/** Takes such files after `invertContent`, for the `stylize` of that run; none if another worker could not make them. */
+export function takeStyles(numbers: Uint32Array, files: Uint8Array[]): void;
 
 /**
  * Measures a result's file against the pictures of the request that it was made with, fitted to its size; weights and masks

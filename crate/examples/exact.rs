@@ -82,7 +82,7 @@ async fn compare(report: &mut Report, place: &Place) -> styleid::Result<()> {
     let (style, content) = (input(place, "x_style", shape, 2.0), input(place, "x_content", shape, 2.0));
     let (mut style_bank, mut content_bank) = (Bank::default(), Bank::default());
     let call = async |x: &Tensor<4>, processor: &mut dyn AttentionProcessor| {
-        unet.forward(x.clone(), TIMESTEP, &context, processor, &control).await
+        unet.forward(x.clone(), TIMESTEP, &context, processor, None, &control).await
     };
     let mut capture = Capture { layers: &LAYERS, level: 0, bank: &mut style_bank, own: None };
     report.compare("eps_style", &call(&style, &mut capture).await?);

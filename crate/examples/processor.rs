@@ -49,7 +49,7 @@ async fn call(model: &StableDiffusion, what: &str, side: usize) -> Result<f64> {
     let control = silent();
     let began = Instant::now();
     let out = match what {
-        "unet" => model.unet.forward(x, 481.0, &model.context, &mut PlainProcessor, &control).await?,
+        "unet" => model.unet.forward(x, 481.0, &model.context, &mut PlainProcessor, None, &control).await?,
         "encode" => model.vae.encode(x, &control).await?.mean,
         "decode" => model.vae.decode(x, &control).await?,
         _ => return Err(Error::Settings(format!("There is no call {what}; name unet, encode or decode."))),

@@ -106,7 +106,7 @@ test("a helper that fails costs nothing but its help", async () => {
     };
     const { engine, asked } = await loaded({}, { [operation]: fails });
     const styled = await engine.stylize(request, {});
-    assert.deepEqual(asked(0).slice(2), ["lacks", "invertContent", "stylize"]);
+    assert.deepEqual(asked(0).slice(2), ["lacks", "invertContent", "takeStyles", "stylize"]);
     assert.equal(styled.unetCalls, 20);
   }
 });

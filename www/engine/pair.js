@@ -61,10 +61,9 @@ export async function stylizePaired({ ask, helper, seconds }, request, settings,
   isWaiting = true;
   if (last) options.onEvent?.(last);
   const [calls = 0, ...files] = /** @type {[number, ...Uint8Array<ArrayBuffer>[]]} */ ((await styles) ?? []);
-  if (files.length > 0) {
-    const buffers = files.map((file) => file.buffer);
-    await ask({ operation: "takeStyles", numbers: lacks.styles, files }, {}, buffers);
-  }
+  const numbers = lacks.styles.slice(0, files.length);
+  const buffers = files.map((file) => file.buffer);
+  await ask({ operation: "takeStyles", numbers, files }, {}, buffers);
   const before = seconds() - began;
   const styled = /** @type {Stylized} */ (await run());
   return { ...styled, seconds: styled.seconds + before, unetCalls: styled.unetCalls + own + calls };

@@ -141,7 +141,8 @@ pub async fn step(model: &StableDiffusion, pixels: usize, repetitions: usize) ->
     let mut seconds = Vec::new();
     for _ in 0..=repetitions {
         let begun = now();
-        let out = model.unet.forward(latents.clone(), 481.0, &model.context, &mut PlainProcessor, &silent()).await?;
+        let out =
+            model.unet.forward(latents.clone(), 481.0, &model.context, &mut PlainProcessor, None, &silent()).await?;
         wait_and_check_finite(&out).await?;
         seconds.push(now() - begun);
         memory::sample();

@@ -5,7 +5,7 @@ use super::bands::Bands;
 use super::clip::TextEncoder;
 use super::loading::LoadOptions;
 use super::stable_diffusion::StableDiffusion;
-use super::unet::sinusoids;
+use super::unet::{Deep, sinusoids};
 use super::vae::VaeMidBlock;
 use crate::device::{self, Place, Precision};
 use crate::golden::{Golden, fixture};
@@ -132,9 +132,21 @@ fn unet_blocks(name: &str) {
     same("conv_norm_out".into(), &x);
     same("conv_out".into(), &layers.conv_out.forward(silu(x)));
     let context = model.unet.context(&context);
-    let whole =
-        async { model.unet.forward(input(&golden, "unet.x"), 501.0, &context, &mut PlainProcessor, &silent()).await };
-    same("out".into(), &pollster::block_on(whole).expect("nothing cancels"));
+    let latents = input(&golden, "unet.x");
+    let call = |latents: &Tensor<4>, deep: Option<&mut Deep>| {
+        let (silent, mut plain) = (silent(), PlainProcessor);
+        let forward = model.unet.forward(latents.clone(), 501.0, &context, &mut plain, deep, &silent);
+        pollster::block_on(forward).expect("nothing cancels")
+    };
+    same("out".into(), &call(&latents, None));
+    // A second call takes over what the first computed, so that other latents change nothing; a third computes anew.
+    for live in 1..=layers.up_blocks.len() {
+        let (mut deep, others) = (Deep::new(live), latents.clone().neg());
+        same("out".into(), &call(&latents, Some(&mut deep)));
+        same("out".into(), &call(&others, Some(&mut deep)));
+        let difference = (call(&others, Some(&mut deep)) - call(&latents, None)).abs().max().into_scalar::<f32>();
+        assert!(difference > 0.1, "{live}: {difference}");
+    }
 }
 
 #[test]

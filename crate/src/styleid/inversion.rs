@@ -151,7 +151,7 @@ impl Pipeline {
         run: &Run<'_>,
     ) -> Result<()> {
         let x = trajectory.now().clone();
-        let output = self.predict(x.clone(), call.timestep, context, processor, run).await?;
+        let output = self.predict(x.clone(), call.timestep, context, processor, None, run).await?;
         if !call.go.moves() {
             return wait_and_check_finite(&output).await;
         }

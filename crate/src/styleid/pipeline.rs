@@ -9,7 +9,7 @@ use crate::device::wait_and_check_finite;
 use crate::diffusion::randn;
 use crate::model::StableDiffusion;
 use crate::model::attention::AttentionProcessor;
-use crate::model::unet::PromptContext;
+use crate::model::unet::{Deep, PromptContext};
 use crate::{Result, memory};
 
 /// A model on a device, ready to run.
@@ -49,17 +49,19 @@ impl Pipeline {
         }
     }
 
-    /// One call of the UNet with the empty prompt as `context`, without classifier-free guidance.
+    /// One call of the UNet with the empty prompt as `context`, without classifier-free guidance. With `deep` it may take over
+    /// features of an earlier one.
     pub(super) async fn predict(
         &self,
         x: Tensor<4>,
         timestep: f64,
         context: &PromptContext,
         processor: &mut dyn AttentionProcessor,
+        deep: Option<&mut Deep>,
         run: &Run<'_>,
     ) -> Result<Tensor<4>> {
         let pictures = x.dims()[0];
-        let output = self.model.unet.forward(x, timestep, context, processor, run.control).await?;
+        let output = self.model.unet.forward(x, timestep, context, processor, deep, run.control).await?;
         run.counters.count(pictures);
         Ok(output)
     }

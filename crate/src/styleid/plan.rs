@@ -51,6 +51,8 @@ pub struct Plan {
     pub layers: Vec<usize>,
     /// Whether these layers also attend over the content's own keys and values, which are then kept too.
     pub shares_content: bool,
+    /// Up blocks down to the coarsest that is injected, counted from the last.
+    pub injected_levels: usize,
 }
 
 /// One call of the UNet, and the solver step after it.
@@ -81,6 +83,7 @@ impl Plan {
             course: Course::new(&model.scheduler, params.preset, params.steps())?,
             prediction: model.scheduler.prediction_type,
             shares_content: params.content_share > 0.0 && !layers.is_empty(),
+            injected_levels: 1 + layers.iter().filter_map(|&layer| model.unet.config.level(layer)).max().unwrap_or(0),
             layers,
         })
     }

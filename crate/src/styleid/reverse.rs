@@ -18,6 +18,7 @@ use crate::control::{Phase, Preview, Turn};
 use crate::device::wait_and_check_finite;
 use crate::diffusion::Solver;
 use crate::model::attention::PlainProcessor;
+use crate::model::unet::Deep;
 use crate::{Error, Result};
 
 /// The styles of a reverse pass, and how they are mixed.
@@ -95,18 +96,23 @@ impl Pipeline {
         self.begin(Phase::Stylize, Turn::ONLY, &x, steps, run);
         for (i, call) in calls.iter().enumerate() {
             let context = &self.model.context;
+            let plain = &mut PlainProcessor;
             let output = match &injection {
-                None => self.predict(x.clone(), call.timestep, context, &mut PlainProcessor, run).await?,
+                None => self.predict(x.clone(), call.timestep, context, plain, None, run).await?,
                 Some(injection) => {
                     let captured = painting.as_mut().map(Painting::bank);
                     let mut inject = Inject::new(injection, call.level, call.way)?.capturing(captured);
-                    let injected = self.predict(x.clone(), call.timestep, context, &mut inject, run).await?;
-                    if params.style_scale == 1.0 {
+                    // The plain call's levels below the injected ones compute the same.
+                    let mut deep = (params.style_scale != 1.0).then(|| Deep::new(plan.injected_levels));
+                    let kept = deep.as_mut();
+                    let injected = self.predict(x.clone(), call.timestep, context, &mut inject, kept, run).await?;
+                    if deep.is_none() {
                         injected
                     } else {
                         // Extrapolates from the plain prediction through the injected one, in the form of classifier-free
                         // guidance (cross-image attention, Alaluf et al. 2024, equation 6).
-                        let plain = self.predict(x.clone(), call.timestep, context, &mut PlainProcessor, run).await?;
+                        let kept = deep.as_mut();
+                        let plain = self.predict(x.clone(), call.timestep, context, plain, kept, run).await?;
                         plain.clone() + (injected - plain).mul_scalar(params.style_scale)
                     }
                 }

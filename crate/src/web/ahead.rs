@@ -40,13 +40,8 @@ impl Decoded {
 }
 
 thread_local! {
-    /// The run that `lacks` was asked about last, so that its pictures are decoded once.
+    /// The run that is prepared, so that its pictures are decoded once for it.
     static ASKED: RefCell<Option<Decoded>> = const { RefCell::new(None) };
-}
-
-/// Forgets the pictures of the run that is prepared.
-pub fn forget() {
-    ASKED.take();
 }
 
 /// Takes the pictures of the run that is prepared.
@@ -60,20 +55,21 @@ fn session() -> Result<Session> {
 }
 
 /// Which inversions a run lacks here: `{content, styles}`, whether the photo's, and the numbers of the paintings from 0.
-/// `invertContent` and `takeStyles` are about the run that was asked about last.
+/// If it lacks both kinds, `invertContent` and then `takeStyles` prepare it.
 ///
 /// # Errors
 /// `picture`, `settings` or `model`, with one sentence.
 #[wasm_bindgen]
 pub fn lacks(request: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
     let _flight = Flight::begin()?;
-    forget();
+    ASKED.take();
     let decoded = Decoded::new(request, options)?;
     let session = session()?;
     let lacks = session.lacks(decoded.wanted(&decoded.styles()));
     SESSION.set(Some(session));
-    ASKED.set(Some(decoded));
-    Ok(object(&lacks?)?)
+    let lacks = lacks?;
+    ASKED.set((lacks.content && !lacks.styles.is_empty()).then_some(decoded));
+    Ok(object(&lacks)?)
 }
 
 /// Inverts the photo of the run, and keeps that. Returns how often the UNet was called.
@@ -91,8 +87,9 @@ pub async fn invert_content(on_event: Function) -> Result<u32, JsValue> {
     let control = Control::new(&Here, &report, &|| CANCELLED.get()).with_pause(&is_paused);
     let calls = explained(session.invert_content(decoded.wanted(&decoded.styles()), &control).await).await;
     SESSION.set(Some(session));
+    let calls = calls?;
     ASKED.set(Some(decoded));
-    Ok(calls? as u32)
+    Ok(calls as u32)
 }
 
 /// Inverts the paintings of these `numbers` for a run elsewhere. Returns `[UNet calls, file, …]`, a file for each of them.

@@ -57,8 +57,6 @@ pub async fn stylize(request: JsValue, options: JsValue, on_event: Function) -> 
     resume();
     PAUSED_FOR.set(0.0);
     heap::forget();
-    #[cfg(feature = "processor")]
-    super::ahead::forget();
     let params: Params = events::options(options, "settings")?;
     let request = Request::read(request)?;
     let mut session = SESSION.take().ok_or_else(|| Error::Model("No model has been loaded yet.".into()))?;

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod context;
+mod deep;
 mod embeddings;
 
 use burn::module::Module;
@@ -19,6 +20,7 @@ use crate::device::Place;
 use crate::weights::config::UnetConfig;
 
 pub use context::PromptContext;
+pub use deep::Deep;
 pub use embeddings::sinusoids;
 
 /// The network's layers.
@@ -82,7 +84,8 @@ impl Unet {
     }
 
     /// The prediction for `latents` `[batch, 4, h, w]` at `timestep` with `context` of the same batch: the same shape as the
-    /// latents. Yields to the event loop between blocks; `processor` computes every self-attention of the decoder.
+    /// latents. Yields to the event loop between blocks; `processor` computes every self-attention of the decoder. A second
+    /// call on the same latents and timestep with the same `deep` computes the finer levels alone.
     ///
     /// # Errors
     /// Only what `control` returns: a cancel.
@@ -92,26 +95,51 @@ impl Unet {
         timestep: f64,
         context: &PromptContext,
         processor: &mut dyn AttentionProcessor,
+        mut deep: Option<&mut Deep>,
         control: &Control<'_>,
     ) -> Result<Tensor<4>> {
         let layers = &self.layers;
         let time = layers.time_embedding.forward(sinusoids(timestep, &self.config, &self.place));
-        let latents = if self.config.center_input_sample { latents.mul_scalar(2.0).sub_scalar(1.0) } else { latents };
-        let mut x = layers.conv_in.forward(latents);
-        let mut skips = vec![x.clone()];
-        for (block, context) in layers.down_blocks.iter().zip(&context.down) {
-            x = block.forward(x, &time, context, &mut skips);
-            control.yield_and_check().await?;
-        }
-        if let Some(block) = &layers.mid_block {
-            x = block.forward(x, &time, &context.mid);
-            control.yield_and_check().await?;
-        }
-        for (block, context) in layers.up_blocks.iter().zip(&context.up) {
+        let live = deep.as_ref().map(|deep| deep.first(layers.up_blocks.len()));
+        let kept = deep.as_mut().and_then(|deep| deep.take());
+        let is_first = kept.is_none();
+        let (mut x, mut skips, first) = match (kept, live) {
+            (Some(kept), Some(live)) => (kept.x, kept.skips, live),
+            _ => {
+                let (x, skips) = self.descend(latents, &time, context, control).await?;
+                (x, skips, 0)
+            }
+        };
+        for (i, (block, context)) in layers.up_blocks.iter().zip(&context.up).enumerate().skip(first) {
+            if let Some(deep) = deep.as_mut().filter(|_| is_first && live == Some(i)) {
+                deep.keep(&x, &skips);
+            }
             x = block.forward(x, &time, context, &mut skips, processor);
             control.yield_and_check().await?;
         }
         let dtype: FloatDType = self.place.dtype().into();
         Ok(layers.conv_out.forward(layers.conv_norm_out.forward_silu(x)).cast(dtype))
+    }
+    /// The way down and through the middle: the input of the first up block, and the skip connections.
+    async fn descend(
+        &self,
+        latents: Tensor<4>,
+        time: &Tensor<2>,
+        context: &PromptContext,
+        control: &Control<'_>,
+    ) -> Result<(Tensor<4>, Vec<Tensor<4>>)> {
+        let layers = &self.layers;
+        let latents = if self.config.center_input_sample { latents.mul_scalar(2.0).sub_scalar(1.0) } else { latents };
+        let mut x = layers.conv_in.forward(latents);
+        let mut skips = vec![x.clone()];
+        for (block, context) in layers.down_blocks.iter().zip(&context.down) {
+            x = block.forward(x, time, context, &mut skips);
+            control.yield_and_check().await?;
+        }
+        if let Some(block) = &layers.mid_block {
+            x = block.forward(x, time, &context.mid);
+            control.yield_and_check().await?;
+        }
+        Ok((x, skips))
     }
 }

@@ -19,8 +19,8 @@ const NUMBERS: usize = 16;
 
 /// Rows and tiles of a slab, for a launch of at most [`SOFTWARE_LAUNCH`] multiply-adds.
 fn slab(rows: usize, depth: usize, tiles: usize) -> (usize, usize) {
-    let most = (SLAB_BYTES / (4 * NUMBERS * depth)).max(1);
-    // Slabs of rows as even as the register tile allows.
+    // Slabs of rows as even as whole register tiles allow.
+    let most = (SLAB_BYTES / (4 * NUMBERS * depth) / SHARED_ROWS).max(1) * SHARED_ROWS;
     let rows = rows.div_ceil(rows.div_ceil(most)).next_multiple_of(SHARED_ROWS).min(rows);
     let most = (SLAB_BYTES / (4 * NUMBERS * depth.max(rows))).min(SOFTWARE_LAUNCH / (NUMBERS * rows * depth));
     let panel = 4 * PANEL;
