@@ -1,8 +1,9 @@
 //! What quantised weights cost: the relative RMS error of the UNet's output against f32, for groups of several sizes and
-//! ways to choose a group's scale. On Stable Diffusion 1.5 at its true size with formula weights, and on the demonstration
-//! model's trained ones.
+//! ways to choose a group's scale. On Stable Diffusion 1.5 at its true size with formula weights, and on the trained weights of a
+//! small UNet of diffusers in half precision, if its folder is given: the demonstration model's, of before they were packed,
+//! are in `crate/demo/model/unet` of commit 2cf6d38.
 //!
-//! `./dev bench quantise`: some minutes and 6 GiB of memory.
+//! `./dev bench quantise [FOLDER]`: some minutes and 6 GiB of memory.
 
 use std::process::ExitCode;
 
@@ -106,7 +107,7 @@ impl Bench<'_> {
         let mut outputs = Vec::new();
         for &timestep in self.timesteps {
             let (mut processor, control) = (PlainProcessor, silent());
-            let eps = unet.forward(x.clone(), timestep, &context, &mut processor, &control);
+            let eps = unet.forward(x.clone(), timestep, &context, &mut processor, None, &control);
             outputs.extend(pollster::block_on(eps)?.into_data().iter::<f32>());
         }
         Ok(outputs)
@@ -162,8 +163,8 @@ impl Bench<'_> {
     }
 }
 
-fn run() -> Result<()> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/model/unet");
+/// Measures the UNet in `folder`.
+fn trained(folder: &str) -> Result<()> {
     let read = |file: &str| std::fs::read(format!("{folder}/{file}")).map_err(|error| Error::File(error.to_string()));
     let config = serde_json::from_slice(&read("config.json")?).map_err(|error| Error::Model(error.to_string()))?;
     let bytes = read("diffusion_pytorch_model.safetensors")?;
@@ -172,8 +173,14 @@ fn run() -> Result<()> {
         let tensor = file.tensor(name).map(|tensor| tensor.data().to_vec()).unwrap_or_default();
         tensor.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
     };
-    let title = "Demonstration model, trained weights, 64 x 64 latents, timesteps 1, 301, 801";
-    Bench { title, config, side: 64, tokens: 4, timesteps: &[1.0, 301.0, 801.0], values: &trained }.run()?;
+    let title = "Trained weights, 64 x 64 latents, timesteps 1, 301, 801";
+    Bench { title, config, side: 64, tokens: 4, timesteps: &[1.0, 301.0, 801.0], values: &trained }.run()
+}
+
+fn run() -> Result<()> {
+    if let Some(folder) = std::env::args().nth(1) {
+        trained(&folder)?;
+    }
     let mut config = UnetConfig::default();
     config.cross_attention_dim = styleid::weights::config::PerLevel::One(768);
     let title = "Stable Diffusion 1.5, formula weights, 32 x 32 latents, timestep 501";

@@ -67,7 +67,7 @@ def paint(content: str, style: str, out: str):
 
     steps, gamma, temperature = 20, 0.75, 1.5
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    model = ROOT / "crate/demo/model"
+    model = Path(out).parent / "model"
     unet = UNet2DConditionModel.from_pretrained(model, subfolder="unet", torch_dtype=torch.float32).eval()
     vae = AutoencoderKL.from_pretrained(model, subfolder="vae", torch_dtype=torch.float32).eval()
     prompt = next(iter(load_file(model / "null_embedding.safetensors").values())).float().reshape(1, -1, 32)
@@ -139,6 +139,8 @@ def whole_runs(styleid: str, threads: int, repetitions: int) -> dict:
     """Seconds of whole processes in turn, ours first."""
     content, style = (str(ROOT / "www/pictures" / name) for name in PICTURES)
     with tempfile.TemporaryDirectory() as folder:
+        demo = ROOT / "crate/demo"
+        subprocess.run([sys.executable, demo / "train/unpack.py", demo / "demo.styleid.gguf", f"{folder}/model"], check=True)
         commands = {
             "ours": [styleid, "stylize", "--device", "cpu", "--steps", "20", "--size", "256",
                      "--content", content, "--style", style, "--out", f"{folder}/ours.png"],
