@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use styleid::{Phase, Progress};
 
-/// One bar that follows the run from phase to phase. Prints nothing where standard error is no terminal.
+/// One progress bar for all phases of a run. It prints nothing if standard error is no terminal.
 pub struct Bars {
     current: RefCell<Option<(Phase, ProgressBar)>>,
 }
@@ -26,7 +26,7 @@ fn title(phase: Phase) -> &'static str {
 }
 
 impl Bars {
-    /// No bar yet: the first report brings it.
+    /// There is no bar before the first report.
     pub fn new() -> Self {
         Self { current: RefCell::new(None) }
     }
@@ -63,7 +63,7 @@ const BYTES: &str = "{prefix:<22} {bar:28} {bytes}/{total_bytes} {bytes_per_sec}
 
 fn start(phase: Phase, steps: u64) -> ProgressBar {
     let bar = ProgressBar::new(steps);
-    // A template that cannot be read would be a mistake here, not a reason to stop a run: the default bar serves too.
+    // The template is a constant. If it were invalid, the default bar would do.
     if let Ok(style) = ProgressStyle::with_template(if phase == Phase::Load { BYTES } else { STEPS }) {
         bar.set_style(style);
     }

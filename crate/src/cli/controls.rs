@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use styleid::Params;
 use styleid::styleid::look::Look;
 
-/// What is left out is the look's, or changes nothing.
+/// A control that is left out is the look's if there is a look; otherwise it changes nothing.
 #[derive(Debug, clap::Args)]
 pub struct ControlArgs {
     /// How near to the painting: settings that go together, in the version fast.
@@ -48,12 +48,12 @@ enum LookChoice {
 }
 
 impl ControlArgs {
-    /// What the look is called, where one was asked for.
+    /// The look's name, if a look was asked for.
     pub fn look_name(&self) -> Option<String> {
         self.look?.to_possible_value().map(|value| value.get_name().to_string())
     }
 
-    /// `params` with what is asked for here.
+    /// `params` with the look and the controls of these arguments.
     pub fn of(&self, params: Params) -> Params {
         let look = self.look.map(|look| match look {
             LookChoice::Tint => Look::Tint,

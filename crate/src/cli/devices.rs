@@ -1,4 +1,4 @@
-//! Where to compute, and what is said of it.
+//! Where to compute, and what is printed about it.
 
 use burn::tensor::Device;
 use clap::ValueEnum;
@@ -17,10 +17,10 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// Opens it, and says on standard error what was taken and why.
+    /// Opens it, and prints on standard error which device was taken and why.
     ///
     /// # Errors
-    /// A GPU was asked for and cannot be used.
+    /// Says that a GPU was asked for and cannot be used.
     pub async fn open(self) -> Result<Device> {
         match self {
             Self::Cpu => Ok(device::cpu()),

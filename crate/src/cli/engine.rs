@@ -67,7 +67,7 @@ impl EngineArgs {
         }
     }
 
-    /// The type to compute in as it was asked for; none where nobody asked.
+    /// The requested type to compute in; `None` if none was requested.
     pub fn asked_precision(&self) -> Option<String> {
         let name = self.precision.to_possible_value().map(|value| value.get_name().to_string());
         name.filter(|_| self.precision != PrecisionChoice::Auto)
@@ -76,7 +76,7 @@ impl EngineArgs {
     /// Loads the model. Where nobody named a device and the GPU fails at it, the processor takes its place.
     ///
     /// # Errors
-    /// One sentence on the model or the device.
+    /// One sentence says what is wrong with the model or the device.
     pub async fn session(&self, options: LoadOptions, control: &Control<'_>) -> Result<Session> {
         let device = self.device.open().await?;
         let is_processor = device == cpu();
@@ -117,7 +117,7 @@ impl EngineArgs {
     }
 }
 
-/// Where bytes come in or go out in place of a file.
+/// Standard input or output in place of a file.
 pub const PIPE: &str = "-";
 
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
@@ -143,13 +143,13 @@ pub fn picture_of(path: &Path, bytes: &[u8], crop: Option<&Crop>) -> Result<imag
     }
 }
 
-/// Writes a file whole or not at all: under another name, which becomes its own at the end.
+/// Writes a file whole or not at all: it has a temporary name until it is complete.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes).map_err(|error| Error::File(format!("{} cannot be written: {error}.", path.display())))
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A link stays one, and a pipe or a device is no file to replace.
+    // A link is followed, and a pipe or a device is written to in place.
     let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
     if path.exists() && !path.is_file() {
         return std::fs::write(path, bytes);
@@ -157,18 +157,18 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = Builder::new();
     file.prefix(UNFINISHED).suffix(".part");
-    // As any file of this user; what is temporary is for nobody else's eyes otherwise.
+    // The file gets the permissions of the user's other files; a temporary file can be read by its user alone.
     #[cfg(unix)]
     file.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = file.tempfile_in(folder)?;
     file.write_all(bytes)?;
-    // Some file systems tell only now that there is no room.
+    // Some file systems report only here that there is no room.
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
-/// What files are called that are not finished.
+/// The beginning of the names of unfinished files.
 const UNFINISHED: &str = ".styleid-";
 
 /// Makes sure, before the long run, that `folder` takes files, and clears what runs left there that were killed while writing.
@@ -180,17 +180,17 @@ pub fn prepare_results(folder: &Path) -> Result<()> {
     let is_left = |entry: &std::fs::DirEntry| {
         let name = entry.file_name().to_string_lossy().into_owned();
         let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
-        // Others may be writing at this moment.
+        // Another process may be writing this file.
         name.starts_with(UNFINISHED) && name.ends_with(".part") && age.is_some_and(|age| age > WRITING)
     };
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten().filter(is_left) {
-        // What cannot be removed is in nobody's way.
+        // A file that cannot be removed does no harm.
         let _ = std::fs::remove_file(entry.path());
     }
     Ok(())
 }
 
-/// No file is being written for so long.
+/// An unfinished file that is older than this belongs to a process that was killed.
 const WRITING: Duration = Duration::from_secs(3600);
 
 /// Makes sure, before the long run, that its result can be written.

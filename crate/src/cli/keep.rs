@@ -19,7 +19,7 @@ pub enum Command {
 }
 
 /// # Errors
-/// The cache has no place, or something in it cannot be removed.
+/// Says that there is no place for the cache, or what cannot be removed.
 pub async fn run(command: Command) -> Result<()> {
     let nowhere = || Error::File("There is no folder to keep models in; set STYLEID_CACHE to one.".into());
     let cache = cache().ok_or_else(nowhere)?;

@@ -24,7 +24,7 @@ const LINE: &str = "\n\n----------------------------------------\n\n";
 /// The licence of all that `model` names, its VAE too: the texts in `files`, or else what its sources have.
 ///
 /// # Errors
-/// Asks for a file where a text is nowhere to be found.
+/// Asks for a file if no text is found.
 pub async fn licence_of(model: &ModelArgs, files: &[PathBuf]) -> Result<Licence> {
     let mut found: Vec<(String, Licence)> = Vec::new();
     for file in files {
@@ -53,7 +53,7 @@ pub async fn licence_of(model: &ModelArgs, files: &[PathBuf]) -> Result<Licence>
     Ok(Licence { name: names.join(" and "), text: texts.join(LINE) })
 }
 
-/// What the catalogue says of a model's licence.
+/// The catalogue's entry on a model's licence.
 fn listed(named: &str) -> Result<Option<String>> {
     Ok(if Path::new(named).exists() { None } else { known(named)?.map(|known| known.licence) })
 }
@@ -66,7 +66,7 @@ async fn find(model: &ModelArgs, named: &str) -> Result<Licence> {
     let name = listed(named)?.or(name);
     let text = match (text, &name) {
         (None, Some(name)) => match text_of(name, &web(), &model.endpoint()).await {
-            // A mirror need not have it.
+            // A mirror may lack it.
             Err(weights::Error::Model(_)) => None,
             text => text?,
         },

@@ -30,7 +30,7 @@ const DEMO: Embedded =
 /// A model of the catalogue.
 #[derive(Debug, Deserialize)]
 pub struct Known {
-    /// What to call it on the command line.
+    /// Its name on the command line.
     pub id: String,
     /// Its name.
     pub name: String,
@@ -38,7 +38,7 @@ pub struct Known {
     pub source: Option<String>,
     /// Bytes that loading it fetches.
     pub bytes: u64,
-    /// Under which terms its weights are.
+    /// The terms of its weights.
     pub licence: String,
     /// What its UNet predicts.
     pub prediction: Prediction,
@@ -47,7 +47,7 @@ pub struct Known {
 /// The models of the catalogue that this program has: the demonstration model and those on the Hub.
 ///
 /// # Errors
-/// The catalogue is not what this program was built with.
+/// Says that the catalogue cannot be read, which would be a fault of this program.
 pub fn catalogue() -> Result<Vec<Known>> {
     let known: Vec<Known> = serde_json::from_str(CATALOGUE)
         .map_err(|error| Error::Model(format!("The list of models cannot be understood: {error}.")))?;
@@ -161,7 +161,7 @@ impl From<PredictionChoice> for Prediction {
     }
 }
 
-/// The cache of this user, if the environment says where it is.
+/// This user's cache, if the environment has a place for it.
 pub fn cache() -> Option<Cache> {
     Disk::of_this_user().map(|disk| Cache::new(Rc::new(disk)))
 }
@@ -175,7 +175,7 @@ impl ModelArgs {
         }
     }
 
-    /// The prediction type that was asked for, or that the catalogue gives.
+    /// The requested prediction type, or the catalogue's.
     pub fn prediction(&self) -> Option<Prediction> {
         let known = || {
             let known = catalogue().ok()?.into_iter().find(|known| known.id == self.named());
@@ -187,7 +187,7 @@ impl ModelArgs {
     /// What `--model` names, with the VAE or the other parts that were asked for.
     ///
     /// # Errors
-    /// Says how to name a model where this names none.
+    /// Says how to name a model if this names none.
     pub fn origin(&self, weights: WeightType, with_cache: bool) -> Result<Origin> {
         let mut origin = self.origin_of(self.named(), weights, with_cache)?;
         if let Some(rest) = &self.rest {
@@ -226,7 +226,7 @@ impl ModelArgs {
     /// are found. None where what else lies beside it need not belong to it.
     ///
     /// # Errors
-    /// Says how to name a model where this names none.
+    /// Says how to name a model if this names none.
     pub fn source_of(&self, name: &str) -> Result<Option<Rc<dyn Source>>> {
         let path = Path::new(name);
         if path.exists() {
@@ -241,7 +241,7 @@ impl ModelArgs {
         })
     }
 
-    /// What a pack says that it was made of.
+    /// The source that a pack names.
     pub fn published_name(&self) -> String {
         published(self.named())
     }

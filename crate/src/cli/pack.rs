@@ -42,7 +42,7 @@ pub fn size(text: &str) -> Result<u64, String> {
 }
 
 /// # Errors
-/// What is wrong with the model, or why the pack cannot be written.
+/// Says what is wrong with the model, or why the pack cannot be written.
 pub async fn run(args: Args) -> Result<()> {
     let bars = Bars::new();
     let on_progress = |progress| bars.show(progress);

@@ -14,7 +14,7 @@ use styleid::{Error, Result, Style};
 
 use super::engine::{picture_of, read_file};
 
-/// What `--style` was given, flag by flag: a flag with one file each makes a blend, one flag with more makes more results.
+/// The values of each `--style`: several flags with one file each make a blend, one flag with several files makes several results.
 #[derive(Debug, Clone)]
 pub struct StyleFlags(pub Vec<Vec<PathBuf>>);
 
@@ -101,7 +101,7 @@ impl Styles {
 }
 
 impl StyleArgs {
-    /// Makes sure that what goes with `styles` styles was given as often.
+    /// Checks that whatever goes with `styles` styles was given as often.
     pub fn check(&self, styles: usize) -> Result<()> {
         for (flag, given) in [
             ("--style-weight", self.style_weight.len()),
@@ -150,7 +150,7 @@ impl StyleArgs {
         self.style_mask.iter().filter(|mask| mask.as_os_str() != "none").map(PathBuf::as_path)
     }
 
-    /// What the result's text chunks say of several styles.
+    /// The lines about several styles in the result's text chunks.
     pub fn captions(&self, styles: usize) -> Vec<CaptionStyle> {
         let masked = |i: usize| self.style_mask.get(i).is_some_and(|mask| mask.as_os_str() != "none");
         let caption = |i| CaptionStyle { weight: self.weight(i), crop: self.crop(i).copied(), masked: masked(i) };

@@ -31,7 +31,7 @@ pub struct Args {
     engine: EngineArgs,
     /// Picture whose content is kept, or "-" for standard input; several, a folder or a pattern such as 'photos/*.jpg' for
     /// several results.
-    // Given twice it means the last, as any flag; what one flag is given adds up.
+    // If the flag is given twice, the last counts; all values of one flag count.
     #[arg(long, alias = "cnt_fn", value_name = "PICTURE", required = true, num_args = 1.., action = ArgAction::Set)]
     content: Vec<PathBuf>,
     /// The part of the photo to use, as x,y,width,height in its pixels.
@@ -66,7 +66,7 @@ pub struct Args {
     trace: Option<PathBuf>,
 }
 
-/// How much memory a run took, for those who measure.
+/// Memory that a run took, for measurements.
 fn stats(outcome: &Outcome) -> String {
     let (on_device, in_main) = outcome.feature_bytes;
     let memory = match memory::peak() {
@@ -128,7 +128,7 @@ impl Args {
         self.out.clone().unwrap_or_else(name)
     }
 
-    /// The results that there are to make, those of this share.
+    /// The results to make: those of this shard.
     fn jobs(&self) -> Result<Vec<Job>> {
         let (contents, sets) = (expand(&self.content)?, sets(&self.styles.style.0)?);
         if contents.iter().chain(sets.iter().flatten()).any(|path| path == Path::new(PIPE)) {
@@ -147,7 +147,7 @@ impl Args {
             let name = out.to_string_lossy().to_lowercase();
             name.ends_with(".png") && !name.contains('{') && !out.is_dir()
         };
-        // A folder or a pattern may have one picture.
+        // A folder or a pattern may match one picture.
         let is_one = contents.len() == 1 && sets.len() == 1 && self.out.as_ref().is_some_and(names_png);
         if is_one || self.is_single() {
             self.batch.refuse()?;
@@ -172,7 +172,7 @@ impl Args {
         Ok(pairs.into_iter().map(|pair| job(pair, file(pair))).collect())
     }
 
-    /// A run that is repeated would take its own results for pictures.
+    /// Without this check a repeated run would take its own results for photos.
     fn refuse_own_results<'a>(&self, out: &Path, mut results: impl Iterator<Item = &'a Path>) -> Result<()> {
         let named = || self.content.iter().chain(self.styles.style.0.iter().flatten());
         let out = out.canonicalize().unwrap_or_else(|_| out.into());
@@ -261,7 +261,7 @@ impl Args {
         let one = One { content, styles, params, made_of };
         let options = self.engine.options(self.trace.is_some());
         let session = self.engine.session(options, &control).await?;
-        // What comes from a folder has no way from the picture to the noise, which a trace is about.
+        // An inversion from the folder has no latents between the picture and the noise, which a trace needs.
         let mut session = if self.trace.is_some() { session } else { session.with_shelf(self.batch.shelf()?) };
         let (png, mut said) = match self.make(&mut session, &one, &control).await {
             Err(error) if self.engine.may_give_up(&session, &error) => {
@@ -280,7 +280,7 @@ impl Args {
         let name = if target == Path::new(PIPE) { "standard output".into() } else { target.display().to_string() };
         said[0] = format!("{name} ({}) in {:.1} s", said[0], started.elapsed().as_secs_f32());
         for line in said {
-            // What a pipe carries is the picture alone.
+            // A pipe gets the picture alone.
             if target == Path::new(PIPE) { eprintln!("{line}") } else { println!("{line}") }
         }
         Ok(())

@@ -57,7 +57,7 @@ impl Report {
     /// Of a run that shall make so many results.
     pub fn new(json: bool, results: usize) -> Self {
         let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(0) };
-        // A template that cannot be read would be a mistake here, not a reason to stop a run: the default bar serves too.
+        // The template is a constant. If it were invalid, the default bar would do.
         if let Ok(style) = ProgressStyle::with_template("{prefix:<22} {bar:28} {percent:>3} % {elapsed:>4} {msg}") {
             bar.set_style(style);
         }

@@ -27,7 +27,7 @@ pub struct RoundTrip {
     pub decibels: f64,
 }
 
-/// The means of all results, and what only a set of results has.
+/// The means of all results, and the figures that only a set of results has.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
     pub results: usize,
@@ -46,12 +46,12 @@ pub struct Summary {
     pub round_trip: Option<f64>,
 }
 
-/// What was measured of one way to make the results.
+/// The figures of one way to make the results.
 #[derive(Debug, Serialize)]
 pub struct Set {
     /// Of each result, styles first.
     pub results: Vec<Row>,
-    /// Of each content, where they were asked for.
+    /// The round trip of each content, if it was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub round_trips: Vec<RoundTrip>,
     /// Of all.
@@ -90,10 +90,10 @@ impl Set {
 /// γ = 0.6 would no longer be 0.6.
 #[derive(Debug, Serialize)]
 pub struct Figures<'a> {
-    /// What it is called among others; nothing where it is alone.
+    /// Its name in a comparison; `None` outside one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'a str>,
-    /// Nothing where a result was made elsewhere, or nobody looked.
+    /// `None` if a result was made elsewhere, or if this was not looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settings: Option<&'a Params>,
     /// The figures.
@@ -165,7 +165,7 @@ pub fn csv(all: &[Figures]) -> String {
 /// An object for a set without a name, else an array.
 ///
 /// # Errors
-/// A number that JSON does not have.
+/// Says that a figure cannot be written as JSON.
 pub fn json(all: &[Figures]) -> Result<String> {
     let text = match all {
         [alone @ Figures { name: None, .. }] => serde_json::to_string_pretty(alone),

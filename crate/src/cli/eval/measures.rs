@@ -80,7 +80,7 @@ impl EvalMeasures {
     /// Measures `results[content][style]`, styles first.
     ///
     /// # Errors
-    /// A result is too small; the device failed.
+    /// Says which result is too small, or that the device failed.
     pub async fn set(
         &self,
         contents: &[NamedPicture],

@@ -200,7 +200,7 @@ impl Args {
         self.engine.session(options, control).await
     }
 
-    /// Makes what is missing, where it goes with what is there; gives the session that it took.
+    /// Makes the missing results, if they go with those that are there, and returns the session.
     async fn make(
         &self,
         contents: &[NamedPicture],
@@ -208,7 +208,7 @@ impl Args {
         settings: &[Setting],
         reused: &[Option<Reused>],
     ) -> Result<Option<Session>> {
-        // Style by style, as inversions are kept.
+        // One style after the other, because inversions are kept.
         let whole = || (0..styles.len()).flat_map(|style| (0..contents.len()).map(move |content| (content, style)));
         let share =
             self.batch.shard.map_or_else(|| whole().collect(), |shard| shard.pairs(contents.len(), styles.len()));

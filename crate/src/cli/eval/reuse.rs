@@ -41,7 +41,7 @@ impl Reused {
             let made = told(&said);
             same(&path, &made, &wanted, wanted.keys())?;
             match &reused.first {
-                // Of the model nothing else is known as long as none is loaded.
+                // Before a model is loaded nothing else is known about it.
                 Some((_, first)) => same(&path, &made, first, first.keys().chain(made.keys()))?,
                 None => reused.first = Some((path, made)),
             }
@@ -52,7 +52,7 @@ impl Reused {
     /// Makes sure that what is to be made with `caption` goes with what is there.
     ///
     /// # Errors
-    /// One sentence with what differs.
+    /// One sentence says what differs.
     pub fn fits(&self, caption: &Caption) -> Result<()> {
         let Some((first, made)) = &self.first else { return Ok(()) };
         let wanted = told(&in_words(caption));

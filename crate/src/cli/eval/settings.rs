@@ -12,9 +12,9 @@ use crate::cli::engine::read_file;
 /// One way to make results.
 #[derive(Debug)]
 pub struct Setting {
-    /// What it is called among others.
+    /// Its name in the comparison.
     pub name: Option<String>,
-    /// Nothing where the results are made elsewhere.
+    /// `None` if the results are made elsewhere.
     pub params: Option<Params>,
     /// Where its results are.
     pub folder: PathBuf,
@@ -31,7 +31,7 @@ struct Entry {
 /// The settings in the file, those that they leave out as in `base`; the results of each in a folder of its name.
 ///
 /// # Errors
-/// One sentence on what is wrong in the file.
+/// One sentence says what is wrong in the file.
 pub fn read(path: &Path, base: &Params, results: &Path) -> Result<Vec<Setting>> {
     let wrong = |what: String| Error::Settings(format!("{} cannot be used: {what}.", path.display()));
     let entries: Vec<Entry> = serde_json::from_slice(&read_file(path)?).map_err(|error| wrong(error.to_string()))?;
