@@ -32,13 +32,13 @@ def save(path: Path, *rows):
 
 def take_weights(model: StyleId, pack: Path):
     """Put a pack's weights in the place of the model's own."""
-    from gguf import GGUFReader, dequantize  # here, for stylize.py does without
+    from gguf import GGUFReader  # here, for stylize.py does without
 
-    found = {tensor.name: torch.tensor(dequantize(tensor.data, tensor.tensor_type)) for tensor in GGUFReader(pack).tensors}
-    for part in ("unet", "vae"):
-        network = getattr(model, part)
-        network.load_state_dict({name: found[f"{part}.{name}"].reshape(value.shape)
-                                 for name, value in network.state_dict().items()})
+    from unpack import NETWORKS, fill, tensors
+
+    found = tensors(GGUFReader(pack))
+    for part in NETWORKS:
+        fill(getattr(model, part), part, found)
 
 
 def main():

@@ -6,7 +6,7 @@ use super::params::{Params, Preset};
 use crate::Result;
 use crate::diffusion::{Level, Levels, Move, Schedule};
 use crate::model::StableDiffusion;
-use crate::weights::config::{Prediction, SchedulerConfig};
+use crate::weights::config::{Prediction, SchedulerConfig, UnetConfig};
 
 /// The noise levels of a run, and the solver that steps between them.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,8 +51,6 @@ pub struct Plan {
     pub layers: Vec<usize>,
     /// Whether these layers also attend over the content's own keys and values, which are then kept too.
     pub shares_content: bool,
-    /// Up blocks down to the coarsest that is injected, counted from the last.
-    pub injected_levels: usize,
 }
 
 /// One call of the UNet, and the solver step after it.
@@ -83,9 +81,13 @@ impl Plan {
             course: Course::new(&model.scheduler, params.preset, params.steps())?,
             prediction: model.scheduler.prediction_type,
             shares_content: params.content_share > 0.0 && !layers.is_empty(),
-            injected_levels: 1 + layers.iter().filter_map(|&layer| model.unet.config.level(layer)).max().unwrap_or(0),
             layers,
         })
+    }
+
+    /// Levels of the decoder of `unet` down to the coarsest that is injected, counted from the finest; at least one.
+    pub fn injected_levels(&self, unet: &UnetConfig) -> usize {
+        1 + self.layers.iter().filter_map(|&layer| unet.level(layer)).max().unwrap_or(0)
     }
 
     /// Whether a run needs anything of the style: its statistics or its features.

@@ -103,7 +103,8 @@ impl Pipeline {
                     let captured = painting.as_mut().map(Painting::bank);
                     let mut inject = Inject::new(injection, call.level, call.way)?.capturing(captured);
                     // The plain call's levels below the injected ones compute the same.
-                    let mut deep = (params.style_scale != 1.0).then(|| Deep::new(plan.injected_levels));
+                    let mut deep =
+                        (params.style_scale != 1.0).then(|| Deep::new(plan.injected_levels(&self.model.unet.config)));
                     let kept = deep.as_mut();
                     let injected = self.predict(x.clone(), call.timestep, context, &mut inject, kept, run).await?;
                     if deep.is_none() {
