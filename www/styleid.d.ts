@@ -18,6 +18,8 @@ export type Adapter = {
   shaderF16: boolean;
   /** Largest buffer in MiB; 0 for the processor. */
   maxBufferMiB: number;
+  /** The tiles that a trial chose for the kernels for GPUs, by class of shapes. */
+  tiles: { [key in string]: string };
 };
 
 /** What the UNet's output means. */
@@ -392,8 +394,11 @@ export interface Preview {
 /** Instantiates the wasm module. Comes first. */
 export default function init(): Promise<unknown>;
 
-/** Opens the device of the program: WebGPU's, or the processor. */
-export function openDevice(): Promise<Adapter>;
+/**
+ * Opens the device of the program: WebGPU's, or the processor. `kept` has `tiles` of earlier visits by the device's `name`; what is
+ * missing there is tried on a GPU, for up to a second.
+ */
+export function openDevice(kept?: Record<string, Adapter["tiles"]>): Promise<Adapter>;
 
 /**
  * Loads a model: files in place of `options.source`, `options.vae` and `options.rest` where there are any for it. From the

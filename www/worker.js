@@ -17,7 +17,7 @@ import { ifFree, inTurn } from "./engine/in-turn.js";
  * @typedef {import("./styleid.js").Preview} Preview
  * @typedef {import("./styleid.js").ProgressEvent} ProgressEvent
  * @typedef {import("./styleid.js").Request} Request
- * @typedef {{ id: number, operation: "openDevice" }
+ * @typedef {{ id: number, operation: "openDevice", kept?: Record<string, Record<string, string>> }
  *   | { id: number, operation: "checkPicture", bytes: Uint8Array }
  *   | { id: number, operation: "previewPicture", bytes: Uint8Array, longSide: number }
  *   | { id: number, operation: "loadModel", options: ModelOptions, files: PickedFile[] }
@@ -98,17 +98,20 @@ async function start(device) {
 let ready = deviceFor(wanted).then(start);
 ready.catch(() => {}); // the first call awaits it and reports the error
 
-/** Opens the device. With a free choice the processor takes the place of a GPU that cannot be opened. */
-async function openDevice() {
+/**
+ * Opens the device. With a free choice the processor takes the place of a GPU that cannot be opened.
+ * @param {Record<string, Record<string, string>>} [kept] tiles of earlier visits
+ */
+async function openDevice(kept) {
   const first = await ready;
   try {
-    return await first.openDevice();
+    return await first.openDevice(kept);
   } catch (error) {
     if (wanted !== "auto" || !(error instanceof Error) || error.name !== "unsupported") throw error;
     const other = await start("cpu").catch(() => first);
     if (other === first) throw error;
     ready = Promise.resolve(other);
-    return other.openDevice();
+    return other.openDevice(kept);
   }
 }
 
@@ -199,7 +202,7 @@ async function perform(call) {
   };
   switch (call.operation) {
     case "openDevice":
-      return openDevice();
+      return openDevice(call.kept);
     case "checkPicture":
       return checked(call.bytes);
     case "previewPicture":

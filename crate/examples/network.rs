@@ -9,13 +9,14 @@ use std::process::ExitCode;
 use burn::tensor::wgpu::MemoryConfiguration;
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
-use styleid::bench::network::{self, Model};
+use styleid::bench::network::{self, Figures, Job, Model};
 use styleid::bench::parse;
 use styleid::device::{Place, Precision};
 use styleid::gpu;
 use styleid::memory::{GpuBytes, Memory, gpu_bytes, parse_bytes};
+use styleid::selftest::trial::{Tiles, choose_tiles};
 use styleid::weights::WeightType;
-use styleid::{Error, Progress, Result, ops};
+use styleid::{Error, Preset, Progress, Result, ops};
 
 #[path = "support/heap.rs"]
 mod heap;
@@ -48,6 +49,13 @@ enum ModelChoice {
     BkTiny,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Version {
+    Diffusers,
+    Ldm,
+    Fast,
+}
+
 /// Measures whole networks.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -61,9 +69,12 @@ struct Arguments {
     /// Height and width in pixels
     #[arg(long, default_value_t = 512)]
     size: usize,
-    /// DDIM steps of a run
-    #[arg(long, default_value_t = 20)]
-    steps: usize,
+    /// The version of the method in a run
+    #[arg(long, value_enum, default_value = "fast")]
+    version: Version,
+    /// Steps of a run each way [default: the version's]
+    #[arg(long)]
+    steps: Option<usize>,
     /// Calls after the first
     #[arg(long, default_value_t = 1)]
     repetitions: usize,
@@ -115,7 +126,7 @@ fn value(figures: impl serde::Serialize) -> Result<Value> {
 
 async fn run(arguments: Arguments) -> Result<()> {
     let load = load();
-    let (device, adapter) = match (arguments.like_browsers, arguments.default_limits) {
+    let (device, mut adapter) = match (arguments.like_browsers, arguments.default_limits) {
         (true, _) => gpu::open_least(MemoryConfiguration::ExclusivePages).await?,
         (false, true) => gpu::open_least(MemoryConfiguration::default()).await?,
         (false, false) => gpu::open().await?,
@@ -123,11 +134,17 @@ async fn run(arguments: Arguments) -> Result<()> {
     if let Some(kernels) = &arguments.kernels {
         ops::choose(parse(kernels)?);
     }
+    adapter.tiles = choose_tiles(&device, &Tiles::new(), f64::INFINITY).await?;
     let kernels = ops::kernels(&device).name();
     println!("{} ({}), {kernels} kernels, weights {}", adapter.name, adapter.backend, arguments.weights.name());
     let (precision, activations) = if arguments.f16 { (Precision::F16, "f16") } else { (Precision::F32, "f32") };
     let place = Place::new(device, precision, u64::MAX)?;
     let memory = Memory { budget: arguments.gpu_memory, ..Memory::default() };
+    let version = match arguments.version {
+        Version::Diffusers => Preset::Diffusers,
+        Version::Ldm => Preset::Ldm,
+        Version::Fast => Preset::Fast,
+    };
     let choice = match arguments.model {
         ModelChoice::Sd15 => Model::Sd15,
         ModelChoice::Sd21 => Model::Sd21Base,
@@ -135,32 +152,43 @@ async fn run(arguments: Arguments) -> Result<()> {
         ModelChoice::BkSmall => Model::BkSmall,
         ModelChoice::BkTiny => Model::BkTiny,
     };
+    let job = Job {
+        model: choice,
+        weights: arguments.weights,
+        pixels: arguments.size,
+        repetitions: (arguments.what == What::Step).then_some(arguments.repetitions),
+        version,
+        steps: arguments.steps.unwrap_or(version.steps()),
+    };
     let begun = std::time::Instant::now();
     let model = network::build(choice, arguments.weights, memory, &place).await?;
     println!("built in {:.1} s", begun.elapsed().as_secs_f64());
     let taken = gpu_bytes(&place.device).map_or(0, |bytes| bytes.in_use);
     let budget = memory.budget(&place, taken);
     let before = heap::begin();
-    let figures = match arguments.what {
-        What::Step => {
-            let step = network::step(&model, arguments.size, arguments.repetitions).await?;
+    let on_progress = |Progress { phase, step, steps }| eprint!("\r{phase:?} {step}/{steps}      ");
+    let figures = job.measure(model, &on_progress).await?;
+    match &figures {
+        Figures::Step(step) => {
             println!("first {:.1} s, then {:.1?} s", step.first, step.seconds);
             println!("{}", memory_line(step.weights, step.peak));
-            json!({ "step": value(step)? })
         }
-        What::Run => {
-            let on_progress = |Progress { phase, step, steps }| eprint!("\r{phase:?} {step}/{steps}      ");
-            let whole = network::whole(model, arguments.size, arguments.steps, &on_progress).await?;
-            eprintln!();
-            println!("{:.1} s", whole.seconds);
-            for (phase, seconds, GpuBytes { in_use, reserved }) in &whole.phases {
-                println!("  {phase:?}: {seconds:.1} s, {} MiB in use, {} MiB reserved", in_use >> 20, reserved >> 20);
+        Figures::Run(whole) => {
+            for lap in [&whole.first, &whole.then] {
+                println!("\n{:.1} s, {} calls of the UNet, {} previews", lap.seconds, lap.calls, lap.previews);
+                for (phase, seconds, GpuBytes { in_use, reserved }) in &lap.phases {
+                    println!(
+                        "  {phase:?}: {seconds:.1} s, {} MiB in use, {} MiB reserved",
+                        in_use >> 20,
+                        reserved >> 20
+                    );
+                }
+                println!("features: {} on the GPU, {} in main memory", mib(lap.features.0), mib(lap.features.1));
             }
+            println!("a call by itself {:.2} s", whole.call);
             println!("{}", memory_line(whole.weights, whole.peak));
-            println!("features: {} on the GPU, {} in main memory", mib(whole.features.0), mib(whole.features.1));
-            json!({ "run": value(whole)? })
         }
-    };
+    }
     let peak = heap::peak();
     println!("heap: {} before, at most {}", mib(before as u64), mib(peak as u64));
     if let Some(path) = &arguments.json {
@@ -181,7 +209,7 @@ async fn run(arguments: Arguments) -> Result<()> {
                 "heap": { "before": before, "peak": peak },
             },
         });
-        if let (Some(network), Value::Object(figures)) = (record["network"].as_object_mut(), figures) {
+        if let (Some(network), Value::Object(figures)) = (record["network"].as_object_mut(), value(figures)?) {
             network.extend(figures);
         }
         write(path, &record)?;

@@ -1,6 +1,7 @@
 //! Devices: where tensors live, their float types, and the GPU's limits. Every module imports this; opening a GPU is
 //! another module's job.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use burn::tensor::{DType, Device, ExecutionError, FloatDType, Tensor, TensorData};
@@ -133,6 +134,8 @@ pub struct Adapter {
     /// Largest buffer in MiB; 0 for the processor.
     #[serde(rename = "maxBufferMiB")]
     pub max_buffer_mib: u64,
+    /// The tiles that a trial chose for the kernels for GPUs, by class of shapes.
+    pub tiles: BTreeMap<String, String>,
 }
 
 /// The processor as a device, and what it is.
@@ -145,6 +148,7 @@ pub fn open_processor() -> (Device, Adapter) {
         kernels: "processor",
         shader_f16: false,
         max_buffer_mib: 0,
+        tiles: BTreeMap::new(),
     };
     (cpu(), adapter)
 }

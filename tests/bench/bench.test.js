@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Graph } from "./onnx.js";
 import {
+  costsPlot,
+  costsTable,
   digits,
   kindsTable,
   networksTable,
@@ -76,7 +78,7 @@ test("whole networks are a line each", () => {
   };
   const peak = { inUse: 5 << 20, reserved: 7 << 20 };
   const step = { pixels: 512, first: 9, seconds: [3, 1, 2], peak };
-  const run = { pixels: 256, steps: 20, seconds: 60, phases: [["invert-both", 40]], peak: null };
+  const run = { pixels: 256, version: "fast", steps: 10, first: { seconds: 70 }, then: { seconds: 60 }, peak: null };
   const common = { machine: "m", load: 0.25, commit: "c", time: 86400 };
   const lines = wholeTable([
     { ...common, network: { ...facts, step } },
@@ -89,8 +91,39 @@ test("whole networks are a line each", () => {
   );
   assert.equal(
     lines[3],
-    `| SD 1.5, weights q8, activations f32, 256 px | run of 20 steps | 60.0 | invert both 40.0 |  |  | 3 | ${end}`,
+    `| SD 1.5, weights q8, activations f32, 256 px | run, fast, 10 steps | 60.0 | first 70.0 |  |  | 3 | ${end}`,
   );
+});
+
+test("the costs of a run add up to it", () => {
+  const then = {
+    seconds: 50,
+    phases: [
+      ["encode-content", 2, {}],
+      ["encode-style", 1, {}],
+      ["invert-content", 10, {}],
+      ["invert-style", 11, {}],
+      ["stylize", 12, {}],
+      ["decode", 8, {}],
+    ],
+    calls: 30,
+    previews: 5,
+  };
+  const run = { pixels: 256, version: "fast", steps: 10, first: { seconds: 55 }, then, call: 1 };
+  const runs = [{ network: { adapter: { name: "a (b)", backend: "c" }, model: "SD 1.5", run } }];
+  const [, , line] = costsTable(runs).split("\n");
+  const cells = line.split(" | ").slice(2, 8);
+  assert.deepEqual(cells, [
+    "30.0 (60.0 %)",
+    "3.00 (6.0 %)",
+    "3.00 (6.0 %)",
+    "8.00 (16.0 %)",
+    "6.00 (12.0 %)",
+    "5.00 (10.0 %)",
+  ]);
+  const widths = [...costsPlot(runs).matchAll(/width="([0-9.]+)" height="22"/g)].map(([, width]) => Number(width));
+  assert.equal(widths.length, 6);
+  assert.ok(Math.abs(widths.reduce((all, width) => all + width) - 640) < 0.5, "the bar is as long as the first run");
 });
 
 test("the plot is well-formed and escapes names", () => {

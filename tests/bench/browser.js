@@ -1,13 +1,10 @@
 // Measures our kernels in Chromium on WebGPU, against burn's own and against onnxruntime-web in the same browser.
 // `./dev bench browser [options]` builds the wasm and runs it.
 
-import { copyFile, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import os from "node:os";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { launch } from "../browser/browsers.js";
-import { serve } from "../browser/server.js";
+import { openBench } from "./page.js";
 import { DEFAULT_PEERS, PEERS, TOLERANCE } from "./peers.js";
 
 const list = (/** @type {string | undefined} */ text) => (text ? text.split(",").filter(Boolean) : []);
@@ -41,20 +38,10 @@ const options = {
   mostGflop: values["most-gflop"] ? Number(values["most-gflop"]) : null,
 };
 
-const here = path.dirname(fileURLToPath(import.meta.url));
-const folder = await mkdtemp(path.join(os.tmpdir(), "styleid-bench-"));
-for (const file of ["styleid.js", "styleid_bg.wasm"])
-  await copyFile(path.join(positionals[0], file), path.join(folder, file));
-for (const file of ["worker.js", "peer.js", "peers.js", "onnx.js"])
-  await copyFile(path.join(here, file), path.join(folder, file));
-await symlink(path.join(here, "node_modules/onnxruntime-web/dist"), path.join(folder, "ort"));
-await writeFile(path.join(folder, "index.html"), '<!doctype html><link rel="icon" href="data:,"><title>bench</title>');
-
-const server = await serve(folder, "/");
-const browser = await launch();
+const bench = await openBench(positionals[0]);
 const run = {
   machine: values.machine,
-  browser: `Chromium ${browser.version()}`,
+  browser: `Chromium ${bench.version}`,
   load: os.loadavg()[0],
   commit: values.commit,
   time: Math.floor(Date.now() / 1000),
@@ -105,24 +92,7 @@ async function receive(data) {
 }
 
 try {
-  const page = await browser.newPage();
-  page.on("console", (message) => message.type() === "error" && console.error(message.text()));
-  await page.goto(server.url);
-  await page.exposeFunction("receive", receive);
-  const error = await page.evaluate(
-    (job) =>
-      new Promise((resolve) => {
-        const worker = new Worker("worker.js", { type: "module" });
-        worker.onmessage = ({ data }) =>
-          "done" in data || "error" in data ? resolve(data.error) : window.receive(data);
-        worker.onerror = (event) => resolve(event.message ?? "the worker did not start");
-        worker.postMessage(job);
-      }),
-    { options, peers },
-  );
-  if (error) throw new Error(error);
+  await bench.work({ options, peers }, receive);
 } finally {
-  await browser.close();
-  server.close();
-  await rm(folder, { recursive: true, force: true });
+  await bench.close();
 }

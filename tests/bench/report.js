@@ -4,6 +4,8 @@ import { readFile, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import {
+  costsPlot,
+  costsTable,
   day,
   kindsTable,
   networksTable,
@@ -61,10 +63,14 @@ with loads beside them. Real GPUs have other kernels, with tiles in workgroup me
 
 const WHOLE = `Stable Diffusion at its true size with weights by formula, batch 1 unless a run has room to invert both pictures at once.
 A step is one call of the UNet: the first, which compiles the shaders, and the median of those after it. A run goes from two
-pictures to the result, the model being loaded. "in use" are bytes of tensors on the GPU, "reserved" bytes of buffers, those
+pictures to the result, the model being loaded; there are two, of other pictures each, and the first compiles the shaders. "in use" are bytes of tensors on the GPU, "reserved" bytes of buffers, those
 included that wait to be used again; both are the most that was seen between the networks' blocks, weights included. The heap is
 what the program allocated itself at most, which on a software adapter leaves out the adapter's own memory, the GPU's.
 \`./dev bench step\` and \`./dev bench run\` make them.`;
+
+const COSTS = `The time of the second run, and what the first took longer. A call of the UNet is measured by itself, after the runs. What the inversions
+and the reverse pass take beside their calls is injection, features that are kept and given, the sampler, previews and read-backs;
+before and after the phases pictures are fitted and the result is read back.`;
 
 const PROCESSOR = `Stable Diffusion 1.5 at its true size in f32, batch 1, and the demonstration model's whole run: 256 px, 20 steps of the version
 \`diffusers\`, two files to a third, the program's start included. PyTorch runs diffusers' modules. Ours and theirs take turns; times are
@@ -89,6 +95,16 @@ function section(name, run) {
     ["peak, one chain of vec4", `${peak.oneChain.gflops.toFixed(1)} GFLOPS`],
     ["peak, many chains", `${peak.manyChains.gflops.toFixed(1)} GFLOPS (${peak.manyChains.chains} chains)`],
     ["all that were tried", `chains of vec4, GFLOPS: ${variants.join(", ")}`],
+    ...(Object.keys(adapter.tiles ?? {}).length
+      ? [
+          [
+            "tiles that a trial chose",
+            Object.entries(adapter.tiles)
+              .map((pair) => pair.join(" "))
+              .join(", "),
+          ],
+        ]
+      : []),
     ["one readback, taken off", `${(1e3 * wait).toFixed(2)} ms`],
   ];
   const parts = [`## ${name}`, table(["", ""], facts)];
@@ -118,6 +134,12 @@ for (const file of (await readdir(folder)).filter((file) => file.endsWith(".json
 }
 if (runs) sections.push("## Loads shared by the lanes of a subgroup", SHARED);
 if (networks.length) sections.push("## Whole networks", WHOLE, wholeTable(networks));
+const whole = networks.filter(({ network }) => network.run);
+if (whole.length) {
+  await writeFile(path.join(folder, "costs.svg"), costsPlot(whole));
+  const heading = "### Where the time of a run goes";
+  sections.push(heading, COSTS, costsTable(whole), "![Where the time of a run goes](costs.svg)");
+}
 for (const run of processors) {
   const facts = [
     ["machine", run.machine],

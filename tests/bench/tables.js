@@ -133,13 +133,11 @@ export function wholeTable(runs) {
     ];
     const limits = notes.map(([holds, note]) => (holds ? `, ${note}` : "")).join("");
     const { pixels, peak } = step ?? run;
-    const seconds = step ? (step.seconds.length ? median(step.seconds) : step.first) : run.seconds;
-    const parts = step
-      ? [["first", step.first]]
-      : run.phases.map((/** @type {[string, number]} */ [phase, part]) => [phase.replaceAll("-", " "), part]);
+    const seconds = step ? (step.seconds.length ? median(step.seconds) : step.first) : run.then.seconds;
+    const parts = [["first", step ? step.first : run.first.seconds]];
     return [
       `${model}, weights ${weights}, activations ${activations}, ${pixels} px`,
-      step ? "step" : `run of ${run.steps} steps`,
+      step ? "step" : `run, ${run.version}, ${run.steps} steps`,
       digits(seconds),
       parts.map((/** @type {[string, number]} */ [name, part]) => `${name} ${digits(part)}`).join(", "),
       mib(peak?.inUse),
@@ -169,6 +167,71 @@ export function wholeTable(runs) {
     ],
     body,
   );
+}
+
+/** Where the time of a run goes, as names and seconds that add up to it. @param {any} run */
+function costs({ first, then, call }) {
+  const phases = new Map();
+  for (const [phase, seconds] of then.phases) phases.set(phase, (phases.get(phase) ?? 0) + seconds);
+  const sum = (/** @type {RegExp} */ of) =>
+    [...phases].reduce((total, [phase, seconds]) => total + (of.test(phase) ? seconds : 0), 0);
+  const calls = then.calls * call;
+  const all = [...phases.values()].reduce((total, seconds) => total + seconds, 0);
+  return [
+    ["calls of the UNet", calls],
+    ["features, previews and the sampler beside them", sum(/^(invert|stylize|warm)/) - calls],
+    ["VAE encoder", sum(/^encode/)],
+    ["VAE decoder", sum(/^decode/)],
+    ["before and after the phases", then.seconds - all],
+    ["more in a first run: compiling", first.seconds - then.seconds],
+  ];
+}
+
+const runName = (/** @type {any} */ { network: { adapter, model, run } }) =>
+  `${model}, ${run.pixels} px, ${run.version}, ${run.steps} steps, ${adapter.name.split(" (")[0]} (${adapter.backend})`;
+
+/** Where the time of whole runs goes. @param {any[]} runs */
+export function costsTable(runs) {
+  const body = runs.map((record) => {
+    const { run } = record.network;
+    const cells = costs(run).map(
+      ([, seconds]) => `${digits(seconds)} (${((100 * seconds) / run.then.seconds).toFixed(1)} %)`,
+    );
+    return [runName(record), digits(run.then.seconds), ...cells, run.then.calls, run.then.previews];
+  });
+  const names = runs.length ? costs(runs[0].network.run).map(([name]) => String(name)) : [];
+  return table(["", "s", ...names, "calls", "previews"], body);
+}
+
+/** The same as bars, each as long as the run. @param {any[]} runs */
+export function costsPlot(runs) {
+  const COLOURS = ["#3b82c4", "#8a63b8", "#e08a3c", "#d9c04a", "#8c959f", "#7fb069"];
+  const [left, wide, high] = [10, 640, 22];
+  const parts = [];
+  const text = (/** @type {number} */ x, /** @type {number} */ y, /** @type {string} */ body) =>
+    parts.push(`<text x="${x.toFixed(1)}" y="${y}">${escaped(body)}</text>`);
+  const names = runs.length ? costs(runs[0].network.run).map(([name]) => String(name)) : [];
+  names.forEach((name, i) => {
+    const [x, y] = [left + 330 * (i % 2), 8 + 18 * Math.floor(i / 2)];
+    parts.push(`<rect x="${x}" y="${y}" width="10" height="10" fill="${COLOURS[i]}"/>`);
+    text(x + 15, y + 9, name);
+  });
+  let y = 8 + 18 * Math.ceil(names.length / 2) + 20;
+  for (const record of runs) {
+    const { run } = record.network;
+    text(left, y - 5, `${runName(record)}: ${digits(run.then.seconds)} s`);
+    let x = left;
+    const longest = Math.max(run.first.seconds, run.then.seconds);
+    costs(run).forEach(([, seconds], i) => {
+      const width = Math.max(0, (wide * Number(seconds)) / longest);
+      parts.push(
+        `<rect x="${x.toFixed(1)}" y="${y}" width="${width.toFixed(1)}" height="${high}" fill="${COLOURS[i]}"/>`,
+      );
+      x += width;
+    });
+    y += high + 28;
+  }
+  return svg(left + wide + 10, y - 10, "Where the time of whole runs goes", parts);
 }
 
 /**
@@ -220,6 +283,26 @@ export function kindsTable(run) {
   );
 }
 
+const escaped = (/** @type {string} */ text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+
+/** A picture for light and dark pages. @param {number} width @param {number} height @param {string} title @param {string[]} parts */
+const svg = (
+  width,
+  height,
+  title,
+  parts,
+) => `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
+<title>${title}</title>
+<style>
+text { font: 11px system-ui, sans-serif; fill: #24292f; }
+line { stroke: #8c959f; stroke-opacity: 0.4; }
+.simple { stroke: #c0392b; stroke-opacity: 1; stroke-dasharray: 4 3; }
+@media (prefers-color-scheme: dark) { text { fill: #d1d7de; } }
+</style>
+${parts.join("\n")}
+</svg>
+`;
+
 const SERIES = [
   ["ours", "#3b82c4"],
   ["burn", "#e08a3c"],
@@ -243,9 +326,7 @@ export function plot(run) {
   const parts = [];
   let y = 40;
   const text = (/** @type {number} */ x, /** @type {number} */ at, /** @type {string} */ body, anchor = "start") =>
-    parts.push(
-      `<text x="${x}" y="${at}" text-anchor="${anchor}">${body.replaceAll("&", "&amp;").replaceAll("<", "&lt;")}</text>`,
-    );
+    parts.push(`<text x="${x}" y="${at}" text-anchor="${anchor}">${escaped(body)}</text>`);
   SERIES.forEach(([name, colour], i) => {
     parts.push(`<rect x="${LEFT + 130 * i}" y="8" width="10" height="10" fill="${colour}"/>`);
     text(LEFT + 130 * i + 15, 17, name);
@@ -268,16 +349,6 @@ export function plot(run) {
   }
   const x = (LEFT + (WIDE * simple) / peak / most).toFixed(1);
   if (simple <= most * peak) parts.unshift(`<line class="simple" x1="${x}" x2="${x}" y1="24" y2="${y}"/>`);
-  const [width, height] = [LEFT + WIDE + 40, y + 24];
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
-<title>Fraction of the adapter's peak of ${digits(peak)} GFLOPS (many chains); dashed: ${digits(simple)} GFLOPS (one chain)</title>
-<style>
-text { font: 11px system-ui, sans-serif; fill: #24292f; }
-line { stroke: #8c959f; stroke-opacity: 0.4; }
-.simple { stroke: #c0392b; stroke-opacity: 1; stroke-dasharray: 4 3; }
-@media (prefers-color-scheme: dark) { text { fill: #d1d7de; } }
-</style>
-${parts.join("\n")}
-</svg>
-`;
+  const title = `Fraction of the adapter's peak of ${digits(peak)} GFLOPS (many chains); dashed: ${digits(simple)} GFLOPS (one chain)`;
+  return svg(LEFT + WIDE + 40, y + 24, title, parts);
 }

@@ -1,6 +1,6 @@
-// Measures our rows and their peers in one worker; every result is posted as it comes.
+// Measures our rows and their peers in one worker, or a whole network; every result is posted as it comes.
 
-import init, { benchInput, benchOpen, benchOutput, benchRow, benchRows, benchWeight } from "./styleid.js";
+import init, { benchInput, benchNetwork, benchOpen, benchOutput, benchRow, benchRows, benchWeight } from "./styleid.js";
 import { runPeer } from "./peer.js";
 import { PEERS } from "./peers.js";
 
@@ -15,9 +15,16 @@ function difference(ours, theirs) {
   return most / scale;
 }
 
-onmessage = async ({ data: { options, peers } }) => {
+onmessage = async ({ data: { network, options, peers } }) => {
   try {
-    await init();
+    const { memory } = await init();
+    if (network) {
+      const figures = await benchNetwork(network, (/** @type {string} */ progress) => postMessage({ progress }));
+      // A wasm's memory never shrinks, so this is the most that it was.
+      postMessage({ network: { ...figures, heap: { before: 0, peak: memory.buffer.byteLength } } });
+      postMessage({ done: true });
+      return;
+    }
     postMessage({ setting: await benchOpen(options) });
     // A peer comes right after its row, so that both see the same machine.
     for (const name of benchRows()) {

@@ -16,6 +16,8 @@ mod ops_norm;
 mod ops_product;
 #[cfg(feature = "bench")]
 mod ops_shapes;
+#[cfg(feature = "bench")]
+mod ops_tiles;
 mod order;
 mod picture_files;
 mod picture_makers;

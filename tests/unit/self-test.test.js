@@ -73,6 +73,11 @@ test("the text for a report has every kernel, and the sentence last", () => {
 
 test("the choice of kernels is told with what they may compute in", () => {
   assert.match(choiceOf({ kernels: "hardware", shaderF16: true }), /^hardware, .*; in f32, or f16 for the UNet$/);
+  const tiles = { "attention 40": "64 × 40", linear: "by rule" };
+  assert.match(
+    choiceOf({ kernels: "hardware", shaderF16: false, tiles }),
+    /memory \(attention 40 64 × 40, linear by rule\); in f32 only$/,
+  );
   assert.match(choiceOf({ kernels: "software", shaderF16: false }), /^software, .*; in f32 only$/);
 });
 

@@ -6,6 +6,7 @@ import { EngineError, cancelled, died, fault, fromReply, isKind, notCloned } fro
 export { ERROR_KINDS, EngineError } from "./errors.js";
 import { mayPair, stylizePaired } from "./pair.js";
 import { Stopwatch } from "./stopwatch.js";
+import { keepTiles, keptTiles } from "./tiles.js";
 import { startWorker, staysInside, watchLife } from "./worker-life.js";
 
 /**
@@ -100,7 +101,8 @@ export class Engine {
   /** Opens the device, once per worker. @returns {Promise<Adapter>} */
   async device() {
     if (this.#worker && this.#started !== this.#choice) await this.#retire();
-    const device = (this.#device ??= this.#call({ operation: "openDevice" }).then((adapter) => {
+    const device = (this.#device ??= this.#call({ operation: "openDevice", kept: keptTiles() }).then((adapter) => {
+      keepTiles(adapter);
       this.#isProcessor = adapter.kernels === "processor";
       return adapter;
     }));

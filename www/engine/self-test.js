@@ -10,14 +10,15 @@ export const SECONDS = 10;
 
 /**
  * Which family of kernels a device runs, and in which precisions.
- * @param {Pick<Adapter, "kernels" | "shaderF16">} adapter
+ * @param {Pick<Adapter, "kernels" | "shaderF16"> & Partial<Pick<Adapter, "tiles">>} adapter
  */
-export function choiceOf({ kernels, shaderF16 }) {
+export function choiceOf({ kernels, shaderF16, tiles = {} }) {
   if (kernels === "processor")
     return "processor, with vector instructions, 3x3 convolutions by Winograd's algorithm; in f32 only";
+  const chosen = Object.entries(tiles).map(([shapes, tile]) => `${shapes} ${tile}`);
   const family =
     kernels === "hardware"
-      ? "hardware, in tiles of workgroup memory"
+      ? `hardware, in tiles of workgroup memory${chosen.length ? ` (${chosen.join(", ")})` : ""}`
       : "software, in tiles of registers, 3x3 convolutions by Winograd's algorithm";
   return `${family}; in f32${shaderF16 ? ", or f16 for the UNet" : " only"}`;
 }

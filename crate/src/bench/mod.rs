@@ -24,6 +24,7 @@ use crate::device::{Place, Precision};
 use crate::gpu::{self, Adapter};
 use crate::ops::{self, Kernels};
 use crate::selftest::timing::{Stopwatch, Timing};
+use crate::selftest::trial::{Tiles, choose_tiles};
 use crate::weights::WeightType;
 use crate::{Error, Result};
 
@@ -126,7 +127,8 @@ impl Bench {
     /// # Errors
     /// There is no GPU, or the options name unknown kernels.
     pub async fn open(mut options: Options) -> Result<Self> {
-        let (device, adapter) = gpu::open().await?;
+        let (device, mut adapter) = gpu::open().await?;
+        adapter.tiles = choose_tiles(&device, &Tiles::new(), f64::INFINITY).await?;
         let own = if adapter.software { Kernels::Software } else { Kernels::Hardware };
         let kernels = match options.kernels.as_slice() {
             [] => vec![own, Kernels::Reference],

@@ -1,11 +1,11 @@
 //! Stable Diffusion at its true size with weights by formula: one call of its UNet, or a whole run.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 use image::{Rgb, RgbImage};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::shapes::{bk_sdm, bk_tiny, sd15, sd21};
 use super::work::PROMPT;
@@ -20,13 +20,13 @@ use crate::model::vae::Vae;
 use crate::picture::Size;
 use crate::platform::{Here, silent};
 use crate::selftest::formula::{uniform, values};
-use crate::selftest::timing::now;
+use crate::selftest::timing::{median, now};
 use crate::weights::WeightType;
 use crate::weights::config::{Prediction, SchedulerConfig, VaeConfig};
-use crate::{Control, Params, Phase, Pipeline, Progress, Result, Session, Style};
+use crate::{Control, Params, Phase, Pipeline, Preset, Progress, Result, Session, Style};
 
 /// A model of the Stable Diffusion family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Model {
     /// Stable Diffusion 1.5.
     #[serde(rename = "SD 1.5")]
@@ -61,24 +61,81 @@ pub struct Step {
     pub peak: Option<GpuBytes>,
 }
 
-/// Time and memory of a whole run.
+/// Time of a run from two pictures to the result, with the model loaded.
 #[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Whole {
-    /// Height and width of both pictures.
-    pub pixels: usize,
-    /// DDIM steps.
-    pub steps: usize,
-    /// Seconds from the pictures to the result, with the model loaded.
+pub struct Lap {
+    /// Seconds of all of it.
     pub seconds: f64,
     /// Seconds and peak GPU memory of each phase.
     pub phases: Vec<(Phase, f64, GpuBytes)>,
-    /// GPU memory before the run: the weights. `None` on the processor.
+    /// Calls of the UNet.
+    pub calls: usize,
+    /// Previews of the result.
+    pub previews: usize,
+    /// Bytes of features on the GPU and in main memory.
+    pub features: (u64, u64),
+}
+
+/// Time and memory of two whole runs, each of pictures of its own.
+#[derive(Debug, Clone, Serialize)]
+pub struct Whole {
+    /// Height and width of all pictures.
+    pub pixels: usize,
+    /// The version of the method.
+    pub version: Preset,
+    /// Steps each way.
+    pub steps: usize,
+    /// The first run, which compiles the shaders.
+    pub first: Lap,
+    /// The second run.
+    pub then: Lap,
+    /// Seconds of one call of the UNet by itself.
+    pub call: f64,
+    /// GPU memory before the runs: the weights. `None` on the processor.
     pub weights: Option<GpuBytes>,
     /// Peak GPU memory.
     pub peak: Option<GpuBytes>,
-    /// Bytes of features on the GPU and in main memory.
-    pub features: (u64, u64),
+}
+
+/// What to measure of a network.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Job {
+    /// The network.
+    pub model: Model,
+    /// Storage type of its weights.
+    pub weights: WeightType,
+    /// Height and width of the pictures.
+    pub pixels: usize,
+    /// Calls of the UNet after the first; none for whole runs.
+    pub repetitions: Option<usize>,
+    /// The version of the method in whole runs.
+    pub version: Preset,
+    /// Steps each way in whole runs.
+    pub steps: usize,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Figures {
+    /// Of calls of the UNet.
+    Step(Step),
+    /// Of whole runs.
+    Run(Whole),
+}
+
+impl Job {
+    /// Measures `model`, the job's.
+    ///
+    /// # Errors
+    /// The device failed, or the settings cannot be used.
+    pub async fn measure(&self, model: StableDiffusion, on_progress: &dyn Fn(Progress)) -> Result<Figures> {
+        Ok(match self.repetitions {
+            Some(repetitions) => Figures::Step(step(&model, self.pixels, repetitions).await?),
+            None => Figures::Run(whole(model, self.pixels, self.version, self.steps, on_progress).await?),
+        })
+    }
 }
 
 fn tensors(network: &'static str, weights: WeightType) -> Tensors {
@@ -170,33 +227,51 @@ fn picture(name: &str, side: u32) -> RgbImage {
     })
 }
 
-/// Runs `model` from two pictures to the result.
+/// Runs `model` twice from two pictures to the result, with previews as the page has them.
 ///
 /// # Errors
 /// The device failed, or the settings cannot be used.
 pub async fn whole(
     model: StableDiffusion,
     pixels: usize,
+    version: Preset,
     steps: usize,
     on_progress: &dyn Fn(Progress),
 ) -> Result<Whole> {
-    let device = model.place.device.clone();
-    let [content, style] = ["content", "style"].map(|name| picture(name, pixels as u32));
-    let params = Params { steps: Some(steps), size: Some(Size::Square(pixels as u32)), ..Params::default() };
+    let size = Some(Size::Square(pixels as u32));
+    let named = |name| picture(name, pixels as u32);
+    let params = Params { preset: version, steps: Some(steps), size, ..Params::default() };
+    let weights = gpu_bytes(&model.place.device);
+    memory::begin();
+    let pipeline = Pipeline::new(model);
+    let (pipeline, first) = lap(pipeline, ["content", "style"].map(named), &params, on_progress).await?;
+    let (pipeline, then) = lap(pipeline, ["second content", "second style"].map(named), &params, on_progress).await?;
+    let peak = weights.and(memory::peak());
+    let call = median(&mut step(&pipeline.model, pixels, 3).await?.seconds);
+    Ok(Whole { pixels, version, steps, first, then, call, weights, peak })
+}
+
+/// One run.
+async fn lap(
+    pipeline: Pipeline,
+    [content, style]: [RgbImage; 2],
+    params: &Params,
+    on_progress: &dyn Fn(Progress),
+) -> Result<(Pipeline, Lap)> {
     let watch = PhaseWatch::new();
     let on_progress = |progress: Progress| {
         watch.enter(progress.phase);
         on_progress(progress);
     };
-    let control = Control::new(&Here, &on_progress, &|| false);
-    let mut session = Session::new(Pipeline::new(model));
-    let weights = gpu_bytes(&device);
-    memory::begin();
+    let previews = Cell::new(0);
+    let on_preview = |_| previews.set(previews.get() + 1);
+    let control = Control::new(&Here, &on_progress, &|| false).with_previews(&on_preview);
+    let mut session = Session::new(pipeline);
     let begun = now();
-    let outcome = session.run(&content, &[Style::alone(&style)], &params, &control).await?;
+    let outcome = session.run(&content, &[Style::alone(&style)], params, &control).await?;
     let seconds = now() - begun;
-    let (features, peak) = (outcome.feature_bytes, weights.and(memory::peak()));
-    Ok(Whole { pixels, steps, seconds, phases: watch.finish(), weights, peak, features })
+    let (calls, features) = (outcome.unet_calls, outcome.feature_bytes);
+    Ok((session.pipeline, Lap { seconds, phases: watch.finish(), calls, previews: previews.get(), features }))
 }
 
 /// The phases so far, each with its start and its peak GPU memory. [`PhaseWatch::finish`] turns the starts into

@@ -6,8 +6,14 @@ use std::rc::Rc;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
+use super::network::{self, Figures, Job, Model};
 use super::{Bench, Options, operation, shapes};
-use crate::{Error, Result};
+use crate::device::{Place, Precision};
+use crate::gpu::{self, Adapter};
+use crate::memory::Memory;
+use crate::selftest::trial::{Tiles, choose_tiles};
+use crate::weights::WeightType;
+use crate::{Error, Progress, Result, ops};
 
 thread_local! {
     static BENCH: RefCell<Option<Rc<Bench>>> = const { RefCell::new(None) };
@@ -72,4 +78,37 @@ pub fn bench_weight(name: &str, shape: Vec<usize>) -> Vec<f32> {
 #[wasm_bindgen(js_name = benchInput)]
 pub fn bench_input(name: &str, shape: Vec<usize>) -> Vec<f32> {
     operation::input(name, &shape)
+}
+
+/// What was measured of a network, and where.
+#[derive(Serialize)]
+struct Network {
+    adapter: Adapter,
+    kernels: &'static str,
+    model: Model,
+    weights: &'static str,
+    activations: &'static str,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+/// Opens the device, builds a network with weights by formula and measures what the [`Job`] says. `on_progress` gets sentences.
+///
+/// # Errors
+/// There is no device, the job cannot be understood, or the device failed.
+#[wasm_bindgen(js_name = benchNetwork)]
+pub async fn bench_network(job: JsValue, on_progress: &js_sys::Function) -> Result<JsValue, JsValue> {
+    let job: Job = serde_wasm_bindgen::from_value(job)?;
+    let (device, mut adapter) = gpu::open().await?;
+    adapter.tiles = choose_tiles(&device, &Tiles::new(), f64::INFINITY).await?;
+    let kernels = ops::kernels(&device).name();
+    let place = Place::new(device, Precision::F32, u64::MAX)?;
+    let model = network::build(job.model, job.weights, Memory::default(), &place).await?;
+    let tell = |Progress { phase, step, steps }| {
+        // A listener that fails is the caller's concern.
+        let _ = on_progress.call1(&JsValue::NULL, &format!("{phase:?} {step}/{steps}").into());
+    };
+    let figures = job.measure(model, &tell).await?;
+    let weights = WeightType::name(job.weights);
+    object(&Network { adapter, kernels, model: job.model, weights, activations: "f32", figures })
 }

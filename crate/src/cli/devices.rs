@@ -5,6 +5,8 @@ use clap::ValueEnum;
 use styleid::gpu::hardware::{Choice, choose, open_chosen};
 use styleid::{Result, device, fault, gpu};
 
+use super::tiles;
+
 /// Where to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DeviceChoice {
@@ -27,6 +29,7 @@ impl DeviceChoice {
             Self::Gpu => {
                 let (device, adapter) = gpu::open().await?;
                 eprintln!("GPU: {} ({})", adapter.name, adapter.backend);
+                tiles::choose(&device, &adapter.name).await?;
                 Ok(device)
             }
             Self::Auto => Ok(best().await),
@@ -39,7 +42,10 @@ async fn best() -> Device {
         Choice::Hardware(candidate) => match open_chosen(&candidate).await {
             Ok((device, adapter)) => {
                 eprintln!("GPU: {} ({}), the best one here", adapter.name, adapter.backend);
-                return device;
+                match tiles::choose(&device, &adapter.name).await {
+                    Ok(()) => return device,
+                    Err(error) => return instead(&error),
+                }
             }
             Err(error) => return instead(&error),
         },

@@ -16,6 +16,7 @@ mod site;
 mod stop;
 mod styles;
 mod stylize;
+mod tiles;
 
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use burn::tensor::wgpu::{WgpuOptions, WgpuSetup, wgpu};
-use js_sys::{Object, Reflect, Set};
+use js_sys::{Array, Function, Object, Proxy, Reflect, Set};
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -31,21 +31,22 @@ pub(super) async fn open(options: WgpuOptions) -> Result<(Device, WgpuSetup)> {
                         on in its settings.";
         Error::Unsupported(sentence.into())
     })?;
-    let (device, queue) = adapter
-        .request_device(&wgpu::DeviceDescriptor {
+    let requested = {
+        let _wish = wish_for_subgroups();
+        adapter.request_device(&wgpu::DeviceDescriptor {
             label: None,
             required_features: adapter.features(),
             required_limits: adapter.limits(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..wgpu::DeviceDescriptor::default()
         })
-        .await
-        .map_err(|error| unusable(&error))?;
+    };
+    let (device, queue) = requested.await.map_err(|error| unusable(&error))?;
     let setup = WgpuSetup { instance, adapter, device, queue, backend };
     // The only backend asked for is the browser's.
     let handle = handle(&setup).ok_or_else(|| unusable(&"it is not the browser's"))?;
     let registered = {
-        let _claim = Claim::of_timestamps(&setup.adapter, &handle)?;
+        let _claim = claim_timestamps(&setup.adapter, &handle)?;
         options.setup(setup.clone()).init()
     };
     let device = registered.map_err(|error| unusable(&error))?;
@@ -78,7 +79,7 @@ fn watch(device: &JsValue) {
     let listener = Closure::<dyn Fn(JsValue)>::new(|event: JsValue| {
         let error = get(&event, "error").unwrap_or_default();
         let is_memory = get(&js_sys::global(), "GPUOutOfMemoryError")
-            .and_then(|class| class.dyn_into::<js_sys::Function>().ok())
+            .and_then(|class| class.dyn_into::<Function>().ok())
             .is_some_and(|class| get(&error, "constructor").as_ref() == Some(class.as_ref()));
         let message = get(&error, "message").and_then(|message| message.as_string()).unwrap_or_default();
         fault::remember(if is_memory { Fault::Memory } else { Fault::of_message(&message) });
@@ -87,44 +88,79 @@ fn watch(device: &JsValue) {
     let _ = Reflect::set(device, &"onuncapturederror".into(), &listener.into_js_value());
 }
 
-/// While it lives, adapters say that they have timestamp queries.
+/// Whether shaders may use subgroups.
+pub(super) fn may_use_subgroups(setup: &WgpuSetup) -> bool {
+    let features = handle(setup).and_then(|device| get(&device, "features"));
+    features.is_some_and(|features| Set::from(features).has(&SUBGROUPS.into()))
+}
+
+const SUBGROUPS: &str = "subgroups";
+
+/// While it lives, adapters give their devices subgroups too, if they have them; wgpu 30 does not know this feature of browsers.
+fn wish_for_subgroups() -> Option<(Replaced, RequestDevice)> {
+    let real: Function = get(Replaced::prototype()?.as_ref(), REQUEST_DEVICE)?.dyn_into().ok()?;
+    let apply = RequestDevice::new(|real: Function, adapter: JsValue, arguments: Array| {
+        let offered = get(&adapter, "features").is_some_and(|features| Set::from(features).has(&SUBGROUPS.into()));
+        let wanted = get(&arguments.get(0), "requiredFeatures").and_then(|wanted| wanted.dyn_into::<Array>().ok());
+        if let (true, Some(wanted)) = (offered, wanted) {
+            wanted.push(&SUBGROUPS.into());
+        }
+        Reflect::apply(&real, &adapter, &arguments)
+    });
+    let handler = Object::new();
+    // Setting a field of a new object cannot fail.
+    let _ = Reflect::set(&handler, &"apply".into(), apply.as_ref());
+    Some((Replaced::with(REQUEST_DEVICE, &Proxy::new(&real, &handler))?, apply))
+}
+
+const REQUEST_DEVICE: &str = "requestDevice";
+
+/// The trap for calls of [`REQUEST_DEVICE`]: a plain function could not see the adapter it is called on.
+type RequestDevice = Closure<dyn Fn(Function, JsValue, Array) -> std::result::Result<JsValue, JsValue>>;
+
+/// While it lives, adapters say that they have timestamp queries. None where `adapter` has them. `device` is one of its devices
+/// with all its features, as JavaScript has it.
 ///
 /// cubecl 0.11.3 asks the adapter whether to measure times with them when a device is registered. If not it measures by
 /// waiting, which no worker can, and panics as it creates a stream, though nothing is ever measured here: that takes
 /// autotuning or profiling, which are off. Firefox has no such queries, nor have some adapters elsewhere.
-struct Claim {
-    prototype: Object,
-    /// What `features` was before.
-    features: Object,
+fn claim_timestamps(adapter: &wgpu::Adapter, device: &JsValue) -> Result<Option<Replaced>> {
+    if adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        return Ok(None);
+    }
+    let claimed = Set::new(&get(device, "features").unwrap_or(JsValue::UNDEFINED));
+    claimed.add(&"timestamp-query".into());
+    let replaced = Replaced::with("features", &claimed);
+    replaced.map(Some).ok_or_else(|| unusable(&"its adapters cannot be described"))
 }
 
-impl Claim {
-    /// None where `adapter` has them. `device` is one of its devices with all its features, as JavaScript has it.
-    fn of_timestamps(adapter: &wgpu::Adapter, device: &JsValue) -> Result<Option<Self>> {
-        if adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return Ok(None);
-        }
-        let key = JsValue::from_str("features");
-        let claimed = Set::new(&get(device, "features").unwrap_or(JsValue::UNDEFINED));
-        claimed.add(&"timestamp-query".into());
+/// A property of all adapters, which is another one while this lives.
+struct Replaced {
+    name: JsValue,
+    before: Object,
+}
+
+impl Replaced {
+    fn prototype() -> Option<Object> {
+        get(&get(&js_sys::global(), "GPUAdapter")?, "prototype")?.dyn_into().ok()
+    }
+
+    fn with(name: &str, value: &JsValue) -> Option<Self> {
+        let (prototype, name) = (Self::prototype()?, JsValue::from_str(name));
+        let before = Object::get_own_property_descriptor(&prototype, &name).dyn_into().ok()?;
         let after = Object::new();
-        for (field, value) in [("value", claimed.as_ref()), ("configurable", &JsValue::TRUE)] {
+        for (field, value) in [("value", value), ("configurable", &JsValue::TRUE)] {
             // Setting a field of a new object cannot fail.
             let _ = Reflect::set(&after, &field.into(), value);
         }
-        let claim = || {
-            let prototype: Object = get(&get(&js_sys::global(), "GPUAdapter")?, "prototype")?.dyn_into().ok()?;
-            let features = Object::get_own_property_descriptor(&prototype, &key).dyn_into().ok()?;
-            Reflect::define_property(&prototype, &key, &after).ok().filter(|done| *done)?;
-            Some(Self { prototype, features })
-        };
-        claim().map(Some).ok_or_else(|| unusable(&"its adapters cannot be described"))
+        Reflect::define_property(&prototype, &name, &after).ok().filter(|done| *done)?;
+        Some(Self { name, before })
     }
 }
 
-impl Drop for Claim {
+impl Drop for Replaced {
     fn drop(&mut self) {
-        // It was configurable a moment ago.
-        let _ = Reflect::define_property(&self.prototype, &"features".into(), &self.features);
+        // It was there, and configurable, a moment ago.
+        let _ = Self::prototype().map(|prototype| Reflect::define_property(&prototype, &self.name, &self.before));
     }
 }

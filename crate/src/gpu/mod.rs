@@ -8,6 +8,8 @@ pub mod hardware;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 
+use std::collections::BTreeMap;
+
 use burn::tensor::Device;
 use burn::tensor::wgpu::{WgpuSetup, wgpu};
 
@@ -55,6 +57,12 @@ fn opened(device: Device, setup: &WgpuSetup) -> (Device, Adapter) {
     let kernels = if software { Kernels::Software } else { Kernels::Hardware };
     ops::choose(kernels);
     let features = setup.device.features();
+    #[cfg(not(target_arch = "wasm32"))]
+    let may_use_subgroups = features.contains(wgpu::Features::SUBGROUP);
+    #[cfg(target_arch = "wasm32")]
+    let may_use_subgroups = browser::may_use_subgroups(setup);
+    let (least, most) = (info.subgroup_min_size, info.subgroup_max_size);
+    ops::use_subgroups((may_use_subgroups && least == most).then_some(least));
     let limits = setup.device.limits();
     let shader_f16 = features.contains(wgpu::Features::SHADER_F16);
     set_limits(Limits { buffer: limits.max_buffer_size, binding: limits.max_storage_buffer_binding_size, shader_f16 });
@@ -66,6 +74,7 @@ fn opened(device: Device, setup: &WgpuSetup) -> (Device, Adapter) {
         shader_f16,
         max_buffer_mib: limits.max_buffer_size >> 20,
         name: info.name,
+        tiles: BTreeMap::new(),
     };
     (device, adapter)
 }

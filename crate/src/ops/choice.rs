@@ -1,11 +1,14 @@
 //! Decides, in one place, which implementation of our operations runs.
 
 #[cfg(feature = "gpu")]
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 #[cfg(feature = "processor")]
 use burn::tensor::DType;
 use burn::tensor::{Device, Tensor};
+
+#[cfg(feature = "gpu")]
+use super::launch::Lanes;
 
 /// An implementation of all our operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +59,22 @@ static CHOSEN: AtomicU8 = AtomicU8::new(0);
 #[cfg(feature = "gpu")]
 pub fn choose(kernels: Kernels) {
     CHOSEN.store(kernels as u8, Ordering::Relaxed);
+}
+
+/// Invocations of a subgroup, 0 where that is not known.
+#[cfg(feature = "gpu")]
+static SUBGROUP: AtomicU32 = AtomicU32::new(0);
+
+/// Says that shaders may use subgroups, and that all have `size` invocations; `None` if either is not so.
+#[cfg(feature = "gpu")]
+pub fn use_subgroups(size: Option<u32>) {
+    SUBGROUP.store(size.unwrap_or(0), Ordering::Relaxed);
+}
+
+/// The workgroups of the kernels for software adapters.
+#[cfg(feature = "gpu")]
+pub(super) fn lanes() -> Lanes {
+    Lanes::of_subgroup(Some(SUBGROUP.load(Ordering::Relaxed)))
 }
 
 /// The implementation for `x`, for operations that have code for the processor too.

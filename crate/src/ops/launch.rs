@@ -18,15 +18,28 @@ pub(super) fn output_of(like: &CubeTensor, shape: &[usize], dtype: DType) -> Cub
     CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape.into(), handle, dtype)
 }
 
-/// Invocations of a workgroup of the kernels for software adapters: lavapipe runs eight at once, `SwiftShader` four.
-pub(super) const WIDTH: usize = 8;
+/// A workgroup of the kernels for software adapters, which run its invocations as lanes of a vector: lavapipe eight at once,
+/// `SwiftShader` four.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Lanes {
+    /// Invocations.
+    pub count: usize,
+    /// Whether they are one subgroup, so that each loads something else and hands it to the others: a load that is the same for
+    /// all lanes takes these adapters as long as one that differs.
+    pub shared: bool,
+}
 
-/// Whether a workgroup of [`WIDTH`] is one subgroup, so that its lanes can hand values to each other. Of the software adapters
-/// lavapipe outside browsers is like this: wgpu cannot ask a browser for subgroups yet, and takes 8 to 128 lanes for a size that
-/// it does not know.
-pub(super) fn has_subgroups(tensor: &CubeTensor) -> bool {
-    let hardware = &tensor.client.properties().hardware;
-    [hardware.plane_size_min, hardware.plane_size_max] == [WIDTH as u32; 2]
+impl Lanes {
+    /// Where nothing is known of subgroups.
+    pub const ALONE: Self = Self { count: 8, shared: false };
+
+    /// Where every subgroup has `size` invocations: shared, if kernels are written for this size.
+    pub fn of_subgroup(size: Option<u32>) -> Self {
+        match size {
+            Some(count @ (4 | 8)) => Self { count: count as usize, shared: true },
+            _ => Self::ALONE,
+        }
+    }
 }
 
 /// The element type that a kernel generic over f16 and f32 is compiled for.

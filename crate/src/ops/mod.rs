@@ -26,8 +26,10 @@ pub mod norm;
 mod panels;
 #[cfg(feature = "processor")]
 mod product;
+#[cfg(feature = "gpu")]
+pub mod tiles;
 pub mod weight;
 
-#[cfg(feature = "gpu")]
-pub use choice::choose;
 pub use choice::{Kernels, family, kernels};
+#[cfg(feature = "gpu")]
+pub use choice::{choose, use_subgroups};

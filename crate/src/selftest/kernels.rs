@@ -68,12 +68,20 @@ pub enum Kernel {
     Halves { count: usize },
 }
 
-const fn attend(heads: usize, width: usize, tokens: [usize; 2], blended: bool) -> Kernel {
+/// Self-attention or cross-attention of `[queries, keys]` tokens.
+pub const fn attend(heads: usize, width: usize, tokens: [usize; 2], blended: bool) -> Kernel {
     Kernel::Attention { heads, width, queries: tokens[0], keys: tokens[1], blended }
 }
 
-const fn conv(channels: [usize; 2], kernel: usize, stride: usize, side: usize) -> Kernel {
+/// A convolution with weights in f32.
+pub const fn conv(channels: [usize; 2], kernel: usize, stride: usize, side: usize) -> Kernel {
     Kernel::Conv(Convolution { channels, kernel, stride, side, doubled: false, weights: WeightType::F32 })
+}
+
+/// A linear layer with weights in f32.
+#[cfg(feature = "gpu")]
+pub const fn plain(widths: [usize; 2], tokens: usize) -> Kernel {
+    Kernel::Linear { widths, tokens, weights: WeightType::F32, geglu: false }
 }
 
 const fn product(weights: WeightType, tokens: usize) -> Kernel {

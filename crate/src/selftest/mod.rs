@@ -6,6 +6,8 @@ pub mod formula;
 mod kernels;
 pub mod sums;
 pub mod timing;
+#[cfg(feature = "gpu")]
+pub mod trial;
 
 use burn::tensor::Device;
 use serde::Serialize;

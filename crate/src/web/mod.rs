@@ -99,26 +99,41 @@ impl Drop for Flight {
 }
 
 /// Opens the device that this program is for, WebGPU's or the processor, and describes it: `{name, backend, software, kernels,
-/// shaderF16, maxBufferMiB}`. Later calls describe the same device.
+/// shaderF16, maxBufferMiB, tiles}`. Later calls describe the same device. `kept` has the `tiles` of earlier visits by the device's
+/// `name`; what is missing there is tried for up to a second.
 ///
 /// # Errors
-/// `unsupported`: there is no usable GPU here; `settings`: something else is running.
+/// `unsupported`: there is no usable GPU here; `device`: it failed; `settings`: something else is running.
 #[wasm_bindgen(js_name = openDevice)]
-pub async fn open_device() -> Result<JsValue, JsValue> {
+pub async fn open_device(kept: JsValue) -> Result<JsValue, JsValue> {
     let known = DEVICE.with_borrow(|device| device.as_ref().map(|(_, adapter)| adapter.clone()));
     let adapter = match known {
         Some(adapter) => adapter,
         None => {
             let _flight = Flight::begin()?;
             #[cfg(feature = "gpu")]
-            let (device, adapter) = crate::gpu::open().await?;
+            let (device, adapter) = open_gpu(kept).await?;
             #[cfg(not(feature = "gpu"))]
-            let (device, adapter) = crate::device::open_processor();
+            let (_, (device, adapter)) = (kept, crate::device::open_processor());
             DEVICE.set(Some((device, adapter.clone())));
             adapter
         }
     };
     Ok(object(&adapter)?)
+}
+
+#[cfg(feature = "gpu")]
+async fn open_gpu(kept: JsValue) -> Result<(Device, Adapter)> {
+    use std::collections::BTreeMap;
+
+    use crate::selftest::trial::{SECONDS, Tiles, choose_tiles};
+
+    let (device, mut adapter) = crate::gpu::open().await?;
+    // What is not understood is tried again.
+    let mut kept: BTreeMap<String, Tiles> = serde_wasm_bindgen::from_value(kept).unwrap_or_default();
+    let kept = kept.remove(&adapter.name).unwrap_or_default();
+    adapter.tiles = explained(choose_tiles(&device, &kept, SECONDS).await).await?;
+    Ok((device, adapter))
 }
 
 /// Replaces an error by its cause: a browser may report the loss of a device after the errors that follow from the

@@ -23,8 +23,8 @@ shapes     our kernels at every shape of the true networks against sums in f64
 browser    our kernels against burn's in Chromium, and against onnxruntime-web: --filter, --kernels, --weights, --peers,
            --peers-only, --json FILE; with --device cpu the page on the processor against the command line: --rounds, --json
 step       one call of the UNet at its true size (formula weights), with peak GPU bytes and heap: --model, --weights, --f16,
-           --default-limits, --like-browsers, --json FILE
-run        the same of a whole run, 20 steps at 512 px: --steps, --size, --gpu-memory
+           --default-limits, --like-browsers, --json FILE; with --chromium there: --model, --weights, --size, --json
+run        the same of two whole runs, at 512 px: where their time goes: --version, --steps, --size, --gpu-memory
 processor  networks on the processor beside PyTorch (some gigabytes, once): --threads, --calls, --json FILE
 heap       the page's memory while it loads and runs true-size models
 long       what so many results (200) in one visit leave in the browser's memory
@@ -43,11 +43,19 @@ impl Bench {
         match name.as_str() {
             "kernels" => run(example("kernels").args(told_commit()).args(options)),
             "shapes" => run(example("shapes").args(options)),
+            "step" | "run" if options.iter().any(|option| option == "--chromium") => {
+                let options: Vec<_> = options.iter().filter(|option| *option != "--chromium").cloned().collect();
+                in_bench_page(machine, "network.js", |node| {
+                    node.arg(name).args(options);
+                })
+            }
             "step" | "run" => run(example("network").arg(name).args(told_commit()).args(options)),
             "report" => run(command("node tests/bench/report.js").args(options)),
             "processor" => processor(machine, options),
             "browser" if options.windows(2).any(|pair| pair == ["--device", "cpu"]) => processor_page(machine, options),
-            "browser" => browser(machine, options),
+            "browser" => in_bench_page(machine, "browser.js", |node| {
+                node.args(options);
+            }),
             "quality" => quality(machine, options),
             "long" => {
                 let results = options.first().map_or("200", String::as_str);
@@ -97,7 +105,8 @@ fn in_chromium(machine: &mut Machine, line: &str, add: impl FnOnce(&mut Command)
     run(&mut node)
 }
 
-fn browser(machine: &mut Machine, options: &[String]) -> Result {
+/// Builds the wasm with the measurements in it, and runs a script of `tests/bench` with it.
+fn in_bench_page(machine: &mut Machine, script: &str, add: impl FnOnce(&mut Command)) -> Result {
     let out = machine.target.join("bench-page");
     machine.page_tools()?;
     machine.peers()?;
@@ -107,8 +116,8 @@ fn browser(machine: &mut Machine, options: &[String]) -> Result {
     let wasm = machine.target.join(WASM_TARGET).join("web/styleid.wasm");
     let mut bind = command("wasm-bindgen --target web --no-typescript --out-name styleid --out-dir");
     run(bind.args([&out, &wasm]))?;
-    in_chromium(machine, "node tests/bench/browser.js", |node| {
-        node.arg(out).args(told_commit()).args(options);
+    in_chromium(machine, &format!("node tests/bench/{script}"), |node| {
+        add(node.arg(out).args(told_commit()));
     })
 }
 

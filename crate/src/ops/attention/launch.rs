@@ -15,7 +15,9 @@ use super::groups::VECTOR;
 use super::hardware::{self, Tiles};
 use super::layout::{LayoutLaunch, ScoreFactorsLaunch, StepsLaunch};
 use super::software::{self, Blocks};
-use crate::ops::launch::{WIDTH, contiguous, has_subgroups, output_of};
+use crate::ops::choice::lanes;
+use crate::ops::launch::{Lanes, contiguous, output_of};
+use crate::ops::tiles::{ATTENTION, Class};
 
 /// WebGPU's default limit of workgroup memory, in bytes.
 const SHARED: usize = 16 << 10;
@@ -23,25 +25,30 @@ const SHARED: usize = 16 << 10;
 /// Widest head that the kernel for GPUs has enough workgroup memory for.
 pub const WIDEST: usize = 512;
 
-/// Widest head, in vectors, for [`software::held`] without and with subgroups. The kernel's code and compile time grow with the
-/// width; at 16 vectors `SwiftShader` takes about 3 s.
-const WIDEST_HELD: [usize; 2] = [16, 20];
-
-/// How [`software::held`] and [`software::streamed`] divide heads of `width` vectors: the fastest sizes that compile in a few
-/// seconds. `streamed` reads queries and sums again for every block, for which larger blocks make up.
+/// How [`software::held`], if true, or [`software::streamed`] divides heads of `width` vectors: the fastest sizes that compile in a
+/// few seconds, for `held`'s code grows with the width. `streamed` reads queries and sums again for every block, for which larger
+/// blocks make up.
 ///
 /// On lavapipe, GFLOPS at 2048 tokens, 160 being its peak. 40 numbers a head with subgroups: 4 queries 54, 6 60, 8 63 (which take
 /// 0.8, 1.4 and 2.1 s to compile), without 27. 64 numbers: 4 55, 6 61 (1.6, 2.9 s). 80: 3 50, 4 55 (1.6, 2.3 s). 160: held by 3
-/// 41 (5 s), streamed by 4 × 32 44 (0.4 s), 8 × 64 47 (2 s).
-fn blocks(width: usize, shared: bool) -> (Blocks, bool) {
-    let is_held = width <= WIDEST_HELD[usize::from(shared)];
-    let (tile, block) = match (is_held, shared) {
-        (true, false) => (8, 2),
-        (false, false) => (8, 16),
-        (true, true) => (if width <= 10 { 6 } else { 4 }, WIDTH),
-        (false, true) => (4, 4 * WIDTH),
+/// 41 (5 s), streamed by 4 × 32 44 (0.4 s), 8 × 64 47 (2 s). 160 at 256 tokens, of a peak of 128: 4 × 32 41, 4 × 64 45, 6 × 32 40,
+/// 8 × 32 43.
+///
+/// On `SwiftShader`, ms of a block of 4096 tokens and 8 heads of 40 numbers with subgroups: 6 queries 2900, 8 2700, 12 2500, 16 2360,
+/// without subgroups 3650; 12 and 16 take 2.3 and 5.5 s longer to compile, which only the most tokens of a run earn again.
+fn blocks(width: usize, [queries, keys]: [usize; 2], lanes: Lanes) -> (Blocks, bool) {
+    let Lanes { count, shared } = lanes;
+    let is_held = width <= if shared { 20 } else { 16 };
+    let (tile, block) = match (is_held, lanes) {
+        (true, Lanes::ALONE) => (8, 2),
+        (false, Lanes::ALONE) => (8, 16),
+        (true, Lanes { count: 8, .. }) => (if width <= 10 { 6 } else { 4 }, count),
+        (true, _) if width <= 10 && queries >= 2048 => (16, count),
+        (true, _) => (if width <= 16 { 8 } else { 4 }, count),
+        // Keys past the end are computed, too.
+        (false, _) => (4, if keys >= 16 * count { 8 * count } else { 4 * count }),
     };
-    (Blocks { tile, block, shared }, is_held)
+    (Blocks { tile, block, lanes }, is_held)
 }
 
 /// Iterations an invocation may make in all its loops together: Mesa's software adapters silently leave every loop after 65,535
@@ -114,9 +121,17 @@ fn steps(x: &CubeTensor) -> StepsLaunch {
 
 /// Tiles for heads of `width` vectors, at most [`WIDEST`], within 256 invocations and [`SHARED`].
 fn tiles(width: usize) -> Tiles {
+    divide(width, Class::of_heads(width).and_then(Class::chosen).map(|index| ATTENTION[index]))
+}
+
+/// [`tiles`] with this many `invocations` along queries and keys.
+fn divide(width: usize, invocations: Option<[usize; 2]>) -> Tiles {
     // Wide heads leave room for fewer queries. For narrow ones, 8 or 10 columns: whichever leaves fewer of them idle.
-    let (rows, columns) =
-        if width > 64 { (8, 16) } else { (16, if width.div_ceil(10) * 10 < width.div_ceil(8) * 8 { 10 } else { 8 }) };
+    let [rows, columns] = match invocations {
+        Some(invocations) => invocations,
+        None if width > 64 => [8, 16],
+        None => [16, if width.div_ceil(10) * 10 < width.div_ceil(8) * 8 { 10 } else { 8 }],
+    };
     let room = SHARED / 16 - 4 * rows * columns;
     // The cost of a chunk of queries and keys: its vectors, idle ones included, and two barriers.
     let deepest = (room / (4 * (rows + columns))).max(1);
@@ -211,12 +226,13 @@ impl Call {
     }
 
     fn on_software<F: Float + CubeElement>(&self) -> CubeTensor {
-        let (blocks, is_held) = blocks(self.sizes()[3], has_subgroups(&self.q));
+        let [_, _, tokens, width] = self.sizes();
+        let (blocks, is_held) = blocks(width, [tokens, self.keys()], lanes());
         if is_held { self.held::<F>(blocks) } else { self.streamed::<F>(blocks) }
     }
 
     fn held<F: Float + CubeElement>(&self, blocks: Blocks) -> CubeTensor {
-        let queries = blocks.tile * WIDTH;
+        let queries = blocks.tile * blocks.lanes.count;
         let out = self.output(self.q.dtype);
         for part in self.parts(SOFTWARE_PART, queries) {
             // SAFETY: the kernel clamps queries and keys to the tensors' sizes, and writes only queries of the part.
@@ -224,7 +240,7 @@ impl Call {
                 software::held::launch_unchecked::<F>(
                     &self.q.client,
                     self.grid(&part, queries),
-                    CubeDim::new_1d(WIDTH as u32),
+                    CubeDim::new_1d(blocks.lanes.count as u32),
                     buffer(&self.q),
                     self.other.as_ref().map(buffer).into(),
                     buffer(&self.k),
@@ -241,7 +257,7 @@ impl Call {
     }
 
     fn streamed<F: Float + CubeElement>(&self, blocks: Blocks) -> CubeTensor {
-        let queries = blocks.tile * WIDTH;
+        let queries = blocks.tile * blocks.lanes.count;
         let [batch, heads, tokens, width] = self.sizes();
         let keys = self.keys();
         let out = self.output(DType::F32);
@@ -256,7 +272,7 @@ impl Call {
                     software::streamed::launch_unchecked::<F>(
                         &self.q.client,
                         self.grid(&part, queries),
-                        CubeDim::new_1d(WIDTH as u32),
+                        CubeDim::new_1d(blocks.lanes.count as u32),
                         buffer(&self.q),
                         self.other.as_ref().map(buffer).into(),
                         buffer(&self.k),
@@ -311,9 +327,12 @@ mod tests {
     #[test]
     fn tiles_are_within_the_default_limits() {
         for width in 1..=WIDEST / VECTOR {
-            let tiles = tiles(width);
-            assert!(tiles.bytes(width) <= SHARED, "{width}: {tiles:?}");
-            assert!(tiles.invocations() <= 256 && tiles.depth > 0 && tiles.span > 0, "{width}: {tiles:?}");
+            let class = Class::of_heads(width);
+            for invocations in ATTENTION.into_iter().filter(|_| class.is_some()).map(Some).chain([None]) {
+                let tiles = divide(width, invocations);
+                assert!(tiles.bytes(width) <= SHARED, "{width}: {tiles:?}");
+                assert!(tiles.invocations() <= 256 && tiles.depth > 0 && tiles.span > 0, "{width}: {tiles:?}");
+            }
         }
     }
 }

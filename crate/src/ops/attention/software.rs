@@ -9,17 +9,17 @@
 use cubecl::prelude::*;
 
 use super::layout::{Four, LOWEST, Layout, ScoreFactors, dot, query, row_of, start_of_head};
-use crate::ops::launch::WIDTH;
+use crate::ops::launch::Lanes;
 
 /// How the work is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Blocks {
     /// Queries of an invocation.
     pub tile: usize,
-    /// Keys of a block; a multiple of [`WIDTH`] if they are shared.
+    /// Keys of a block; a multiple of the lanes if they share loads.
     pub block: usize,
-    /// Whether the lanes of a subgroup share the loads of keys and values.
-    pub shared: bool,
+    /// The workgroup.
+    pub lanes: Lanes,
 }
 
 /// Where the keys or values of this invocation's head are.
@@ -42,11 +42,12 @@ fn load<F: Float>(
     column: usize,
     #[comptime] blocks: Blocks,
 ) -> Sequence<Four<f32>> {
-    let Blocks { block, shared, .. } = comptime!(blocks);
+    let Blocks { block, lanes, .. } = comptime!(blocks);
     let mut loaded = Sequence::<Four<f32>>::new();
     #[unroll]
-    for j in 0..comptime!(if shared { block / WIDTH } else { block }) {
-        let row = if comptime!(shared) { first + j * WIDTH + UNIT_POS as usize } else { first + j };
+    for j in 0..comptime!(if lanes.shared { block / lanes.count } else { block }) {
+        let row =
+            if comptime!(lanes.shared) { first + j * comptime!(lanes.count) + UNIT_POS as usize } else { first + j };
         loaded.push(Four::<f32>::cast_from(x[rows.start + min(row, rows.count - 1) * rows.step + column]));
     }
     loaded
@@ -55,11 +56,43 @@ fn load<F: Float>(
 /// Row `j` of a block that was [loaded](load).
 #[cube]
 fn row(loaded: &Sequence<Four<f32>>, #[comptime] j: usize, #[comptime] blocks: Blocks) -> Four<f32> {
-    if comptime!(blocks.shared) {
-        plane_broadcast(*loaded.index(comptime!(j / WIDTH)), comptime!((j % WIDTH) as u32))
+    let Lanes { count, shared } = comptime!(blocks.lanes);
+    if comptime!(shared) {
+        plane_broadcast(*loaded.index(comptime!(j / count)), comptime!((j % count) as u32))
     } else {
         *loaded.index(j)
     }
+}
+
+/// All rows of a block that was [loaded](load).
+#[cube]
+fn rows(loaded: &Sequence<Four<f32>>, #[comptime] blocks: Blocks) -> Sequence<Four<f32>> {
+    let mut all = Sequence::<Four<f32>>::new();
+    #[unroll]
+    for j in 0..comptime!(blocks.block) {
+        all.push(row(loaded, j, blocks));
+    }
+    all
+}
+
+/// `sum` and the values of a block by query `i`'s weights. Every partial sum is a value of its own: `SwiftShader` loads and stores
+/// a variable at every use.
+#[cube]
+fn weighed(
+    weights: &Sequence<f32>,      // (tile, block)
+    values: &Sequence<Four<f32>>, // (block)
+    sum: Four<f32>,
+    #[comptime] i: usize,
+    #[comptime] blocks: Blocks,
+) -> Four<f32> {
+    let block = comptime!(blocks.block);
+    let mut sums = Sequence::<Four<f32>>::new();
+    sums.push(sum);
+    #[unroll]
+    for j in 0..block {
+        sums.push(fma(Four::new(*weights.index(i * block + j)), *values.index(j), *sums.index(j)));
+    }
+    *sums.index(block)
 }
 
 /// For narrow heads: `tile` queries of `width` vectors to an invocation, over blocks of `block` keys, queries and sums in
@@ -77,12 +110,12 @@ pub fn held<F: Float>(
     #[comptime] width: usize,
     #[comptime] blocks: Blocks,
 ) {
-    let Blocks { tile, block, shared } = comptime!(blocks);
+    let Blocks { tile, block, lanes } = comptime!(blocks);
     let end = layout.end as usize;
     let keys = layout.keys as usize;
     let first_query = layout.first as usize + ABSOLUTE_POS_X as usize * tile;
     // Lanes that share loads stay together; those past the end write nothing.
-    if comptime!(!shared) && first_query >= end {
+    if comptime!(!lanes.shared) && first_query >= end {
         terminate!();
     }
     let key_rows = Rows { start: start_of_head(&layout, &layout.k), step: layout.k.token as usize, count: keys };
@@ -106,10 +139,11 @@ pub fn held<F: Float>(
     }
 
     for block_start in range_stepped(0usize, keys, block) {
-        let mut scores = Sequence::<RuntimeCell<f32>>::new();
+        // The sums so far of every score, one column after the other; a variable would be loaded and stored for every column.
+        let mut scores = Sequence::<f32>::new();
         #[unroll]
-        for _ in 0..tile * block {
-            scores.push(RuntimeCell::new(0.0f32));
+        for _ in 0..block * tile {
+            scores.push(0.0f32);
         }
         #[unroll]
         for c in 0..width {
@@ -119,39 +153,28 @@ pub fn held<F: Float>(
                 let key = row(&loaded, j, blocks);
                 #[unroll]
                 for i in 0..tile {
-                    let cell = scores.index(i * block + j);
-                    cell.store(dot(*queries.index(i * width + c), key, cell.read()));
+                    let before = *scores.index((c * block + j) * tile + i);
+                    scores.push(dot(*queries.index(i * width + c), key, before));
                 }
             }
         }
+        let mut weights = Sequence::<f32>::new();
+        let mut rescales = Sequence::<f32>::new();
         #[unroll]
         for i in 0..tile {
-            let rescale = weigh(
-                &scores,
-                running_max.index(i),
-                running_sums.index(i),
-                factors.scale,
-                keys - block_start,
-                i,
-                block,
-            );
-            #[unroll]
-            for c in 0..width {
-                let sum = sums.index(i * width + c);
-                sum.store(sum.read() * Four::new(rescale));
-            }
+            let first = comptime!(width * block * tile + i);
+            let left = keys - block_start;
+            let (maximum, sum) = (running_max.index(i), running_sums.index(i));
+            let rescale = weigh(&scores, &mut weights, maximum, sum, factors.scale, left, first, blocks);
+            rescales.push(rescale);
         }
         #[unroll]
         for c in 0..width {
-            let loaded = load::<F>(v, &value_rows, block_start, c, blocks);
+            let values = rows(&load::<F>(v, &value_rows, block_start, c, blocks), blocks);
             #[unroll]
-            for j in 0..block {
-                let value = row(&loaded, j, blocks);
-                #[unroll]
-                for i in 0..tile {
-                    let sum = sums.index(i * width + c);
-                    sum.store(fma(Four::new(scores.index(i * block + j).read()), value, sum.read()));
-                }
+            for i in 0..tile {
+                let sum = sums.index(i * width + c);
+                sum.store(weighed(&weights, &values, sum.read() * Four::new(*rescales.index(i)), i, blocks));
             }
         }
     }
@@ -190,12 +213,12 @@ pub fn streamed<F: Float>(
     #[comptime] width: usize,
     #[comptime] blocks: Blocks,
 ) {
-    let Blocks { tile, block, shared } = comptime!(blocks);
+    let Blocks { tile, block, lanes } = comptime!(blocks);
     let end = layout.end as usize;
     let keys = layout.keys as usize;
     let first_query = layout.first as usize + ABSOLUTE_POS_X as usize * tile;
     // Lanes that share loads stay together; those past the end write nothing.
-    if comptime!(!shared) && first_query >= end {
+    if comptime!(!lanes.shared) && first_query >= end {
         terminate!();
     }
     let value_rows = Rows { start: start_of_head(&layout, &layout.v), step: layout.v.token as usize, count: keys };
@@ -221,18 +244,18 @@ pub fn streamed<F: Float>(
             scores.push(RuntimeCell::new(0.0f32));
         }
         score_block(q, blended, k, &scores, &layout, &factors, first_query, block_start, width, blocks);
+        let mut finished = Sequence::<f32>::new();
+        #[unroll]
+        for at in 0..block * tile {
+            finished.push(scores.index(at).read());
+        }
+        let mut weights = Sequence::<f32>::new();
         let mut rescales = Sequence::<f32>::new();
         #[unroll]
         for i in 0..tile {
-            rescales.push(weigh(
-                &scores,
-                running_max.index(i),
-                running_sums.index(i),
-                factors.scale,
-                keys - block_start,
-                i,
-                block,
-            ));
+            let left = keys - block_start;
+            let (maximum, sum) = (running_max.index(i), running_sums.index(i));
+            rescales.push(weigh(&finished, &mut weights, maximum, sum, factors.scale, left, i, blocks));
         }
         // The last block of keys leaves the mean rather than the sum.
         let last = block_start + block >= keys;
@@ -242,31 +265,17 @@ pub fn streamed<F: Float>(
             shares.push(Four::new(select(last, 1.0 / running_sums.index(i).read(), 1.0f32)));
         }
         for c in 0..width {
-            let mut sums = Sequence::<RuntimeCell<Four<f32>>>::new();
+            let values = rows(&load::<F>(v, &value_rows, block_start, c, blocks), blocks);
             #[unroll]
             for i in 0..tile {
+                let at = row_of(&layout, min(first_query + i, end - 1), width) + c;
                 // What `out` holds before the first block is anything, numbers or not.
-                let sum = RuntimeCell::<Four<f32>>::new(Four::new(0.0f32));
+                let mut so_far = Four::<f32>::new(0.0f32);
                 if block_start > 0 {
-                    let so_far = out[row_of(&layout, min(first_query + i, end - 1), width) + c];
-                    sum.store(so_far * Four::new(*rescales.index(i)));
+                    so_far = out[at] * Four::new(*rescales.index(i));
                 }
-                sums.push(sum);
-            }
-            let loaded = load::<F>(v, &value_rows, block_start, c, blocks);
-            #[unroll]
-            for j in 0..block {
-                let value = row(&loaded, j, blocks);
-                #[unroll]
-                for i in 0..tile {
-                    let sum = sums.index(i);
-                    sum.store(fma(Four::new(scores.index(i * block + j).read()), value, sum.read()));
-                }
-            }
-            #[unroll]
-            for i in 0..tile {
                 if first_query + i < end {
-                    out[row_of(&layout, first_query + i, width) + c] = sums.index(i).read() * *shares.index(i);
+                    out[at] = weighed(&weights, &values, so_far, i, blocks) * *shares.index(i);
                 }
             }
         }
@@ -291,7 +300,7 @@ fn score_block<F: Float>(
     q: &[Four<F>],                       // (batch, heads, tokens, width)
     blended: ComptimeOption<&[Four<F>]>, // of q's shape
     k: &[Four<F>],                       // (batch, heads, keys, width)
-    scores: &Sequence<RuntimeCell<f32>>, // (tile, block)
+    scores: &Sequence<RuntimeCell<f32>>, // (block, tile)
     layout: &Layout,
     factors: &ScoreFactors,
     first_query: usize,
@@ -315,40 +324,47 @@ fn score_block<F: Float>(
             let key = row(&loaded, j, blocks);
             #[unroll]
             for i in 0..tile {
-                let cell = scores.index(i * block + j);
+                let cell = scores.index(j * tile + i);
                 cell.store(dot(*queries.index(i), key, cell.read()));
             }
         }
     }
 }
 
-/// Turns query `i`'s scores of one block into weights relative to the largest score so far, and adds them to its running sum.
-/// Returns the factor that rescales what was summed before this block. Only the first `left` keys count.
+/// Pushes a query's weights for one block, relative to its largest score so far, and adds them to its running sum. The scores
+/// of the block are every `tile`th from `first` on, of which only the first `left` count. Returns the factor that rescales what
+/// was summed before this block.
 #[cube]
+#[allow(clippy::too_many_arguments)]
 fn weigh(
-    scores: &Sequence<RuntimeCell<f32>>,
+    scores: &Sequence<f32>,      // (…, block, tile)
+    weights: &mut Sequence<f32>, // (tile, block)
     running_max: &RuntimeCell<f32>,
     running_sum: &RuntimeCell<f32>,
     scale: f32,
     left: usize,
-    #[comptime] i: usize,
-    #[comptime] block: usize,
+    #[comptime] first: usize,
+    #[comptime] blocks: Blocks,
 ) -> f32 {
+    let Blocks { tile, block, .. } = comptime!(blocks);
     let old_max = running_max.read();
+    let mut scaled = Sequence::<f32>::new();
+    let mut new_max = old_max;
     #[unroll]
     for j in 0..block {
-        let cell = scores.index(i * block + j);
-        cell.store(select(j < left, cell.read() * scale, LOWEST));
-        running_max.store(max(running_max.read(), cell.read()));
+        let score = select(j < left, *scores.index(first + j * tile) * scale, LOWEST);
+        new_max = max(new_max, score);
+        scaled.push(score);
     }
-    let new_max = running_max.read();
     let rescale = (old_max - new_max).exp();
-    running_sum.store(running_sum.read() * rescale);
+    let mut sum = running_sum.read() * rescale;
     #[unroll]
     for j in 0..block {
-        let cell = scores.index(i * block + j);
-        cell.store((cell.read() - new_max).exp());
-        running_sum.store(running_sum.read() + cell.read());
+        let weight = (*scaled.index(j) - new_max).exp();
+        sum += weight;
+        weights.push(weight);
     }
+    running_max.store(new_max);
+    running_sum.store(sum);
     rescale
 }

@@ -14,15 +14,23 @@ use super::software::{self, LANES, LINE, PANEL, Registers, TERMS};
 use super::tile::Tile;
 use super::weights::Format;
 use crate::ops::Kernels;
+use crate::ops::choice::lanes;
 use crate::ops::geometry::Geometry;
-use crate::ops::launch::{WIDTH, float, has_subgroups, output_of, whole};
+use crate::ops::launch::{float, output_of, whole};
+use crate::ops::tiles::Class;
 
-/// 128 × 128, for large products. Fills WebGPU's default 16 KiB of workgroup memory.
-const LARGE: Tile = Tile { threads_y: 16, threads_x: 16, rows4: 2, columns4: 2, depth: 16 };
 /// 64 × 64, for products that would not fill a GPU otherwise.
 const SMALL: Tile = Tile { threads_y: 8, threads_x: 8, rows4: 2, columns4: 2, depth: 16 };
+/// 128 × 128, for large products. Fills WebGPU's default 16 KiB of workgroup memory.
+const LARGE: Tile = Tile { threads_y: 16, threads_x: 16, rows4: 2, columns4: 2, depth: 16 };
+/// 64 × 128.
+const MIDDLE: Tile = Tile { threads_y: 8, threads_x: 16, rows4: 2, columns4: 2, depth: 16 };
+/// The tiles of a [`Class`] of products.
+const TILES: [Tile; 3] = [SMALL, LARGE, MIDDLE];
 /// Workgroups that fill a GPU: two for each of the 132 multiprocessors of the largest GPUs.
 const ENOUGH: usize = 264;
+/// Blocks of [`LARGE`] below which a product is small.
+const FEW: usize = 32;
 /// Most multiply-adds of one launch: 200 ms at 200 GFLOPS, so that a weak GPU can still draw the screen.
 const LAUNCH: u64 = 20_000_000_000;
 /// The same for software adapters, at 5 GFLOPS.
@@ -31,9 +39,16 @@ const SOFTWARE_LAUNCH: usize = 500_000_000;
 const SPREAD_BYTES: usize = 32 << 20;
 
 /// The tile of a product on a GPU, and the number of parts its sum is split into (split-K).
-fn divide(rows: usize, columns: usize, depth: usize) -> (Tile, usize) {
+fn divide(rows: usize, columns: usize, depth: usize, is_convolution: bool) -> (Tile, usize) {
     let groups = |tile: Tile| rows.div_ceil(tile.rows()) * columns.div_ceil(tile.columns());
-    let tile = if groups(LARGE) >= ENOUGH { LARGE } else { SMALL };
+    let class = match (groups(LARGE), is_convolution) {
+        (ENOUGH.., _) => None,
+        (FEW.., true) => Some(Class::Convolutions),
+        (FEW.., false) => Some(Class::Linears),
+        (_, true) => Some(Class::SmallConvolutions),
+        (_, false) => Some(Class::SmallLinears),
+    };
+    let tile = class.map_or(LARGE, |class| class.chosen().map_or(SMALL, |index| TILES[index]));
     let wanted = ENOUGH.div_ceil(groups(tile));
     // Shorter parts cost more to add up than they gain.
     let parts = wanted.min(depth / 256).clamp(1, 16);
@@ -224,7 +239,7 @@ impl Product {
     fn multiply_in_tiles(&self) {
         let client = &self.operands.x.client;
         let stored = if self.plan.geglu { 2 * self.columns } else { self.columns };
-        let (tile, parts) = divide(self.rows, stored, self.depth);
+        let (tile, parts) = divide(self.rows, stored, self.depth, self.plan.window.is_some());
         // GEGLU multiplies finished sums, so it cannot use split-K.
         let (part, parts) = cut(self.depth, if self.plan.geglu { 1 } else { parts }, tile);
         let split = parts > 1;
@@ -317,13 +332,13 @@ impl Product {
 
     /// `left`, `terms` of a row to a vector, times `right` in panels: `count` columns of the result from `first` on.
     fn multiply(&self, left: &CubeTensor, right: &CubeTensor, terms: usize, depth: usize, first: usize, count: usize) {
-        let registers = Registers::of(self.rows, count, terms, has_subgroups(left));
+        let registers = Registers::of(self.rows, count, terms, lanes());
         let [row_groups, column_groups] = registers.groups(self.rows, count);
         unsafe {
             software::product::launch_unchecked(
                 &self.operands.x.client,
                 CubeCount::Static(row_groups, column_groups, 1),
-                CubeDim::new_1d(WIDTH as u32),
+                CubeDim::new_1d(registers.lanes.count as u32),
                 terms,
                 self.vector(),
                 whole(left, terms),
@@ -400,7 +415,7 @@ mod tests {
 
     #[test]
     fn tiles_keep_to_the_default_limits_of_webgpu() {
-        for tile in [LARGE, SMALL] {
+        for tile in TILES {
             assert!(tile.threads() <= 256);
             assert!(4 * tile.depth * (tile.rows() + tile.columns()) <= 16 << 10);
             // `stage_pixels` needs whole rounds: in each, every invocation stages one vector of columns.

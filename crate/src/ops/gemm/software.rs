@@ -9,7 +9,7 @@ use super::stage::{Spot, seen, spot, transposed};
 use super::store::{bias_of, store, target};
 use super::tile::zeros;
 use super::weights::{F4, Format, floats, row_of};
-use crate::ops::launch::WIDTH;
+use crate::ops::launch::Lanes;
 
 /// Workgroup size of the kernels that lay out factors.
 pub const LANES: usize = 64;
@@ -143,25 +143,25 @@ pub struct Registers {
     pub columns4: usize,
     /// Terms in a vector of `left`: 4, or 1 if the row length is not a multiple of four.
     pub terms: usize,
-    /// Whether each lane of a subgroup loads other rows of `left` and hands them to the other lanes: a load that is the same for
-    /// all lanes takes a software adapter as long as one that differs.
-    pub shared: bool,
+    /// The workgroup; its lanes share the loads of `left`.
+    pub lanes: Lanes,
 }
 
 impl Registers {
     /// For a product of `rows` by `columns`. With few columns the tile is narrow, so that there are enough invocations to
-    /// fill the processor's SIMD lanes. `subgroups` says whether a workgroup is a subgroup.
-    pub fn of(rows: usize, columns: usize, terms: usize, subgroups: bool) -> Self {
-        let shared = subgroups && rows >= WIDTH;
+    /// fill the processor's SIMD lanes.
+    pub fn of(rows: usize, columns: usize, terms: usize, lanes: Lanes) -> Self {
+        let Lanes { count, shared } = lanes;
+        let shared = shared && rows >= count;
         let most = if shared { 2 } else { 4 };
-        let columns4 = [4, 2].into_iter().find(|&wide| wide <= most && columns >= 4 * wide * WIDTH).unwrap_or(1);
-        let rows = if shared { SHARED_ROWS.min(rows.next_multiple_of(WIDTH)) } else { ROWS.min(rows) };
-        Self { rows, columns4, terms, shared }
+        let columns4 = [4, 2].into_iter().find(|&wide| wide <= most && columns >= 4 * wide * count).unwrap_or(1);
+        let rows = if shared { SHARED_ROWS.min(rows.next_multiple_of(count)) } else { ROWS.min(rows) };
+        Self { rows, columns4, terms, lanes: Lanes { count, shared } }
     }
 
     /// Workgroups of [`product`] along the rows and columns of the result.
     pub fn groups(self, rows: usize, columns: usize) -> [u32; 2] {
-        [rows.div_ceil(self.rows) as u32, columns.div_ceil(4 * self.columns4 * WIDTH) as u32]
+        [rows.div_ceil(self.rows) as u32, columns.div_ceil(4 * self.columns4 * self.lanes.count) as u32]
     }
 }
 
@@ -182,11 +182,12 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
     #[define(L)] _factor: ElemType,
     #[define(E)] _element: ElemType,
 ) {
-    let Registers { rows, columns4, terms, shared } = comptime!(registers);
+    let Registers { rows, columns4, terms, lanes } = comptime!(registers);
+    let Lanes { count: width, shared } = comptime!(lanes);
     let pitch = count.div_ceil(4);
     // Neighbouring workgroups take different rows and the same columns, so the columns stay in the processor's cache.
     let row = CUBE_POS_X as usize * rows;
-    let lane = (CUBE_POS_Y as usize * WIDTH + UNIT_POS as usize) * columns4;
+    let lane = (CUBE_POS_Y as usize * width + UNIT_POS as usize) * columns4;
     // Lanes that share loads stay together: those past the end read the rest of the last panel and write nothing.
     if comptime!(!shared) && lane >= pitch {
         terminate!();
@@ -196,8 +197,8 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
     let sums = zeros(comptime!(rows * columns4));
     let mut starts = Sequence::<usize>::new();
     #[unroll]
-    for r in 0..comptime!(if shared { rows / WIDTH } else { rows }) {
-        let own = if comptime!(shared) { row + r * WIDTH + UNIT_POS as usize } else { row + r };
+    for r in 0..comptime!(if shared { rows / width } else { rows }) {
+        let own = if comptime!(shared) { row + r * width + UNIT_POS as usize } else { row + r };
         starts.push((product * sizes.rows + min(own, sizes.rows - 1)) * depth);
     }
     let panel = place(product * pitch.div_ceil(PANEL) * PANEL + lane, 0, sizes.depth);
@@ -213,14 +214,14 @@ pub fn product<L: Float, E: Float, NL: Size, NO: Size>(
         let mut own = Sequence::<Vector<f32, NL>>::new();
         if comptime!(shared) {
             #[unroll]
-            for r in 0..comptime!(rows / WIDTH) {
+            for r in 0..comptime!(rows / width) {
                 own.push(Vector::cast_from(left[*starts.index(r) + k]));
             }
         }
         #[unroll]
         for r in 0..rows {
             let factors = if comptime!(shared) {
-                plane_broadcast(*own.index(comptime!(r / WIDTH)), comptime!((r % WIDTH) as u32))
+                plane_broadcast(*own.index(comptime!(r / width)), comptime!((r % width) as u32))
             } else {
                 Vector::<f32, NL>::cast_from(left[*starts.index(r) + k])
             };

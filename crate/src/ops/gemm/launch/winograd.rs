@@ -5,12 +5,13 @@ use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
 use super::{Product, SOFTWARE_LAUNCH, scratch};
+use crate::ops::choice::lanes;
 use crate::ops::gemm::matrix::Matrix;
 use crate::ops::gemm::plan::{Bias, ProductPlan, Scene, SizesLaunch, Window};
 use crate::ops::gemm::software::{self, LANES, PANEL, Registers, SHARED_ROWS};
 use crate::ops::gemm::weights::Format;
 use crate::ops::gemm::winograd::{TargetLaunch, transform_pixels, transform_sums, transform_weights, window};
-use crate::ops::launch::{WIDTH, float, has_subgroups, whole};
+use crate::ops::launch::{float, whole};
 
 /// Bytes of a slab's matrices of one kind: transformed weights, transformed pixels, or sums.
 const SLAB_BYTES: usize = 12 << 20;
@@ -148,7 +149,7 @@ fn multiply(
     [rows, count, depth]: [usize; 3],
     like: ProductPlan,
 ) {
-    let registers = Registers::of(rows, count, 4, has_subgroups(left));
+    let registers = Registers::of(rows, count, 4, lanes());
     let [row_groups, column_groups] = registers.groups(rows, count);
     // The 16 results are laid out like the pictures of a batch.
     let scene = Scene { pixels: count, ..Scene::default() };
@@ -165,7 +166,7 @@ fn multiply(
         software::product::launch_unchecked(
             &left.client,
             CubeCount::Static(row_groups, column_groups, NUMBERS as u32),
-            CubeDim::new_1d(WIDTH as u32),
+            CubeDim::new_1d(registers.lanes.count as u32),
             registers.terms,
             4,
             whole(left, 4),
