@@ -152,8 +152,8 @@ pub fn lacks_cause() -> bool {
     FAULTS.lacks_cause()
 }
 
-/// Drops all reports: the GPU is given up, and they do not concern the device that replaces it.
-#[cfg(not(target_arch = "wasm32"))]
+/// Drops all reports: what they are about, a GPU or a kernel, is given up, and they do not concern what replaces it.
+#[cfg(any(feature = "gpu", not(target_arch = "wasm32")))]
 pub fn forget() {
     *FAULTS.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
