@@ -122,8 +122,8 @@ type RequestDevice = Closure<dyn Fn(Function, JsValue, Array) -> std::result::Re
 /// with all its features, as JavaScript has it.
 ///
 /// cubecl 0.11.3 asks the adapter whether to measure times with them when a device is registered. If not it measures by
-/// waiting, which no worker can, and panics as it creates a stream, though nothing is ever measured here: that takes
-/// autotuning or profiling, which are off. Firefox has no such queries, nor have some adapters elsewhere.
+/// waiting, which no worker can, and panics as it creates a stream, though it never measures here: that takes autotuning or
+/// profiling, which are off. Firefox has no such queries, nor have some adapters elsewhere.
 fn claim_timestamps(adapter: &wgpu::Adapter, device: &JsValue) -> Result<Option<Replaced>> {
     if adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
         return Ok(None);

@@ -48,12 +48,14 @@ pub async fn choose_tiles(device: &Device, kept: &Tiles, seconds: f64) -> Result
         return Ok(tiles);
     }
     let begun = now();
+    let place = Place::new(device.clone(), Precision::F32, 0)?;
+    let watch = Stopwatch::new(&place.tensor(vec![1.0; 64], [1, 1, 8, 8]), 0.0).await?;
     for class in Class::ALL {
         let known = kept.get(class.name()).filter(|name| *name == RULE || class.tiles().contains(&name.as_str()));
         let name = match known {
             Some(name) => name.clone(),
             None if now() - begun < seconds => {
-                let best = match fastest(class, device, begun + seconds).await {
+                let best = match fastest(class, &place, &watch, begun + seconds).await {
                     // Where a driver or the memory refuses some tiles, the rule decides; if it refuses these too, a run says so.
                     Err(Error::Unsupported(_) | Error::Memory(_)) => {
                         fault::forget();
@@ -73,10 +75,8 @@ pub async fn choose_tiles(device: &Device, kept: &Tiles, seconds: f64) -> Result
 }
 
 /// The fastest tiles of `class` that compute right, or none if the clock passes `end` before all were tried.
-async fn fastest(class: Class, device: &Device, end: f64) -> Result<Option<usize>> {
-    let place = Place::new(device.clone(), Precision::F32, 0)?;
-    let watch = Stopwatch::new(&place.tensor(vec![1.0; 64], [1, 1, 8, 8]), 0.0).await?;
-    let prepared = kernel(class).prepare(&place, Precision::F32)?;
+async fn fastest(class: Class, place: &Place, watch: &Stopwatch, end: f64) -> Result<Option<usize>> {
+    let prepared = kernel(class).prepare(place, Precision::F32)?;
     let mut best = None;
     for index in 0..class.tiles().len() {
         if now() > end {
