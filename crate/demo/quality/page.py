@@ -72,7 +72,7 @@ MEASURES = ["", "UNet calls", "LPIPS", "style distance", "histogram loss", "belo
 
 
 # The sets that each table is made of.
-MADE_OF = {"versions": {"nine", "six"}, "looks": {"nine", "six"}, "controls": {"three"}, "monotony": {"three"}}
+MADE_OF = {"versions": {"nine", "six"}, "looks": {"nine", "six"}, "controls": {"three"}, "monotony": {"three", "nine"}}
 
 
 def versions(figures: dict) -> str:
@@ -109,9 +109,10 @@ def looks(figures: dict) -> str:
 
 def monotony(figures: dict) -> str:
     """How each control moves both measures, step by step."""
-    at = points(figures["three"])
+    three, nine = points(figures["three"]), points(figures["nine"])
     lines = []
-    for name, line in CONTROLS.items():
+    measured = [(name, line, three) for name, line in CONTROLS.items()]
+    for name, line, at in [*measured, ("redraw, all nine pairs", CONTROLS["redraw"], nine)]:
         moves = [[at[b][i] - at[a][i] for a, b in zip(line, line[1:])] for i in (0, 1)]
         words = [" ".join(f"{move:+.3f}" if i == 0 else f"{move:+.2f}" for move in moves[i]) for i in (0, 1)]
         same = ["yes" if all(m >= 0 for m in one) or all(m <= 0 for m in one) else "no" for one in moves]
