@@ -175,7 +175,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         }
         Figures::Run(whole) => {
             for lap in [&whole.first, &whole.then] {
-                println!("\n{:.1} s, {} calls of the UNet, {} previews", lap.seconds, lap.calls, lap.previews);
+                println!("\n{:.1} s, {} calls of the UNet", lap.seconds, lap.calls);
                 for (phase, seconds, GpuBytes { in_use, reserved }) in &lap.phases {
                     println!(
                         "  {phase:?}: {seconds:.1} s, {} MiB in use, {} MiB reserved",
@@ -185,7 +185,6 @@ async fn run(arguments: Arguments) -> Result<()> {
                 }
                 println!("features: {} on the GPU, {} in main memory", mib(lap.features.0), mib(lap.features.1));
             }
-            println!("a call by itself {:.2} s", whole.call);
             println!("{}", memory_line(whole.weights, whole.peak));
         }
     }

@@ -101,28 +101,29 @@ test("the costs of a run add up to it", () => {
     phases: [
       ["encode-content", 2, {}],
       ["encode-style", 1, {}],
-      ["invert-content", 10, {}],
+      ["warm-up", 2, {}],
+      ["invert-content", 8, {}],
       ["invert-style", 11, {}],
       ["stylize", 12, {}],
       ["decode", 8, {}],
     ],
     calls: 30,
-    previews: 5,
   };
-  const run = { pixels: 256, version: "fast", steps: 10, first: { seconds: 55 }, then, call: 1 };
+  const run = { pixels: 256, version: "fast", steps: 10, first: { seconds: 55 }, then };
   const runs = [{ network: { adapter: { name: "a (b)", backend: "c" }, model: "SD 1.5", run } }];
   const [, , line] = costsTable(runs).split("\n");
-  const cells = line.split(" | ").slice(2, 8);
+  const cells = line.split(" | ").slice(2, 9);
   assert.deepEqual(cells, [
-    "30.0 (60.0 %)",
-    "3.00 (6.0 %)",
+    "2.00 (4.0 %)",
+    "19.0 (38.0 %)",
+    "12.0 (24.0 %)",
     "3.00 (6.0 %)",
     "8.00 (16.0 %)",
     "6.00 (12.0 %)",
     "5.00 (10.0 %)",
   ]);
   const widths = [...costsPlot(runs).matchAll(/width="([0-9.]+)" height="22"/g)].map(([, width]) => Number(width));
-  assert.equal(widths.length, 6);
+  assert.equal(widths.length, 7);
   assert.ok(Math.abs(widths.reduce((all, width) => all + width) - 640) < 0.5, "the bar is as long as the first run");
 });
 

@@ -62,7 +62,6 @@ try {
       console.log(
         `${lap.seconds.toFixed(1)} s: ${lap.phases.map(([name, s]) => `${name} ${s.toFixed(1)}`).join(", ")}`,
       );
-    if (run) console.log(`a call by itself ${run.call.toFixed(2)} s`);
     network.adapter.backend = `Chromium ${bench.version}`;
     if (values.json) await writeFile(values.json, `${JSON.stringify({ ...record, network }, null, 2)}\n`);
   });

@@ -80,9 +80,9 @@ included that wait to be used again; both are the most that was seen between the
 what the program allocated itself at most, which on a software adapter leaves out the adapter's own memory, the GPU's.
 \`./dev bench step\` and \`./dev bench run\` make them.`;
 
-const COSTS = `The time of the second run, and what the first took longer. A call of the UNet is measured by itself, after the runs. What the inversions
-and the reverse pass take beside their calls is injection, features that are kept and given, the sampler, previews and read-backs;
-before and after the phases pictures are fitted and the result is read back.`;
+const COSTS = `The time of the second run, and what the first took longer. Inversions and reverse pass are calls of the UNet, and beside them
+what keeps and gives features, the sampler and one number read back a step; before and after the phases pictures are fitted and the
+result is read back. In Chromium there are 3 steps, a third of the usual calls, to be done in minutes, which makes the VAE's share larger.`;
 
 const PROCESSOR = `Stable Diffusion 1.5 at its true size in f32, batch 1, and the demonstration model's whole run: 256 px, 20 steps of the version
 \`diffusers\`, two files to a third, the program's start included. PyTorch runs diffusers' modules. Ours and theirs take turns; times are

@@ -170,16 +170,16 @@ export function wholeTable(runs) {
 }
 
 /** Where the time of a run goes, as names and seconds that add up to it. @param {any} run */
-function costs({ first, then, call }) {
+function costs({ first, then }) {
   const phases = new Map();
   for (const [phase, seconds] of then.phases) phases.set(phase, (phases.get(phase) ?? 0) + seconds);
   const sum = (/** @type {RegExp} */ of) =>
     [...phases].reduce((total, [phase, seconds]) => total + (of.test(phase) ? seconds : 0), 0);
-  const calls = then.calls * call;
   const all = [...phases.values()].reduce((total, seconds) => total + seconds, 0);
   return [
-    ["calls of the UNet", calls],
-    ["features, previews and the sampler beside them", sum(/^(invert|stylize|warm)/) - calls],
+    ["first call with each size of batch", sum(/^warm/)],
+    ["the rest of the inversions", sum(/^invert/)],
+    ["the rest of the reverse pass", sum(/^stylize/)],
     ["VAE encoder", sum(/^encode/)],
     ["VAE decoder", sum(/^decode/)],
     ["before and after the phases", then.seconds - all],
@@ -197,15 +197,15 @@ export function costsTable(runs) {
     const cells = costs(run).map(
       ([, seconds]) => `${digits(seconds)} (${((100 * seconds) / run.then.seconds).toFixed(1)} %)`,
     );
-    return [runName(record), digits(run.then.seconds), ...cells, run.then.calls, run.then.previews];
+    return [runName(record), digits(run.then.seconds), ...cells, run.then.calls];
   });
   const names = runs.length ? costs(runs[0].network.run).map(([name]) => String(name)) : [];
-  return table(["", "s", ...names, "calls", "previews"], body);
+  return table(["", "s", ...names, "calls of the UNet"], body);
 }
 
 /** The same as bars, each as long as the run. @param {any[]} runs */
 export function costsPlot(runs) {
-  const COLOURS = ["#3b82c4", "#8a63b8", "#e08a3c", "#d9c04a", "#8c959f", "#7fb069"];
+  const COLOURS = ["#56b4b4", "#3b82c4", "#8a63b8", "#e08a3c", "#d9c04a", "#8c959f", "#7fb069"];
   const [left, wide, high] = [10, 640, 22];
   const parts = [];
   const text = (/** @type {number} */ x, /** @type {number} */ y, /** @type {string} */ body) =>

@@ -1,6 +1,6 @@
 //! Stable Diffusion at its true size with weights by formula: one call of its UNet, or a whole run.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
@@ -20,7 +20,7 @@ use crate::model::vae::Vae;
 use crate::picture::Size;
 use crate::platform::{Here, silent};
 use crate::selftest::formula::{uniform, values};
-use crate::selftest::timing::{median, now};
+use crate::selftest::timing::now;
 use crate::weights::WeightType;
 use crate::weights::config::{Prediction, SchedulerConfig, VaeConfig};
 use crate::{Control, Params, Phase, Pipeline, Preset, Progress, Result, Session, Style};
@@ -70,8 +70,6 @@ pub struct Lap {
     pub phases: Vec<(Phase, f64, GpuBytes)>,
     /// Calls of the UNet.
     pub calls: usize,
-    /// Previews of the result.
-    pub previews: usize,
     /// Bytes of features on the GPU and in main memory.
     pub features: (u64, u64),
 }
@@ -89,8 +87,6 @@ pub struct Whole {
     pub first: Lap,
     /// The second run.
     pub then: Lap,
-    /// Seconds of one call of the UNet by itself.
-    pub call: f64,
     /// GPU memory before the runs: the weights. `None` on the processor.
     pub weights: Option<GpuBytes>,
     /// Peak GPU memory.
@@ -227,7 +223,7 @@ fn picture(name: &str, side: u32) -> RgbImage {
     })
 }
 
-/// Runs `model` twice from two pictures to the result, with previews as the page has them.
+/// Runs `model` twice from two pictures to the result.
 ///
 /// # Errors
 /// The device failed, or the settings cannot be used.
@@ -245,10 +241,9 @@ pub async fn whole(
     memory::begin();
     let pipeline = Pipeline::new(model);
     let (pipeline, first) = lap(pipeline, ["content", "style"].map(named), &params, on_progress).await?;
-    let (pipeline, then) = lap(pipeline, ["second content", "second style"].map(named), &params, on_progress).await?;
+    let (_, then) = lap(pipeline, ["second content", "second style"].map(named), &params, on_progress).await?;
     let peak = weights.and(memory::peak());
-    let call = median(&mut step(&pipeline.model, pixels, 3).await?.seconds);
-    Ok(Whole { pixels, version, steps, first, then, call, weights, peak })
+    Ok(Whole { pixels, version, steps, first, then, weights, peak })
 }
 
 /// One run.
@@ -263,15 +258,13 @@ async fn lap(
         watch.enter(progress.phase);
         on_progress(progress);
     };
-    let previews = Cell::new(0);
-    let on_preview = |_| previews.set(previews.get() + 1);
-    let control = Control::new(&Here, &on_progress, &|| false).with_previews(&on_preview);
+    let control = Control::new(&Here, &on_progress, &|| false);
     let mut session = Session::new(pipeline);
     let begun = now();
     let outcome = session.run(&content, &[Style::alone(&style)], params, &control).await?;
     let seconds = now() - begun;
     let (calls, features) = (outcome.unet_calls, outcome.feature_bytes);
-    Ok((session.pipeline, Lap { seconds, phases: watch.finish(), calls, previews: previews.get(), features }))
+    Ok((session.pipeline, Lap { seconds, phases: watch.finish(), calls, features }))
 }
 
 /// The phases so far, each with its start and its peak GPU memory. [`PhaseWatch::finish`] turns the starts into

@@ -1,5 +1,6 @@
 //! Launches of matrix products: which kernels run, and on which tiles.
 
+mod division;
 mod winograd;
 
 use burn::tensor::DType;
@@ -7,59 +8,23 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
+use self::division::{SMALL, cut, divide};
 use super::hardware;
 use super::matrix::Matrix;
 use super::plan::{Bias, PicturesLaunch, ProductPlan, Scene, SizesLaunch, Window};
 use super::software::{self, LANES, LINE, PANEL, Registers, TERMS};
-use super::tile::Tile;
 use super::weights::Format;
 use crate::ops::Kernels;
 use crate::ops::choice::lanes;
 use crate::ops::geometry::Geometry;
 use crate::ops::launch::{float, output_of, whole};
-use crate::ops::tiles::Class;
 
-/// 64 × 64, for products that would not fill a GPU otherwise.
-const SMALL: Tile = Tile { threads_y: 8, threads_x: 8, rows4: 2, columns4: 2, depth: 16 };
-/// 128 × 128, for large products. Fills WebGPU's default 16 KiB of workgroup memory.
-const LARGE: Tile = Tile { threads_y: 16, threads_x: 16, rows4: 2, columns4: 2, depth: 16 };
-/// 64 × 128.
-const MIDDLE: Tile = Tile { threads_y: 8, threads_x: 16, rows4: 2, columns4: 2, depth: 16 };
-/// The tiles of a [`Class`] of products.
-const TILES: [Tile; 3] = [SMALL, LARGE, MIDDLE];
-/// Workgroups that fill a GPU: two for each of the 132 multiprocessors of the largest GPUs.
-const ENOUGH: usize = 264;
-/// Blocks of [`LARGE`] below which a product is small.
-const FEW: usize = 32;
 /// Most multiply-adds of one launch: 200 ms at 200 GFLOPS, so that a weak GPU can still draw the screen.
 const LAUNCH: u64 = 20_000_000_000;
 /// The same for software adapters, at 5 GFLOPS.
 const SOFTWARE_LAUNCH: usize = 500_000_000;
 /// Bytes of im2col panels at once on software adapters.
 const SPREAD_BYTES: usize = 32 << 20;
-
-/// The tile of a product on a GPU, and the number of parts its sum is split into (split-K).
-fn divide(rows: usize, columns: usize, depth: usize, is_convolution: bool) -> (Tile, usize) {
-    let groups = |tile: Tile| rows.div_ceil(tile.rows()) * columns.div_ceil(tile.columns());
-    let class = match (groups(LARGE), is_convolution) {
-        (ENOUGH.., _) => None,
-        (FEW.., true) => Some(Class::Convolutions),
-        (FEW.., false) => Some(Class::Linears),
-        (_, true) => Some(Class::SmallConvolutions),
-        (_, false) => Some(Class::SmallLinears),
-    };
-    let tile = class.map_or(LARGE, |class| class.chosen().map_or(SMALL, |index| TILES[index]));
-    let wanted = ENOUGH.div_ceil(groups(tile));
-    // Shorter parts cost more to add up than they gain.
-    let parts = wanted.min(depth / 256).clamp(1, 16);
-    (tile, parts)
-}
-
-/// Terms of a part of the sum, a multiple of the tile's depth, and the number of parts.
-fn cut(depth: usize, parts: usize, tile: Tile) -> (usize, usize) {
-    let part = depth.div_ceil(parts).next_multiple_of(tile.depth);
-    (part, depth.div_ceil(part))
-}
 
 /// Multiply-adds of a product; they can exceed 32 bits.
 fn work(rows: usize, columns: usize, depth: usize) -> u64 {
@@ -406,20 +371,5 @@ impl Product {
             );
         }
         out
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tiles_keep_to_the_default_limits_of_webgpu() {
-        for tile in TILES {
-            assert!(tile.threads() <= 256);
-            assert!(4 * tile.depth * (tile.rows() + tile.columns()) <= 16 << 10);
-            // `stage_pixels` needs whole rounds: in each, every invocation stages one vector of columns.
-            assert_eq!(tile.depth % (tile.threads() / (tile.columns() / 4)), 0);
-        }
     }
 }
