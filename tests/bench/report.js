@@ -82,7 +82,9 @@ what the program allocated itself at most, which on a software adapter leaves ou
 
 const COSTS = `The time of the second run, and what the first took longer. Inversions and reverse pass are calls of the UNet, and beside them
 what keeps and gives features, the sampler and one number read back a step; before and after the phases pictures are fitted and the
-result is read back. In Chromium there are 3 steps, a third of the usual calls, to be done in minutes, which makes the VAE's share larger.`;
+result is read back. In Chromium there are 3 steps, a third of the usual calls, to be done in minutes, which makes the VAE's share
+larger; from its reverse pass on the second run there shared the machine with a compiler (the first took 65 s for the reverse pass and 65 s
+to decode).`;
 
 const PROCESSOR = `Stable Diffusion 1.5 at its true size in f32, batch 1, and the demonstration model's whole run: 256 px, 20 steps of the version
 \`diffusers\`, two files to a third, the program's start included. PyTorch runs diffusers' modules. Ours and theirs take turns; times are
