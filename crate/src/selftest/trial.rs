@@ -47,9 +47,9 @@ pub async fn choose_tiles(device: &Device, kept: &Tiles, seconds: f64) -> Result
     if ops::kernels(device) != Kernels::Hardware {
         return Ok(tiles);
     }
-    let begun = now();
     let place = Place::new(device.clone(), Precision::F32, 0)?;
     let watch = Stopwatch::new(&place.tensor(vec![1.0; 64], [1, 1, 8, 8]), 0.0).await?;
+    let begun = now();
     for class in Class::ALL {
         let known = kept.get(class.name()).filter(|name| *name == RULE || class.tiles().contains(&name.as_str()));
         let name = match known {
