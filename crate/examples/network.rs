@@ -158,7 +158,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         pixels: arguments.size,
         repetitions: (arguments.what == What::Step).then_some(arguments.repetitions),
         version,
-        steps: arguments.steps.unwrap_or(version.steps()),
+        steps: arguments.steps,
     };
     let begun = std::time::Instant::now();
     let model = network::build(choice, arguments.weights, memory, &place).await?;

@@ -13,7 +13,6 @@ const MODELS = {
   "bk-small": "BK-SDM small",
   "bk-tiny": "BK-SDM tiny",
 };
-const STEPS = { diffusers: 20, ldm: 50, fast: 10 };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true, // the folder with the wasm; step or run
@@ -41,7 +40,7 @@ const network = {
   pixels: Number(values.size),
   repetitions: what === "step" ? Number(values.repetitions) : null,
   version: values.version,
-  steps: Number(values.steps ?? one(STEPS, values.version)),
+  steps: values.steps ? Number(values.steps) : null,
 };
 
 const bench = await openBench(out);

@@ -107,8 +107,8 @@ pub struct Job {
     pub repetitions: Option<usize>,
     /// The version of the method in whole runs.
     pub version: Preset,
-    /// Steps each way in whole runs.
-    pub steps: usize,
+    /// Steps each way in whole runs; the version's where there are none.
+    pub steps: Option<usize>,
 }
 
 /// What was measured.
@@ -129,7 +129,10 @@ impl Job {
     pub async fn measure(&self, model: StableDiffusion, on_progress: &dyn Fn(Progress)) -> Result<Figures> {
         Ok(match self.repetitions {
             Some(repetitions) => Figures::Step(step(&model, self.pixels, repetitions).await?),
-            None => Figures::Run(whole(model, self.pixels, self.version, self.steps, on_progress).await?),
+            None => {
+                let steps = self.steps.unwrap_or(self.version.steps());
+                Figures::Run(whole(model, self.pixels, self.version, steps, on_progress).await?)
+            }
         })
     }
 }
